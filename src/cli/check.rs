@@ -1,0 +1,40 @@
+//! `rulectl check`: every problem of the policy folder.
+
+use anyhow::Result;
+
+use crate::cli::output::{out, out_json};
+use crate::cli::{Common, Exit, Format};
+use crate::policy;
+use crate::render::{problems_as_json, problems_as_text};
+
+/// Runs the command.
+pub fn check(common: &Common) -> Result<Exit> {
+    let loaded = policy::load(&common.policy);
+    match common.format {
+        Format::Text => {
+            let clean = loaded.problems.counts() == (0, 0);
+            if !clean {
+                out(&problems_as_text(&loaded.problems, true))?;
+            }
+            if let Some(policy) = &loaded.policy {
+                let ready = if clean {
+                    "no problems"
+                } else {
+                    "the policy can be activated"
+                };
+                out(&format!(
+                    "{ready}: {} rules, {} command templates, policy {}\n",
+                    policy.rules.len(),
+                    policy.commands.len(),
+                    policy.digest
+                ))?;
+            }
+        }
+        Format::Json | Format::Ndjson => out_json(&problems_as_json(&loaded.problems))?,
+    }
+    Ok(if loaded.policy.is_some() {
+        Exit::Done
+    } else {
+        Exit::Broken
+    })
+}

@@ -1,0 +1,139 @@
+//! The command line: a file a command, each parsing its words, calling the
+//! library, rendering what comes back, and ending with one of five exit codes.
+
+mod check;
+mod output;
+mod run;
+mod show;
+mod test;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// How a command ended: the same five numbers for every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: a negative answer, such as a failed test.
+    Negative,
+    /// 2: a broken policy or input, or something outside that failed.
+    Broken,
+    /// 3: wrong usage or configuration.
+    Usage,
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Negative => 1,
+            Self::Broken => 2,
+            Self::Usage => 3,
+        }
+    }
+
+    /// The one of two that counts: 3 over 2 over 1.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if other.code() > self.code() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// Runs the security operations of an Okta tenant from a folder of rule files.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done; 1 a negative answer, such as a failed test; 2 a broken policy or input; 3 wrong usage."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// The policy folder
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub policy: PathBuf,
+    /// The data folder, for artifacts and archived policies
+    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// How results are written to standard output
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub format: Format,
+    /// When to use colour; NO_COLOR is obeyed
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub color: Color,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON value a line
+    Ndjson,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the pipeline over Okta System Log events
+    Run(run::Args),
+    /// Show the findings, incidents, plans and commands of the last run
+    Show(show::Args),
+    /// Report every problem of the policy folder
+    Check,
+    /// Run the suites `fixtures/**/*.test.yml` of the policy folder
+    Test(test::Args),
+}
+
+/// Parses the words of a command line and runs the command.
+#[must_use]
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            // Nothing is left to do about a closed stream.
+            let _ = error.print();
+            return ExitCode::from(exit.code());
+        }
+    };
+    output::set_color(cli.common.color);
+    let result = match &cli.command {
+        Command::Run(args) => run::run(&cli.common, args),
+        Command::Show(args) => show::show(&cli.common, args),
+        Command::Check => check::check(&cli.common),
+        Command::Test(args) => test::test(&cli.common, args),
+    };
+    let exit = result.unwrap_or_else(|error| output::report(&error));
+    ExitCode::from(exit.code())
+}

@@ -1,0 +1,115 @@
+//! `rulectl show`: the artifacts of the last run.
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::cli::output::{UsageError, bad, out, out_json};
+use crate::cli::{Common, Exit, Format};
+use crate::render;
+use crate::store::{Artifacts, read};
+
+/// The words of the command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to show; without it, findings and incidents
+    what: Option<What>,
+    /// The id of a finding, or its beginning
+    id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Every finding, with what became of it
+    Findings,
+    /// Every incident
+    Incidents,
+    /// The steps of every plan
+    Plans,
+    /// Every suggested command
+    Commands,
+    /// One finding, explained
+    Finding,
+}
+
+/// Runs the command.
+pub fn show(common: &Common, args: &Args) -> Result<Exit> {
+    if args.id.is_some() && args.what != Some(What::Finding) {
+        bail!(UsageError("an id goes with `show finding ID`".to_owned()));
+    }
+    let artifacts = read(&common.data)?;
+    match args.what {
+        Some(What::Finding) => {
+            let Some(id) = &args.id else {
+                bail!(UsageError(
+                    "which finding? `show findings` lists their ids".to_owned()
+                ))
+            };
+            return show_finding(common, &artifacts, id);
+        }
+        Some(What::Findings) => list(common, &artifacts.findings, || render::findings(&artifacts))?,
+        Some(What::Incidents) => list(common, &artifacts.incidents, || {
+            render::incidents(&artifacts)
+        })?,
+        Some(What::Plans) => list(common, &artifacts.plans, || render::plans(&artifacts))?,
+        Some(What::Commands) => list(common, &artifacts.commands, || render::commands(&artifacts))?,
+        None => match common.format {
+            Format::Text => out(&format!(
+                "{}\n{}",
+                render::findings(&artifacts),
+                render::incidents(&artifacts)
+            ))?,
+            Format::Json | Format::Ndjson => out_json(
+                &serde_json::json!({"findings": artifacts.findings, "incidents": artifacts.incidents}),
+            )?,
+        },
+    }
+    Ok(Exit::Done)
+}
+
+fn list<T: Serialize>(common: &Common, records: &[T], text: impl FnOnce() -> String) -> Result<()> {
+    match common.format {
+        Format::Text => out(&text()),
+        Format::Json => out_json(&records),
+        Format::Ndjson => records.iter().try_for_each(out_json),
+    }
+}
+
+fn show_finding(common: &Common, artifacts: &Artifacts, id: &str) -> Result<Exit> {
+    let found = artifacts.findings_called(id);
+    let finding = match found.as_slice() {
+        [finding] => *finding,
+        [] => {
+            bad(&format!(
+                "no finding of the last run has an id that begins with `{id}`; `rulectl show findings` lists them"
+            ));
+            return Ok(Exit::Negative);
+        }
+        several => {
+            let ids: Vec<String> = several
+                .iter()
+                .take(5)
+                .map(|finding| finding.id.to_string())
+                .collect();
+            bail!(UsageError(format!(
+                "{} findings begin with `{id}`: {}",
+                several.len(),
+                ids.join(", ")
+            )));
+        }
+    };
+    if common.format == Format::Text {
+        out(&render::explain_finding(artifacts, finding))?;
+        return Ok(Exit::Done);
+    }
+    let incident = artifacts.incident_of(finding.id);
+    out_json(&serde_json::json!({
+        "finding": finding,
+        "risk": artifacts.risk_of(finding.id),
+        "incident": incident,
+        "route": incident.and_then(|incident| artifacts.route_of(incident.id)),
+        "plan": incident.and_then(|incident| artifacts.plan_of(incident.id)),
+        "commands": incident.map(|incident| artifacts.commands_of(incident.id)).unwrap_or_default(),
+    }))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,202 @@
+//! Sigma texts: wildcards, escapes, and comparison without regard to case.
+
+use crate::event::fold;
+
+/// A Sigma text to match against a value: `*` is any run of characters, `?` is
+/// one, and a backslash before `*`, `?` or `\` takes its meaning away
+/// (Sigma specification 2.1, "Special values in rules").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    cased: bool,
+    parts: Vec<Part>,
+    /// The whole text when there is no wildcard: the common case.
+    plain: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Char(char),
+    AnyOne,
+    AnyRun,
+}
+
+/// Where in the value the text must stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The value is the text.
+    Whole,
+    /// `startswith`.
+    Start,
+    /// `endswith`.
+    End,
+    /// `contains`.
+    Anywhere,
+}
+
+impl Pattern {
+    /// The pattern that `text` writes.
+    #[must_use]
+    pub fn new(text: &str, anchor: Anchor, cased: bool) -> Self {
+        let mut parts = parse(text, cased);
+        if matches!(anchor, Anchor::End | Anchor::Anywhere) {
+            parts.insert(0, Part::AnyRun);
+        }
+        if matches!(anchor, Anchor::Start | Anchor::Anywhere) {
+            parts.push(Part::AnyRun);
+        }
+        parts.dedup_by(|a, b| *a == Part::AnyRun && *b == Part::AnyRun);
+        let plain: Option<String> = parts
+            .iter()
+            .map(|part| {
+                if let Part::Char(c) = part {
+                    Some(*c)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        Self {
+            cased,
+            parts,
+            plain,
+        }
+    }
+
+    /// Whether the value matches.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        if self.cased {
+            self.matches_prepared(value)
+        } else {
+            self.matches_prepared(&fold(value))
+        }
+    }
+
+    fn matches_prepared(&self, value: &str) -> bool {
+        match &self.plain {
+            Some(plain) => plain == value,
+            None => matches_wild(&self.parts, value),
+        }
+    }
+
+    /// The literal text, folded unless cased, when the pattern has no wildcard.
+    #[must_use]
+    pub fn as_plain(&self) -> Option<&str> {
+        self.plain.as_deref()
+    }
+}
+
+fn parse(text: &str, cased: bool) -> Vec<Part> {
+    let folded;
+    let text = if cased {
+        text
+    } else {
+        folded = fold(text);
+        &folded
+    };
+    let mut parts = Vec::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let part = match c {
+            '\\' => match chars.next_if(|next| matches!(next, '*' | '?' | '\\')) {
+                Some(escaped) => Part::Char(escaped),
+                None => Part::Char('\\'),
+            },
+            '*' => Part::AnyRun,
+            '?' => Part::AnyOne,
+            other => Part::Char(other),
+        };
+        parts.push(part);
+    }
+    parts
+}
+
+/// Greedy matching with one point to come back to: the last `*`. Time is at most
+/// pattern × value, whatever the number of wildcards.
+fn matches_wild(parts: &[Part], value: &str) -> bool {
+    let mut rest = value;
+    let mut at = 0;
+    let mut retry: Option<(usize, &str)> = None;
+    loop {
+        let mut ahead = rest.chars();
+        let next = ahead.next();
+        let step = match (parts.get(at), next) {
+            (None, None) => return true,
+            (Some(Part::AnyRun), _) => {
+                retry = Some((at + 1, rest));
+                at += 1;
+                continue;
+            }
+            (Some(Part::AnyOne), Some(_)) => true,
+            (Some(Part::Char(wanted)), Some(found)) => *wanted == found,
+            _ => false,
+        };
+        if step {
+            at += 1;
+            rest = ahead.as_str();
+            continue;
+        }
+        let Some((after_run, from)) = retry else {
+            return false;
+        };
+        let mut skipped = from.chars();
+        if skipped.next().is_none() {
+            return false;
+        }
+        at = after_run;
+        rest = skipped.as_str();
+        retry = Some((after_run, rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_match_as_the_specification_says() {
+        use Anchor::{Anywhere, End, Start, Whole};
+        let cases = [
+            ("admin", Whole, false, "ADMIN", true),
+            ("admin", Whole, true, "ADMIN", false),
+            ("admin", Whole, false, "admins", false),
+            ("ad*n", Whole, false, "ADmiN", true),
+            ("*", Whole, false, "", true),
+            ("?", Whole, false, "", false),
+            ("?", Whole, false, "é", true),
+            ("a?c", Whole, false, "abc", true),
+            ("a*b*c", Whole, false, "axxbyybzzc", true),
+            ("a*b*c", Whole, false, "axxbyybzz", false),
+            (r"a\*c", Whole, false, "a*c", true),
+            (r"a\*c", Whole, false, "abc", false),
+            (r"a\\*c", Whole, false, r"a\xc", true),
+            (r"C:\temp", Whole, false, r"c:\TEMP", true),
+            (r"C:\\temp", Whole, false, r"c:\temp", true),
+            ("dmi", Anywhere, false, "Admin", true),
+            ("Adm", Start, true, "Admin", true),
+            ("min", End, false, "ADMIN", true),
+            ("min", End, false, "adminx", false),
+            ("ÄÖ", Whole, false, "äö", true),
+            ("Σ", End, false, "ΑΣ", true),
+            ("", Whole, false, "", true),
+            ("", Anywhere, false, "x", true),
+        ];
+        for (text, anchor, cased, value, expected) in cases {
+            assert_eq!(
+                Pattern::new(text, anchor, cased).matches(value),
+                expected,
+                "{text} {anchor:?} {value}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        /// The regex crate, given the same pattern, is the second opinion.
+        #[test]
+        fn wildcards_agree_with_a_regex(text in "[ab*?]{0,8}", value in "[abA]{0,10}") {
+            let source: String = text.chars().map(|c| match c { '*' => ".*".into(), '?' => ".".into(), c => c.to_string() }).collect();
+            let regex = regex::Regex::new(&format!("(?is)^{source}$")).expect("letters and dots");
+            proptest::prop_assert_eq!(Pattern::new(&text, Anchor::Whole, false).matches(&value), regex.is_match(&value));
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! A Sigma document, checked: what the rule is called, what it looks for, and
+//! what its findings say.
+
+use uuid::Uuid;
+
+use crate::detect::correlation::{Correlation, CorrelationKind, decode_correlation};
+use crate::detect::lists::Lists;
+use crate::detect::search::{DecodedDetection, Detection, decode_detection};
+use crate::detect::settings::{Owner, Settings, decode_settings};
+use crate::diag::{Problems, Span};
+use crate::document::{Node, Table, codes as shape};
+
+/// The codes of problems in a rule as a whole.
+pub mod codes {
+    /// A document that is neither a detection nor a correlation.
+    pub const NOT_A_RULE: &str = "RL0101";
+    /// A Sigma document of a kind that is not read yet.
+    pub const UNSUPPORTED: &str = "RL0102";
+    /// An id that is not a UUID.
+    pub const BAD_ID: &str = "RL0103";
+    /// Two rules with one id or name.
+    pub const DUPLICATE: &str = "RL0104";
+    /// A rule for another product.
+    pub const OTHER_PRODUCT: &str = "RL0105";
+}
+
+/// The namespace of every UUIDv5 that this project makes.
+pub const NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_8f5e_0d5b_5a53_9d39_2f6f_0e5f_7c11);
+
+/// Sigma's level of a rule; medium unless declared.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Informational.
+    Informational,
+    /// Low.
+    Low,
+    /// Medium.
+    #[default]
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+const LEVELS: [(&str, Level); 5] = [
+    ("informational", Level::Informational),
+    ("low", Level::Low),
+    ("medium", Level::Medium),
+    ("high", Level::High),
+    ("critical", Level::Critical),
+];
+
+/// A checked rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The id: the document's, or else UUIDv5 of its name or of its place in the folder.
+    pub id: Uuid,
+    /// The name that correlations and tests refer to it by.
+    pub name: Option<String>,
+    /// Title.
+    pub title: String,
+    /// Who wrote it; the Detection Rule License asks that findings name them.
+    pub author: Option<String>,
+    /// What it detects, in prose.
+    pub description: Option<String>,
+    /// Level.
+    pub level: Level,
+    /// Tags, ATT&CK techniques among them.
+    pub tags: Vec<String>,
+    /// The product of its log source.
+    pub product: Option<String>,
+    /// What it looks for.
+    pub logic: Logic,
+    /// The `rulectl` block.
+    pub settings: Settings,
+    /// The file it stands in, relative to the policy folder.
+    pub file: String,
+    /// The place of the document.
+    pub span: Span,
+}
+
+/// What a rule looks for.
+#[derive(Clone, Debug)]
+pub enum Logic {
+    /// A condition on one event.
+    Detection(Detection),
+    /// A detection that names a list that does not exist: it never matches.
+    Inactive,
+    /// A condition on several events.
+    Correlation(Correlation),
+}
+
+impl Rule {
+    /// Whether `name` means this rule: its id or its name.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name) || Uuid::parse_str(name).is_ok_and(|id| id == self.id)
+    }
+
+    /// The name if it has one, else the title: what a person calls it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.title)
+    }
+
+    /// Every field that the rule reads, with its place.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&str, Span)> {
+        let mut fields: Vec<_> = self
+            .settings
+            .fields
+            .iter()
+            .map(|(text, span)| (text.as_str(), *span))
+            .collect();
+        match &self.logic {
+            Logic::Detection(detection) => {
+                fields.extend(
+                    detection
+                        .predicates()
+                        .filter_map(|p| Some((p.field.as_ref()?.as_str(), p.span))),
+                );
+            }
+            Logic::Correlation(correlation) => {
+                fields.extend(
+                    correlation
+                        .fields
+                        .iter()
+                        .map(|(text, span)| (text.as_str(), *span)),
+                );
+            }
+            Logic::Inactive => {}
+        }
+        fields
+    }
+
+    /// Every whole text that the rule compares a field with.
+    #[must_use]
+    pub fn literals(&self, field: &str) -> Vec<(&str, Span)> {
+        let Logic::Detection(detection) = &self.logic else {
+            return Vec::new();
+        };
+        detection
+            .predicates()
+            .filter(|predicate| {
+                predicate
+                    .field
+                    .as_ref()
+                    .is_some_and(|path| path.as_str() == field)
+            })
+            .flat_map(|predicate| {
+                predicate
+                    .literals
+                    .iter()
+                    .map(|(text, span)| (text.as_str(), *span))
+            })
+            .collect()
+    }
+}
+
+/// Reads one document of a rule file. `file` is its path in the folder, `place` its number there.
+pub fn decode_rule(
+    node: &Node,
+    file: &str,
+    place: usize,
+    lists: &Lists,
+    problems: &mut Problems,
+) -> Option<Rule> {
+    let errors = problems.counts().0;
+    let mut table = node.table(problems)?;
+    let title = table
+        .require("title", problems)
+        .and_then(|node| node.text(problems))
+        .map(str::to_owned);
+    let name = table
+        .get("name")
+        .and_then(|node| node.text(problems))
+        .map(str::to_owned);
+    let id = decode_id(&mut table, name.as_deref(), file, place, problems);
+    let level = table
+        .get("level")
+        .and_then(|node| node.one_of(&LEVELS, problems))
+        .unwrap_or_default();
+    let description = table
+        .get("description")
+        .and_then(|node| node.text(problems))
+        .map(str::to_owned);
+    let author = table
+        .get("author")
+        .and_then(|node| node.text(problems))
+        .map(str::to_owned);
+    let tags = table
+        .get("tags")
+        .map(|node| node.texts(problems))
+        .unwrap_or_default();
+    let product = table
+        .get("logsource")
+        .and_then(|node| decode_product(node, problems));
+    // Sigma's descriptive attributes: no effect on what the rule does.
+    for key in DESCRIPTIVE {
+        table.get(key);
+    }
+    let (logic, owner) = decode_logic(&mut table, lists, problems)?;
+    let settings = decode_settings(table.get("rulectl"), owner, problems);
+    table.finish_with_warnings(problems);
+    if problems.counts().0 > errors {
+        return None;
+    }
+    Some(Rule {
+        id: id?,
+        name,
+        title: title?,
+        author,
+        description,
+        level,
+        tags: tags.into_iter().map(|(tag, _)| tag.to_owned()).collect(),
+        product,
+        logic,
+        settings,
+        file: file.to_owned(),
+        span: node.span,
+    })
+}
+
+const DESCRIPTIVE: [&str; 12] = [
+    "related",
+    "taxonomy",
+    "status",
+    "license",
+    "references",
+    "date",
+    "modified",
+    "fields",
+    "falsepositives",
+    "scope",
+    "regression_tests_path",
+    "simulation",
+];
+
+fn decode_id(
+    table: &mut Table<'_>,
+    name: Option<&str>,
+    file: &str,
+    place: usize,
+    problems: &mut Problems,
+) -> Option<Uuid> {
+    if let Some(node) = table.get("id") {
+        let text = node.text(problems)?;
+        let parsed = Uuid::parse_str(text).ok();
+        if parsed.is_none() {
+            problems
+                .error(codes::BAD_ID, node.span, format!("`{text}` is not a UUID"))
+                .help("write a random one, or leave `id` out: it is then made from `name`");
+        }
+        return parsed;
+    }
+    let from_place = || {
+        if place == 0 {
+            file.to_owned()
+        } else {
+            format!("{file}#{place}")
+        }
+    };
+    let source = name.map_or_else(from_place, str::to_owned);
+    Some(Uuid::new_v5(&NAMESPACE, source.as_bytes()))
+}
+
+fn decode_product(node: &Node, problems: &mut Problems) -> Option<String> {
+    let mut table = node.table(problems)?;
+    for key in ["category", "service", "definition"] {
+        table.get(key);
+    }
+    let product = table
+        .get("product")
+        .and_then(|node| node.text(problems))
+        .map(str::to_owned);
+    table.finish_with_warnings(problems);
+    product
+}
+
+fn decode_logic(
+    table: &mut Table<'_>,
+    lists: &Lists,
+    problems: &mut Problems,
+) -> Option<(Logic, Owner)> {
+    if let Some(span) = table.place_of("filter") {
+        problems
+            .error(
+                codes::UNSUPPORTED,
+                span,
+                "filter documents are not supported by this version of rulectl",
+            )
+            .help("put the condition into the rules themselves");
+        return None;
+    }
+    let detection = table.get("detection");
+    let correlation = table.get("correlation");
+    match (detection, correlation) {
+        (Some(node), None) => {
+            if table.get("logsource").is_none() {
+                problems.error(
+                    shape::MISSING_KEY,
+                    table.span().part(0, 0),
+                    "the key `logsource` is missing",
+                );
+            }
+            match decode_detection(node, lists, problems) {
+                DecodedDetection::Ready(detection) => {
+                    Some((Logic::Detection(detection), Owner::Detection))
+                }
+                DecodedDetection::Inactive => Some((Logic::Inactive, Owner::Detection)),
+                DecodedDetection::Broken => None,
+            }
+        }
+        (None, Some(node)) => {
+            let correlation = decode_correlation(node, problems)?;
+            let owner = match correlation.kind {
+                CorrelationKind::Consecutive(_) => Owner::Pairs,
+                CorrelationKind::EventCount(_) => Owner::Correlation,
+            };
+            Some((Logic::Correlation(correlation), owner))
+        }
+        (Some(_), Some(_)) => {
+            let span = table.place_of("correlation").unwrap_or(table.span());
+            problems
+                .error(
+                    codes::NOT_A_RULE,
+                    span,
+                    "a document has `detection` or `correlation`, not both",
+                )
+                .help("put the correlation into a document of its own, after a line `---`");
+            None
+        }
+        (None, None) => {
+            let at = table.span().part(0, 0);
+            let near = table.entries().iter().map(|(key, _)| key).find(|key| {
+                crate::diag::nearest(&key.text, ["detection", "correlation"]).is_some()
+            });
+            match near {
+                Some(key) => problems
+                    .error(
+                        codes::NOT_A_RULE,
+                        key.span,
+                        "the document has neither `detection` nor `correlation`",
+                    )
+                    .did_you_mean(&key.text, ["detection", "correlation"]),
+                None => problems
+                    .error(
+                        codes::NOT_A_RULE,
+                        at,
+                        "the document has neither `detection` nor `correlation`",
+                    )
+                    .help("a rule file holds Sigma documents"),
+            }
+            None
+        }
+    }
+}

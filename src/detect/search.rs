@@ -1,0 +1,208 @@
+//! The `detection` of a Sigma rule: named searches and a condition over them.
+
+use serde_json::Value;
+
+use crate::detect::condition::{Condition, parse_condition};
+use crate::detect::lists::Lists;
+use crate::detect::predicate::{Decoded, Predicate, decode_keyword, decode_predicate};
+use crate::diag::Problems;
+use crate::document::{Kind, Node};
+
+/// The codes of problems in a detection as a whole.
+pub mod codes {
+    /// A search that is not a mapping, a list of mappings or a list of keywords.
+    pub const SHAPE: &str = "RL0121";
+    /// A search that the condition does not name.
+    pub const UNUSED: &str = "RL0122";
+}
+
+/// A checked detection.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    searches: Vec<Search>,
+    condition: Condition,
+}
+
+/// A named search: any of its alternatives, each of which needs all its predicates.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Its name.
+    pub name: String,
+    alternatives: Vec<Vec<Predicate>>,
+}
+
+impl Search {
+    fn holds(&self, fields: &Value) -> bool {
+        self.alternatives
+            .iter()
+            .any(|all| all.iter().all(|predicate| predicate.holds(fields)))
+    }
+}
+
+impl Detection {
+    /// Whether the event satisfies the condition.
+    #[must_use]
+    pub fn matches(&self, fields: &Value) -> bool {
+        let mut known: Vec<Option<bool>> = vec![None; self.searches.len()];
+        self.condition.holds(&mut |at| {
+            let Some((slot, search)) = known.get_mut(at).zip(self.searches.get(at)) else {
+                return false;
+            };
+            *slot.get_or_insert_with(|| search.holds(fields))
+        })
+    }
+
+    /// Why the event matches: each search that holds, with the alternative that made it hold.
+    #[must_use]
+    pub fn explain(&self, fields: &Value) -> Vec<String> {
+        let mut reasons = Vec::new();
+        for search in &self.searches {
+            let satisfied = search
+                .alternatives
+                .iter()
+                .find(|all| all.iter().all(|p| p.holds(fields)));
+            if let Some(predicates) = satisfied {
+                let shown: Vec<_> = predicates.iter().map(|p| p.shown.as_str()).collect();
+                reasons.push(format!("{}: {}", search.name, shown.join(", ")));
+            }
+        }
+        reasons
+    }
+
+    /// Every predicate, for lints.
+    pub fn predicates(&self) -> impl Iterator<Item = &Predicate> {
+        self.searches
+            .iter()
+            .flat_map(|search| search.alternatives.iter().flatten())
+    }
+}
+
+/// What a detection decodes to.
+pub enum DecodedDetection {
+    /// A detection that can run.
+    Ready(Detection),
+    /// It is right, and names a list that does not exist.
+    Inactive,
+    /// Problems were reported.
+    Broken,
+}
+
+/// Reads the `detection` mapping of a rule.
+pub fn decode_detection(node: &Node, lists: &Lists, problems: &mut Problems) -> DecodedDetection {
+    let errors = problems.counts().0;
+    let Some(mut table) = node.table(problems) else {
+        return DecodedDetection::Broken;
+    };
+    let condition_node = table.require("condition", problems);
+    let mut searches = Vec::new();
+    let mut inactive = false;
+    for (key, value) in table
+        .entries()
+        .iter()
+        .filter(|(key, _)| key.text != "condition")
+    {
+        let alternatives = decode_search(value, lists, &mut inactive, problems);
+        searches.push((
+            key,
+            Search {
+                name: key.text.clone(),
+                alternatives,
+            },
+        ));
+    }
+    let names: Vec<&str> = searches.iter().map(|(key, _)| key.text.as_str()).collect();
+    let condition = condition_node.and_then(|node| decode_condition(node, &names, problems));
+    if let Some(condition) = &condition {
+        let mut used = vec![false; names.len()];
+        condition.mark_used(&mut used);
+        for ((key, _), _) in searches.iter().zip(&used).filter(|(_, used)| !**used) {
+            problems.warn(
+                codes::UNUSED,
+                key.span,
+                format!("the condition does not use the search `{}`", key.text),
+            );
+        }
+    }
+    match condition {
+        Some(_) if problems.counts().0 > errors => DecodedDetection::Broken,
+        Some(_) if inactive => DecodedDetection::Inactive,
+        Some(condition) => {
+            let searches = searches.into_iter().map(|(_, search)| search).collect();
+            DecodedDetection::Ready(Detection {
+                searches,
+                condition,
+            })
+        }
+        None => DecodedDetection::Broken,
+    }
+}
+
+/// One condition, or a list of them of which any may hold.
+fn decode_condition(node: &Node, names: &[&str], problems: &mut Problems) -> Option<Condition> {
+    let Kind::List(items) = &node.kind else {
+        let text = node.text(problems)?;
+        return parse_condition(text, names, node.span, problems);
+    };
+    let conditions: Option<Vec<_>> = items
+        .iter()
+        .map(|item| {
+            item.text(problems)
+                .and_then(|text| parse_condition(text, names, item.span, problems))
+        })
+        .collect();
+    conditions.map(Condition::Any)
+}
+
+fn decode_search(
+    node: &Node,
+    lists: &Lists,
+    inactive: &mut bool,
+    problems: &mut Problems,
+) -> Vec<Vec<Predicate>> {
+    match &node.kind {
+        Kind::Map(_) => vec![decode_map(node, lists, inactive, problems)],
+        Kind::List(items) if !items.is_empty() => items
+            .iter()
+            .map(|item| match &item.kind {
+                Kind::Map(_) => decode_map(item, lists, inactive, problems),
+                _ => decode_keyword(item, problems).into_iter().collect(),
+            })
+            .collect(),
+        Kind::Text(_) | Kind::Number(_) => {
+            vec![decode_keyword(node, problems).into_iter().collect()]
+        }
+        _ => {
+            problems
+                .error(codes::SHAPE, node.span, format!("a search is a mapping of fields, a list of such mappings or a list of keywords, found {}", node.describe()))
+                .help("write `selection:` and below it `field: value`");
+            Vec::new()
+        }
+    }
+}
+
+fn decode_map(
+    node: &Node,
+    lists: &Lists,
+    inactive: &mut bool,
+    problems: &mut Problems,
+) -> Vec<Predicate> {
+    let Kind::Map(entries) = &node.kind else {
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        problems.error(
+            codes::SHAPE,
+            node.span,
+            "this search is empty and would match every event",
+        );
+    }
+    let mut predicates = Vec::new();
+    for (key, value) in entries {
+        match decode_predicate(key, value, lists, problems) {
+            Decoded::Predicate(predicate) => predicates.push(predicate),
+            Decoded::MissingList => *inactive = true,
+            Decoded::Broken => {}
+        }
+    }
+    predicates
+}

@@ -1,0 +1,429 @@
+//! The beat after the scan: matches in event-time order → hits → findings.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::detect::capture::Captured;
+use crate::detect::finding::{Finding, Growing, Hit, OrderKey};
+use crate::detect::{Consumer, ConsumerKind, Detector, Match};
+use crate::event::{Digest, Nanos, Time, fold};
+
+/// An event in a window.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) time: Time,
+    pub(super) digest: Digest,
+    pub(super) uuid: Option<String>,
+    pub(super) captured: Arc<Captured>,
+}
+
+/// What was left out of correlation, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tally {
+    /// Matches that were second copies of an event.
+    pub duplicates: u64,
+    /// Matches without a value for a field that their rule groups by.
+    pub without_group: u64,
+    /// Matches for a correlation without a readable time.
+    pub without_time: u64,
+}
+
+/// The state of every window and every finding that may still grow.
+pub struct Windows {
+    consumers: Vec<HashMap<Vec<String>, Group>>,
+    ledger: Ledger,
+    last: Option<(Option<Time>, Digest, u32)>,
+    advanced: u64,
+}
+
+/// The findings of all groups: which are open, and which wait for their turn.
+#[derive(Default)]
+struct Ledger {
+    /// When each open finding closes at the earliest, soonest first; one entry a finding.
+    deadlines: BinaryHeap<Reverse<(Time, usize, Vec<String>)>>,
+    /// How many open findings had their last hit when.
+    open_since: BTreeMap<Time, usize>,
+    /// Closed findings that an open one may still have to precede.
+    closed: BTreeMap<OrderKey, Finding>,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Group {
+    window: VecDeque<Member>,
+    open: Option<Growing>,
+    /// A finding that was closed for its age alone: the next one goes on from it.
+    aged: Option<(Uuid, Time)>,
+}
+
+/// A finding closes when it has been open so long.
+const LONGEST: Nanos = Nanos::DAY;
+
+/// Groups that hold nothing any more are looked for once in so many matches.
+const SWEEP: u64 = 65_536;
+
+/// An event belongs to at most so many groups of a rule: a record with long arrays must not multiply.
+const MAX_GROUPS: usize = 1_000;
+
+impl Windows {
+    /// No windows yet.
+    #[must_use]
+    pub fn new(detector: &Detector) -> Self {
+        Self {
+            consumers: detector.consumers.iter().map(|_| HashMap::new()).collect(),
+            ledger: Ledger::default(),
+            last: None,
+            advanced: 0,
+        }
+    }
+
+    /// Takes the next match in the order of [`Match::order`] and gives the
+    /// findings that are complete and in their final order.
+    pub fn advance(&mut self, detector: &Detector, found: Match) -> Vec<Finding> {
+        if self.last == Some(found.order()) {
+            self.ledger.tally.duplicates += 1;
+            return Vec::new();
+        }
+        self.last = Some(found.order());
+        if let Some(now) = found.time {
+            self.close_until(detector, now);
+        }
+        let sighting = Sighting {
+            time: found.time,
+            member: Member {
+                time: found.time.unwrap_or(Time(i64::MIN)),
+                digest: found.digest,
+                uuid: found.uuid,
+                captured: Arc::new(found.captured),
+            },
+            reasons: found.reasons,
+        };
+        let consumers = detector
+            .matchers
+            .get(found.matcher as usize)
+            .map_or(&[][..], |m| &m.consumers);
+        for at in consumers {
+            if let (Some(consumer), Some(groups)) =
+                (detector.consumers.get(*at), self.consumers.get_mut(*at))
+            {
+                observe(&mut self.ledger, groups, *at, consumer, &sighting);
+            }
+        }
+        self.sweep(detector, found.time);
+        self.ledger.ready(found.time)
+    }
+
+    /// The end of the input: closes everything that is open.
+    pub fn finish(mut self, detector: &Detector) -> (Vec<Finding>, Tally) {
+        for (groups, consumer) in self.consumers.into_iter().zip(&detector.consumers) {
+            for growing in groups.into_values().filter_map(|group| group.open) {
+                self.ledger.close(consumer, growing);
+            }
+        }
+        (
+            self.ledger.closed.into_values().collect(),
+            self.ledger.tally,
+        )
+    }
+
+    /// Closes the findings whose last hit is more than `suppress` ago, and those open for a day.
+    fn close_until(&mut self, detector: &Detector, now: Time) {
+        while let Some((at, key)) = self.ledger.due(now) {
+            let Some(consumer) = detector.consumers.get(at) else {
+                continue;
+            };
+            let Some(group) = self
+                .consumers
+                .get_mut(at)
+                .and_then(|groups| groups.get_mut(&key))
+            else {
+                continue;
+            };
+            let Some(open) = group.open.take() else {
+                continue;
+            };
+            let (Some(first), Some(last)) = (open.first_hit, open.last_hit) else {
+                continue;
+            };
+            let (quiet, aged) = (last.plus(consumer.reporter.suppress), first.plus(LONGEST));
+            if now <= quiet && now < aged {
+                // One hit exactly `suppress` later still joins, so look again just after.
+                let next = quiet.plus(Nanos(1)).min(aged);
+                self.ledger
+                    .deadlines
+                    .push(Reverse((next.max(now.plus(Nanos(1))), at, key)));
+                group.open = Some(open);
+                continue;
+            }
+            group.aged = (now <= quiet).then(|| (open.id(&consumer.reporter), last));
+            self.ledger.moved(Some(last), None);
+            self.ledger.close(consumer, open);
+        }
+    }
+
+    /// Lets go of groups that no later event can meet.
+    fn sweep(&mut self, detector: &Detector, now: Option<Time>) {
+        self.advanced += 1;
+        let (Some(now), 0) = (now, self.advanced % SWEEP) else {
+            return;
+        };
+        for (groups, consumer) in self.consumers.iter_mut().zip(&detector.consumers) {
+            let reach = consumer.timespan.max(consumer.reporter.suppress);
+            groups.retain(|_, group| {
+                let newest = group.window.back().map(|member| member.time);
+                group.open.is_some() || newest.is_some_and(|newest| now.since(newest) <= reach)
+            });
+        }
+    }
+}
+
+/// A match on its way to the groups of its consumers.
+struct Sighting {
+    time: Option<Time>,
+    member: Member,
+    reasons: Vec<String>,
+}
+
+fn observe(
+    ledger: &mut Ledger,
+    groups: &mut HashMap<Vec<String>, Group>,
+    at: usize,
+    consumer: &Consumer,
+    sighting: &Sighting,
+) {
+    let each = matches!(consumer.kind, ConsumerKind::Each);
+    if sighting.time.is_none() && !each {
+        ledger.tally.without_time += 1;
+        return;
+    }
+    let shown = groups_of(consumer, &sighting.member);
+    if shown.is_empty() {
+        ledger.tally.without_group += 1;
+    }
+    if each
+        && (shown.is_empty() || sighting.time.is_none() || consumer.reporter.suppress == Nanos(0))
+    {
+        ledger.report_alone(consumer, sighting, shown.into_iter().next());
+        return;
+    }
+    for values in shown {
+        let key: Vec<String> = values.iter().map(|value| fold(value)).collect();
+        let group = groups.entry(key.clone()).or_default();
+        if group.slide(consumer, &sighting.member)
+            && let Some((reasons, pair)) = group.hit(consumer, &sighting.reasons)
+        {
+            ledger.join(at, consumer, key, group, sighting, reasons, pair);
+        }
+    }
+}
+
+impl Ledger {
+    /// Adds a hit to the open finding of its group, or opens one.
+    #[expect(clippy::too_many_arguments, reason = "a hit is all of this, once")]
+    fn join(
+        &mut self,
+        at: usize,
+        consumer: &Consumer,
+        key: Vec<String>,
+        group: &mut Group,
+        sighting: &Sighting,
+        reasons: Vec<String>,
+        pair: bool,
+    ) {
+        let reporter = &consumer.reporter;
+        let Some(now) = sighting.time else { return };
+        let hit = Hit {
+            at: sighting.time,
+            event: &sighting.member,
+            window: &group.window,
+            reasons,
+            pair,
+        };
+        if let Some(open) = &mut group.open {
+            let before = open.last_hit;
+            open.add(reporter, &hit);
+            self.moved(before, Some(now));
+            return;
+        }
+        let values = group
+            .window
+            .front()
+            .map_or_else(Vec::new, |first| display(consumer, first, &key));
+        let continues = group
+            .aged
+            .take()
+            .filter(|(_, last)| now.since(*last) <= reporter.suppress)
+            .map(|(id, _)| id);
+        let opened = Growing::open(reporter, values, &hit, continues);
+        if reporter.suppress == Nanos(0) {
+            self.close(consumer, opened);
+            return;
+        }
+        group.open = Some(opened);
+        self.moved(None, Some(now));
+        let deadline = now.plus(reporter.suppress.min(LONGEST));
+        self.deadlines.push(Reverse((deadline, at, key)));
+    }
+
+    fn report_alone(
+        &mut self,
+        consumer: &Consumer,
+        sighting: &Sighting,
+        group: Option<Vec<String>>,
+    ) {
+        let names = consumer
+            .reporter
+            .group_by
+            .iter()
+            .map(|(name, _)| name.clone());
+        let values = names.zip(group.unwrap_or_default()).collect();
+        let window = VecDeque::from([sighting.member.clone()]);
+        let hit = Hit {
+            at: sighting.time,
+            event: &sighting.member,
+            window: &window,
+            reasons: sighting.reasons.clone(),
+            pair: false,
+        };
+        self.close(
+            consumer,
+            Growing::open(&consumer.reporter, values, &hit, None),
+        );
+    }
+
+    fn close(&mut self, consumer: &Consumer, growing: Growing) {
+        let finding = growing.close(&consumer.reporter);
+        self.closed.insert(finding.order(), finding);
+    }
+
+    /// The next group whose finding is to be looked at.
+    fn due(&mut self, now: Time) -> Option<(usize, Vec<String>)> {
+        let Reverse((deadline, ..)) = self.deadlines.peek()?;
+        if *deadline > now {
+            return None;
+        }
+        self.deadlines.pop().map(|Reverse((_, at, key))| (at, key))
+    }
+
+    /// Records that an open finding's last hit went from one time to another.
+    fn moved(&mut self, from: Option<Time>, to: Option<Time>) {
+        if let Some(from) = from
+            && let Some(count) = self.open_since.get_mut(&from)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.open_since.remove(&from);
+            }
+        }
+        if let Some(to) = to {
+            *self.open_since.entry(to).or_default() += 1;
+        }
+    }
+
+    /// The closed findings that nothing still to come can precede.
+    fn ready(&mut self, now: Option<Time>) -> Vec<Finding> {
+        let Some(now) = now else { return Vec::new() };
+        let bound = self
+            .open_since
+            .keys()
+            .next()
+            .copied()
+            .unwrap_or(now)
+            .min(now);
+        let mut ready = Vec::new();
+        while self
+            .closed
+            .first_key_value()
+            .is_some_and(|(key, _)| key.last_hit < Some(bound))
+        {
+            ready.extend(self.closed.pop_first().map(|(_, finding)| finding));
+        }
+        ready
+    }
+}
+
+impl Group {
+    /// Moves the window on to an event: what is not within `(t − span, t]` leaves.
+    /// False where the event is in already: one that satisfies two rules of a correlation is one event.
+    fn slide(&mut self, consumer: &Consumer, member: &Member) -> bool {
+        let edge = member.time.minus(consumer.timespan);
+        while self
+            .window
+            .front()
+            .is_some_and(|oldest| oldest.time <= edge)
+        {
+            self.window.pop_front();
+        }
+        let new = self
+            .window
+            .back()
+            .is_none_or(|newest| newest.digest != member.digest);
+        if new {
+            self.window.push_back(member.clone());
+        }
+        new
+    }
+
+    fn hit(&mut self, consumer: &Consumer, reasons: &[String]) -> Option<(Vec<String>, bool)> {
+        match &consumer.kind {
+            ConsumerKind::Each => {
+                while self.window.len() > 1 {
+                    self.window.pop_front();
+                }
+                Some((reasons.to_vec(), false))
+            }
+            ConsumerKind::Count(condition) => condition
+                .hit(&self.window, consumer.timespan)
+                .map(|reason| (vec![reason], false)),
+            ConsumerKind::Pair(condition) => condition
+                .hit(&mut self.window)
+                .map(|reason| (vec![reason], true)),
+        }
+    }
+}
+
+/// The groups an event belongs to, as shown: one an element where a field is an
+/// array, all mixes where several are; none when a field has no value.
+fn groups_of(consumer: &Consumer, member: &Member) -> Vec<Vec<String>> {
+    let mut groups: Vec<Vec<String>> = vec![Vec::new()];
+    for (_, id) in &consumer.reporter.group_by {
+        let mut folded: Vec<String> = Vec::new();
+        let values = member.captured.all(*id).iter().filter(|value| {
+            let value = fold(value);
+            let new = !folded.contains(&value);
+            if new {
+                folded.push(value);
+            }
+            new
+        });
+        let values: Vec<&String> = values.collect();
+        groups = groups
+            .iter()
+            .flat_map(|group| {
+                values
+                    .iter()
+                    .map(|value| [group.as_slice(), &[(*value).clone()]].concat())
+            })
+            .take(MAX_GROUPS)
+            .collect();
+    }
+    groups
+}
+
+/// A group's values as the given event shows them.
+fn display(consumer: &Consumer, member: &Member, key: &[String]) -> Vec<(String, String)> {
+    let fields = consumer.reporter.group_by.iter().zip(key);
+    fields
+        .map(|((name, id), folded)| {
+            let shown = member
+                .captured
+                .all(*id)
+                .iter()
+                .find(|value| fold(value) == *folded);
+            (name.clone(), shown.unwrap_or(folded).clone())
+        })
+        .collect()
+}

@@ -1,0 +1,301 @@
+//! What is wrong in a file that a person wrote: code, place, message, help.
+//!
+//! Checks push into one [`Problems`] and go on, so that one run reports
+//! everything. A code is an opaque text here; each stage owns its own range
+//! (`docs/diagnostics.md` lists them).
+
+use std::sync::Arc;
+
+/// One of the files that a [`Problems`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// A stretch of a file, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// Past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// A part of this span: `start` and `end` are bytes from its beginning, kept inside it.
+    #[must_use]
+    pub fn part(self, start: usize, end: usize) -> Self {
+        let offset = |by: usize| {
+            self.start
+                .saturating_add(u32::try_from(by).unwrap_or(u32::MAX))
+                .min(self.end)
+        };
+        Self {
+            file: self.file,
+            start: offset(start),
+            end: offset(end.max(start)),
+        }
+    }
+}
+
+/// How much a problem matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The policy cannot be activated.
+    Error,
+    /// Allowed, and probably not meant.
+    Warning,
+}
+
+/// One problem, as it is reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Stable code, such as `RL0102`.
+    pub code: &'static str,
+    /// What is wrong, in the user's words, without a full stop.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// A place in words that a person uses: both counted from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineColumn {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    name: Arc<str>,
+    text: Arc<str>,
+}
+
+/// The files that were read and every problem found in them.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    files: Vec<File>,
+    list: Vec<Diagnostic>,
+}
+
+impl Problems {
+    /// Makes a file known, under the name that messages show.
+    pub fn add_file(&mut self, name: &str, text: &str) -> FileId {
+        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        self.files.push(File {
+            name: name.into(),
+            text: text.into(),
+        });
+        id
+    }
+
+    /// Reports an error; the answer takes a help text.
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+    ) -> Help<'_> {
+        self.push(Severity::Error, code, span, message.into())
+    }
+
+    /// Reports a warning; the answer takes a help text.
+    pub fn warn(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> Help<'_> {
+        self.push(Severity::Warning, code, span, message.into())
+    }
+
+    /// Reports an error about a file as a whole.
+    pub fn file_error(
+        &mut self,
+        code: &'static str,
+        file: FileId,
+        message: impl Into<String>,
+    ) -> Help<'_> {
+        self.error(
+            code,
+            Span {
+                file,
+                start: 0,
+                end: 0,
+            },
+            message,
+        )
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        span: Span,
+        message: String,
+    ) -> Help<'_> {
+        self.list.push(Diagnostic {
+            severity,
+            code,
+            message,
+            span,
+            help: None,
+        });
+        Help(self.list.last_mut())
+    }
+
+    /// Whether anything forbids activation.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// How many errors and how many warnings.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let errors = self
+            .list
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .count();
+        (errors, self.list.len() - errors)
+    }
+
+    /// Every problem, by file name, place and code, each once.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut list: Vec<_> = self.list.iter().collect();
+        list.sort_by_key(|d| {
+            (
+                self.file_name(d.span.file),
+                d.span.start,
+                d.code,
+                &d.message,
+            )
+        });
+        list.dedup();
+        list
+    }
+
+    /// The name of a file, as given.
+    #[must_use]
+    pub fn file_name(&self, file: FileId) -> &str {
+        self.files.get(file.0 as usize).map_or("", |f| &f.name)
+    }
+
+    /// The text of a file.
+    #[must_use]
+    pub fn text(&self, file: FileId) -> &str {
+        self.files.get(file.0 as usize).map_or("", |f| &f.text)
+    }
+
+    /// Where a span begins, for a person.
+    #[must_use]
+    pub fn line_column(&self, span: Span) -> LineColumn {
+        let text = self.text(span.file);
+        let end = (0..=(span.start as usize).min(text.len()))
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
+        let (before, _) = text.split_at(end);
+        let line = before.matches('\n').count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        LineColumn { line, column }
+    }
+}
+
+/// A problem just reported, which may still be given advice.
+pub struct Help<'a>(Option<&'a mut Diagnostic>);
+
+impl Help<'_> {
+    /// Says what to do.
+    pub fn help(self, text: impl Into<String>) {
+        if let Some(diagnostic) = self.0 {
+            diagnostic.help = Some(text.into());
+        }
+    }
+
+    /// Suggests the nearest of `known` to the word found, if any is near.
+    pub fn did_you_mean_only<'k>(self, word: &str, known: impl IntoIterator<Item = &'k str>) {
+        if let Some(near) = nearest(word, known) {
+            self.help(format!("did you mean `{near}`?"));
+        }
+    }
+
+    /// Suggests the nearest of `known` to the word found, or else lists them when they are few.
+    pub fn did_you_mean<'k>(self, word: &str, known: impl IntoIterator<Item = &'k str>) {
+        let known: Vec<&str> = known.into_iter().collect();
+        if let Some(near) = nearest(word, known.iter().copied()) {
+            self.help(format!("did you mean `{near}`?"));
+        } else if !known.is_empty() && known.len() <= 30 {
+            let listed: Vec<_> = known.iter().map(|k| format!("`{k}`")).collect();
+            self.help(format!("known here: {}", listed.join(", ")));
+        }
+    }
+}
+
+/// The known word that is most like `word`, if any is near enough to be meant.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let word_folded = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&word_folded, &candidate.to_lowercase());
+            (distance, candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_suggested_only_when_it_is_near() {
+        let known = ["condition", "selection", "eventType"];
+        let cases = [
+            ("conditon", Some("condition")),
+            ("eventtype", Some("eventType")),
+            ("zzz", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(nearest(word, known), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn places_count_characters_and_never_split_one() {
+        let mut problems = Problems::default();
+        let file = problems.add_file("a.yml", "é: 1\nüü: 2\n");
+        let at = |start| Span {
+            file,
+            start,
+            end: start,
+        };
+        let cases = [
+            (0, (1, 1)),
+            (1, (1, 1)),
+            (2, (1, 2)),
+            (6, (2, 1)),
+            (10, (2, 3)),
+            (999, (3, 1)),
+        ];
+        for (start, (line, column)) in cases {
+            assert_eq!(
+                problems.line_column(at(start)),
+                LineColumn { line, column },
+                "{start}"
+            );
+        }
+    }
+}

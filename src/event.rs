@@ -1,0 +1,472 @@
+//! What happened: one log record, its time, its identity, and reading it by path.
+//!
+//! The engine knows JSON and nothing of Okta: a reader (see [`crate::okta`])
+//! fills in where the time and the provider's own id stand in a record.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// One log record: the bytes that came in, and what was read from them.
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    /// The record as it came in.
+    pub raw: &'a [u8],
+    /// The record as a tree; after a field mapping, the mapped tree.
+    pub fields: Value,
+    /// Event time; `None` where the record has no readable one.
+    pub time: Option<Time>,
+    /// The provider's id of the event (Okta's `uuid`), which may be missing or shared.
+    pub uuid: Option<String>,
+}
+
+impl Event<'_> {
+    /// The identity of the event: see [`Digest::of_record`].
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_record(self.raw)
+    }
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z: event time, never the clock's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Time(pub i64);
+
+impl Time {
+    /// The moment of an RFC 3339 text; `None` for anything else or a year that
+    /// nanoseconds in 64 bits cannot hold (before 1677 or after 2262).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+        moment.timestamp_nanos_opt().map(Self)
+    }
+
+    /// This moment moved by `by`, stopping at the ends of the range.
+    #[must_use]
+    pub fn plus(self, by: Nanos) -> Self {
+        Self(self.0.saturating_add(by.0))
+    }
+
+    /// This moment moved back by `by`, stopping at the ends of the range.
+    #[must_use]
+    pub fn minus(self, by: Nanos) -> Self {
+        Self(self.0.saturating_sub(by.0))
+    }
+
+    /// The time from `earlier` to this moment.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Nanos {
+        Nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Time {
+    /// RFC 3339 in UTC, with the shortest of 0, 3, 6 or 9 digits that loses nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = chrono::DateTime::from_timestamp_nanos(self.0);
+        f.write_str(&moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+    }
+}
+
+impl From<Time> for String {
+    fn from(time: Time) -> Self {
+        time.to_string()
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or_else(|| format!("`{text}` is not an RFC 3339 time"))
+    }
+}
+
+/// A length of time in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub i64);
+
+impl Nanos {
+    /// One second.
+    pub const SECOND: Self = Self(1_000_000_000);
+    /// One day.
+    pub const DAY: Self = Self(86_400 * Self::SECOND.0);
+
+    /// A Sigma time span: a whole number and one of `s m h d w M y`
+    /// (a month is 30 days and a year 365, as pySigma has it).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let unit = text.chars().next_back()?;
+        let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|n| *n >= 0)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 7 * 86_400,
+            'M' => 30 * 86_400,
+            'y' => 365 * 86_400,
+            _ => return None,
+        };
+        let nanos = number.checked_mul(seconds)?.checked_mul(Self::SECOND.0)?;
+        Some(Self(nanos))
+    }
+
+    /// The length in hours.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a speed needs no nanoseconds of a century"
+    )]
+    pub fn hours(self) -> f64 {
+        self.0 as f64 / 3.6e12
+    }
+}
+
+impl fmt::Display for Nanos {
+    /// The two largest units that are not zero: `6m`, `1h 1m`, `2d 3h`, `0s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / Self::SECOND.0;
+        if self.0 > 0 && seconds == 0 {
+            return f.write_str("<1s");
+        }
+        let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+        let mut rest = seconds;
+        let mut parts = Vec::new();
+        for (size, unit) in units {
+            if rest >= size {
+                parts.push(format!("{}{unit}", rest / size));
+            }
+            rest %= size;
+        }
+        parts.truncate(2);
+        if parts.is_empty() {
+            parts.push("0s".to_owned());
+        }
+        f.write_str(&parts.join(" "))
+    }
+}
+
+/// A SHA-256 digest, shown and stored as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of everything that can be read.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails.
+    pub fn of_reader(reader: &mut impl std::io::Read) -> std::io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut block = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut block)? {
+                0 => return Ok(Self(hash.finalize().into())),
+                read => hash.update(block.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// The digest of bytes as they are.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The identity of a JSON record: the digest of its text with the white
+    /// space outside strings removed, so that a pretty-printed copy is the same event.
+    #[must_use]
+    pub fn of_record(raw: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        let mut rest = raw;
+        let mut in_string = false;
+        while !rest.is_empty() {
+            let end = if in_string {
+                string_end(rest)
+            } else {
+                text_end(rest)
+            };
+            let (taken, left) = rest.split_at(end.length);
+            hash.update(taken);
+            rest = left.get(end.skip..).unwrap_or_default();
+            in_string = end.in_string;
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// How far one stretch goes, what to leave out behind it, and what follows.
+struct Stretch {
+    length: usize,
+    skip: usize,
+    in_string: bool,
+}
+
+fn text_end(rest: &[u8]) -> Stretch {
+    let at = rest
+        .iter()
+        .position(|b| matches!(b, b'"' | b' ' | b'\t' | b'\n' | b'\r'));
+    match at {
+        Some(at) if rest.get(at) == Some(&b'"') => Stretch {
+            length: at + 1,
+            skip: 0,
+            in_string: true,
+        },
+        Some(at) => Stretch {
+            length: at,
+            skip: 1,
+            in_string: false,
+        },
+        None => Stretch {
+            length: rest.len(),
+            skip: 0,
+            in_string: false,
+        },
+    }
+}
+
+fn string_end(rest: &[u8]) -> Stretch {
+    match memchr::memchr2(b'"', b'\\', rest) {
+        Some(at) if rest.get(at) == Some(&b'"') => Stretch {
+            length: at + 1,
+            skip: 0,
+            in_string: false,
+        },
+        Some(at) => Stretch {
+            length: (at + 2).min(rest.len()),
+            skip: 0,
+            in_string: true,
+        },
+        None => Stretch {
+            length: rest.len(),
+            skip: 0,
+            in_string: true,
+        },
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bad = || format!("`{text}` is not a SHA-256 digest of 64 hexadecimal digits");
+        let mut bytes = [0_u8; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(bad());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// A field named by a dotted path, such as `actor.alternateId`.
+///
+/// Names match exactly. Dots walk objects; an array on the way stands for any
+/// of its elements.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldPath {
+    text: String,
+    steps: Vec<String>,
+}
+
+impl FieldPath {
+    /// The path that `text` spells.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let steps = text.split('.').map(str::to_owned).collect();
+        Self {
+            text: text.to_owned(),
+            steps,
+        }
+    }
+
+    /// The path as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Every value that the path reaches, in document order: several when it
+    /// crosses arrays, none when a key is missing. An array at the end of the
+    /// path stands for its elements.
+    #[must_use]
+    pub fn values<'v>(&self, fields: &'v Value) -> Vec<&'v Value> {
+        let mut found = Vec::new();
+        walk(fields, &self.steps, &mut found);
+        found
+    }
+
+    /// Whether the key is there at all, whatever its value (JSON null included).
+    #[must_use]
+    pub fn exists(&self, fields: &Value) -> bool {
+        has_key(fields, &self.steps)
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+// The depth of both walks is bounded by the JSON parser's nesting limit of 128.
+fn walk<'v>(value: &'v Value, steps: &[String], found: &mut Vec<&'v Value>) {
+    match (value, steps) {
+        (Value::Array(items), _) => items.iter().for_each(|item| walk(item, steps, found)),
+        (_, []) => found.push(value),
+        (Value::Object(map), [step, rest @ ..]) => {
+            if let Some(inner) = map.get(step) {
+                walk(inner, rest, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn has_key(value: &Value, steps: &[String]) -> bool {
+    match (value, steps) {
+        (_, []) => true,
+        (Value::Array(items), _) => items.iter().any(|item| has_key(item, steps)),
+        (Value::Object(map), [step, rest @ ..]) => {
+            map.get(step).is_some_and(|inner| has_key(inner, rest))
+        }
+        _ => false,
+    }
+}
+
+/// The text of a scalar; `None` for null, an object or an array.
+#[must_use]
+pub fn scalar_text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Bool(true) => Some("true".into()),
+        Value::Bool(false) => Some("false".into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
+    }
+}
+
+/// `text` in lower case, character by character, without regard to language or position.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.chars().flat_map(char::to_lowercase).collect()
+    }
+}
+
+/// Keeps at most 512 bytes of a value that is stored or shown; a longer one
+/// ends in its own digest, so that two long values stay two values.
+#[must_use]
+pub fn clip(text: &str) -> String {
+    const KEPT: usize = 440;
+    if text.len() <= 512 {
+        return text.to_owned();
+    }
+    let end = (0..=KEPT)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
+    let (kept, _) = text.split_at(end);
+    format!("{kept}…[sha256 {}]", Digest::of(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_outside_strings_does_not_change_the_identity() {
+        let pretty = b"{ \"a\" :\t[1, 2],\r\n \"b c\": \"x \\\" y \\\\\" }";
+        let tight = b"{\"a\":[1,2],\"b c\":\"x \\\" y \\\\\"}";
+        let other = b"{\"a\":[1,2],\"bc\":\"x \\\" y \\\\\"}";
+        assert_eq!(Digest::of_record(pretty), Digest::of(tight));
+        assert_ne!(Digest::of_record(other), Digest::of(tight));
+    }
+
+    #[test]
+    fn a_digest_reads_back_what_it_writes() {
+        let digest = Digest::of(b"x");
+        assert_eq!(Digest::try_from(digest.to_string()), Ok(digest));
+        for bad in ["", "zz", &"é".repeat(32), &"g".repeat(64)] {
+            assert!(Digest::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_walk_objects_and_any_element_of_arrays() {
+        let event: Value = serde_json::json!({
+            "actor": {"id": "a", "none": null},
+            "target": [{"id": 1}, {"id": 2, "tags": ["x", "y"]}, [{"id": 3}]],
+            "empty": [],
+        });
+        let cases = [
+            ("actor.id", vec!["a"], true),
+            ("actor.none", vec!["-"], true),
+            ("actor.nope", vec![], false),
+            ("actor.id.deeper", vec![], false),
+            ("target.id", vec!["1", "2", "3"], true),
+            ("target.tags", vec!["x", "y"], true),
+            ("empty", vec![], true),
+            ("empty.x", vec![], false),
+        ];
+        for (path, expected, exists) in cases {
+            let path = FieldPath::new(path);
+            let texts: Vec<_> = path
+                .values(&event)
+                .into_iter()
+                .map(|v| scalar_text(v).unwrap_or("-".into()))
+                .collect();
+            assert_eq!(texts, expected, "{path}");
+            assert_eq!(path.exists(&event), exists, "{path}");
+        }
+    }
+
+    #[test]
+    fn spans_read_and_show() {
+        let cases = [
+            ("10m", "10m"),
+            ("90s", "1m 30s"),
+            ("0s", "0s"),
+            ("25h", "1d 1h"),
+            ("1w", "7d"),
+        ];
+        for (written, shown) in cases {
+            assert_eq!(
+                Nanos::parse(written).map(|n| n.to_string()).as_deref(),
+                Some(shown),
+                "{written}"
+            );
+        }
+        for bad in ["", "m", "10", "-5m", "1.5h", "10 m", "10é", "99999999999y"] {
+            assert_eq!(Nanos::parse(bad), None, "{bad}");
+        }
+    }
+}

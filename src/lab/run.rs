@@ -1,0 +1,142 @@
+//! One case through the spine, compared with what it expects.
+
+use std::cell::RefCell;
+use std::io;
+
+use serde_json::Value;
+
+use crate::lab::compare::{Mismatch, compare};
+use crate::lab::suite::{Case, Events};
+use crate::okta::Mapping;
+use crate::pipeline::{self, Outcome, Rejected, Settings, Sink};
+use crate::policy::Policy;
+use crate::route::Route;
+use crate::source::Input;
+
+/// What came of a case.
+#[derive(Clone, Debug)]
+pub struct CaseResult {
+    /// Its name.
+    pub name: String,
+    /// What did not come out as expected; nothing for a case that passed.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// Runs a case.
+#[must_use]
+pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
+    let (input, mapping) = match &case.events {
+        Events::File(path, mapping) => (Input::File(path.clone()), *mapping),
+        Events::Inline(lines) => {
+            let bytes = lines.as_bytes().into();
+            (
+                Input::Memory {
+                    name: "events".to_owned(),
+                    bytes,
+                },
+                Mapping::Okta,
+            )
+        }
+    };
+    let settings = Settings {
+        mapping,
+        since: None,
+        until: None,
+        threads: 1,
+    };
+    let mut sink = Memory::default();
+    let mut mismatches = Vec::new();
+    match pipeline::run(policy, vec![input], &settings, &mut sink, &|_| {}) {
+        Ok((_, failed)) => mismatches.extend(
+            failed
+                .iter()
+                .map(|error| Mismatch::Broken(error.to_string())),
+        ),
+        Err(error) => mismatches.push(Mismatch::Broken(error.to_string())),
+    }
+    let received = sink.received.into_inner();
+    for expectation in &case.expect {
+        mismatches.extend(compare(expectation, &received.records(expectation.kind)));
+    }
+    CaseResult {
+        name: case.name.clone(),
+        mismatches,
+    }
+}
+
+/// Keeps the outcomes of a run.
+#[derive(Default)]
+struct Memory {
+    received: RefCell<Received>,
+}
+
+#[derive(Default)]
+struct Received {
+    outcomes: Vec<Outcome>,
+}
+
+impl Sink for Memory {
+    fn begin(&mut self, _: &Route) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.received.get_mut().outcomes.push(outcome.clone());
+        Ok(())
+    }
+
+    fn reject(&mut self, _: &Rejected) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Received {
+    /// The records of one kind as JSON.
+    fn records(&self, kind: &str) -> Vec<Value> {
+        let json = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
+        let responses = || {
+            self.outcomes
+                .iter()
+                .filter_map(|outcome| outcome.response.as_ref())
+        };
+        match kind {
+            "findings" => self.outcomes.iter().map(finding).collect(),
+            "incidents" => responses()
+                .map(|response| json(serde_json::to_value(&response.incident)))
+                .collect(),
+            "plans" => responses()
+                .filter_map(|response| response.plan.as_ref())
+                .map(plan)
+                .collect(),
+            "commands" => responses()
+                .flat_map(|response| &response.commands)
+                .map(|command| json(serde_json::to_value(command)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A finding with its severity, score and verdict; `rule` is the name where the rule has one.
+fn finding(outcome: &Outcome) -> Value {
+    let mut record = serde_json::to_value(&outcome.finding).unwrap_or_default();
+    if let Value::Object(map) = &mut record {
+        if let Some(name) = &outcome.finding.rule_name {
+            map.insert("rule".to_owned(), name.clone().into());
+        }
+        map.insert("severity".to_owned(), outcome.risk.severity.as_str().into());
+        map.insert("score".to_owned(), outcome.risk.score.into());
+        map.insert("promoted".to_owned(), outcome.promotion.promoted.into());
+    }
+    record
+}
+
+/// A plan with the names of its steps alone: what a case compares.
+fn plan(plan: &crate::plan::Plan) -> Value {
+    let steps: Vec<&str> = plan
+        .steps
+        .iter()
+        .map(|step| step.step_id.as_str())
+        .collect();
+    serde_json::json!({"overall_goal": plan.overall_goal, "steps": steps, "notes": plan.notes})
+}

@@ -1,0 +1,56 @@
+//! `rulectl` runs the security operations of an Okta tenant from a folder of rule files.
+//!
+//! The sentence of the product: *something happened, a rule noticed, we
+//! decided, we suggested what to do.* The modules, in the order in which data
+//! meets them:
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`event`] | what happened: a record, its time and identity, reading it by path |
+//! | [`diag`] | what is wrong in a file that a person wrote |
+//! | [`document`] | such a file as a tree in which everything knows its place |
+//! | [`visible`] | log text made safe to show |
+//! | [`okta`] | what knows Okta: shapes, times, event types and fields |
+//! | [`world`] | everything outside: the clock |
+//! | [`source`] | files and stdin → chunks of records |
+//! | [`detect`] | Sigma documents → matches → windows → findings |
+//! | [`slots`] | what a model may fill, and where a value came from |
+//! | [`route`] | which agents run, under guardrails |
+//! | [`risk`] | finding → risk |
+//! | [`promote`] | finding and risk → incident, or why not |
+//! | [`plan`] | incident → steps |
+//! | [`tools`] | command templates |
+//! | [`command`] | steps and templates → suggested commands |
+//! | [`policy`] | all of the above from one folder, checked and immutable |
+//! | [`pipeline`] | the spine |
+//! | [`store`] | artifacts, written whole and read back |
+//! | [`lab`] | the same spine for tests |
+//! | [`render`] | values as text |
+//! | [`cli`] | the command line |
+//!
+//! `ARCHITECTURE.md` has the invariants and the reasons; a test holds the
+//! `use crate::` lines against its table.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod command;
+pub mod detect;
+pub mod diag;
+pub mod document;
+pub mod event;
+pub mod lab;
+pub mod okta;
+pub mod pipeline;
+pub mod plan;
+pub mod policy;
+pub mod promote;
+pub mod render;
+pub mod risk;
+pub mod route;
+pub mod slots;
+pub mod source;
+pub mod store;
+pub mod tools;
+pub mod visible;
+pub mod world;

@@ -1,0 +1,7 @@
+//! The program: everything is in the library.
+
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    rulectl::cli::main(std::env::args_os())
+}

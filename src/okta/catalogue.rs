@@ -1,0 +1,76 @@
+//! The event types and fields that Okta documents, for lints. Both are
+//! snapshots: what they lack may be real, so it is a warning and never an error.
+
+use std::sync::LazyLock;
+
+static EVENT_TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("event-types.txt")));
+static FIELDS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("fields.txt")));
+
+/// Objects whose keys Okta does not close: anything may stand below them.
+const OPEN_MAPS: [&str; 6] = [
+    "debugContext.debugData",
+    "transaction.detail",
+    "actor.detailEntry",
+    "target.detailEntry",
+    "target.changeDetails.from",
+    "target.changeDetails.to",
+];
+
+/// Every event type of the catalogue, sorted.
+#[must_use]
+pub fn event_types() -> &'static [&'static str] {
+    &EVENT_TYPES
+}
+
+/// Every documented or observed field path of a System Log record, sorted;
+/// arrays are transparent (`target.displayName`).
+#[must_use]
+pub fn fields() -> &'static [&'static str] {
+    &FIELDS
+}
+
+/// Whether the path lies in an object whose keys are not closed.
+#[must_use]
+pub fn is_open_map(path: &str) -> bool {
+    OPEN_MAPS.iter().any(|open| {
+        path.strip_prefix(open)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+fn lines(text: &'static str) -> Vec<&'static str> {
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_hold_what_everybody_uses() {
+        for event_type in [
+            "user.session.start",
+            "user.mfa.okta_verify.deny_push",
+            "zone.delete",
+        ] {
+            assert!(
+                event_types().binary_search(&event_type).is_ok(),
+                "{event_type}"
+            );
+        }
+        for field in [
+            "actor.alternateId",
+            "target.displayName",
+            "client.geographicalContext.geolocation.lat",
+        ] {
+            assert!(fields().binary_search(&field).is_ok(), "{field}");
+        }
+        assert!(is_open_map("debugContext.debugData.anything"));
+        assert!(!is_open_map("debugContext.debugDataX"));
+    }
+}

@@ -1,0 +1,162 @@
+//! The first beat: the records of a chunk → matches, rejects and counts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::detect::{Detector, Match};
+use crate::event::{Event, Time};
+use crate::okta::{self, Mapping};
+use crate::pipeline::{Counts, parallel};
+use crate::source::{Chunk, Input, Reader, SourceError};
+
+/// How events are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How a record's fields become Okta's.
+    pub mapping: Mapping,
+    /// Events before this are left out.
+    pub since: Option<Time>,
+    /// Events at or after this are left out.
+    pub until: Option<Time>,
+    /// On how many threads.
+    pub threads: usize,
+}
+
+/// A stretch of input that is no event, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The input.
+    pub input: String,
+    /// The line it begins on, from 1.
+    pub line: u64,
+    /// Why.
+    pub reason: String,
+    /// How many bytes it has; nothing is there where something is missing between records.
+    pub length: u64,
+    /// The first 64 KiB, where they are UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub record: Option<String>,
+    /// The first 64 KiB in hexadecimal digits, where they are not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub record_hex: Option<String>,
+}
+
+/// What a chunk gave.
+pub(super) struct Scanned {
+    pub(super) matches: Vec<Match>,
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) counts: Counts,
+}
+
+/// So much of a rejected record is kept.
+const KEPT: usize = 64 << 10;
+
+pub(super) fn scan(
+    detector: &Detector,
+    chunk: &Chunk,
+    settings: &Settings,
+    names: &[String],
+) -> Scanned {
+    let name = |input: u32| names.get(input as usize).cloned().unwrap_or_default();
+    let mut scanned = Scanned {
+        matches: Vec::new(),
+        rejected: Vec::new(),
+        counts: Counts::default(),
+    };
+    scanned.counts.bytes = chunk.bytes();
+    for record in chunk.records() {
+        match okta::read_record(record.bytes, &settings.mapping) {
+            Ok(events) => events
+                .iter()
+                .for_each(|event| scanned.event(detector, event, settings)),
+            Err(reason) => {
+                let (kept, length) = (
+                    record.bytes.get(..KEPT).unwrap_or(record.bytes),
+                    record.bytes.len() as u64,
+                );
+                scanned.reject(
+                    name(record.place.input),
+                    record.place.line,
+                    reason.to_string(),
+                    kept,
+                    length,
+                );
+            }
+        }
+    }
+    for reject in chunk.rejects() {
+        scanned.reject(
+            name(reject.place.input),
+            reject.place.line,
+            reject.reason.clone(),
+            &reject.bytes,
+            reject.length,
+        );
+    }
+    scanned.rejected.sort_by_key(|rejected| rejected.line);
+    scanned
+}
+
+impl Scanned {
+    fn event(&mut self, detector: &Detector, event: &Event<'_>, settings: &Settings) {
+        if !in_range(event.time, settings) {
+            self.counts.outside_range += 1;
+            return;
+        }
+        self.counts.events += 1;
+        self.counts.without_time += u64::from(event.time.is_none());
+        self.counts.saw(event.time);
+        if okta::is_lower_cased(&event.fields) {
+            self.counts.lower_cased += 1;
+        } else if event.fields.get(okta::EVENT_TYPE).is_none() {
+            self.counts.without_type += 1;
+        }
+        detector.scan(event, &mut self.matches);
+    }
+
+    fn reject(&mut self, input: String, line: u64, reason: String, kept: &[u8], length: u64) {
+        self.counts.rejected += 1;
+        let record = std::str::from_utf8(kept).ok().map(str::to_owned);
+        let hex = || kept.iter().map(|byte| format!("{byte:02x}")).collect();
+        let record_hex = if record.is_none() { Some(hex()) } else { None };
+        self.rejected.push(Rejected {
+            input,
+            line,
+            reason,
+            length,
+            record,
+            record_hex,
+        });
+    }
+}
+
+/// An event without a readable time is in every range: nobody can say that it is outside.
+fn in_range(time: Option<Time>, settings: &Settings) -> bool {
+    time.is_none_or(|time| {
+        settings.since.is_none_or(|since| time >= since)
+            && settings.until.is_none_or(|until| time < until)
+    })
+}
+
+/// The time of the newest event that is not after `now`; inputs that fail are left to the run itself.
+#[must_use]
+pub fn newest(inputs: Vec<Input>, settings: &Settings, now: Time) -> Option<Time> {
+    let newest_of = |chunk: Result<Chunk, SourceError>| {
+        let chunk = chunk.ok()?;
+        let events = chunk.records().filter_map(|record| {
+            okta::read_record(record.bytes, &settings.mapping)
+                .ok()?
+                .iter()
+                .filter_map(|event| event.time)
+                .filter(|time| *time <= now)
+                .max()
+        });
+        events.max()
+    };
+    let mut newest = None;
+    let taken: Result<(), std::convert::Infallible> =
+        parallel::map_in_order(Reader::new(inputs), settings.threads, newest_of, |time| {
+            newest = newest.max(time);
+            Ok(())
+        });
+    taken.map_or(None, |()| newest)
+}

@@ -1,0 +1,304 @@
+//! Incident → [`Plan`]: steps from a closed list, the mandatory ones always among them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::detect::{Finding, NAMESPACE};
+use crate::diag::{Problems, Span};
+use crate::document::{Node, Table};
+use crate::promote::Incident;
+
+/// The codes of problems in `[plan]`.
+pub mod codes {
+    /// A step that the closed list does not hold.
+    pub const NO_SUCH_STEP: &str = "RL0330";
+    /// A step without a description.
+    pub const NO_DESCRIPTION: &str = "RL0331";
+    /// Steps that wait for each other.
+    pub const CYCLE: &str = "RL0332";
+}
+
+/// The checked `[plan]` tables.
+#[derive(Clone, Debug, Default)]
+pub struct Planning {
+    steps: Vec<StepSettings>,
+    approval: Vec<String>,
+    mandatory: BTreeMap<String, Vec<String>>,
+    default: BTreeMap<String, Vec<String>>,
+    goal: BTreeMap<String, String>,
+}
+
+/// A step of the closed list.
+#[derive(Clone, Debug, Default)]
+struct StepSettings {
+    id: String,
+    description: String,
+    rationale: String,
+    after: Vec<String>,
+}
+
+/// The finding type whose plan serves those that have none of their own.
+const OTHER: &str = "OTHER";
+
+/// The response to an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// UUIDv5 over the incident's id.
+    pub id: Uuid,
+    /// The incident.
+    pub incident_id: Uuid,
+    /// What the steps are for.
+    pub overall_goal: String,
+    /// The steps, each after those it depends on.
+    pub steps: Vec<Step>,
+    /// Where the plan came from.
+    pub notes: String,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name in the closed list.
+    pub step_id: String,
+    /// What to do.
+    pub description: String,
+    /// Why.
+    pub rationale: String,
+    /// Whether a human has to agree before it is done.
+    pub requires_human_approval: bool,
+    /// Whether the policy always wants it for this type of finding.
+    pub mandatory: bool,
+    /// The steps of this plan that come first.
+    pub dependencies: Vec<String>,
+}
+
+impl Planning {
+    /// The names of the closed list.
+    pub fn step_ids(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| step.id.as_str())
+    }
+
+    /// The plan of an incident without a model: the declared steps of its type of finding.
+    #[must_use]
+    pub fn default_plan(&self, incident: &Incident, finding: &Finding) -> Plan {
+        let finding_type = finding.finding_type.as_str();
+        let mandatory = self
+            .mandatory
+            .get(finding_type)
+            .map_or(&[][..], Vec::as_slice);
+        let (source, declared) = match (self.default.get(finding_type), self.default.get(OTHER)) {
+            (Some(steps), _) => (finding_type, steps.as_slice()),
+            (None, Some(steps)) => (OTHER, steps.as_slice()),
+            (None, None) => (OTHER, &[][..]),
+        };
+        let wanted = |id: &str| mandatory.iter().chain(declared).any(|step| step == id);
+        let steps = self
+            .in_order()
+            .into_iter()
+            .filter(|step| wanted(&step.id))
+            .map(|step| Step {
+                step_id: step.id.clone(),
+                description: step.description.clone(),
+                rationale: step.rationale.clone(),
+                requires_human_approval: self.approval.contains(&step.id),
+                mandatory: mandatory.contains(&step.id),
+                dependencies: step
+                    .after
+                    .iter()
+                    .filter(|after| wanted(after))
+                    .cloned()
+                    .collect(),
+            });
+        let goal = self.goal.get(finding_type).or_else(|| self.goal.get(OTHER));
+        Plan {
+            id: Uuid::new_v5(
+                &NAMESPACE,
+                serde_json::json!(["plan", incident.id])
+                    .to_string()
+                    .as_bytes(),
+            ),
+            incident_id: incident.id,
+            overall_goal: goal
+                .cloned()
+                .unwrap_or_else(|| "Find out what happened and contain it".to_owned()),
+            steps: steps.collect(),
+            notes: format!("default plan from plan.default.{source}"),
+        }
+    }
+
+    /// The steps as listed, but each after those it waits for; the check has excluded circles.
+    fn in_order(&self) -> Vec<&StepSettings> {
+        let mut waiting: Vec<&StepSettings> = self.steps.iter().collect();
+        let mut ordered = Vec::new();
+        while !waiting.is_empty() {
+            let free = waiting.iter().position(|step| {
+                !step
+                    .after
+                    .iter()
+                    .any(|after| waiting.iter().any(|w| w.id == *after))
+            });
+            ordered.push(waiting.remove(free.unwrap_or(0)));
+        }
+        ordered
+    }
+}
+
+/// Takes `plan` out of the root table.
+pub fn decode_planning(root: &mut Table<'_>, problems: &mut Problems) -> Option<Planning> {
+    let mut table = root.require("plan", problems)?.table(problems)?;
+    let listed = table
+        .require("steps", problems)
+        .map(|node| node.texts(problems))
+        .unwrap_or_default();
+    let known: Vec<&str> = listed.iter().map(|(id, _)| *id).collect();
+    let approval = table
+        .get("approval")
+        .map(|node| step_names(node, &known, problems))
+        .unwrap_or_default();
+    let mandatory = table
+        .get("mandatory")
+        .map(|node| steps_by_type(node, &known, problems))
+        .unwrap_or_default();
+    let default = table
+        .get("default")
+        .map(|node| steps_by_type(node, &known, problems))
+        .unwrap_or_default();
+    let goal = table
+        .get("goal")
+        .map(|node| decode_goals(node, problems))
+        .unwrap_or_default();
+    let steps = decode_steps(table.get("step"), &listed, problems);
+    table.finish(problems);
+    report_cycle(&steps, &listed, problems);
+    Some(Planning {
+        steps,
+        approval,
+        mandatory,
+        default,
+        goal,
+    })
+}
+
+fn step_names(node: &Node, known: &[&str], problems: &mut Problems) -> Vec<String> {
+    let names = node.texts(problems);
+    for (name, span) in names.iter().filter(|(name, _)| !known.contains(name)) {
+        problems
+            .error(
+                codes::NO_SUCH_STEP,
+                *span,
+                format!("`plan.steps` has no step `{name}`"),
+            )
+            .did_you_mean(name, known.iter().copied());
+    }
+    names.into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+fn steps_by_type(
+    node: &Node,
+    known: &[&str],
+    problems: &mut Problems,
+) -> BTreeMap<String, Vec<String>> {
+    let entries = node
+        .table(problems)
+        .map(|table| table.entries())
+        .unwrap_or_default();
+    entries
+        .iter()
+        .map(|(key, node)| (key.text.clone(), step_names(node, known, problems)))
+        .collect()
+}
+
+fn decode_goals(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
+    let entries = node
+        .table(problems)
+        .map(|table| table.entries())
+        .unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|(key, node)| Some((key.text.clone(), node.text(problems)?.to_owned())))
+        .collect()
+}
+
+fn decode_steps(
+    node: Option<&Node>,
+    listed: &[(&str, Span)],
+    problems: &mut Problems,
+) -> Vec<StepSettings> {
+    let known: Vec<&str> = listed.iter().map(|(id, _)| *id).collect();
+    let mut table = node.and_then(|node| node.table(problems));
+    let mut steps = Vec::new();
+    for (id, span) in listed {
+        let described = table.as_mut().and_then(|table| table.get(id));
+        if described.is_none() {
+            problems
+                .error(
+                    codes::NO_DESCRIPTION,
+                    *span,
+                    format!("the step `{id}` has no description"),
+                )
+                .help(format!(
+                    "add a table `[plan.step.{id}]` with `description` and `rationale`"
+                ));
+        }
+        let settings = described.and_then(|node| decode_step(id, node, &known, problems));
+        steps.push(settings.unwrap_or_else(|| StepSettings {
+            id: (*id).to_owned(),
+            ..StepSettings::default()
+        }));
+    }
+    if let Some(table) = table {
+        table.finish(problems);
+    }
+    steps
+}
+
+fn decode_step(
+    id: &str,
+    node: &Node,
+    known: &[&str],
+    problems: &mut Problems,
+) -> Option<StepSettings> {
+    let mut table = node.table(problems)?;
+    let description = table
+        .require("description", problems)
+        .and_then(|node| node.text(problems));
+    let rationale = table
+        .require("rationale", problems)
+        .and_then(|node| node.text(problems));
+    let after = table
+        .get("after")
+        .map(|node| step_names(node, known, problems))
+        .unwrap_or_default();
+    table.finish(problems);
+    Some(StepSettings {
+        id: id.to_owned(),
+        description: description?.to_owned(),
+        rationale: rationale?.to_owned(),
+        after,
+    })
+}
+
+fn report_cycle(steps: &[StepSettings], listed: &[(&str, Span)], problems: &mut Problems) {
+    let mut waiting: Vec<&StepSettings> = steps.iter().collect();
+    loop {
+        let count = waiting.len();
+        let ids: Vec<&str> = waiting.iter().map(|step| step.id.as_str()).collect();
+        waiting.retain(|step| step.after.iter().any(|after| ids.contains(&after.as_str())));
+        if waiting.len() == count {
+            break;
+        }
+    }
+    if let Some(step) = waiting.first()
+        && let Some((_, span)) = listed.iter().find(|(id, _)| *id == step.id)
+    {
+        problems
+            .error(
+                codes::CYCLE,
+                *span,
+                format!("the step `{}` waits for itself through `after`", step.id),
+            )
+            .help("remove one of the `after` keys on the way");
+    }
+}

@@ -1,0 +1,296 @@
+//! The one door to the files of a policy folder.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::diag::{FileId, Problems};
+use crate::event::Digest;
+use crate::policy::{codes, nowhere};
+
+/// A file of a policy, read.
+#[derive(Clone, Debug)]
+pub struct PolicyFile {
+    /// Its path relative to the folder, with `/`.
+    pub path: String,
+    /// Its place among the problems.
+    pub id: FileId,
+    /// Its text.
+    pub text: String,
+}
+
+impl PolicyFile {
+    /// Whether it holds rules.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        let yaml = self.path.ends_with(".yml") || self.path.ends_with(".yaml");
+        yaml && self.path.starts_with("rules/") && !self.path.starts_with("rules/lists/")
+    }
+}
+
+/// A larger file is no policy file: rules have a few kilobytes.
+const MAX_FILE: u64 = 1 << 20;
+/// More files than this are not one policy.
+const MAX_FILES: usize = 20_000;
+/// Folders nested deeper than this are not entered.
+const MAX_DEPTH: usize = 8;
+
+/// Reads `rules/`, `prompts/`, `routing.toml` and `tools.yaml` of a folder, in
+/// the order of their paths; reports what cannot be read.
+#[must_use]
+pub fn read_folder(folder: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
+    let mut reader = Reader {
+        folder: folder.to_owned(),
+        problems,
+        found: Vec::new(),
+    };
+    for required in ["routing.toml", "tools.yaml"] {
+        reader.required(required);
+    }
+    for directory in ["rules", "prompts"] {
+        reader.directory(directory, 0);
+    }
+    let mut found = reader.found;
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    if !found.iter().any(PolicyFile::is_rule) && !problems.has_errors() {
+        let id = problems.add_file("rules", "");
+        problems
+            .error(
+                codes::NO_RULES,
+                nowhere(id),
+                format!("`{}` holds no rules", folder.join("rules").display()),
+            )
+            .help("put Sigma rules there as `.yml` files, or name another folder with `--policy`");
+    }
+    found
+}
+
+/// The digest of a policy: of each file's path and content, in the order of their paths.
+pub(super) fn digest(files: &[PolicyFile]) -> Digest {
+    let lines: Vec<String> = files
+        .iter()
+        .map(|file| format!("{} {}\n", Digest::of(file.text.as_bytes()), file.path))
+        .collect();
+    Digest::of(lines.concat().as_bytes())
+}
+
+struct Reader<'p> {
+    folder: PathBuf,
+    problems: &'p mut Problems,
+    found: Vec<PolicyFile>,
+}
+
+impl Reader<'_> {
+    fn required(&mut self, path: &str) {
+        if fs::symlink_metadata(self.folder.join(path)).is_ok() {
+            self.file(path);
+            return;
+        }
+        let id = self.problems.add_file(path, "");
+        let folder = self.folder.display();
+        self.problems
+            .error(
+                codes::MISSING_FILE,
+                nowhere(id),
+                format!("`{folder}` has no `{path}`"),
+            )
+            .help("name the policy folder with `--policy DIR`");
+    }
+
+    fn directory(&mut self, path: &str, depth: usize) {
+        let entries = match fs::read_dir(self.folder.join(path)) {
+            Ok(entries) => entries,
+            Err(error)
+                if depth == 0
+                    && error.kind() == std::io::ErrorKind::NotFound
+                    && path == "prompts" =>
+            {
+                return;
+            }
+            Err(error) => {
+                return self.report(
+                    path,
+                    codes::UNREADABLE,
+                    &format!("the folder `{path}` cannot be read: {}", plain(&error)),
+                );
+            }
+        };
+        let mut names: Vec<String> = Vec::new();
+        for entry in entries {
+            match entry.map(|entry| entry.file_name().into_string()) {
+                Ok(Ok(name)) => names.push(name),
+                Ok(Err(name)) => self.report(
+                    path,
+                    codes::UNREADABLE,
+                    &format!(
+                        "a name in `{path}` is not UTF-8: {}",
+                        name.to_string_lossy()
+                    ),
+                ),
+                Err(error) => self.report(
+                    path,
+                    codes::UNREADABLE,
+                    &format!("the folder `{path}` cannot be read: {}", plain(&error)),
+                ),
+            }
+        }
+        names.sort_unstable();
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            let inner = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}/{name}")
+            };
+            self.entry(&inner, depth);
+        }
+    }
+
+    fn entry(&mut self, path: &str, depth: usize) {
+        let is_directory =
+            fs::metadata(self.folder.join(path)).is_ok_and(|metadata| metadata.is_dir());
+        let wanted = wanted(path);
+        if is_directory && !wanted {
+            if depth >= MAX_DEPTH {
+                self.report(
+                    path,
+                    codes::TOO_LARGE,
+                    &format!("`{path}` is nested deeper than {MAX_DEPTH} folders"),
+                );
+                return;
+            }
+            self.directory(path, depth + 1);
+        } else if wanted {
+            self.file(path);
+        } else if path.ends_with(".rhai") {
+            let id = self.problems.add_file(path, "");
+            self.problems.warn(
+                codes::UNSUPPORTED,
+                nowhere(id),
+                format!("`{path}` has no effect: scripts are not run by this version of rulectl"),
+            );
+        }
+    }
+
+    fn file(&mut self, path: &str) {
+        if self.found.len() == MAX_FILES {
+            return self.report(
+                path,
+                codes::TOO_LARGE,
+                &format!("the policy has more than {MAX_FILES} files"),
+            );
+        }
+        if self.found.len() > MAX_FILES {
+            return;
+        }
+        match read_text(&self.folder.join(path)) {
+            Ok(text) => {
+                let id = self.problems.add_file(path, &text);
+                self.found.push(PolicyFile {
+                    path: path.to_owned(),
+                    id,
+                    text,
+                });
+            }
+            Err(Unread {
+                code,
+                reason,
+                text,
+                at,
+            }) => {
+                let id = self.problems.add_file(path, &text);
+                let start = u32::try_from(at).unwrap_or(u32::MAX);
+                let span = crate::diag::Span {
+                    file: id,
+                    start,
+                    end: start,
+                };
+                self.problems
+                    .error(code, span, format!("`{path}` {reason}"));
+            }
+        }
+    }
+
+    fn report(&mut self, path: &str, code: &'static str, message: &str) {
+        let id = self.problems.add_file(path, "");
+        self.problems.error(code, nowhere(id), message);
+    }
+}
+
+/// Whether a name in `rules/` or `prompts/` is one that the policy reads.
+fn wanted(path: &str) -> bool {
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    match path.split('/').next() {
+        Some("prompts") => extension == "md",
+        Some("rules") if path.starts_with("rules/lists/") => extension == "txt",
+        _ => matches!(extension, "yml" | "yaml"),
+    }
+}
+
+struct Unread {
+    code: &'static str,
+    reason: String,
+    /// What could be read, for the place of the problem.
+    text: String,
+    at: usize,
+}
+
+impl Unread {
+    fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            text: String::new(),
+            at: 0,
+        }
+    }
+}
+
+/// A regular file of at most [`MAX_FILE`] bytes of UTF-8. A FIFO is never opened: that could wait for ever.
+fn read_text(path: &Path) -> Result<String, Unread> {
+    let unreadable = |error: std::io::Error| {
+        Unread::new(
+            codes::UNREADABLE,
+            format!("cannot be read: {}", plain(&error)),
+        )
+    };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Unread::new(
+            codes::NOT_A_FILE,
+            "is a folder, expected a file",
+        ));
+    }
+    if !metadata.is_file() {
+        return Err(Unread::new(codes::NOT_A_FILE, "is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Unread::new(codes::TOO_LARGE, "is larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        Unread {
+            code: codes::UNREADABLE,
+            reason: "is not UTF-8 text".to_owned(),
+            text,
+            at,
+        }
+    })
+}
+
+/// An operating system error without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
+}

@@ -1,0 +1,59 @@
+//! What a rule may say and probably does not mean: fields and event types that Okta never sends.
+
+use crate::detect::{Rule, rule_codes};
+use crate::diag::{Problems, nearest};
+use crate::okta;
+use crate::policy::codes;
+
+/// Warns about the fields, event types and log sources of rules.
+pub(super) fn rules(rules: &[Rule], problems: &mut Problems) {
+    for rule in rules {
+        for (field, span) in rule.fields() {
+            if let Some(help) = unknown_field(field) {
+                let warning = problems.warn(
+                    codes::UNKNOWN_FIELD,
+                    span,
+                    format!("Okta sends no field `{field}`"),
+                );
+                if let Some(help) = help {
+                    warning.help(help);
+                }
+            }
+        }
+        for (event_type, span) in rule.literals(okta::EVENT_TYPE) {
+            let folded = event_type.to_lowercase();
+            if okta::event_types().binary_search(&folded.as_str()).is_err() {
+                problems
+                    .warn(
+                        codes::UNKNOWN_EVENT_TYPE,
+                        span,
+                        format!("Okta's catalogue has no event type `{event_type}`"),
+                    )
+                    .did_you_mean_only(event_type, okta::event_types().iter().copied());
+            }
+        }
+        if let Some(product) = rule.product.as_deref().filter(|product| *product != "okta") {
+            problems
+                .warn(
+                    rule_codes::OTHER_PRODUCT,
+                    rule.span,
+                    format!("this rule is for the product `{product}`, and is run on Okta events"),
+                )
+                .help("a rule for Okta has `logsource: {product: okta, service: okta}`");
+        }
+    }
+}
+
+/// `None`: the field is known, or may be. Otherwise what to write instead, where something is near.
+fn unknown_field(field: &str) -> Option<Option<String>> {
+    let known = okta::fields();
+    if known.binary_search(&field).is_ok() || okta::is_open_map(field) {
+        return None;
+    }
+    let same_but_case = known
+        .iter()
+        .find(|path| path.eq_ignore_ascii_case(field))
+        .copied();
+    let near = same_but_case.or_else(|| nearest(field, known.iter().copied()));
+    Some(near.map(|near| format!("did you mean `{near}`?")))
+}

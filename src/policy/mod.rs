@@ -1,0 +1,270 @@
+//! A folder of rule files, read, checked and compiled into one immutable [`Policy`].
+//!
+//! Every problem of every file is reported in one run. A folder with any error
+//! is never activated, in part or whole.
+
+mod archive;
+mod files;
+mod lint;
+
+pub use self::archive::{ArchiveError, activate};
+pub use self::files::{PolicyFile, read_folder};
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::detect::{Detector, Lists, Rule, decode_rule, rule_codes};
+use crate::diag::{FileId, Problems, Span};
+use crate::document::{parse_toml, parse_yaml, parse_yaml_documents};
+use crate::event::Digest;
+use crate::plan::{Planning, decode_planning};
+use crate::promote::{Promotion, decode_promotion};
+use crate::route::{Routing, decode_routing};
+use crate::slots::{Prompt, SlotSettings, decode_prompt, decode_slots};
+use crate::tools::{CommandTemplate, decode_tools};
+
+/// The codes of problems with a folder and its files.
+pub mod codes {
+    /// A file that cannot be read as text.
+    pub const UNREADABLE: &str = "RL0001";
+    /// A file past a limit.
+    pub const TOO_LARGE: &str = "RL0002";
+    /// Something that is not a file where one is expected.
+    pub const NOT_A_FILE: &str = "RL0003";
+    /// A file that every policy has is missing.
+    pub const MISSING_FILE: &str = "RL0004";
+    /// A folder without rules.
+    pub const NO_RULES: &str = "RL0005";
+    /// A file that this version does not read.
+    pub const UNSUPPORTED: &str = "RL0006";
+    /// A field that Okta never sends.
+    pub const UNKNOWN_FIELD: &str = "RL0150";
+    /// An event type that Okta's catalogue does not hold.
+    pub const UNKNOWN_EVENT_TYPE: &str = "RL0151";
+}
+
+/// Everything that decides anything, compiled and immutable.
+#[derive(Debug)]
+pub struct Policy {
+    /// The digest of every file's path and content.
+    pub digest: Digest,
+    /// The rules, ready to run.
+    pub detector: Detector,
+    /// The checked rules by id.
+    pub rules: BTreeMap<Uuid, Rule>,
+    /// Agents and guardrails.
+    pub routing: Routing,
+    /// What is promoted.
+    pub promotion: Promotion,
+    /// What a model may do to each slot.
+    pub slots: BTreeMap<String, SlotSettings>,
+    /// The prompts by slot.
+    pub prompts: BTreeMap<String, Prompt>,
+    /// How an incident is responded to.
+    pub planning: Planning,
+    /// The commands that may be suggested.
+    pub commands: Vec<CommandTemplate>,
+}
+
+/// A policy together with what the archive needs of it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy; `None` when any error was reported.
+    pub policy: Option<Policy>,
+    /// The files it was made from.
+    pub files: Vec<PolicyFile>,
+    /// Every problem, warnings included.
+    pub problems: Problems,
+}
+
+/// Reads, checks and compiles the policy in a folder.
+#[must_use]
+pub fn load(folder: &Path) -> Loaded {
+    let mut problems = Problems::default();
+    let files = read_folder(folder, &mut problems);
+    let policy = check(&files, &mut problems);
+    Loaded {
+        policy,
+        files,
+        problems,
+    }
+}
+
+fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
+    let rules = decode_rules(files, problems);
+    let detector = Detector::compile(&rules, problems);
+    lint::rules(&rules, problems);
+    let settings = check_routing(files, problems);
+    let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
+    let steps: Vec<&str> = settings
+        .iter()
+        .flat_map(|s| s.planning.iter().flat_map(Planning::step_ids))
+        .collect();
+    let commands = check_tools(files, &steps, problems);
+    if problems.has_errors() {
+        return None;
+    }
+    let settings = settings?;
+    Some(Policy {
+        digest: files::digest(files),
+        detector,
+        rules: rules.into_iter().map(|rule| (rule.id, rule)).collect(),
+        routing: settings.routing?,
+        promotion: settings.promotion?,
+        slots: settings.slots,
+        prompts,
+        planning: settings.planning?,
+        commands,
+    })
+}
+
+/// What `routing.toml` holds, table by table.
+struct RoutingFile {
+    routing: Option<Routing>,
+    promotion: Option<Promotion>,
+    slots: BTreeMap<String, SlotSettings>,
+    planning: Option<Planning>,
+}
+
+fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<RoutingFile> {
+    let file = files.iter().find(|file| file.path == "routing.toml")?;
+    let root = parse_toml(file.id, &file.text, problems)?;
+    let mut table = root.table(problems)?;
+    let decoded = RoutingFile {
+        routing: decode_routing(&mut table, problems),
+        promotion: decode_promotion(&mut table, problems),
+        slots: decode_slots(&mut table, problems),
+        planning: decode_planning(&mut table, problems),
+    };
+    table.finish(problems);
+    Some(decoded)
+}
+
+fn check_prompts(
+    files: &[PolicyFile],
+    slots: Option<&BTreeMap<String, SlotSettings>>,
+    problems: &mut Problems,
+) -> BTreeMap<String, Prompt> {
+    let mut by_path = BTreeMap::new();
+    for file in files
+        .iter()
+        .filter(|file| file.path.starts_with("prompts/"))
+    {
+        let decoded = decode_prompt(file.id, &file.text, problems);
+        by_path.insert(file.path.as_str(), decoded);
+    }
+    for (name, slot) in slots.into_iter().flatten() {
+        let (path, span) = &slot.prompt;
+        match by_path.get(path.as_str()) {
+            None => problems
+                .error(
+                    crate::slots::codes::NO_PROMPT,
+                    *span,
+                    format!("there is no prompt `{path}`"),
+                )
+                .did_you_mean(path, by_path.keys().copied()),
+            Some(Some(prompt)) if prompt.slot != *name => problems
+                .error(
+                    crate::slots::codes::NO_PROMPT,
+                    *span,
+                    format!("`{path}` is a prompt for the slot `{}`", prompt.slot),
+                )
+                .help(format!("name a prompt with `slot: {name}`")),
+            Some(_) => {}
+        }
+    }
+    by_path
+        .into_values()
+        .flatten()
+        .map(|prompt| (prompt.slot.clone(), prompt))
+        .collect()
+}
+
+fn check_tools(
+    files: &[PolicyFile],
+    steps: &[&str],
+    problems: &mut Problems,
+) -> Vec<CommandTemplate> {
+    let file = files.iter().find(|file| file.path == "tools.yaml");
+    let root = file.and_then(|file| parse_yaml(file.id, &file.text, problems));
+    root.map(|root| decode_tools(&root, steps, problems))
+        .unwrap_or_default()
+}
+
+fn decode_rules(files: &[PolicyFile], problems: &mut Problems) -> Vec<Rule> {
+    let lists = lists(files);
+    let mut rules: Vec<Rule> = Vec::new();
+    for file in files.iter().filter(|file| file.is_rule()) {
+        let documents = parse_yaml_documents(file.id, &file.text, problems);
+        for (place, document) in documents.iter().enumerate() {
+            rules.extend(decode_rule(document, &file.path, place, &lists, problems));
+        }
+    }
+    report_duplicates(&rules, problems);
+    rules
+}
+
+fn lists(files: &[PolicyFile]) -> Lists {
+    let mut lists = Lists::default();
+    for file in files {
+        let name = file
+            .path
+            .strip_prefix("rules/lists/")
+            .and_then(|rest| rest.strip_suffix(".txt"));
+        if let Some(name) = name {
+            lists.add(name, &file.text);
+        }
+    }
+    lists
+}
+
+fn report_duplicates(rules: &[Rule], problems: &mut Problems) {
+    let mut ids: BTreeMap<Uuid, &Rule> = BTreeMap::new();
+    let mut names: BTreeMap<&str, &Rule> = BTreeMap::new();
+    for rule in rules {
+        let at = Span {
+            end: rule.span.start,
+            ..rule.span
+        };
+        if let Some(first) = ids.insert(rule.id, rule) {
+            problems
+                .error(
+                    rule_codes::DUPLICATE,
+                    at,
+                    format!(
+                        "the id `{}` is that of another rule, in `{}`",
+                        rule.id, first.file
+                    ),
+                )
+                .help("give one of the two another id");
+        }
+        if let Some(first) = rule
+            .name
+            .as_deref()
+            .and_then(|name| names.insert(name, rule))
+        {
+            problems
+                .error(
+                    rule_codes::DUPLICATE,
+                    at,
+                    format!(
+                        "the name `{}` is that of another rule, in `{}`",
+                        rule.label(),
+                        first.file
+                    ),
+                )
+                .help("give one of the two another name");
+        }
+    }
+}
+
+/// A place for a problem of the folder as a whole.
+fn nowhere(file: FileId) -> Span {
+    Span {
+        file,
+        start: 0,
+        end: 0,
+    }
+}

@@ -1,0 +1,162 @@
+//! Problems of policy files, with the source line underlined.
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use crate::diag::{Diagnostic, Problems, Severity};
+use crate::visible::visible;
+
+/// Every problem, as a compiler would show it, and a last line that counts them.
+#[must_use]
+pub fn problems_as_text(problems: &Problems, colour: bool) -> String {
+    let renderer = if colour {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let shown: Vec<String> = problems
+        .sorted()
+        .into_iter()
+        .map(|d| one(problems, d, &renderer))
+        .collect();
+    let (errors, warnings) = problems.counts();
+    let counted = |count: usize, word: &str| super::style::counted(count as u64, word);
+    let mut text = shown
+        .iter()
+        .map(|text| format!("{text}\n\n"))
+        .collect::<String>();
+    text.push_str(&format!(
+        "{}, {}\n",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    ));
+    text
+}
+
+fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = visible(&diagnostic.message);
+    let help = diagnostic.help.as_deref().map(visible);
+    let file = visible(problems.file_name(diagnostic.span.file));
+    let text = problems.text(diagnostic.span.file);
+    let mut group = level
+        .primary_title(title.as_str())
+        .id(diagnostic.code)
+        .elements(Vec::<
+            annotate_snippets::Snippet<'_, annotate_snippets::Annotation<'_>>,
+        >::new());
+    let window = window(
+        text,
+        diagnostic.span.start as usize,
+        diagnostic.span.end as usize,
+    );
+    match &window {
+        Some(window) => {
+            let annotation = AnnotationKind::Primary.span(window.start..window.end);
+            group = group.element(
+                Snippet::source(window.text.as_str())
+                    .line_start(window.line)
+                    .path(file.as_str())
+                    .annotation(annotation),
+            );
+        }
+        None => group = group.element(annotate_snippets::Origin::path(file.as_str())),
+    }
+    let mut report = vec![group];
+    if let Some(help) = &help {
+        report = report
+            .into_iter()
+            .map(|group| group.element(Level::HELP.message(help.as_str())))
+            .collect();
+    }
+    renderer.render(&report)
+}
+
+/// The line that a problem begins on, safe to show, and where in it the problem is.
+struct Window {
+    text: String,
+    line: usize,
+    start: usize,
+    end: usize,
+}
+
+/// A line longer than this is shown from near the problem on.
+const WIDTH: usize = 160;
+
+fn window(text: &str, start: usize, end: usize) -> Option<Window> {
+    let start = floor(text, start.min(text.len()));
+    let end = floor(text, end.clamp(start, text.len()));
+    let (before, after) = text.split_at(start);
+    let line = before.matches('\n').count() + 1;
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line_end = after.find('\n').map_or(text.len(), |at| start + at);
+    let from = if start - line_start > WIDTH {
+        floor(text, start - WIDTH / 2)
+    } else {
+        line_start
+    };
+    let to = floor(text, line_end.min(from + 2 * WIDTH)).max(start);
+    let end = end.min(to);
+    let shown =
+        |from: usize, to: usize| visible_keeping_tabs(text.get(from..to).unwrap_or_default());
+    let (lead, marked, tail) = (shown(from, start), shown(start, end), shown(end, to));
+    let (start, end) = (lead.len(), lead.len() + marked.len());
+    let text = lead + &marked + &tail;
+    (!text.trim().is_empty()).then_some(Window {
+        text,
+        line,
+        start,
+        end,
+    })
+}
+
+fn visible_keeping_tabs(text: &str) -> String {
+    text.trim_end_matches('\r')
+        .split('\t')
+        .map(visible)
+        .collect::<Vec<_>>()
+        .join("    ")
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+#[derive(Serialize)]
+struct Shown<'p> {
+    severity: &'static str,
+    code: &'static str,
+    message: &'p str,
+    file: &'p str,
+    line: usize,
+    column: usize,
+    help: Option<&'p str>,
+}
+
+/// The same problems as values for a machine.
+#[must_use]
+pub fn problems_as_json(problems: &Problems) -> impl Serialize {
+    let shown = problems.sorted().into_iter().map(|diagnostic| {
+        let at = problems.line_column(diagnostic.span);
+        Shown {
+            severity: if diagnostic.severity == Severity::Error {
+                "error"
+            } else {
+                "warning"
+            },
+            code: diagnostic.code,
+            message: &diagnostic.message,
+            file: problems.file_name(diagnostic.span.file),
+            line: at.line,
+            column: at.column,
+            help: diagnostic.help.as_deref(),
+        }
+    });
+    shown.collect::<Vec<_>>()
+}

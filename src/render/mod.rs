@@ -1,0 +1,15 @@
+//! The faces: values as text for a person. They show results and decide nothing.
+
+mod diagnostics;
+mod finding;
+mod lists;
+mod style;
+mod summary;
+mod test;
+
+pub use self::diagnostics::{problems_as_json, problems_as_text};
+pub use self::finding::explain_finding;
+pub use self::lists::{commands, findings, incidents, plans};
+pub use self::style::Styles;
+pub use self::summary::{Collected, summary};
+pub use self::test::failed_case;

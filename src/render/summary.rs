@@ -1,0 +1,264 @@
+//! What a run found, for the person who started it.
+
+use std::fmt::Write;
+
+use crate::detect::{Finding, Moment};
+use crate::event::Digest;
+use crate::pipeline::{Counts, Outcome, Response};
+use crate::render::style::{Styles, counted, field, raw_field, severity, short, styled, time};
+use crate::visible::visible;
+
+/// What a run is remembered by while it goes on: a few outcomes in full, and counts of all.
+#[derive(Debug, Default)]
+pub struct Collected {
+    incidents: Vec<Outcome>,
+    others: Vec<Outcome>,
+    incident_count: u64,
+    other_count: u64,
+}
+
+/// So many incidents, and so many other findings, are shown; the rest is counted.
+const SHOWN: usize = 50;
+
+impl Collected {
+    /// Remembers an outcome.
+    pub fn add(&mut self, outcome: &Outcome) {
+        let (list, count) = if outcome.response.is_some() {
+            (&mut self.incidents, &mut self.incident_count)
+        } else {
+            (&mut self.others, &mut self.other_count)
+        };
+        *count += 1;
+        if list.len() < SHOWN {
+            list.push(outcome.clone());
+        }
+    }
+}
+
+/// The summary. `data` is the folder that holds the artifacts.
+#[must_use]
+pub fn summary(
+    collected: &Collected,
+    counts: &Counts,
+    inputs: usize,
+    policy: Digest,
+    generation: u64,
+    data: &str,
+) -> String {
+    let mut out = String::new();
+    head(&mut out, counts, inputs, policy, generation);
+    heading(&mut out, "Incidents", collected.incident_count);
+    collected
+        .incidents
+        .iter()
+        .for_each(|outcome| incident(&mut out, outcome));
+    rest(
+        &mut out,
+        collected.incident_count,
+        collected.incidents.len(),
+    );
+    heading(
+        &mut out,
+        "Findings that were not promoted",
+        collected.other_count,
+    );
+    collected
+        .others
+        .iter()
+        .for_each(|outcome| other(&mut out, outcome));
+    rest(&mut out, collected.other_count, collected.others.len());
+    foot(&mut out, collected, counts, data);
+    out
+}
+
+fn head(out: &mut String, counts: &Counts, inputs: usize, policy: Digest, generation: u64) {
+    let policy: String = policy.to_string().chars().take(12).collect();
+    let _ = writeln!(
+        out,
+        "{} from {}, {} to {} UTC",
+        counted(counts.events, "event"),
+        counted(inputs as u64, "input"),
+        time(counts.first),
+        time(counts.last)
+    );
+    let _ = writeln!(
+        out,
+        "{}",
+        styled(
+            Styles::QUIET,
+            &format!("policy {policy}, generation {generation}")
+        )
+    );
+}
+
+fn heading(out: &mut String, text: &str, count: u64) {
+    let style = Styles::HEADING;
+    let _ = writeln!(out, "\n{style}{text}: {count}{style:#}");
+}
+
+fn rest(out: &mut String, count: u64, shown: usize) {
+    let left = count.saturating_sub(shown as u64);
+    if left > 0 {
+        let _ = writeln!(out, "\n  … and {left} more; `rulectl show` lists them all");
+    }
+}
+
+fn incident(out: &mut String, outcome: &Outcome) {
+    let Outcome {
+        finding,
+        promotion,
+        response,
+        ..
+    } = outcome;
+    let Some(response) = response else { return };
+    title(out, outcome);
+    why(out, finding);
+    field(out, "promoted", &promotion.reasons.join("; "));
+    timeline(out, &finding.timeline, finding.count);
+    plan(out, response);
+}
+
+fn other(out: &mut String, outcome: &Outcome) {
+    title(out, outcome);
+    why(out, &outcome.finding);
+    field(
+        out,
+        "promoted",
+        &format!("no: {}", outcome.promotion.reasons.join("; ")),
+    );
+    timeline(out, &outcome.finding.timeline, outcome.finding.count);
+}
+
+fn title(out: &mut String, outcome: &Outcome) {
+    let Outcome { finding, risk, .. } = outcome;
+    let heading = styled(Styles::HEADING, &finding.rule_title);
+    let id = styled(Styles::QUIET, &format!("finding {}", short(finding.id)));
+    let _ = writeln!(
+        out,
+        "\n  {} {:.2}  {heading}  {id}",
+        severity(risk.severity),
+        risk.score
+    );
+    let _ = writeln!(out, "    {}", visible(&finding.description));
+}
+
+fn why(out: &mut String, finding: &Finding) {
+    let label = finding.rule_name.as_deref().unwrap_or(&finding.rule_title);
+    let mut text = format!("{label}: {}", finding.reasons.join("; "));
+    if let Some(author) = &finding.rule_author {
+        text.push_str(&format!(" (rule by {author})"));
+    }
+    field(out, "why", &text);
+    if let Some(user) = &finding.user_id {
+        field(out, "user", user);
+    }
+}
+
+/// The first and last three moments.
+fn timeline(out: &mut String, moments: &[Moment], count: u64) {
+    const ENDS: usize = 3;
+    let shown: Vec<&Moment> = if moments.len() > 2 * ENDS {
+        moments
+            .iter()
+            .take(ENDS)
+            .chain(moments.iter().skip(moments.len() - ENDS))
+            .collect()
+    } else {
+        moments.iter().collect()
+    };
+    let hidden = count.saturating_sub(shown.len() as u64);
+    for (at, moment) in shown.iter().enumerate() {
+        if at == ENDS && hidden > 0 {
+            raw_field(out, "", &format!("… {} more", hidden));
+        }
+        let label = if at == 0 { "events" } else { "" };
+        raw_field(out, label, &moment_text(moment));
+    }
+}
+
+pub(super) fn moment_text(moment: &Moment) -> String {
+    let values: Vec<String> = moment
+        .values
+        .values()
+        .map(|value| shortened(&visible(value)))
+        .collect();
+    format!("{}  {}", time(moment.at), values.join(" · "))
+}
+
+/// A value cut to what fits a line of a timeline; the record has the whole.
+fn shortened(text: &str) -> String {
+    const WIDTH: usize = 40;
+    if text.chars().count() <= WIDTH {
+        return text.to_owned();
+    }
+    text.chars().take(WIDTH - 1).chain(['…']).collect()
+}
+
+fn plan(out: &mut String, response: &Response) {
+    let Some(plan) = &response.plan else {
+        return raw_field(out, "plan", "none: no agent of the route plans");
+    };
+    for (at, step) in plan.steps.iter().enumerate() {
+        let approval = if step.requires_human_approval {
+            "  needs approval"
+        } else {
+            ""
+        };
+        let mandatory = if step.mandatory { "  mandatory" } else { "" };
+        let label = if at == 0 { "plan" } else { "" };
+        raw_field(
+            out,
+            label,
+            &format!(
+                "{}. {}{}",
+                at + 1,
+                visible(&step.step_id),
+                styled(Styles::QUIET, &format!("{mandatory}{approval}"))
+            ),
+        );
+    }
+    let read_only = response
+        .commands
+        .iter()
+        .filter(|command| command.read_only)
+        .count();
+    let commands = format!(
+        "{}, {read_only} read-only",
+        counted(response.commands.len() as u64, "suggested command")
+    );
+    field(out, "commands", &commands);
+}
+
+fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
+    let _ = writeln!(out);
+    for (count, text) in [
+        (counts.rejected, "rejected: not events; see rejects.jsonl"),
+        (
+            counts.without_time,
+            "without a readable time: met single-event rules only",
+        ),
+        (counts.without_type, "without an event type"),
+        (counts.outside_range, "outside the time range"),
+        (
+            counts.correlation.duplicates,
+            "second copies of a matched event",
+        ),
+        (
+            counts.correlation.without_group,
+            "matches without a value to group by",
+        ),
+    ] {
+        if count > 0 {
+            let _ = writeln!(out, "{count:>8} {text}");
+        }
+    }
+    let _ = writeln!(out, "Artifacts in {}. Nothing was executed.", visible(data));
+    let first = collected.incidents.first().or(collected.others.first());
+    if let Some(outcome) = first {
+        let _ = writeln!(
+            out,
+            "Next: rulectl show finding {}",
+            short(outcome.finding.id)
+        );
+    }
+}

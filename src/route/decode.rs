@@ -1,0 +1,317 @@
+//! `[agents.…]` and `[route.…]` of `routing.toml`.
+
+use std::collections::BTreeMap;
+
+use crate::detect::SEVERITIES;
+use crate::diag::{Problems, Span};
+use crate::document::{Kind, Node, Table, codes as shape};
+use crate::route::guardrails::RequireWhen;
+use crate::route::{Agent, Context, Guardrails, Routing, Runs};
+
+/// The codes of problems in routing.
+pub mod codes {
+    /// An agent that is not declared.
+    pub const NO_SUCH_AGENT: &str = "RL0310";
+    /// A required agent that is not allowed.
+    pub const NOT_ALLOWED: &str = "RL0311";
+    /// An order that no route can keep.
+    pub const CYCLE: &str = "RL0312";
+    /// A kind of agent that is not run by this version.
+    pub const RUNS: &str = "RL0313";
+    /// A route that could leave out what every run needs.
+    pub const ROUTED_AROUND: &str = "RL0314";
+}
+
+const RUNS: [(&str, Runs); 4] = [
+    ("detect", Runs::Detect),
+    ("slot:risk", Runs::Risk),
+    ("slot:plan", Runs::Plan),
+    ("commands", Runs::Commands),
+];
+
+/// Takes `agents` and `route` out of the root table.
+pub fn decode_routing(root: &mut Table<'_>, problems: &mut Problems) -> Option<Routing> {
+    let errors = problems.counts().0;
+    let agents = root
+        .require("agents", problems)
+        .map(|node| decode_agents(node, problems));
+    let route = root
+        .require("route", problems)
+        .and_then(|node| node.table(problems));
+    let (agents, mut route) = (agents?, route?);
+    let mut guardrails = BTreeMap::new();
+    for context in [Context::RawEvents, Context::Incident] {
+        if let Some(node) = route.require(context.as_str(), problems) {
+            guardrails.extend(
+                decode_guardrails(node, context, &agents, problems).map(|rails| (context, rails)),
+            );
+        }
+    }
+    route.finish(problems);
+    (problems.counts().0 == errors).then_some(Routing { agents, guardrails })
+}
+
+fn decode_agents(node: &Node, problems: &mut Problems) -> BTreeMap<String, Agent> {
+    let Some(table) = node.table(problems) else {
+        return BTreeMap::new();
+    };
+    let mut agents = BTreeMap::new();
+    for (key, node) in table.entries() {
+        if let Some(agent) = decode_agent(node, problems) {
+            agents.insert(key.text.clone(), agent);
+        }
+    }
+    agents
+}
+
+fn decode_agent(node: &Node, problems: &mut Problems) -> Option<Agent> {
+    let mut table = node.table(problems)?;
+    let description = table
+        .require("description", problems)
+        .and_then(|node| node.text(problems));
+    let runs = table
+        .require("runs", problems)
+        .and_then(|node| decode_runs(node, problems));
+    let critical = table
+        .get("critical")
+        .and_then(|node| node.boolean(problems))
+        .unwrap_or(false);
+    for shown_to_the_model in ["input", "output", "phase"] {
+        table
+            .get(shown_to_the_model)
+            .and_then(|node| node.text(problems));
+    }
+    table.finish(problems);
+    Some(Agent {
+        description: description?.to_owned(),
+        critical,
+        runs: runs?,
+    })
+}
+
+fn decode_runs(node: &Node, problems: &mut Problems) -> Option<Runs> {
+    let text = node.text(problems)?;
+    let known = RUNS
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, runs)| *runs);
+    if known.is_none() && (text.starts_with("slot:") || text.starts_with("script:")) {
+        problems
+            .error(
+                codes::RUNS,
+                node.span,
+                format!("`{text}` cannot be run by this version of rulectl"),
+            )
+            .help("`detect`, `slot:risk`, `slot:plan` and `commands` can");
+    } else if known.is_none() {
+        problems
+            .error(
+                codes::RUNS,
+                node.span,
+                format!("an agent cannot run `{text}`"),
+            )
+            .did_you_mean(text, RUNS.iter().map(|(name, _)| *name));
+    }
+    known
+}
+
+fn decode_guardrails(
+    node: &Node,
+    context: Context,
+    agents: &BTreeMap<String, Agent>,
+    problems: &mut Problems,
+) -> Option<Guardrails> {
+    let mut table = node.table(problems)?;
+    let phase = table
+        .require("phase", problems)
+        .and_then(|node| node.text(problems));
+    let allow = table
+        .require("allow", problems)
+        .map(|node| agent_names(node, agents, problems))
+        .unwrap_or_default();
+    let require = table
+        .get("require")
+        .map(|node| agent_names(node, agents, problems))
+        .unwrap_or_default();
+    let order_node = table.get("order");
+    let order = order_node
+        .map(|node| decode_order(node, agents, problems))
+        .unwrap_or_default();
+    let conditions = table
+        .get("require_when")
+        .and_then(|node| node.list(problems))
+        .unwrap_or_default();
+    let mut required = require.clone();
+    let mut require_when = Vec::new();
+    for node in conditions {
+        if let Some((when, named)) = decode_require_when(node, agents, problems) {
+            require_when.push(when);
+            required.extend(named);
+        }
+    }
+    let span = table.span();
+    table.finish(problems);
+    report_not_allowed(&allow, &required, problems);
+    if let Some(node) = order_node {
+        report_cycle(&order, node.span, problems);
+    }
+    report_routed_around(context, &require, agents, span, problems);
+    Some(Guardrails {
+        context: context.as_str(),
+        phase: phase?.to_owned(),
+        allow: texts(allow),
+        require: texts(require),
+        require_when,
+        order,
+    })
+}
+
+fn decode_require_when(
+    node: &Node,
+    agents: &BTreeMap<String, Agent>,
+    problems: &mut Problems,
+) -> Option<(RequireWhen, Vec<(String, Span)>)> {
+    let mut table = node.table(problems)?;
+    let severity_node = table.require("severity", problems);
+    let severities = severity_node
+        .and_then(|node| node.list(problems))
+        .unwrap_or_default();
+    let severity = severities
+        .iter()
+        .filter_map(|node| node.one_of(&SEVERITIES, problems))
+        .collect();
+    let named = table
+        .require("agents", problems)
+        .map(|node| agent_names(node, agents, problems))
+        .unwrap_or_default();
+    table.finish(problems);
+    Some((
+        RequireWhen {
+            severity,
+            agents: texts(named.clone()),
+        },
+        named,
+    ))
+}
+
+fn agent_names(
+    node: &Node,
+    agents: &BTreeMap<String, Agent>,
+    problems: &mut Problems,
+) -> Vec<(String, Span)> {
+    let names = node.texts(problems);
+    for (name, span) in &names {
+        if !agents.contains_key(*name) {
+            problems
+                .error(
+                    codes::NO_SUCH_AGENT,
+                    *span,
+                    format!("no agent named `{name}`"),
+                )
+                .did_you_mean(name, agents.keys().map(String::as_str));
+        }
+    }
+    names
+        .into_iter()
+        .map(|(name, span)| (name.to_owned(), span))
+        .collect()
+}
+
+fn texts(names: Vec<(String, Span)>) -> Vec<String> {
+    names.into_iter().map(|(name, _)| name).collect()
+}
+
+fn decode_order(
+    node: &Node,
+    agents: &BTreeMap<String, Agent>,
+    problems: &mut Problems,
+) -> Vec<(String, String)> {
+    let mut order = Vec::new();
+    for pair in node.list(problems).unwrap_or_default() {
+        let Kind::List(_) = &pair.kind else {
+            problems.error(
+                shape::WRONG_TYPE,
+                pair.span,
+                format!("expected a pair of agents, found {}", pair.describe()),
+            );
+            continue;
+        };
+        match agent_names(pair, agents, problems).as_slice() {
+            [(left, _), (right, _)] => order.push((left.clone(), right.clone())),
+            other => {
+                let message = format!("expected a pair of agents, found {}", other.len());
+                problems
+                    .error(shape::BAD_VALUE, pair.span, message)
+                    .help("write `[\"left\", \"right\"]`: left runs before right");
+            }
+        }
+    }
+    order
+}
+
+fn report_not_allowed(
+    allow: &[(String, Span)],
+    required: &[(String, Span)],
+    problems: &mut Problems,
+) {
+    for (name, span) in required {
+        if !allow.iter().any(|(allowed, _)| allowed == name) {
+            problems
+                .error(
+                    codes::NOT_ALLOWED,
+                    *span,
+                    format!("the agent `{name}` is required here and not allowed here"),
+                )
+                .help("add it to `allow`, or remove it here");
+        }
+    }
+}
+
+/// An order with a cycle cannot be kept by a route that holds the agents on it.
+fn report_cycle(order: &[(String, String)], span: Span, problems: &mut Problems) {
+    let mut left: Vec<_> = order.iter().collect();
+    // Take away what has nothing before it until nothing changes: what is left is on a cycle or behind one.
+    loop {
+        let count = left.len();
+        let rights: Vec<&String> = left.iter().copied().map(|(_, right)| right).collect();
+        left.retain(|(first, _)| rights.contains(&first));
+        if left.len() == count {
+            break;
+        }
+    }
+    if let Some((first, second)) = left.first() {
+        problems
+            .error(
+                codes::CYCLE,
+                span,
+                format!("the order goes in a circle through `{first}` and `{second}`"),
+            )
+            .help("remove one of the pairs");
+    }
+}
+
+fn report_routed_around(
+    context: Context,
+    require: &[(String, Span)],
+    agents: &BTreeMap<String, Agent>,
+    span: Span,
+    problems: &mut Problems,
+) {
+    let runs = |wanted: Runs| {
+        require
+            .iter()
+            .any(|(name, _)| agents.get(name).is_some_and(|agent| agent.runs == wanted))
+    };
+    if context == Context::RawEvents && !runs(Runs::Detect) {
+        problems
+            .warn(
+                codes::ROUTED_AROUND,
+                Span {
+                    end: span.start,
+                    ..span
+                },
+                "no required agent runs `detect`, so that a proposed route can leave detection out",
+            )
+            .help("require the agent that runs `detect`");
+    }
+}

@@ -1,0 +1,176 @@
+//! Which agents run: a proposed route, and guardrails that hold whatever was proposed.
+
+mod decode;
+mod guardrails;
+
+pub use self::decode::{codes, decode_routing};
+pub use self::guardrails::Guardrails;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::detect::Severity;
+
+/// A named step that a route may hold, as `[agents.NAME]` declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// What it does, in prose: shown to a model that proposes a route.
+    pub description: String,
+    /// Whether its failure stops the branch it runs in.
+    pub critical: bool,
+    /// What runs when its turn comes.
+    pub runs: Runs,
+}
+
+/// What an agent does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Detection.
+    Detect,
+    /// The `risk` slot.
+    Risk,
+    /// The `plan` slot.
+    Plan,
+    /// Command templates.
+    Commands,
+}
+
+/// What a route is decided for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// Once a run, before detection.
+    RawEvents,
+    /// Once an incident.
+    Incident,
+}
+
+impl Context {
+    /// Its name in `routing.toml`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RawEvents => "raw_events",
+            Self::Incident => "incident",
+        }
+    }
+}
+
+/// The checked agents and guardrails of a policy.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// The agents by name.
+    pub agents: BTreeMap<String, Agent>,
+    /// The guardrails of each context.
+    pub guardrails: BTreeMap<Context, Guardrails>,
+}
+
+/// What the conditions of guardrails look at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// The severity of the incident, in the `incident` context.
+    pub severity: Option<Severity>,
+}
+
+/// One step of a proposed route; `reason` and `when` are commentary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProposedStep {
+    /// The agent.
+    pub agent: String,
+    /// Why, in the words of whoever proposed it.
+    pub reason: Option<String>,
+    /// When, likewise.
+    pub when: Option<String>,
+}
+
+/// The agents to run, in order, and how the guardrails changed what was proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// UUIDv5 over the context and what the route is for.
+    pub id: Uuid,
+    /// What it was decided for.
+    pub context: Context,
+    /// The incident, in the `incident` context.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incident_id: Option<Uuid>,
+    /// The phase, which the guardrails force.
+    pub phase: String,
+    /// The agents, in order.
+    pub steps: Vec<RouteStep>,
+    /// Every change that the guardrails made to the proposal.
+    pub edits: Vec<Edit>,
+}
+
+/// One agent of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStep {
+    /// The agent.
+    pub agent_name: String,
+    /// Why it runs: commentary of the proposal, or the clause that required it.
+    pub reason: String,
+    /// When, as commentary of the proposal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub when: Option<String>,
+    /// Whether it was proposed.
+    pub proposed: bool,
+}
+
+/// A change to a proposal, with the clause that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// What was done.
+    pub action: Action,
+    /// To which agent.
+    pub agent: String,
+    /// The clause of `routing.toml`.
+    pub clause: String,
+}
+
+/// What a guardrail does to a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// An agent that is not allowed, or proposed twice, was left out.
+    Dropped,
+    /// A required agent was appended.
+    Added,
+    /// An agent was moved behind one that must precede it.
+    Moved,
+}
+
+impl Routing {
+    /// The route of a context under its guardrails; without a proposal, the one they alone produce.
+    #[must_use]
+    pub fn decide(
+        &self,
+        context: Context,
+        incident_id: Option<Uuid>,
+        facts: Facts,
+        proposal: &[ProposedStep],
+    ) -> Route {
+        let name = serde_json::json!(["route", context.as_str(), incident_id]).to_string();
+        let mut route = Route {
+            id: Uuid::new_v5(&crate::detect::NAMESPACE, name.as_bytes()),
+            context,
+            incident_id,
+            phase: String::new(),
+            steps: Vec::new(),
+            edits: Vec::new(),
+        };
+        if let Some(guardrails) = self.guardrails.get(&context) {
+            guardrails.apply(facts, proposal, &mut route);
+        }
+        route
+    }
+
+    /// What the agents of a route do, in order.
+    pub fn runs<'r>(&'r self, route: &'r Route) -> impl Iterator<Item = Runs> {
+        route
+            .steps
+            .iter()
+            .filter_map(|step| self.agents.get(&step.agent_name))
+            .map(|agent| agent.runs)
+    }
+}

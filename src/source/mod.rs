@@ -1,0 +1,255 @@
+//! Files and standard input, as chunks of raw JSON records.
+//!
+//! ```text
+//! words ─expand▶ Input ─open▶ text ─splitter▶ lines | structure ─▶ Chunk ─▶ Record, Reject
+//! ```
+//!
+//! Compression is told from the content: gzip with any number of members, zstd with any number of
+//! frames, or none. The text is UTF-8, with or without a byte order mark. If its first line that
+//! is not blank is one whole object, every line is one record, whatever it holds (line mode).
+//! Otherwise the text is a sequence of JSON values and the records are its objects and the
+//! elements of its arrays, however they are laid out (structural mode). Nothing here parses a
+//! record: a line, or an element of an array, that is no event is delivered all the same.
+//!
+//! What is held at a time is one chunk and one record beyond it, not the input.
+//!
+//! ```
+//! use rulectl::source::{Input, Reader};
+//!
+//! let text = b"[{\"n\": 1},\n {\"n\": 2}]";
+//! let input = Input::Memory { name: "two".to_owned(), bytes: text.as_slice().into() };
+//! let mut lines = Vec::new();
+//! for chunk in Reader::new(vec![input]) {
+//!     lines.extend(chunk?.records().map(|record| record.place.line));
+//! }
+//! assert_eq!(lines, [1, 2]);
+//! # Ok::<(), rulectl::source::SourceError>(())
+//! ```
+
+mod brackets;
+mod error;
+mod expand;
+mod lines;
+mod open;
+mod splitter;
+mod stream;
+mod structure;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use error::SourceError;
+pub use expand::expand;
+
+use stream::Stream;
+use window::{Batch, Span};
+
+/// Reads the inputs one after the other, each to its end.
+///
+/// An input that cannot be read, or not to its end, gives what was whole in it, then the error;
+/// reading goes on with the next input. Records of two inputs never share a chunk.
+pub struct Reader {
+    inputs: Vec<Input>,
+    limits: Limits,
+    /// How many inputs have been opened.
+    opened: usize,
+    current: Option<Stream>,
+    progress: Arc<AtomicU64>,
+    total: Option<u64>,
+}
+
+/// One thing to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A regular file; links are followed.
+    File(PathBuf),
+    /// Standard input; what comes in slowly is delivered in smaller chunks and not held back.
+    Stdin,
+    /// Bytes at hand, which may be compressed like those of a file.
+    Memory { name: String, bytes: Arc<[u8]> },
+}
+
+/// How much to hold, in bytes of decompressed text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The text of one chunk, about. Changes no record and no reject.
+    pub chunk: usize,
+    /// The longest record; a longer one is rejected.
+    pub record: usize,
+}
+
+/// A block of whole records, about [`Limits::chunk`] bytes of text, or one larger record.
+///
+/// A chunk may hold rejects alone, or nothing when the text was blank.
+pub struct Chunk {
+    input: u32,
+    /// The offset of `text` in the text of the input.
+    start: u64,
+    text: Vec<u8>,
+    batch: Batch,
+    bytes: u64,
+}
+
+/// One JSON value, not parsed, without the blanks around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub place: Place,
+    pub bytes: &'a [u8],
+}
+
+/// A stretch of input that is no record, e.g. too long or unbalanced; kept so that nothing is
+/// lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    pub place: Place,
+    /// What is wrong, for a person.
+    pub reason: String,
+    /// The first 64 KiB of the stretch.
+    pub bytes: Vec<u8>,
+    /// The bytes in the whole stretch, without the blanks at its end. 0 if only something between
+    /// records is missing, such as a `,` or the `]` of an array that is cut off.
+    pub length: u64,
+}
+
+/// Where a record stands: which input, and the line its first byte is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Index into [`Reader::inputs`].
+    pub input: u32,
+    /// Counted from 1, in the decompressed text.
+    pub line: u64,
+}
+
+impl Reader {
+    /// A reader with the usual limits.
+    pub fn new(inputs: Vec<Input>) -> Self {
+        Self::with_limits(inputs, Limits::default())
+    }
+
+    /// A reader with limits of its own; the usual ones are [`Limits::default`].
+    pub fn with_limits(inputs: Vec<Input>, limits: Limits) -> Self {
+        let total = inputs.iter().map(Input::size).sum();
+        Self {
+            inputs,
+            limits,
+            opened: 0,
+            current: None,
+            progress: Arc::default(),
+            total,
+        }
+    }
+
+    /// What is read, in order; a [`Place`] counts from the start of this.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Bytes read so far, before decompression, over all inputs.
+    pub fn read_so_far(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Bytes to read in all, before decompression; none if the size of an input is not known.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Chunk, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.current.as_mut().and_then(Stream::next) {
+                return Some(item);
+            }
+            self.current = None;
+            let input = self.inputs.get(self.opened)?;
+            let number = u32::try_from(self.opened).unwrap_or(u32::MAX);
+            self.opened += 1;
+            match Stream::open(number, input, self.limits, &self.progress) {
+                Ok(stream) => self.current = Some(stream),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Input {
+    /// The name to show: the path as given, `<stdin>`, or the name of the bytes.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stdin => "<stdin>".to_owned(),
+            Self::Memory { name, .. } => name.clone(),
+        }
+    }
+
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(path) => open::regular_file(path).ok().map(|metadata| metadata.len()),
+            Self::Stdin => None,
+            Self::Memory { bytes, .. } => Some(bytes.len() as u64),
+        }
+    }
+}
+
+impl Chunk {
+    /// The records, in the order of the text.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.batch.spans.iter().map(|span| self.record(*span))
+    }
+
+    /// What is no record, in the order of the text.
+    pub fn rejects(&self) -> &[Reject] {
+        &self.batch.rejects
+    }
+
+    /// Bytes of decompressed text used up since the chunk before, blanks and rejects included;
+    /// over all chunks of an input they add up to its text.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn record(&self, span: Span) -> Record<'_> {
+        let index = |offset: u64| usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        let bytes = self
+            .text
+            .get(index(span.start)..index(span.end))
+            .unwrap_or_default();
+        Record {
+            place: Place {
+                input: self.input,
+                line: span.line,
+            },
+            bytes,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// 1 MiB of text a chunk, 16 MiB a record.
+    fn default() -> Self {
+        Self {
+            chunk: 1 << 20,
+            record: 16 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// The reason of a reject beyond the record limit.
+    fn too_long(self) -> String {
+        let (size, unit) = match self.record {
+            size if size >= 1 << 20 && size.is_multiple_of(1 << 20) => (size >> 20, "MiB"),
+            size if size >= 1 << 10 && size.is_multiple_of(1 << 10) => (size >> 10, "KiB"),
+            size => (size, "bytes"),
+        };
+        format!("record is longer than {size} {unit}")
+    }
+}

@@ -1,0 +1,217 @@
+//! From an input to its text: checked to be a regular file, opened, decompressed.
+//!
+//! The format is told from the first bytes and never from the name.
+
+use std::fs::{self, File, FileType, Metadata};
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Input;
+use super::error::SourceError;
+
+/// Bytes of compressed data read from an input at once.
+const COMPRESSED_READ: usize = 64 << 10;
+
+/// Bytes decompressed at once. A decoder that meets damage drops what the same call has
+/// produced already, so this bounds the text that damage takes with it.
+const DECODED_READ: usize = 8 << 10;
+
+/// A pipe that gives less than this in one read has been drained.
+const PIPE_CAPACITY: usize = 64 << 10;
+
+/// The text of one input.
+pub(super) struct Decoded {
+    reader: Box<dyn Read + Send>,
+    format: Format,
+    name: String,
+    live: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+/// Opens an input; the bytes read from it, before decompression, are added to `progress`.
+pub(super) fn open(input: &Input, progress: &Arc<AtomicU64>) -> Result<Decoded, SourceError> {
+    let name = input.name();
+    let raw: Box<dyn Read + Send> = match input {
+        Input::File(path) => Box::new(open_file(path)?),
+        Input::Stdin => Box::new(io::stdin()),
+        Input::Memory { bytes, .. } => Box::new(Cursor::new(Arc::clone(bytes))),
+    };
+    let mut raw = Counted {
+        inner: raw,
+        progress: Arc::clone(progress),
+    };
+    let failed = |source| SourceError::Open {
+        input: name.clone(),
+        source,
+    };
+    let mut magic = Vec::with_capacity(4);
+    raw.by_ref()
+        .take(4)
+        .read_to_end(&mut magic)
+        .map_err(failed)?;
+    let format = Format::of(&magic);
+    let whole = Cursor::new(magic).chain(raw);
+    let reader = format.decoder(whole).map_err(failed)?;
+    let live = *input == Input::Stdin && format == Format::Plain;
+    Ok(Decoded {
+        reader,
+        format,
+        name,
+        live,
+    })
+}
+
+/// The metadata of the regular file at `path`; links are followed.
+pub(super) fn regular_file(path: &Path) -> Result<Metadata, SourceError> {
+    let name = path.display().to_string();
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(SourceError::NoSuchFile { path: name });
+        }
+        Err(source) => {
+            return Err(SourceError::Open {
+                input: name,
+                source,
+            });
+        }
+    };
+    if metadata.is_dir() {
+        let path = name.trim_end_matches('/').to_owned();
+        return Err(SourceError::Directory { path });
+    }
+    if !metadata.is_file() {
+        return Err(SourceError::NotRegular {
+            path: name,
+            kind: kind(metadata.file_type()),
+        });
+    }
+    Ok(metadata)
+}
+
+impl Decoded {
+    /// Reads some text into `room`; 0 means that the text is at its end.
+    pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, SourceError> {
+        let room = match self.format {
+            Format::Plain => room,
+            Format::Gzip | Format::Zstd => {
+                let most = room.len().min(DECODED_READ);
+                room.get_mut(..most).unwrap_or_default()
+            }
+        };
+        loop {
+            match self.reader.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map_err(|error| self.failure(error)),
+            }
+        }
+    }
+
+    /// Whether a read of `count` bytes shows a writer that is slower than we are, so that what
+    /// has come should be worked on before waiting for more.
+    pub(super) fn has_drained(&self, count: usize) -> bool {
+        self.live && count < PIPE_CAPACITY
+    }
+
+    /// The error for text that is in UTF-16.
+    pub(super) fn utf16(&self) -> SourceError {
+        SourceError::Utf16 {
+            input: self.name.clone(),
+        }
+    }
+
+    fn failure(&self, error: io::Error) -> SourceError {
+        let input = self.name.clone();
+        match self.format.name() {
+            Some(format) if error.raw_os_error().is_none() => match error.kind() {
+                io::ErrorKind::UnexpectedEof => SourceError::Truncated { input, format },
+                _ => SourceError::Corrupt {
+                    input,
+                    format,
+                    reason: error.to_string(),
+                },
+            },
+            _ => SourceError::Read {
+                input,
+                source: error,
+            },
+        }
+    }
+}
+
+impl Format {
+    /// The format that starts with these bytes. A zstd stream may start with a skippable frame.
+    fn of(magic: &[u8]) -> Self {
+        match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            _ => Self::Plain,
+        }
+    }
+
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+
+    /// The reader of the text inside; both decoders go on over members and frames. A zstd frame
+    /// may ask for a window of up to 128 MiB, the decoder's own limit, and is corrupt beyond.
+    fn decoder(self, raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+        let buffered = |raw| BufReader::with_capacity(COMPRESSED_READ, raw);
+        Ok(match self {
+            Self::Plain => Box::new(raw),
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(raw))),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(buffered(raw))?),
+        })
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, SourceError> {
+    regular_file(path)?;
+    File::open(path).map_err(|source| SourceError::Open {
+        input: path.display().to_string(),
+        source,
+    })
+}
+
+#[cfg(unix)]
+fn kind(file_type: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if file_type.is_fifo() {
+        "FIFO"
+    } else if file_type.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_: FileType) -> &'static str {
+    "special file"
+}
+
+/// A reader that tells how far it has come.
+struct Counted<R> {
+    inner: R,
+    progress: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(room)?;
+        self.progress.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}

@@ -1,0 +1,98 @@
+//! Artifacts: what a run leaves in the data folder, and reading it back.
+//!
+//! Every record is a line of JSON. A run writes its artifacts beside the old
+//! ones and moves them into place, `run.json` with their digests last, so that a
+//! reader can tell a finished run from one that was cut off.
+
+mod read;
+mod write;
+
+pub use self::read::{Artifacts, RiskRecord, read};
+pub use self::write::{ArtifactWriter, RunLock};
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Digest;
+use crate::pipeline::Counts;
+
+/// The artifacts, in the order in which they hang on each other.
+pub const ARTIFACTS: [&str; 6] = [
+    "findings",
+    "risks",
+    "routes",
+    "incidents",
+    "plans",
+    "commands",
+];
+
+/// `run.json`: what the last run was, and the digests that its artifacts have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of the program.
+    pub rulectl: String,
+    /// The policy.
+    pub policy: Digest,
+    /// Its generation.
+    pub generation: u64,
+    /// Where the events came from, as given.
+    pub inputs: Vec<String>,
+    /// What was read and left out.
+    pub counts: Counts,
+    /// Each artifact's digest and number of lines.
+    pub artifacts: BTreeMap<String, ArtifactRecord>,
+}
+
+/// One artifact of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactRecord {
+    /// The digest of the whole file.
+    pub sha256: Digest,
+    /// How many records it has.
+    pub records: u64,
+}
+
+/// The data folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is nothing to read.
+    #[error("`{}` holds no finished run; make one with `rulectl run`", .0.display())]
+    NoRun(PathBuf),
+    /// Artifacts of different runs.
+    #[error("the artifacts in `{}` do not belong together: a run was interrupted while it put `{artifact}.jsonl` in place; run it again", .folder.display())]
+    Interrupted {
+        /// The data folder.
+        folder: PathBuf,
+        /// The first artifact that is not the one that `run.json` names.
+        artifact: &'static str,
+    },
+    /// A line that is no record.
+    #[error("`{}` line {line} is not a record of this version: {reason}", .path.display())]
+    Damaged {
+        /// The artifact.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody else is writing.
+    #[error("another rulectl is writing to `{}`; wait for it, or name another folder with `--data`", .0.display())]
+    Busy(PathBuf),
+    /// A file or folder failed.
+    #[error("`{}` cannot be used: {error}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+fn failed(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.into();
+    move |error| StoreError::Io { path, error }
+}

@@ -1,0 +1,166 @@
+//! Reading the artifacts of the last run.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::command::Command;
+use crate::detect::Finding;
+use crate::event::Digest;
+use crate::plan::Plan;
+use crate::promote::{Incident, Verdict};
+use crate::risk::Risk;
+use crate::route::Route;
+use crate::store::{ArtifactRecord, RunRecord, StoreError, failed};
+
+/// The artifacts of the last run, in their order.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// What the run was.
+    pub run: RunRecord,
+    /// Findings.
+    pub findings: Vec<Finding>,
+    /// Risks, with their verdicts.
+    pub risks: Vec<RiskRecord>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Incidents.
+    pub incidents: Vec<Incident>,
+    /// Plans.
+    pub plans: Vec<Plan>,
+    /// Commands.
+    pub commands: Vec<Command>,
+}
+
+/// A line of `risks.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RiskRecord {
+    /// The risk.
+    #[serde(flatten)]
+    pub risk: Risk,
+    /// The verdict that it led to.
+    pub promotion: Verdict,
+}
+
+/// Reads the artifacts of a data folder.
+///
+/// # Errors
+///
+/// When there are none, when they are not those that `run.json` names, or when a line is no record.
+pub fn read(folder: &Path) -> Result<Artifacts, StoreError> {
+    let path = folder.join("run.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::NoRun(folder.to_owned()));
+        }
+        Err(error) => return Err(failed(&path)(error)),
+    };
+    let run: RunRecord = serde_json::from_str(&text).map_err(|error| StoreError::Damaged {
+        path,
+        line: 1,
+        reason: error.to_string(),
+    })?;
+    Ok(Artifacts {
+        findings: artifact(folder, &run, "findings")?,
+        risks: artifact(folder, &run, "risks")?,
+        routes: artifact(folder, &run, "routes")?,
+        incidents: artifact(folder, &run, "incidents")?,
+        plans: artifact(folder, &run, "plans")?,
+        commands: artifact(folder, &run, "commands")?,
+        run,
+    })
+}
+
+fn artifact<T: DeserializeOwned>(
+    folder: &Path,
+    run: &RunRecord,
+    name: &'static str,
+) -> Result<Vec<T>, StoreError> {
+    let path = folder.join(format!("{name}.jsonl"));
+    let interrupted = || StoreError::Interrupted {
+        folder: folder.to_owned(),
+        artifact: name,
+    };
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(interrupted()),
+        Err(error) => return Err(failed(&path)(error)),
+    };
+    let named: Option<&ArtifactRecord> = run.artifacts.get(name);
+    if named.is_none_or(|named| named.sha256 != Digest::of(&bytes)) {
+        return Err(interrupted());
+    }
+    let lines = bytes
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty());
+    lines
+        .map(|(at, line)| {
+            serde_json::from_slice(line).map_err(|error| StoreError::Damaged {
+                path: path.clone(),
+                line: at + 1,
+                reason: error.to_string(),
+            })
+        })
+        .collect()
+}
+
+impl Artifacts {
+    /// The findings whose id, or whose incident's id, begins with `prefix`.
+    #[must_use]
+    pub fn findings_called(&self, prefix: &str) -> Vec<&Finding> {
+        let prefix = prefix.to_lowercase();
+        let begins = |id: Uuid| id.to_string().starts_with(&prefix);
+        let called = |finding: &&Finding| {
+            begins(finding.id)
+                || self
+                    .incident_of(finding.id)
+                    .is_some_and(|incident| begins(incident.id))
+        };
+        self.findings.iter().filter(called).collect()
+    }
+
+    /// The risk of a finding.
+    #[must_use]
+    pub fn risk_of(&self, finding: Uuid) -> Option<&RiskRecord> {
+        self.risks
+            .iter()
+            .find(|record| record.risk.finding_id == finding)
+    }
+
+    /// The incident of a finding.
+    #[must_use]
+    pub fn incident_of(&self, finding: Uuid) -> Option<&Incident> {
+        self.incidents
+            .iter()
+            .find(|incident| incident.finding_id == finding)
+    }
+
+    /// The route of an incident.
+    #[must_use]
+    pub fn route_of(&self, incident: Uuid) -> Option<&Route> {
+        self.routes
+            .iter()
+            .find(|route| route.incident_id == Some(incident))
+    }
+
+    /// The plan of an incident.
+    #[must_use]
+    pub fn plan_of(&self, incident: Uuid) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.incident_id == incident)
+    }
+
+    /// The commands of an incident.
+    #[must_use]
+    pub fn commands_of(&self, incident: Uuid) -> Vec<&Command> {
+        self.commands
+            .iter()
+            .filter(|command| command.incident_id == incident)
+            .collect()
+    }
+}

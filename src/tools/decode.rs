@@ -1,0 +1,222 @@
+//! Reading `tools.yaml`.
+
+use crate::diag::{Problems, Span};
+use crate::document::{Kind, Node, Table, codes as shape};
+use crate::tools::{CommandTemplate, Hole, Method, Piece, QueryParameter};
+
+/// The codes of problems in `tools.yaml`.
+pub mod codes {
+    /// A template with no method, or with several.
+    pub const METHOD: &str = "RL0501";
+    /// A path that is not one of Okta's API.
+    pub const PATH: &str = "RL0502";
+    /// A hole that does not exist.
+    pub const HOLE: &str = "RL0503";
+    /// A part of the file that is not read yet.
+    pub const UNSUPPORTED: &str = "RL0504";
+    /// A template for a step that no plan can hold.
+    pub const NO_SUCH_STEP: &str = "RL0505";
+}
+
+const METHODS: [(&str, Method); 4] = [
+    ("get", Method::Get),
+    ("post", Method::Post),
+    ("put", Method::Put),
+    ("delete", Method::Delete),
+];
+
+/// Reads the templates. `steps` are those that a plan may hold.
+pub fn decode_tools(node: &Node, steps: &[&str], problems: &mut Problems) -> Vec<CommandTemplate> {
+    let Some(mut table) = node.table(problems) else {
+        return Vec::new();
+    };
+    for key in ["tools", "recipes"] {
+        table.get(key);
+        if let Some(span) = table.place_of(key) {
+            problems.error(
+                codes::UNSUPPORTED,
+                span,
+                format!("`{key}` are not supported by this version of rulectl"),
+            );
+        }
+    }
+    let commands = table
+        .require("commands", problems)
+        .and_then(|node| node.table(problems));
+    table.finish(problems);
+    let entries = commands
+        .map(|commands| commands.entries())
+        .unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|(key, node)| decode_command(&key.text, key.span, node, steps, problems))
+        .collect()
+}
+
+fn decode_command(
+    name: &str,
+    name_span: Span,
+    node: &Node,
+    steps: &[&str],
+    problems: &mut Problems,
+) -> Option<CommandTemplate> {
+    let mut table = node.table(problems)?;
+    let step_node = table.get("step");
+    let step = step_node.map_or(Some(name), |node| node.text(problems));
+    let system = table
+        .require("system", problems)
+        .and_then(|node| node.one_of(&[("okta_api", "okta_api")], problems));
+    let description = table
+        .require("description", problems)
+        .and_then(|node| node.text(problems));
+    let notes = table
+        .get("notes")
+        .and_then(|node| node.text(problems))
+        .map(str::to_owned);
+    let operation = decode_operation(&mut table, name_span, problems);
+    let query = table
+        .get("query")
+        .map(|node| decode_query(node, problems))
+        .unwrap_or_default();
+    let body = table.get("body").map(Node::to_json);
+    table.finish(problems);
+    let step = step?;
+    if !steps.contains(&step) {
+        let span = step_node.map_or(name_span, |node| node.span);
+        problems
+            .error(
+                codes::NO_SUCH_STEP,
+                span,
+                format!("`plan.steps` of routing.toml has no step `{step}`"),
+            )
+            .did_you_mean(step, steps.iter().copied());
+    }
+    let (method, path) = operation?;
+    Some(CommandTemplate {
+        name: name.to_owned(),
+        step: step.to_owned(),
+        system: system?.to_owned(),
+        description: description?.to_owned(),
+        notes,
+        method,
+        path,
+        query,
+        body,
+    })
+}
+
+fn decode_operation(
+    table: &mut Table<'_>,
+    span: Span,
+    problems: &mut Problems,
+) -> Option<(Method, Vec<Vec<Piece>>)> {
+    let found: Vec<_> = METHODS
+        .iter()
+        .filter_map(|(key, method)| Some((*method, table.get(key)?)))
+        .collect();
+    let [(method, node)] = found.as_slice() else {
+        problems
+            .error(
+                codes::METHOD,
+                span,
+                format!("a command has one method, this one has {}", found.len()),
+            )
+            .help("write one of `get`, `post`, `put` and `delete` with the path");
+        return None;
+    };
+    Some((*method, decode_path(node, problems)?))
+}
+
+fn decode_path(node: &Node, problems: &mut Problems) -> Option<Vec<Vec<Piece>>> {
+    let text = node.text(problems)?;
+    let Some(rest) = text
+        .strip_prefix('/')
+        .filter(|rest| rest.starts_with("api/v1/") && !rest.contains(['?', '#']))
+    else {
+        problems
+            .error(
+                codes::PATH,
+                node.span,
+                format!("`{text}` is not a path of Okta's API"),
+            )
+            .help("a path begins with `/api/v1/`; what follows a `?` goes under `query`");
+        return None;
+    };
+    let segments: Vec<&str> = rest.split('/').collect();
+    if segments
+        .iter()
+        .any(|segment| matches!(*segment, "" | "." | ".."))
+    {
+        problems.error(
+            codes::PATH,
+            node.span,
+            format!("`{text}` has an empty segment, `.` or `..`"),
+        );
+        return None;
+    }
+    segments
+        .into_iter()
+        .map(|segment| decode_pieces(segment, node.span, problems))
+        .collect()
+}
+
+fn decode_query(node: &Node, problems: &mut Problems) -> Vec<QueryParameter> {
+    let entries = node
+        .table(problems)
+        .map(|table| table.entries())
+        .unwrap_or_default();
+    let mut query = Vec::new();
+    for (key, node) in entries {
+        let Some(text) = node.scalar_text() else {
+            problems.error(
+                shape::WRONG_TYPE,
+                node.span,
+                format!("expected a text, found {}", node.describe()),
+            );
+            continue;
+        };
+        if let Some(value) = decode_pieces(&text, node.span, problems) {
+            let is_filter = key.text == "filter" && matches!(node.kind, Kind::Text(_));
+            query.push(QueryParameter {
+                name: key.text.clone(),
+                value,
+                is_filter,
+            });
+        }
+    }
+    query
+}
+
+fn decode_pieces(text: &str, span: Span, problems: &mut Problems) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, inner)) = rest.split_once('{') {
+        let Some((name, after)) = inner.split_once('}') else {
+            problems.error(
+                codes::HOLE,
+                span,
+                format!("a `{{` is not closed in `{text}`"),
+            );
+            return None;
+        };
+        let Some((_, hole)) = Hole::ALL.iter().find(|(known, _)| *known == name) else {
+            problems
+                .error(
+                    codes::HOLE,
+                    span,
+                    format!("a command cannot be filled with `{{{name}}}`"),
+                )
+                .did_you_mean(name, Hole::ALL.iter().map(|(known, _)| *known));
+            return None;
+        };
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.to_owned()));
+        }
+        pieces.push(Piece::Hole(*hole));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Some(pieces)
+}
