@@ -7,7 +7,7 @@ use crate::event::{FieldPath, clip, scalar_text};
 
 /// A field among all those that some rule of the policy needs after a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CaptureId(u16);
+pub struct CaptureId(u32);
 
 /// Every field that is captured, each once.
 #[derive(Clone, Debug, Default)]
@@ -24,66 +24,72 @@ impl Captures {
                 self.0.push(path.clone());
                 self.0.len() - 1
             });
-        CaptureId(u16::try_from(at).unwrap_or(u16::MAX))
-    }
-
-    /// How many there are: more than 65,535 do not fit.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
+        CaptureId(u32::try_from(at).unwrap_or(u32::MAX))
     }
 
     /// Reads the given fields from an event.
     #[must_use]
     pub fn read(&self, ids: &[CaptureId], fields: &Value) -> Captured {
-        let read = |id: &CaptureId| {
-            let values = self.0.get(usize::from(id.0))?.values(fields);
-            let mut texts: Vec<String> = Vec::new();
-            for text in values
-                .into_iter()
-                .filter_map(scalar_text)
-                .map(|text| clip(&text))
-            {
-                // Elements of one array often repeat; more of them than this say nothing.
-                if texts.len() < MAX_VALUES && !texts.contains(&text) {
-                    texts.push(text);
-                }
+        let mut ends = Vec::new();
+        let mut joined = String::new();
+        for id in ids {
+            let Some(path) = self.0.get(id.0 as usize) else {
+                continue;
+            };
+            for text in distinct_texts(&path.values(fields)) {
+                joined.push_str(&text);
+                ends.push((*id, u32::try_from(joined.len()).unwrap_or(u32::MAX)));
             }
-            (!texts.is_empty()).then_some((*id, texts))
-        };
-        Captured(ids.iter().filter_map(read).collect())
+        }
+        Captured {
+            ends: ends.into(),
+            joined: joined.into(),
+        }
     }
 }
 
 /// At most so many distinct values of one field of one event are carried on.
 const MAX_VALUES: usize = 100;
 
-/// The captured values of one event: texts of scalars, null and absent left out.
+/// The texts of scalars, null left out. Elements of one array often repeat.
+fn distinct_texts(values: &[&Value]) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for text in values.iter().filter_map(|value| scalar_text(value)) {
+        let text = clip(&text);
+        if texts.len() < MAX_VALUES && !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+/// The captured values of one event: texts of scalars, null and absent left
+/// out. One text and where its parts end, since there are millions of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Captured(Vec<(CaptureId, Vec<String>)>);
+pub struct Captured {
+    ends: Box<[(CaptureId, u32)]>,
+    joined: Box<str>,
+}
 
 impl Captured {
     /// Every distinct value of a field.
-    #[must_use]
-    pub fn all(&self, id: CaptureId) -> &[String] {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map_or(&[], |(_, texts)| texts)
+    pub fn all(&self, id: CaptureId) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        let parts = starts.zip(&self.ends);
+        parts
+            .filter(move |(_, (known, _))| *known == id)
+            .filter_map(|(start, (_, end))| self.joined.get(start as usize..*end as usize))
     }
 
     /// The first value of a field.
     #[must_use]
     pub fn first(&self, id: CaptureId) -> Option<&str> {
-        self.all(id).first().map(String::as_str)
+        self.all(id).next()
     }
 
     /// Roughly how many bytes this takes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(_, texts)| 48 + texts.iter().map(|text| 24 + text.len()).sum::<usize>())
-            .sum()
+        64 + 8 * self.ends.len() + self.joined.len()
     }
 }

@@ -1,12 +1,13 @@
 //! What a rule found: the record, and how it grows hit by hit.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::detect::Reporter;
-use crate::detect::capture::CaptureId;
+use crate::detect::capture::{CaptureId, Captured};
 use crate::detect::rule::{Level, NAMESPACE};
 use crate::detect::template::Part;
 use crate::detect::windows::Member;
@@ -148,7 +149,7 @@ struct Entry {
     at: Option<Time>,
     uuid: Option<String>,
     digest: Digest,
-    values: Vec<Option<String>>,
+    captured: Option<Arc<Captured>>,
 }
 
 /// What the events say of the account they are about.
@@ -232,37 +233,47 @@ impl Growing {
         }
         for ((_, id), seen) in reporter.metadata.iter().zip(&mut self.metadata) {
             for value in member.captured.all(*id) {
-                if seen.len() < DISTINCT && !seen.contains(value) {
-                    seen.push(value.clone());
+                if seen.len() < DISTINCT && !seen.iter().any(|known| known == value) {
+                    seen.push(value.to_owned());
                 }
             }
         }
         if let Some(id) = reporter.user {
-            member
-                .captured
-                .all(id)
-                .iter()
-                .for_each(|user| self.user.hears(user));
+            let users = member.captured.all(id);
+            users.for_each(|user| self.user.hears(user));
         }
-        let values = reporter
-            .metadata
-            .iter()
-            .map(|(_, id)| member.captured.first(*id).map(str::to_owned))
-            .collect();
-        let entry = Entry {
+        self.list(Entry {
             at,
             uuid: member.uuid.clone(),
             digest: member.digest,
-            values,
-        };
+            captured: Some(member.captured.clone()),
+        });
+    }
+
+    /// Lists an event among the first or the last; only those of the timeline keep their values.
+    fn list(&mut self, entry: Entry) {
         if self.first.len() < LISTED {
             self.first.push(entry);
+        } else {
+            if self.last.len() == LISTED {
+                self.last.pop_front();
+            }
+            self.last.push_back(entry);
+        }
+        let listed = self.first.len() + self.last.len();
+        let Some(left) = listed
+            .checked_sub(TIMELINE + 1)
+            .filter(|at| *at >= TIMELINE)
+        else {
             return;
+        };
+        let entry = match left.checked_sub(self.first.len()) {
+            None => self.first.get_mut(left),
+            Some(at) => self.last.get_mut(at),
+        };
+        if let Some(entry) = entry {
+            entry.captured = None;
         }
-        if self.last.len() == LISTED {
-            self.last.pop_front();
-        }
-        self.last.push_back(entry);
     }
 
     /// The id, which does not change while the finding grows.
@@ -378,12 +389,20 @@ fn timeline(reporter: &Reporter, entries: &[&Entry]) -> Vec<Moment> {
         .map(|(_, entry)| Moment {
             at: entry.at,
             okta_event_id: entry.uuid.clone(),
-            values: reporter
-                .metadata
+            values: entry
+                .captured
                 .iter()
-                .zip(&entry.values)
-                .filter_map(|((name, _), value)| Some((name.clone(), value.clone()?)))
+                .flat_map(|captured| values(reporter, captured))
                 .collect(),
         })
         .collect()
+}
+
+/// The first value of each field that the rule lists.
+fn values<'c>(
+    reporter: &'c Reporter,
+    captured: &'c Captured,
+) -> impl Iterator<Item = (String, String)> + 'c {
+    let fields = reporter.metadata.iter();
+    fields.filter_map(|(name, id)| Some((name.clone(), captured.first(*id)?.to_owned())))
 }

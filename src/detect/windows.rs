@@ -391,24 +391,19 @@ fn groups_of(consumer: &Consumer, member: &Member) -> Vec<Vec<String>> {
     let mut groups: Vec<Vec<String>> = vec![Vec::new()];
     for (_, id) in &consumer.reporter.group_by {
         let mut folded: Vec<String> = Vec::new();
-        let values = member.captured.all(*id).iter().filter(|value| {
-            let value = fold(value);
-            let new = !folded.contains(&value);
-            if new {
-                folded.push(value);
+        let mut values: Vec<&str> = Vec::new();
+        for value in member.captured.all(*id) {
+            let key = fold(value);
+            if !folded.contains(&key) {
+                folded.push(key);
+                values.push(value);
             }
-            new
-        });
-        let values: Vec<&String> = values.collect();
-        groups = groups
-            .iter()
-            .flat_map(|group| {
-                values
-                    .iter()
-                    .map(|value| [group.as_slice(), &[(*value).clone()]].concat())
-            })
-            .take(MAX_GROUPS)
-            .collect();
+        }
+        let extended = |group: &Vec<String>| -> Vec<Vec<String>> {
+            let one = |value: &&str| [group.as_slice(), &[(*value).to_owned()]].concat();
+            values.iter().map(one).collect()
+        };
+        groups = groups.iter().flat_map(extended).take(MAX_GROUPS).collect();
     }
     groups
 }
@@ -421,9 +416,8 @@ fn display(consumer: &Consumer, member: &Member, key: &[String]) -> Vec<(String,
             let shown = member
                 .captured
                 .all(*id)
-                .iter()
                 .find(|value| fold(value) == *folded);
-            (name.clone(), shown.unwrap_or(folded).clone())
+            (name.clone(), shown.unwrap_or(folded).to_owned())
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Matches in event-time order, whatever their number: past 64 MB they are sorted on disk.
+//! Matches in event-time order, whatever their number: past a limit they are sorted on disk.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,9 +16,16 @@ pub struct Sorter {
     runs: Vec<File>,
 }
 
+/// How many bytes of matches stay in memory. A whole run is to fit in 64 MB
+/// and its windows, so that the sorter gets a small part of it.
+const LIMIT: usize = 8 << 20;
+
+/// So many sorted files are merged into one: a process has a thousand or so at the most.
+const MAX_RUNS: usize = 128;
+
 impl Default for Sorter {
     fn default() -> Self {
-        Self::with_limit(64 << 20)
+        Self::with_limit(LIMIT)
     }
 }
 
@@ -56,35 +63,47 @@ impl Sorter {
     /// When a temporary file cannot be read back.
     pub fn sorted(mut self) -> io::Result<Sorted> {
         self.buffer.sort_by_key(Match::order);
-        let mut sources = vec![Source::Memory(self.buffer.into_iter())];
-        for mut run in self.runs {
-            run.rewind()?;
-            sources.push(Source::Disk(BufReader::new(run).lines()));
-        }
-        let mut sorted = Sorted {
-            heads: BinaryHeap::new(),
-            waiting: sources.iter().map(|_| None).collect(),
-            sources,
-        };
-        for at in 0..sorted.sources.len() {
-            sorted.pull(at)?;
-        }
-        Ok(sorted)
+        merge(self.buffer, self.runs)
     }
 
-    /// Writes the buffer, sorted, to a temporary file that is gone when the process ends.
+    /// Sorts the buffer into a file that is gone when the process ends.
     fn spill(&mut self) -> io::Result<()> {
-        self.buffer.sort_by_key(Match::order);
-        let mut run = BufWriter::new(tempfile::tempfile()?);
-        for found in self.buffer.drain(..) {
-            serde_json::to_writer(&mut run, &found)?;
-            run.write_all(b"\n")?;
-        }
         self.size = 0;
-        self.runs
-            .push(run.into_inner().map_err(io::IntoInnerError::into_error)?);
+        self.buffer.sort_by_key(Match::order);
+        let run = write(self.buffer.drain(..).map(Ok))?;
+        self.runs.push(run);
+        if self.runs.len() >= MAX_RUNS {
+            let merged = write(merge(Vec::new(), std::mem::take(&mut self.runs))?)?;
+            self.runs.push(merged);
+        }
         Ok(())
     }
+}
+
+fn write(matches: impl Iterator<Item = io::Result<Match>>) -> io::Result<File> {
+    let mut run = BufWriter::new(tempfile::tempfile()?);
+    for found in matches {
+        serde_json::to_writer(&mut run, &found?)?;
+        run.write_all(b"\n")?;
+    }
+    run.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
+fn merge(sorted: Vec<Match>, runs: Vec<File>) -> io::Result<Sorted> {
+    let mut sources = vec![Source::Memory(sorted.into_iter())];
+    for mut run in runs {
+        run.rewind()?;
+        sources.push(Source::Disk(BufReader::new(run).lines()));
+    }
+    let mut sorted = Sorted {
+        heads: BinaryHeap::new(),
+        waiting: sources.iter().map(|_| None).collect(),
+        sources,
+    };
+    for at in 0..sorted.sources.len() {
+        sorted.pull(at)?;
+    }
+    Ok(sorted)
 }
 
 enum Source {
@@ -136,6 +155,39 @@ impl Iterator for Sorted {
         match self.pull(at) {
             Ok(()) => Some(Ok(found)),
             Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Match;
+
+    fn found(second: u32, text: &str) -> Match {
+        let line = serde_json::json!({
+            "time": format!("2026-01-01T00:00:{second:02}Z"),
+            "digest": Digest::of(text.as_bytes()),
+            "matcher": 0,
+            "uuid": text,
+            "captured": {"ends": [[0, text.len()]], "joined": text},
+            "reasons": [],
+        });
+        serde_json::from_value(line).expect("a match")
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+        /// Whatever fits in memory, the order and the matches are the same.
+        #[test]
+        fn sorting_on_disk_is_sorting(seconds in proptest::collection::vec(0..60_u32, 0..300), limit in 1..20_000_usize) {
+            let matches: Vec<Match> = seconds.iter().enumerate().map(|(at, second)| found(*second, &at.to_string())).collect();
+            let mut sorter = Sorter::with_limit(limit);
+            sorter.extend(matches.clone()).expect("a temporary file");
+            let sorted: Vec<Match> = sorter.sorted().expect("readable").collect::<io::Result<_>>().expect("readable");
+            let mut expected = matches;
+            expected.sort_by_key(Match::order);
+            proptest::prop_assert_eq!(sorted, expected);
         }
     }
 }
