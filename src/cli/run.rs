@@ -167,6 +167,7 @@ fn settings(args: &Args, inputs: &[Input], world: World) -> Result<Settings> {
             None => newest(inputs, &settings, world)?,
         };
         settings.since = Some(end.minus(reach));
+        settings.until = args.until.or(Some(end.plus(Nanos(1))));
         talk(&format!(
             "reading the {hours} hours before {end}, from {}",
             end.minus(reach)

@@ -10,14 +10,14 @@ mod lint;
 pub use self::archive::{ArchiveError, activate};
 pub use self::files::{PolicyFile, read_folder};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use uuid::Uuid;
 
 use crate::detect::{Detector, Lists, Rule, decode_rule, rule_codes};
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{parse_toml, parse_yaml, parse_yaml_documents};
+use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
 use crate::event::Digest;
 use crate::plan::{Planning, decode_planning};
 use crate::promote::{Promotion, decode_promotion};
@@ -93,8 +93,8 @@ pub fn load(folder: &Path) -> Loaded {
 }
 
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
-    let rules = decode_rules(files, problems);
-    let detector = Detector::compile(&rules, problems);
+    let (rules, broken) = decode_rules(files, problems);
+    let detector = Detector::compile(&rules, &broken, problems);
     lint::rules(&rules, problems);
     let settings = check_routing(files, problems);
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
@@ -193,17 +193,33 @@ fn check_tools(
         .unwrap_or_default()
 }
 
-fn decode_rules(files: &[PolicyFile], problems: &mut Problems) -> Vec<Rule> {
+/// The rules that are right, and what those that are not are called.
+fn decode_rules(files: &[PolicyFile], problems: &mut Problems) -> (Vec<Rule>, BTreeSet<String>) {
     let lists = lists(files);
     let mut rules: Vec<Rule> = Vec::new();
+    let mut broken = BTreeSet::new();
     for file in files.iter().filter(|file| file.is_rule()) {
         let documents = parse_yaml_documents(file.id, &file.text, problems);
         for (place, document) in documents.iter().enumerate() {
-            rules.extend(decode_rule(document, &file.path, place, &lists, problems));
+            match decode_rule(document, &file.path, place, &lists, problems) {
+                Some(rule) => rules.push(rule),
+                None => broken.extend(called(document)),
+            }
         }
     }
     report_duplicates(&rules, problems);
-    rules
+    (rules, broken)
+}
+
+/// The name and the id of a document, whatever else is wrong with it.
+fn called(document: &Node) -> Vec<String> {
+    let Kind::Map(entries) = &document.kind else {
+        return Vec::new();
+    };
+    let names = entries
+        .iter()
+        .filter(|(key, _)| key.text == "name" || key.text == "id");
+    names.filter_map(|(_, value)| value.scalar_text()).collect()
 }
 
 fn lists(files: &[PolicyFile]) -> Lists {

@@ -4,6 +4,7 @@ use std::io;
 
 /// Why an input cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message shows its fields")]
 pub enum SourceError {
     /// A path without glob characters that names nothing.
     #[error("`{path}`: no such file")]

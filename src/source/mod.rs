@@ -71,7 +71,12 @@ pub enum Input {
     /// Standard input; what comes in slowly is delivered in smaller chunks and not held back.
     Stdin,
     /// Bytes at hand, which may be compressed like those of a file.
-    Memory { name: String, bytes: Arc<[u8]> },
+    Memory {
+        /// What messages call it.
+        name: String,
+        /// The bytes.
+        bytes: Arc<[u8]>,
+    },
 }
 
 /// How much to hold, in bytes of decompressed text.
@@ -98,7 +103,9 @@ pub struct Chunk {
 /// One JSON value, not parsed, without the blanks around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
+    /// Where it begins.
     pub place: Place,
+    /// Its text.
     pub bytes: &'a [u8],
 }
 
@@ -106,6 +113,7 @@ pub struct Record<'a> {
 /// lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
+    /// Where it begins.
     pub place: Place,
     /// What is wrong, for a person.
     pub reason: String,
