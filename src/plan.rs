@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE};
 use crate::diag::{Problems, Span};
-use crate::document::{Node, Table};
+use crate::document::{Node, Table, codes as shape};
 use crate::promote::Incident;
 
 /// The codes of problems in `[plan]`.
@@ -152,6 +152,7 @@ pub fn decode_planning(root: &mut Table<'_>, problems: &mut Problems) -> Option<
         .require("steps", problems)
         .map(|node| node.texts(problems))
         .unwrap_or_default();
+    let listed = without_repeats(listed, problems);
     let known: Vec<&str> = listed.iter().map(|(id, _)| *id).collect();
     let approval = table
         .get("approval")
@@ -179,6 +180,27 @@ pub fn decode_planning(root: &mut Table<'_>, problems: &mut Problems) -> Option<
         default,
         goal,
     })
+}
+
+fn without_repeats<'n>(
+    listed: Vec<(&'n str, Span)>,
+    problems: &mut Problems,
+) -> Vec<(&'n str, Span)> {
+    let mut steps: Vec<(&str, Span)> = Vec::new();
+    for (id, span) in listed {
+        if steps.iter().any(|(known, _)| *known == id) {
+            problems
+                .error(
+                    shape::BAD_VALUE,
+                    span,
+                    format!("the step `{id}` is listed twice"),
+                )
+                .help("remove one of the two");
+        } else {
+            steps.push((id, span));
+        }
+    }
+    steps
 }
 
 fn step_names(node: &Node, known: &[&str], problems: &mut Problems) -> Vec<String> {

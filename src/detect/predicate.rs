@@ -551,11 +551,9 @@ fn regex(text: &str, modifiers: Modifiers, span: Span, problems: &mut Problems) 
         Ok(regex) => Some(regex),
         Err(error) => {
             let text = error.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
+            let last = text.lines().last().unwrap_or_default();
+            let reason = last.trim_start_matches("error: ").trim_end_matches('.');
+            let reason = reason.to_lowercase();
             problems
                 .error(codes::VALUE, span, format!("not a usable regular expression: {reason}"))
                 .help("look-around and back-references are not supported; the compiled size is limited to 1 MiB");

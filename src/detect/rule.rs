@@ -305,8 +305,8 @@ fn decode_logic(
             .help("put the condition into the rules themselves");
         return None;
     }
-    let detection = table.get("detection");
-    let correlation = table.get("correlation");
+    let detection = table.get_even_null("detection");
+    let correlation = table.get_even_null("correlation");
     match (detection, correlation) {
         (Some(node), None) => {
             if table.get("logsource").is_none() {

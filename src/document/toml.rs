@@ -13,19 +13,11 @@ const MAX_DEPTH: usize = 32;
 /// The root table of a TOML file. Every syntax error is reported; after one there is no tree.
 pub fn parse_toml(file: FileId, text: &str, problems: &mut Problems) -> Option<Node> {
     let (root, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().map_or(
-            Span {
-                file,
-                start: 0,
-                end: 0,
-            },
-            |range| place(file, &range),
-        );
+    for (span, message) in worth_reporting(file, text, &errors) {
         problems.error(
             codes::SYNTAX,
             span,
-            format!("not well-formed TOML: {}", error.message().to_lowercase()),
+            format!("not well-formed TOML: {message}"),
         );
     }
     if !errors.is_empty() {
@@ -33,6 +25,24 @@ pub fn parse_toml(file: FileId, text: &str, problems: &mut Problems) -> Option<N
     }
     let span = place(file, &root.span());
     table(file, root.get_ref(), span, 0, problems)
+}
+
+/// A parser that goes on after an error reports much that follows from it: the
+/// first problem of a line is told, and no more lines than a person mends at once.
+fn worth_reporting(file: FileId, text: &str, errors: &[toml::de::Error]) -> Vec<(Span, String)> {
+    const TOLD: usize = 3;
+    let mut told = Vec::new();
+    let mut lines = Vec::new();
+    for error in errors {
+        let range = error.span().unwrap_or_default();
+        let before = text.get(..range.start).unwrap_or(text);
+        let line = before.matches('\n').count();
+        if told.len() < TOLD && !lines.contains(&line) {
+            lines.push(line);
+            told.push((place(file, &range), error.message().to_lowercase()));
+        }
+    }
+    told
 }
 
 fn table(

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+use serde_yaml::budget::BudgetBreach;
 use serde_yaml::{Error, Spanned};
 
 use crate::diag::{FileId, Problems, Span};
@@ -187,7 +188,10 @@ fn report(file: FileId, text: &str, error: &Error, problems: &mut Problems) {
 
 /// The parser's error in our own words: its texts name its Rust interface.
 fn explain(error: &Error) -> (String, Option<&'static str>) {
-    match error {
+    const LIMITS: &str = "a policy file has at most 50,000 values, 32 levels and 64 aliases";
+    let past = |what: &str| (format!("the file has {what}"), Some(LIMITS));
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => explain(error),
         Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("?");
             (
@@ -195,24 +199,33 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
                 Some("remove one of the two"),
             )
         }
-        Error::Budget { breach, .. } => (
-            format!("the file is past a limit of what is read: {breach:?}").to_lowercase(),
-            Some("a policy file has at most 50,000 values, 32 levels and 64 aliases"),
-        ),
+        Error::Budget { breach, .. } => match breach {
+            BudgetBreach::Depth { .. } => past("values nested deeper than 32 levels"),
+            BudgetBreach::Aliases { .. } => past("more than 64 aliases"),
+            _ => past("more values than are read, aliases written out"),
+        },
         Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => (
-            "the aliases of this file expand to too much".to_owned(),
-            Some("write the values out"),
-        ),
+        | Error::AliasReplayCounterOverflow { .. } => past("aliases that expand to too much"),
         Error::UnknownAnchor { .. } => (
             "the alias names an anchor that is not defined".to_owned(),
+            Some("a text that begins with `*` stands in quotes"),
+        ),
+        Error::NullIntoString { .. } => ("a key is a text, found nothing".to_owned(), None),
+        Error::Unexpected { expected, .. } if expected.contains("string") => (
+            "a key is a text, found a list or a mapping".to_owned(),
             None,
         ),
         Error::Unexpected { expected, .. } => (format!("expected {expected}"), None),
         Error::NonFiniteFloat { value, .. } => (format!("`{value}` is not a finite number"), None),
-        other => (first_line_without_place(&other.to_string()), None),
+        other => {
+            let text = first_line_without_place(&other.to_string());
+            if text.contains("recursion limit") {
+                return past("values nested deeper than 32 levels");
+            }
+            (text, None)
+        }
     }
 }
 

@@ -44,6 +44,12 @@ pub fn read_folder(folder: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
         problems,
         found: Vec::new(),
     };
+    if !folder.is_dir() {
+        let name = folder.display().to_string();
+        let message = format!("there is no policy folder `{name}`");
+        reader.report(&name, codes::MISSING_FILE, &message);
+        return Vec::new();
+    }
     for required in ["routing.toml", "tools.yaml"] {
         reader.required(required);
     }
@@ -100,20 +106,7 @@ impl Reader<'_> {
     fn directory(&mut self, path: &str, depth: usize) {
         let entries = match fs::read_dir(self.folder.join(path)) {
             Ok(entries) => entries,
-            Err(error)
-                if depth == 0
-                    && error.kind() == std::io::ErrorKind::NotFound
-                    && path == "prompts" =>
-            {
-                return;
-            }
-            Err(error) => {
-                return self.report(
-                    path,
-                    codes::UNREADABLE,
-                    &format!("the folder `{path}` cannot be read: {}", plain(&error)),
-                );
-            }
+            Err(error) => return self.no_directory(path, &error),
         };
         let mut names: Vec<String> = Vec::new();
         for entry in entries {
@@ -142,6 +135,17 @@ impl Reader<'_> {
                 format!("{path}/{name}")
             };
             self.entry(&inner, depth);
+        }
+    }
+
+    /// A policy needs no prompts, but it needs rules.
+    fn no_directory(&mut self, path: &str, error: &std::io::Error) {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            let message = format!("the folder `{path}` cannot be read: {}", plain(error));
+            self.report(path, codes::UNREADABLE, &message);
+        } else if path != "prompts" {
+            let message = format!("`{}` has no folder `{path}`", self.folder.display());
+            self.report(path, codes::MISSING_FILE, &message);
         }
     }
 

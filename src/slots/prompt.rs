@@ -79,8 +79,9 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
     if let Some(node) = table.get("limits") {
         decode_limits(node, problems);
     }
-    let context = table
-        .require("context", problems)
+    let context_node = table.require("context", problems);
+    let has_context = context_node.is_some();
+    let context = context_node
         .map(|node| node.texts(problems))
         .unwrap_or_default();
     let schema = table.require("schema", problems);
@@ -96,9 +97,12 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
     }
     let context: Vec<String> = context
         .into_iter()
+        .filter(|(name, _)| CONTEXT.contains(name))
         .map(|(name, _)| name.to_owned())
         .collect();
-    report_undeclared(file, text, body, &context, problems);
+    if has_context {
+        report_undeclared(file, text, body, &context, problems);
+    }
     let schema = schema.and_then(|node| check_schema(node, problems));
     let prompt = Prompt {
         slot: slot?.to_owned(),
