@@ -1,0 +1,3 @@
+//! One test program: linking once is most of the time that tests take.
+
+mod docs;
