@@ -212,11 +212,7 @@ fn prints(body: &str, folder: &Path) -> Result<(), (String, String)> {
         let shown = if script.starts_with("cargo ") {
             expected
         } else {
-            let (_, output) = sh(&script, folder);
-            let actual: Vec<String> = output
-                .lines()
-                .map(|line| line.trim_end().to_owned())
-                .collect();
+            let actual = lines(&sh(&script, folder).1);
             if agrees(&expected, &actual) {
                 expected
             } else {
@@ -264,15 +260,20 @@ fn sh(script: &str, folder: &Path) -> (bool, String) {
     )
 }
 
-/// Digests change with every edit of the policy, and how long a run takes is nobody's promise.
+/// The lines of an output, without the one that says how long a run took.
+fn lines(output: &str) -> Vec<String> {
+    static RATE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\d+ events in [\d.]+ s, \d+ events/s$").expect("a regex"));
+    let kept = output.lines().filter(|line| !RATE.is_match(line));
+    kept.map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Digests change with every edit of the policy, so any agrees with any.
 fn steady(lines: &[String]) -> Vec<String> {
     static DIGEST: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\b[0-9a-f]{64}\b|\bpolicy [0-9a-f]{12}\b").expect("a regex"));
-    static RATE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^\d+ events in [\d.]+ s, \d+ events/s$").expect("a regex"));
-    let kept = lines.iter().filter(|line| !RATE.is_match(line));
-    kept.map(|line| DIGEST.replace_all(line.trim_end(), "DIGEST").into_owned())
-        .collect()
+    let line = |line: &String| DIGEST.replace_all(line.trim_end(), "DIGEST").into_owned();
+    lines.iter().map(line).collect()
 }
 
 fn is_gap(line: &str) -> bool {
