@@ -1,3 +1,4 @@
-//! The product from outside: the command line, the library's front door, the documentation and the layout.
+//! The product from outside. One test program: linking once is most of the time that tests take.
 
+mod docs;
 mod layout;
