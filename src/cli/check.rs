@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::cli::output::{out, out_json};
 use crate::cli::{Common, Exit, Format};
 use crate::policy;
-use crate::render::{problems_as_json, problems_as_text};
+use crate::render::{problems_as_text, problems_as_values};
 
 /// Runs the command.
 pub fn check(common: &Common) -> Result<Exit> {
@@ -30,7 +30,11 @@ pub fn check(common: &Common) -> Result<Exit> {
                 ))?;
             }
         }
-        Format::Json | Format::Ndjson => out_json(&problems_as_json(&loaded.problems))?,
+        Format::Json => out_json(&problems_as_values(&loaded.problems))?,
+        Format::Ndjson => {
+            let values = problems_as_values(&loaded.problems);
+            values.iter().try_for_each(out_json)?;
+        }
     }
     Ok(if loaded.policy.is_some() {
         Exit::Done

@@ -99,17 +99,9 @@ fn show_finding(common: &Common, artifacts: &Artifacts, id: &str) -> Result<Exit
         }
     };
     if common.format == Format::Text {
-        out(&render::explain_finding(artifacts, finding))?;
+        out(&render::explain_finding(&artifacts.about(finding)))?;
         return Ok(Exit::Done);
     }
-    let incident = artifacts.incident_of(finding.id);
-    out_json(&serde_json::json!({
-        "finding": finding,
-        "risk": artifacts.risk_of(finding.id),
-        "incident": incident,
-        "route": incident.and_then(|incident| artifacts.route_of(incident.id)),
-        "plan": incident.and_then(|incident| artifacts.plan_of(incident.id)),
-        "commands": incident.map(|incident| artifacts.commands_of(incident.id)).unwrap_or_default(),
-    }))?;
+    out_json(&artifacts.about(finding))?;
     Ok(Exit::Done)
 }

@@ -1,10 +1,11 @@
 //! `rulectl test`: the suites of the policy folder.
 
 use anyhow::Result;
+use serde::Serialize;
 
 use crate::cli::output::{bad, out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
-use crate::lab::{CaseResult, Suite, load_suites, run_case};
+use crate::lab::{CaseResult, Mismatch, Suite, load_suites, run_case};
 use crate::policy;
 use crate::render::failed_case;
 
@@ -66,13 +67,15 @@ fn report(common: &Common, results: &[(&Suite, CaseResult)]) -> Result<()> {
         .iter()
         .filter(|(_, result)| !result.mismatches.is_empty())
         .collect();
-    if common.format != Format::Text {
-        for (suite, result) in results {
-            out_json(&serde_json::json!({
-                "suite": suite.name, "file": suite.file, "case": result.name, "passed": result.mismatches.is_empty(),
-            }))?;
-        }
-        return Ok(());
+    let shown = || {
+        results
+            .iter()
+            .map(|(suite, result)| Shown::new(suite, result))
+    };
+    match common.format {
+        Format::Json => return out_json(&shown().collect::<Vec<_>>()),
+        Format::Ndjson => return shown().try_for_each(|shown| out_json(&shown)),
+        Format::Text => {}
     }
     for (suite, result) in &failed {
         out(&failed_case(suite, result))?;
@@ -82,4 +85,26 @@ fn report(common: &Common, results: &[(&Suite, CaseResult)]) -> Result<()> {
         results.len() - failed.len(),
         failed.len()
     ))
+}
+
+/// A case for a machine.
+#[derive(Serialize)]
+struct Shown<'r> {
+    suite: &'r str,
+    file: &'r str,
+    case: &'r str,
+    passed: bool,
+    mismatches: &'r [Mismatch],
+}
+
+impl<'r> Shown<'r> {
+    fn new(suite: &'r Suite, result: &'r CaseResult) -> Self {
+        Self {
+            suite: &suite.name,
+            file: &suite.file,
+            case: &result.name,
+            passed: result.mismatches.is_empty(),
+            mismatches: &result.mismatches,
+        }
+    }
 }

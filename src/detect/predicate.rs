@@ -269,6 +269,13 @@ pub fn decode_predicate(
         Some(expanded) => expanded,
         None => return Decoded::MissingList,
     };
+    // Without a field the values are keywords, which are looked for inside texts.
+    let modifiers = Modifiers {
+        anchor: modifiers
+            .anchor
+            .or(name.is_empty().then_some(Anchor::Anywhere)),
+        ..modifiers
+    };
     let tests: Vec<Test> = expanded
         .iter()
         .filter_map(|value| test(value, modifiers, problems))

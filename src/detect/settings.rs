@@ -176,11 +176,10 @@ fn decode_summary(
     let text = node.text(problems)?;
     match Template::parse(text, owner == Owner::Pairs) {
         Ok(template) => {
-            fields.extend(
-                template
-                    .fields()
-                    .map(|path| (path.as_str().to_owned(), node.span)),
-            );
+            for path in template.fields() {
+                let place = place_of(path.as_str(), node.span, problems);
+                fields.push((path.as_str().to_owned(), place));
+            }
             Some(template)
         }
         Err(reason) => {
@@ -191,6 +190,16 @@ fn decode_summary(
             );
             None
         }
+    }
+}
+
+/// Where a summary names a field, or else the whole summary.
+fn place_of(field: &str, summary: Span, problems: &Problems) -> Span {
+    let (start, end) = (summary.start as usize, summary.end as usize);
+    let text = problems.text(summary.file).get(start..end);
+    match text.and_then(|text| text.find(field)) {
+        Some(at) => summary.part(at, at + field.len()),
+        None => summary,
     }
 }
 

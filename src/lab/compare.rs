@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use crate::lab::suite::{Expectation, Wanted};
 
 /// One way in which a case did not come out as expected.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mismatch {
     /// Another number of records.
     Count {

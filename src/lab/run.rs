@@ -1,6 +1,5 @@
 //! One case through the spine, compared with what it expects.
 
-use std::cell::RefCell;
 use std::io;
 
 use serde_json::Value;
@@ -54,7 +53,14 @@ pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
         ),
         Err(error) => mismatches.push(Mismatch::Broken(error.to_string())),
     }
-    let received = sink.received.into_inner();
+    if let Some(first) = &sink.first_reject {
+        let reason = format!(
+            "{} of its records are no events, the first is {first}",
+            sink.rejected
+        );
+        mismatches.push(Mismatch::Broken(reason));
+    }
+    let received = sink.received;
     for expectation in &case.expect {
         mismatches.extend(compare(expectation, &received.records(expectation.kind)));
     }
@@ -67,7 +73,9 @@ pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
 /// Keeps the outcomes of a run.
 #[derive(Default)]
 struct Memory {
-    received: RefCell<Received>,
+    received: Received,
+    rejected: u64,
+    first_reject: Option<String>,
 }
 
 #[derive(Default)]
@@ -81,11 +89,15 @@ impl Sink for Memory {
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
-        self.received.get_mut().outcomes.push(outcome.clone());
+        self.received.outcomes.push(outcome.clone());
         Ok(())
     }
 
-    fn reject(&mut self, _: &Rejected) -> io::Result<()> {
+    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
+        self.rejected += 1;
+        self.first_reject.get_or_insert_with(|| {
+            format!("{}:{}: {}", rejected.input, rejected.line, rejected.reason)
+        });
         Ok(())
     }
 }

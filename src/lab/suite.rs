@@ -247,8 +247,15 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
         None => Time::parse(START),
     };
     let events = table.require("events", problems);
-    let events = events
-        .and_then(|node| decode_events(node, folder, &base.unwrap_or_default(), start?, problems));
+    let events = events.and_then(|node| {
+        decode_events(
+            node,
+            folder,
+            &base.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            start?,
+            problems,
+        )
+    });
     let expect = table
         .require("expect", problems)
         .and_then(|node| decode_expectations(node, problems));

@@ -109,11 +109,10 @@ fn explain(error: &serde_json::Error) -> String {
     let message = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(message, _)| message);
-    format!(
-        "{message} (byte {} of the record's line {})",
-        error.column(),
-        error.line()
-    )
+    match error.line() {
+        0 | 1 => format!("{message}, at byte {}", error.column()),
+        line => format!("{message}, at byte {} of its line {line}", error.column()),
+    }
 }
 
 fn describe(value: &Value) -> &'static str {
@@ -134,14 +133,8 @@ mod tests {
     #[test]
     fn what_is_not_an_event_says_why() {
         let cases: [(&[u8], &str); 7] = [
-            (
-                b"",
-                "not JSON: EOF while parsing a value (byte 0 of the record's line 1)",
-            ),
-            (
-                b"{\"a\":",
-                "not JSON: EOF while parsing a value (byte 5 of the record's line 1)",
-            ),
+            (b"", "not JSON: EOF while parsing a value, at byte 0"),
+            (b"{\"a\":", "not JSON: EOF while parsing a value, at byte 5"),
             (b"42", "expected a JSON object, found a number"),
             (b"[1]", "expected a JSON object, found an array"),
             (b"{\"a\":\"\xff\"}", "not UTF-8 text"),

@@ -76,6 +76,9 @@ pub struct Counts {
 /// A run could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// A record is no event, and none such is tolerated.
+    #[error("{0}")]
+    Rejected(#[source] io::Error),
     /// Results could not be kept.
     #[error("the results cannot be written: {0}")]
     Sink(#[source] io::Error),
@@ -129,7 +132,7 @@ pub fn run(
                         .rejected
                         .iter()
                         .try_for_each(|r| sink.reject(r))
-                        .map_err(RunError::Sink)?;
+                        .map_err(not_kept)?;
                     counts.add(&scanned);
                     sorter.extend(scanned.matches).map_err(RunError::Sort)?;
                     progress(Progress {
@@ -157,6 +160,15 @@ pub fn run(
     }
     counts.correlation = tally;
     Ok((counts, failed))
+}
+
+/// A sink that tolerates no rejected record says so by [`io::ErrorKind::InvalidData`].
+fn not_kept(error: io::Error) -> RunError {
+    if error.kind() == io::ErrorKind::InvalidData {
+        RunError::Rejected(error)
+    } else {
+        RunError::Sink(error)
+    }
 }
 
 impl Counts {

@@ -102,7 +102,8 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         .iter()
         .flat_map(|s| s.planning.iter().flat_map(Planning::step_ids))
         .collect();
-    let commands = check_tools(files, &steps, problems);
+    let steps = settings.is_some().then_some(steps.as_slice());
+    let commands = check_tools(files, steps, problems);
     if problems.has_errors() {
         return None;
     }
@@ -184,7 +185,7 @@ fn check_prompts(
 
 fn check_tools(
     files: &[PolicyFile],
-    steps: &[&str],
+    steps: Option<&[&str]>,
     problems: &mut Problems,
 ) -> Vec<CommandTemplate> {
     let file = files.iter().find(|file| file.path == "tools.yaml");

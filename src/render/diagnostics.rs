@@ -1,6 +1,6 @@
 //! Problems of policy files, with the source line underlined.
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use crate::diag::{Diagnostic, Problems, Severity};
@@ -42,37 +42,27 @@ fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> Str
     let help = diagnostic.help.as_deref().map(visible);
     let file = visible(problems.file_name(diagnostic.span.file));
     let text = problems.text(diagnostic.span.file);
-    let mut group = level
-        .primary_title(title.as_str())
-        .id(diagnostic.code)
-        .elements(Vec::<
-            annotate_snippets::Snippet<'_, annotate_snippets::Annotation<'_>>,
-        >::new());
-    let window = window(
-        text,
-        diagnostic.span.start as usize,
-        diagnostic.span.end as usize,
-    );
-    match &window {
-        Some(window) => {
-            let annotation = AnnotationKind::Primary.span(window.start..window.end);
-            group = group.element(
-                Snippet::source(window.text.as_str())
-                    .line_start(window.line)
-                    .path(file.as_str())
-                    .annotation(annotation),
-            );
-        }
-        None => group = group.element(annotate_snippets::Origin::path(file.as_str())),
-    }
-    let mut report = vec![group];
+    let title = level.primary_title(title.as_str()).id(diagnostic.code);
+    let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
+    let Some(window) = window(text, start, end) else {
+        return without_source(&renderer.render(&[Group::with_title(title)]), &file, help);
+    };
+    let annotation = AnnotationKind::Primary.span(window.start..window.end);
+    let snippet = Snippet::source(window.text.as_str())
+        .line_start(window.line)
+        .path(file.as_str())
+        .annotation(annotation);
+    let mut group = title.element(snippet);
     if let Some(help) = &help {
-        report = report
-            .into_iter()
-            .map(|group| group.element(Level::HELP.message(help.as_str())))
-            .collect();
+        group = group.element(Level::HELP.message(help.as_str()));
     }
-    renderer.render(&report)
+    renderer.render(&[group])
+}
+
+/// A problem of a file as a whole, in the shape of the others.
+fn without_source(title: &str, file: &str, help: Option<String>) -> String {
+    let help = help.map_or_else(String::new, |help| format!("\n  = help: {help}"));
+    format!("{title}\n --> {file}{help}")
 }
 
 /// The line that a problem begins on, safe to show, and where in it the problem is.
@@ -84,7 +74,7 @@ struct Window {
 }
 
 /// A line longer than this is shown from near the problem on.
-const WIDTH: usize = 160;
+const WIDTH: usize = 2_000;
 
 fn window(text: &str, start: usize, end: usize) -> Option<Window> {
     let start = floor(text, start.min(text.len()));
@@ -141,7 +131,7 @@ struct Shown<'p> {
 
 /// The same problems as values for a machine.
 #[must_use]
-pub fn problems_as_json(problems: &Problems) -> impl Serialize {
+pub fn problems_as_values(problems: &Problems) -> Vec<impl Serialize> {
     let shown = problems.sorted().into_iter().map(|diagnostic| {
         let at = problems.line_column(diagnostic.span);
         Shown {

@@ -3,21 +3,22 @@
 use std::fmt::Write;
 
 use crate::detect::Finding;
-use crate::render::style::{Styles, field, raw_field, severity, styled, time};
+use crate::render::style::{Styles, counted, field, raw_field, severity, styled, time};
 use crate::render::summary::moment_text;
-use crate::store::Artifacts;
+use crate::store::About;
 use crate::visible::visible;
 
-/// The explanation of a finding from the artifacts of its run.
+/// The explanation of a finding and of all that hangs on it.
 #[must_use]
-pub fn explain_finding(artifacts: &Artifacts, finding: &Finding) -> String {
+pub fn explain_finding(about: &About<'_>) -> String {
+    let finding = about.finding;
     let mut out = String::new();
     let _ = writeln!(out, "{}", styled(Styles::HEADING, &finding.rule_title));
     let _ = writeln!(out, "  {}", visible(&finding.description));
     what_happened(&mut out, finding);
     which_rule(&mut out, finding);
-    what_was_decided(&mut out, artifacts, finding);
-    what_to_do(&mut out, artifacts, finding);
+    what_was_decided(&mut out, about);
+    what_to_do(&mut out, about);
     out
 }
 
@@ -56,7 +57,11 @@ fn what_happened(out: &mut String, finding: &Finding) {
     field(
         out,
         "events",
-        &format!("{} events, {} hits", finding.count, finding.hits),
+        &format!(
+            "{}, {}",
+            counted(finding.count, "event"),
+            counted(finding.hits, "hit")
+        ),
     );
     for moment in &finding.timeline {
         raw_field(out, "", &moment_text(moment));
@@ -88,9 +93,9 @@ fn which_rule(out: &mut String, finding: &Finding) {
     }
 }
 
-fn what_was_decided(out: &mut String, artifacts: &Artifacts, finding: &Finding) {
+fn what_was_decided(out: &mut String, about: &About<'_>) {
     section(out, "What was decided");
-    let Some(record) = artifacts.risk_of(finding.id) else {
+    let Some(record) = about.risk else {
         return;
     };
     let risk = &record.risk;
@@ -127,8 +132,8 @@ fn what_was_decided(out: &mut String, artifacts: &Artifacts, finding: &Finding) 
     );
 }
 
-fn what_to_do(out: &mut String, artifacts: &Artifacts, finding: &Finding) {
-    let Some(incident) = artifacts.incident_of(finding.id) else {
+fn what_to_do(out: &mut String, about: &About<'_>) {
+    let Some(incident) = about.incident else {
         return;
     };
     section(out, "What to do");
@@ -137,7 +142,7 @@ fn what_to_do(out: &mut String, artifacts: &Artifacts, finding: &Finding) {
         "incident",
         &format!("{} ({:?})", incident.id, incident.status).to_lowercase(),
     );
-    if let Some(route) = artifacts.route_of(incident.id) {
+    if let Some(route) = about.route {
         let agents: Vec<&str> = route
             .steps
             .iter()
@@ -156,7 +161,7 @@ fn what_to_do(out: &mut String, artifacts: &Artifacts, finding: &Finding) {
             );
         }
     }
-    if let Some(plan) = artifacts.plan_of(incident.id) {
+    if let Some(plan) = about.plan {
         field(out, "goal", &plan.overall_goal);
         for (at, step) in plan.steps.iter().enumerate() {
             let approval = if step.requires_human_approval {
@@ -171,7 +176,7 @@ fn what_to_do(out: &mut String, artifacts: &Artifacts, finding: &Finding) {
             );
         }
     }
-    for command in artifacts.commands_of(incident.id) {
+    for command in &about.commands {
         let kind = if command.read_only {
             "read-only"
         } else {

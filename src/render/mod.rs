@@ -7,7 +7,7 @@ mod style;
 mod summary;
 mod test;
 
-pub use self::diagnostics::{problems_as_json, problems_as_text};
+pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::finding::explain_finding;
 pub use self::lists::{commands, findings, incidents, plans};
 pub use self::style::Styles;

@@ -75,11 +75,10 @@ fn head(out: &mut String, counts: &Counts, inputs: usize, policy: Digest, genera
     let policy: String = policy.to_string().chars().take(12).collect();
     let _ = writeln!(
         out,
-        "{} from {}, {} to {} UTC",
+        "{} from {}{}",
         counted(counts.events, "event"),
         counted(inputs as u64, "input"),
-        time(counts.first),
-        time(counts.last)
+        range(counts)
     );
     let _ = writeln!(
         out,
@@ -89,6 +88,13 @@ fn head(out: &mut String, counts: &Counts, inputs: usize, policy: Digest, genera
             &format!("policy {policy}, generation {generation}")
         )
     );
+}
+
+fn range(counts: &Counts) -> String {
+    match (counts.first, counts.last) {
+        (None, _) | (_, None) => String::new(),
+        (first, last) => format!(", {} to {} UTC", time(first), time(last)),
+    }
 }
 
 fn heading(out: &mut String, text: &str, count: u64) {

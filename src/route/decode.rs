@@ -151,7 +151,11 @@ fn decode_guardrails(
     }
     let span = table.span();
     table.finish(problems);
-    report_not_allowed(&allow, &required, problems);
+    // A misspelt name was reported; what it leaves out of `allow` follows from that.
+    if allow.iter().all(|(name, _)| agents.contains_key(name)) {
+        required.retain(|(name, _)| agents.contains_key(name));
+        report_not_allowed(&allow, &required, problems);
+    }
     if let Some(node) = order_node {
         report_cycle(&order, node.span, problems);
     }

@@ -25,7 +25,7 @@ pub struct SlotSettings {
 }
 
 /// The slots that the pipeline fills.
-const SLOTS: [&str; 3] = ["risk", "plan", "route"];
+pub(super) const SLOTS: [&str; 3] = ["risk", "plan", "route"];
 
 /// Takes `slots` out of the root table.
 pub fn decode_slots(

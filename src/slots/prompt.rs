@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Node, parse_yaml};
+use crate::slots::decode::SLOTS;
 
 /// The codes of problems in prompts and slots.
 pub mod codes {
@@ -75,7 +76,7 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
     let mut table = node.table(problems)?;
     let slot = table
         .require("slot", problems)
-        .and_then(|node| node.text(problems));
+        .and_then(|node| node.one_of(&SLOTS.map(|slot| (slot, slot)), problems));
     if let Some(node) = table.get("limits") {
         decode_limits(node, problems);
     }

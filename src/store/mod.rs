@@ -7,7 +7,7 @@
 mod read;
 mod write;
 
-pub use self::read::{Artifacts, RiskRecord, read};
+pub use self::read::{About, Artifacts, RiskRecord, read};
 pub use self::write::{ArtifactWriter, RunLock};
 
 use std::collections::BTreeMap;

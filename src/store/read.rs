@@ -46,6 +46,23 @@ pub struct RiskRecord {
     pub promotion: Verdict,
 }
 
+/// A finding and all that hangs on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct About<'a> {
+    /// The finding.
+    pub finding: &'a Finding,
+    /// Its risk and verdict.
+    pub risk: Option<&'a RiskRecord>,
+    /// Its incident, when it was promoted.
+    pub incident: Option<&'a Incident>,
+    /// The route of the incident.
+    pub route: Option<&'a Route>,
+    /// The plan of the incident.
+    pub plan: Option<&'a Plan>,
+    /// The commands of the incident.
+    pub commands: Vec<&'a Command>,
+}
+
 /// Reads the artifacts of a data folder.
 ///
 /// # Errors
@@ -125,6 +142,28 @@ impl Artifacts {
         self.findings.iter().filter(called).collect()
     }
 
+    /// All that hangs on a finding.
+    #[must_use]
+    pub fn about<'a>(&'a self, finding: &'a Finding) -> About<'a> {
+        let incident = self.incident_of(finding.id);
+        let id = incident.map(|incident| incident.id);
+        About {
+            finding,
+            risk: self.risk_of(finding.id),
+            incident,
+            route: self
+                .routes
+                .iter()
+                .find(|route| id.is_some() && route.incident_id == id),
+            plan: self.plans.iter().find(|plan| Some(plan.incident_id) == id),
+            commands: self
+                .commands
+                .iter()
+                .filter(|command| Some(command.incident_id) == id)
+                .collect(),
+        }
+    }
+
     /// The risk of a finding.
     #[must_use]
     pub fn risk_of(&self, finding: Uuid) -> Option<&RiskRecord> {
@@ -139,28 +178,5 @@ impl Artifacts {
         self.incidents
             .iter()
             .find(|incident| incident.finding_id == finding)
-    }
-
-    /// The route of an incident.
-    #[must_use]
-    pub fn route_of(&self, incident: Uuid) -> Option<&Route> {
-        self.routes
-            .iter()
-            .find(|route| route.incident_id == Some(incident))
-    }
-
-    /// The plan of an incident.
-    #[must_use]
-    pub fn plan_of(&self, incident: Uuid) -> Option<&Plan> {
-        self.plans.iter().find(|plan| plan.incident_id == incident)
-    }
-
-    /// The commands of an incident.
-    #[must_use]
-    pub fn commands_of(&self, incident: Uuid) -> Vec<&Command> {
-        self.commands
-            .iter()
-            .filter(|command| command.incident_id == incident)
-            .collect()
     }
 }

@@ -25,8 +25,12 @@ const METHODS: [(&str, Method); 4] = [
     ("delete", Method::Delete),
 ];
 
-/// Reads the templates. `steps` are those that a plan may hold.
-pub fn decode_tools(node: &Node, steps: &[&str], problems: &mut Problems) -> Vec<CommandTemplate> {
+/// Reads the templates. `steps` are those that a plan may hold; `None` where that is not known.
+pub fn decode_tools(
+    node: &Node,
+    steps: Option<&[&str]>,
+    problems: &mut Problems,
+) -> Vec<CommandTemplate> {
     let Some(mut table) = node.table(problems) else {
         return Vec::new();
     };
@@ -57,7 +61,7 @@ fn decode_command(
     name: &str,
     name_span: Span,
     node: &Node,
-    steps: &[&str],
+    steps: Option<&[&str]>,
     problems: &mut Problems,
 ) -> Option<CommandTemplate> {
     let mut table = node.table(problems)?;
@@ -81,7 +85,7 @@ fn decode_command(
     let body = table.get("body").map(Node::to_json);
     table.finish(problems);
     let step = step?;
-    if !steps.contains(&step) {
+    if let Some(steps) = steps.filter(|steps| !steps.contains(&step)) {
         let span = step_node.map_or(name_span, |node| node.span);
         problems
             .error(
