@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use crate::harness::{lay_over, lines, log, program, root, sign_in};
 
+/// Variables of the environment.
+type Env<'e> = &'e [(&'e str, &'e str)];
+
 /// A folder for the files of one test.
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -20,7 +23,7 @@ fn rulectl(folder: &Path, words: &str) -> Output {
     rulectl_with(folder, words, &[], b"")
 }
 
-fn rulectl_with(folder: &Path, words: &str, env: &[(&str, &str)], stdin: &[u8]) -> Output {
+fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Output {
     let logs = log("").display().to_string();
     let words = words
         .split_whitespace()
@@ -80,145 +83,41 @@ fn exit_codes_and_streams_are_promises() {
         "",
         "holds no finished run; make one with `rulectl run`",
     );
+    #[rustfmt::skip]
     let cases = [
         ("run --events LOGS/demo-day.ndjson", 0, "Incidents: 4", ""),
-        (
-            "run --events LOGS/demo-day.ndjson LOGS/flat-demo.json",
-            0,
-            "406 events from 2 inputs",
-            "",
-        ),
-        (
-            "run --events LOGS/*-pretty.json",
-            0,
-            "6 events from 2 inputs",
-            "",
-        ),
-        (
-            "run --events LOGS/malformed.ndjson",
-            0,
-            "4 events",
-            "5 records are not events",
-        ),
-        (
-            "run --events LOGS/malformed.ndjson --strict",
-            2,
-            "",
-            "malformed.ndjson:2: not JSON",
-        ),
-        (
-            "run --events empty.ndjson",
-            0,
-            "0 events",
-            "no events were read",
-        ),
-        (
-            "run --events no-such.ndjson",
-            2,
-            "",
-            "`no-such.ndjson`: no such file",
-        ),
-        (
-            "run --events no-such.ndjson other.ndjson",
-            2,
-            "",
-            "`other.ndjson`: no such file",
-        ),
+        ("run --events LOGS/demo-day.ndjson LOGS/flat-demo.json", 0, "406 events from 2 inputs", ""),
+        ("run --events LOGS/*-pretty.json", 0, "6 events from 2 inputs", ""),
+        ("run --events LOGS/malformed.ndjson", 0, "4 events", "5 records are not events"),
+        ("run --events LOGS/malformed.ndjson --strict", 2, "", "malformed.ndjson:2: not JSON"),
+        ("run --events empty.ndjson", 0, "0 events", "no events were read"),
+        ("run --events no-such.ndjson", 2, "", "`no-such.ndjson`: no such file"),
+        ("run --events no-such.ndjson other.ndjson", 2, "", "`other.ndjson`: no such file"),
         ("run --events no-such-*.ndjson", 2, "", "matches no file"),
         ("run --events inner", 2, "", "`inner` is a directory"),
         ("run --events cut.gz", 2, "0 events", "cut.gz"),
-        (
-            "run --events LOGS/demo-day.ndjson cut.gz",
-            2,
-            "397 events",
-            "cut.gz",
-        ),
+        ("run --events LOGS/demo-day.ndjson cut.gz", 2, "397 events", "cut.gz"),
         ("run", 3, "", "--events"),
-        (
-            "run --events LOGS/demo-day.ndjson --frobnicate",
-            3,
-            "",
-            "--frobnicate",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson --threads 0",
-            3,
-            "",
-            "--threads",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson --since yesterday",
-            3,
-            "",
-            "expected a time such as",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson --hours 2 --since 2026-03-02",
-            3,
-            "",
-            "--hours",
-        ),
-        (
-            "run --events - --hours 2",
-            3,
-            "",
-            "--hours on stdin needs --until",
-        ),
+        ("run --events LOGS/demo-day.ndjson --frobnicate", 3, "", "--frobnicate"),
+        ("run --events LOGS/demo-day.ndjson --threads 0", 3, "", "--threads"),
+        ("run --events LOGS/demo-day.ndjson --since yesterday", 3, "", "expected a time such as"),
+        ("run --events LOGS/demo-day.ndjson --hours 2 --since 2026-03-02", 3, "", "--hours"),
+        ("run --events - --hours 2", 3, "", "--hours on stdin needs --until"),
         ("run --events - -", 2, "", "more than once"),
-        (
-            "run --events LOGS/demo-day.ndjson --fail-on high",
-            1,
-            "Incidents: 4",
-            "",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson --fail-on medium",
-            1,
-            "Incidents: 4",
-            "",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson --fail-on critical",
-            0,
-            "Incidents: 4",
-            "",
-        ),
-        (
-            "run --events LOGS/okta-doc-samples.ndjson --fail-on low",
-            0,
-            "Incidents: 0",
-            "",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson cut.gz --fail-on high",
-            2,
-            "Incidents: 4",
-            "cut.gz",
-        ),
-        (
-            "run --events LOGS/demo-day.ndjson",
-            0,
-            "rulectl show finding",
-            "",
-        ),
+        ("run --events LOGS/demo-day.ndjson --fail-on high", 1, "Incidents: 4", ""),
+        ("run --events LOGS/demo-day.ndjson --fail-on medium", 1, "Incidents: 4", ""),
+        ("run --events LOGS/demo-day.ndjson --fail-on critical", 0, "Incidents: 4", ""),
+        ("run --events LOGS/okta-doc-samples.ndjson --fail-on low", 0, "Incidents: 0", ""),
+        ("run --events LOGS/demo-day.ndjson cut.gz --fail-on high", 2, "Incidents: 4", "cut.gz"),
+        ("run --events LOGS/demo-day.ndjson", 0, "rulectl show finding", ""),
         ("show", 0, "INCIDENT", ""),
         ("show findings", 0, "not promoted", ""),
         ("show incidents", 0, "MFA fatigue", ""),
         ("show plans", 0, "collect_auth_logs", ""),
         ("show commands", 0, "curl -X", ""),
         ("show finding", 3, "", "which finding?"),
-        (
-            "show finding zzzz",
-            1,
-            "",
-            "no finding of the last run has an id that begins with `zzzz`",
-        ),
-        (
-            "show findings abcd",
-            3,
-            "",
-            "an id goes with `show finding ID`",
-        ),
+        ("show finding zzzz", 1, "", "no finding of the last run has an id that begins with `zzzz`"),
+        ("show findings abcd", 3, "", "an id goes with `show finding ID`"),
         ("show nothing", 3, "", "nothing"),
         ("check", 0, "no problems", ""),
         ("check extra", 3, "", "extra"),
@@ -347,17 +246,14 @@ fn events_come_from_stdin_compressed_files_and_globs() {
     fs::write(path.join("a day.ndjson.gz"), &gz).expect("written");
     fs::write(path.join("b.zst"), &zst).expect("written");
     fs::write(path.join("named-wrongly.json"), &gz).expect("written");
+    #[rustfmt::skip]
     let cases: [(&str, &[u8], &str); 7] = [
         ("run --events -", &day, "397 events from 1 input"),
         ("run --events -", &gz, "397 events from 1 input"),
         ("run --events - b.zst", &day, "794 events from 2 inputs"),
         ("run --events a*.gz", b"", "397 events from 1 input"),
         ("run --events b.zst", b"", "397 events from 1 input"),
-        (
-            "run --events named-wrongly.json",
-            b"",
-            "397 events from 1 input",
-        ),
+        ("run --events named-wrongly.json", b"", "397 events from 1 input"),
         ("run --events *.*", b"", "1,191 events from 3 inputs"),
     ];
     for (words, stdin, stdout) in cases {
@@ -450,32 +346,13 @@ fn lower_cased_names_are_warned_of_and_read_on_request() {
         .map(|turn| lower(&sign_in("alice", "FAILURE", turn)) + "\n")
         .collect();
     fs::write(path.join("lower.ndjson"), burst).expect("written");
+    #[rustfmt::skip]
     let cases = [
-        (
-            "run --events LOGS/lower-cased.ndjson",
-            "Findings that were not promoted: 0",
-            "3 events have lower-cased field names, which no rule matches; read them with `--mapping lowercase`",
-        ),
-        (
-            "run --events LOGS/lower-cased.ndjson --mapping lowercase",
-            "3 events",
-            "",
-        ),
-        (
-            "run --events lower.ndjson",
-            "Findings that were not promoted: 0",
-            "5 events have lower-cased field names",
-        ),
-        (
-            "run --events lower.ndjson --mapping lowercase",
-            "5 failed logins for alice@example.com",
-            "",
-        ),
-        (
-            "run --events LOGS/flat-demo.json --mapping okta",
-            "9 without an event type",
-            "",
-        ),
+        ("run --events LOGS/lower-cased.ndjson", "Findings that were not promoted: 0", "3 events have lower-cased field names, which no rule matches; read them with `--mapping lowercase`"),
+        ("run --events LOGS/lower-cased.ndjson --mapping lowercase", "3 events", ""),
+        ("run --events lower.ndjson", "Findings that were not promoted: 0", "5 events have lower-cased field names"),
+        ("run --events lower.ndjson --mapping lowercase", "5 failed logins for alice@example.com", ""),
+        ("run --events LOGS/flat-demo.json --mapping okta", "9 without an event type", ""),
     ];
     for (words, stdout, stderr) in cases {
         check(words, &rulectl(path, words), 0, stdout, stderr);
@@ -501,47 +378,16 @@ fn a_range_of_time_is_half_open_and_counts_back_from_the_newest_event() {
     .concat();
     fs::write(path.join("future.ndjson"), lines(&future)).expect("written");
     // The events are at 10:00, 10:30, 11:00, 11:30 and 12:00.
+    #[rustfmt::skip]
     let cases = [
-        (
-            "--events events.ndjson --since 2026-03-02T10:30:00Z",
-            "4 events",
-            "",
-        ),
-        (
-            "--events events.ndjson --since 2026-03-02T10:30:00.001Z",
-            "3 events",
-            "",
-        ),
-        (
-            "--events events.ndjson --until 2026-03-02T12:00:00Z",
-            "4 events",
-            "",
-        ),
-        (
-            "--events events.ndjson --since 2026-03-02 --until 2026-03-03",
-            "5 events",
-            "",
-        ),
-        (
-            "--events events.ndjson --since 2026-03-02T12:30:00+02:00",
-            "4 events",
-            "",
-        ),
-        (
-            "--events events.ndjson --hours 1",
-            "3 events",
-            "before 2026-03-02T12:00:00Z",
-        ),
-        (
-            "--events events.ndjson --hours 1 --until 2026-03-02T11:30:00Z",
-            "2 events",
-            "before 2026-03-02T11:30:00Z",
-        ),
-        (
-            "--events future.ndjson --hours 1 --until 2026-03-02T12:30:00Z",
-            "2 events",
-            "before 2026-03-02T12:30:00Z",
-        ),
+        ("--events events.ndjson --since 2026-03-02T10:30:00Z", "4 events", ""),
+        ("--events events.ndjson --since 2026-03-02T10:30:00.001Z", "3 events", ""),
+        ("--events events.ndjson --until 2026-03-02T12:00:00Z", "4 events", ""),
+        ("--events events.ndjson --since 2026-03-02 --until 2026-03-03", "5 events", ""),
+        ("--events events.ndjson --since 2026-03-02T12:30:00+02:00", "4 events", ""),
+        ("--events events.ndjson --hours 1", "3 events", "before 2026-03-02T12:00:00Z"),
+        ("--events events.ndjson --hours 1 --until 2026-03-02T11:30:00Z", "2 events", "before 2026-03-02T11:30:00Z"),
+        ("--events future.ndjson --hours 1 --until 2026-03-02T12:30:00Z", "2 events", "before 2026-03-02T12:30:00Z"),
     ];
     for (words, stdout, stderr) in cases {
         check(
@@ -616,6 +462,16 @@ fn a_range_that_ends_before_it_begins_is_wrong_usage() {
         "run --events LOGS/demo-day.ndjson --since 2026-03-03 --until 2026-03-02",
     );
     check("--since after --until", &output, 3, "", "--since");
+}
+
+/// A folder that cannot be written is named, in our words.
+#[test]
+fn a_data_folder_that_is_a_file_is_named() {
+    let folder = folder();
+    fs::write(folder.path().join("data"), "").expect("written");
+    let output = rulectl(folder.path(), "run --events LOGS/flat-demo.json");
+    check("--data", &output, 2, "", "`data`");
+    assert!(!err(&output).contains("os error"), "{}", err(&output));
 }
 
 /// A run without events says so, and not that its time cannot be read.
@@ -870,151 +726,25 @@ fn suites_pass_fail_or_are_broken() {
     };
     let good = change("count: 8", "count: 7");
     let failing = ["expected one of the findings to be this (-), and the nearest is (+)"];
+    #[rustfmt::skip]
     let cases: Vec<(&str, String, &str, i32, &str, &str)> = vec![
-        (
-            "both pass",
-            good.clone(),
-            "test",
-            0,
-            "2 passed, 0 failed",
-            "",
-        ),
+        ("both pass", good.clone(), "test", 0, "2 passed, 0 failed", ""),
         ("one fails", SUITE.to_owned(), "test", 1, failing[0], ""),
-        (
-            "the failing one alone",
-            SUITE.to_owned(),
-            "test WRONG",
-            1,
-            "0 passed, 1 failed",
-            "",
-        ),
-        (
-            "the passing one alone",
-            SUITE.to_owned(),
-            "test bursts:.five five",
-            0,
-            "1 passed, 0 failed",
-            "",
-        ),
-        (
-            "no such case",
-            good.clone(),
-            "test seven",
-            1,
-            "",
-            "no case is called `seven`",
-        ),
-        (
-            "a near miss that is none",
-            change("[{rule: failed_login_burst, count: 8}]", "[]"),
-            "test",
-            1,
-            "that nothing expected",
-            "",
-        ),
-        (
-            "a wrong number",
-            change(
-                "{findings: [{rule: failed_login_burst, count: 8}]}",
-                "{findings: 2}",
-            ),
-            "test",
-            1,
-            "expected 2 findings, received 1",
-            "",
-        ),
-        (
-            "a finding that is not there",
-            change("repeat: 7", "repeat: 3"),
-            "test",
-            1,
-            "there is none left",
-            "",
-        ),
-        (
-            "a misspelt key of a case",
-            change(
-                "    expect: {findings: [{rule: failed_login_burst, count: 8}]}",
-                "    expct: {}",
-            ),
-            "test",
-            2,
-            "",
-            "did you mean `expect`?",
-        ),
-        (
-            "a misspelt field",
-            change("count: 8", "cuont: 8"),
-            "test",
-            2,
-            "",
-            "did you mean `count`?",
-        ),
-        (
-            "a misspelt kind",
-            change(
-                "findings: [{rule: failed_login_burst, count: 8}]",
-                "findngs: []",
-            ),
-            "test",
-            2,
-            "",
-            "did you mean `findings`?",
-        ),
-        (
-            "a case that expects nothing",
-            change("{findings: [{rule: failed_login_burst, count: 8}]}", "{}"),
-            "test",
-            2,
-            "",
-            "the case expects nothing",
-        ),
-        (
-            "no such log",
-            change(
-                "[{at: +0m, repeat: 7, every: +1m}]",
-                "{file: logs/none.ndjson}",
-            ),
-            "test",
-            2,
-            "",
-            "there is no log file `logs/none.ndjson`",
-        ),
-        (
-            "a bad offset",
-            change("at: +0m, repeat: 7", "at: soon, repeat: 7"),
-            "test",
-            2,
-            "",
-            "`soon` is not a time from the start",
-        ),
-        (
-            "a rule that does not exist",
-            change(
-                "rule: failed_login_burst, count: 8",
-                "rule: failed_logon_burst, count: 7",
-            ),
-            "test",
-            1,
-            "failed_logon_burst",
-            "",
-        ),
-        (
-            "no cases",
-            "suite: bursts\ncases: []\n".to_owned(),
-            "test",
-            2,
-            "",
-            "the suite has no cases",
-        ),
-        (
-            "an empty file",
-            String::new(),
-            "test",
-            2,
-            "",
-            "one YAML document",
-        ),
+        ("the failing one alone", SUITE.to_owned(), "test WRONG", 1, "0 passed, 1 failed", ""),
+        ("the passing one alone", SUITE.to_owned(), "test bursts:.five five", 0, "1 passed, 0 failed", ""),
+        ("no such case", good.clone(), "test seven", 1, "", "no case is called `seven`"),
+        ("a near miss that is none", change("[{rule: failed_login_burst, count: 8}]", "[]"), "test", 1, "that nothing expected", ""),
+        ("a wrong number", change("{findings: [{rule: failed_login_burst, count: 8}]}", "{findings: 2}"), "test", 1, "expected 2 findings, received 1", ""),
+        ("a finding that is not there", change("repeat: 7", "repeat: 3"), "test", 1, "there is none left", ""),
+        ("a misspelt key of a case", change("    expect: {findings: [{rule: failed_login_burst, count: 8}]}", "    expct: {}"), "test", 2, "", "did you mean `expect`?"),
+        ("a misspelt field", change("count: 8", "cuont: 8"), "test", 2, "", "did you mean `count`?"),
+        ("a misspelt kind", change("findings: [{rule: failed_login_burst, count: 8}]", "findngs: []"), "test", 2, "", "did you mean `findings`?"),
+        ("a case that expects nothing", change("{findings: [{rule: failed_login_burst, count: 8}]}", "{}"), "test", 2, "", "the case expects nothing"),
+        ("no such log", change("[{at: +0m, repeat: 7, every: +1m}]", "{file: logs/none.ndjson}"), "test", 2, "", "there is no log file `logs/none.ndjson`"),
+        ("a bad offset", change("at: +0m, repeat: 7", "at: soon, repeat: 7"), "test", 2, "", "`soon` is not a time from the start"),
+        ("a rule that does not exist", change("rule: failed_login_burst, count: 8", "rule: failed_logon_burst, count: 7"), "test", 1, "failed_logon_burst", ""),
+        ("no cases", "suite: bursts\ncases: []\n".to_owned(), "test", 2, "", "the suite has no cases"),
+        ("an empty file", String::new(), "test", 2, "", "one YAML document"),
     ];
     for (what, text, words, exit, stdout, stderr) in cases {
         check(
@@ -1070,31 +800,16 @@ fn colour_is_asked_for_or_absent() {
     let folder = folder();
     let path = folder.path();
     fs::write(path.join("broken.ndjson"), "{}}\n").expect("written");
-    let cases: [(&str, &[(&str, &str)], bool); 8] = [
+    #[rustfmt::skip]
+    let cases: [(&str, Env<'_>, bool); 8] = [
         ("run --events broken.ndjson", &[], false),
         ("run --events broken.ndjson --color auto", &[], false),
-        (
-            "run --events broken.ndjson --color never",
-            &[("CLICOLOR_FORCE", "1")],
-            false,
-        ),
+        ("run --events broken.ndjson --color never", &[("CLICOLOR_FORCE", "1")], false),
         ("run --events broken.ndjson --color always", &[], true),
-        (
-            "run --events broken.ndjson --color always",
-            &[("NO_COLOR", "1")],
-            true,
-        ),
+        ("run --events broken.ndjson --color always", &[("NO_COLOR", "1")], true),
         ("run --events broken.ndjson", &[("NO_COLOR", "1")], false),
-        (
-            "run --events broken.ndjson",
-            &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")],
-            false,
-        ),
-        (
-            "run --events broken.ndjson --color auto",
-            &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")],
-            false,
-        ),
+        ("run --events broken.ndjson", &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+        ("run --events broken.ndjson --color auto", &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
     ];
     for (words, env, coloured) in cases {
         let output = rulectl_with(path, words, env, b"");

@@ -128,69 +128,22 @@ fn the_same_events_leave_the_same_bytes() {
                 + "\n"
         })
         .collect();
+    #[rustfmt::skip]
     let cases: Vec<(&str, Vec<u8>, &str, &[&str])> = vec![
         ("a second run", day.clone(), "events.ndjson", &[]),
-        (
-            "one thread",
-            day.clone(),
-            "events.ndjson",
-            &["--threads", "1"],
-        ),
-        (
-            "two threads",
-            day.clone(),
-            "events.ndjson",
-            &["--threads", "2"],
-        ),
-        (
-            "seven threads",
-            day.clone(),
-            "events.ndjson",
-            &["--threads", "7"],
-        ),
+        ("one thread", day.clone(), "events.ndjson", &["--threads", "1"]),
+        ("two threads", day.clone(), "events.ndjson", &["--threads", "2"]),
+        ("seven threads", day.clone(), "events.ndjson", &["--threads", "7"]),
         ("another name", day.clone(), "other.log", &[]),
-        (
-            "shuffled within a minute",
-            reordered(&day, shuffled_within_a_minute),
-            "events.ndjson",
-            &[],
-        ),
-        (
-            "shuffled altogether",
-            reordered(&day, shuffled),
-            "events.ndjson",
-            &["--threads", "2"],
-        ),
-        (
-            "newest first",
-            reordered(&day, |at, _| std::cmp::Reverse(at)),
-            "events.ndjson",
-            &[],
-        ),
+        ("shuffled within a minute", reordered(&day, shuffled_within_a_minute), "events.ndjson", &[]),
+        ("shuffled altogether", reordered(&day, shuffled), "events.ndjson", &["--threads", "2"]),
+        ("newest first", reordered(&day, |at, _| std::cmp::Reverse(at)), "events.ndjson", &[]),
         ("gzip", gzipped(&day), "events.gz", &[]),
         ("gzip in two members", halves, "events.gz", &[]),
-        (
-            "zstd",
-            zstd::encode_all(&day[..], 3).expect("memory"),
-            "events.zst",
-            &[],
-        ),
+        ("zstd", zstd::encode_all(&day[..], 3).expect("memory"), "events.zst", &[]),
         ("an array", array.into_bytes(), "events.json", &[]),
-        (
-            "Windows line ends",
-            String::from_utf8(day.clone())
-                .expect("UTF-8")
-                .replace('\n', "\r\n")
-                .into_bytes(),
-            "events.ndjson",
-            &[],
-        ),
-        (
-            "a byte order mark",
-            [b"\xef\xbb\xbf", &day[..]].concat(),
-            "events.ndjson",
-            &[],
-        ),
+        ("Windows line ends", String::from_utf8(day.clone()).expect("UTF-8").replace('\n', "\r\n").into_bytes(), "events.ndjson", &[]),
+        ("a byte order mark", [b"\xef\xbb\xbf", &day[..]].concat(), "events.ndjson", &[]),
     ];
     for (what, bytes, name, words) in cases {
         let left = run(&bytes, name, words);

@@ -28,6 +28,7 @@ enum Made {
 use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
+#[rustfmt::skip]
 const CASES: [(&str, i32, Made); 29] = [
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -49,11 +50,7 @@ const CASES: [(&str, i32, Made); 29] = [
     ("folder-for-file", 2, Overlay),
     ("huge-files", 2, Changed(huge_files)),
     ("modifiers", 2, Overlay),
-    (
-        "no-rules",
-        2,
-        Changed(|folder| fs::remove_file(folder.join("rules/sign_in.yml")).expect("removed")),
-    ),
+    ("no-rules", 2, Changed(|folder| fs::remove_file(folder.join("rules/sign_in.yml")).expect("removed"))),
     ("not-yaml", 2, Overlay),
     ("order-cycle", 2, Overlay),
     ("plans", 2, Overlay),
@@ -334,16 +331,50 @@ fn every_problem_is_reported_in_one_run() {
     assert!(hidden.is_empty(), "{}", hidden.join("\n"));
 }
 
+/// What is well-formed and does nothing is a slip: it is warned of, at the least.
+#[test]
+fn what_can_never_matter_is_noticed() {
+    let detection = |search: &str| {
+        format!(
+            "title: Seen\nlogsource: {{product: okta}}\ndetection: {{s: {search}, condition: s}}\n"
+        )
+    };
+    let burst = "title: Burst\ncorrelation: {type: event_count, rules: [failed_login], timespan: 0s, condition: {gte: 2}}\n";
+    let cases = [
+        (
+            "a field that Okta never sends, as what another is compared with",
+            detection("{actor.id|fieldref: actor.alternateID}"),
+        ),
+        (
+            "a window that holds one event and a condition that asks for two",
+            burst.to_owned(),
+        ),
+        ("a rule file without a rule", "# to be written\n".to_owned()),
+    ];
+    let mut missed = Vec::new();
+    for (what, rules) in cases {
+        let folder = made("good", &Overlay);
+        fs::write(folder.path().join("rules/slip.yml"), rules).expect("written");
+        let checked = program()
+            .current_dir(folder.path())
+            .arg("check")
+            .output()
+            .expect("it runs");
+        if checked.stdout.starts_with(b"no problems") {
+            missed.push(what);
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
 /// Work and output are bounded whatever is in a file: thousands of problems are counted, not all shown,
 /// and of a value of any length a part is quoted.
 #[test]
 fn a_file_cannot_flood_the_screen() {
+    #[rustfmt::skip]
     let cases = [
         ("routing.toml", "=\n".repeat(3_000)),
-        (
-            "rules/long.yml",
-            format!("title: Long\nlevel: {}\n", "x".repeat(500_000)),
-        ),
+        ("rules/long.yml", format!("title: Long\nlevel: {}\n", "x".repeat(500_000))),
     ];
     let mut floods = Vec::new();
     for (file, content) in cases {

@@ -34,48 +34,20 @@ fn every_log_is_read_or_refused_as_its_readme_says() {
         without_type: 0,
         lower_cased: 0,
     };
+    #[rustfmt::skip]
     let cases = [
         ("demo-day.ndjson", Mapping::Auto, plain(397)),
         ("flat-demo.json", Mapping::Auto, plain(9)),
         ("flat-demo.json", Mapping::Flat, plain(9)),
-        (
-            "flat-demo.json",
-            Mapping::Okta,
-            Expect {
-                without_time: 9,
-                without_type: 9,
-                ..plain(9)
-            },
-        ),
+        ("flat-demo.json", Mapping::Okta, Expect { without_time: 9, without_type: 9, ..plain(9) }),
         ("okta-doc-samples.ndjson", Mapping::Auto, plain(6)),
-        (
-            "odd-shapes.ndjson",
-            Mapping::Auto,
-            Expect {
-                without_time: 2,
-                ..plain(26)
-            },
-        ),
+        ("odd-shapes.ndjson", Mapping::Auto, Expect { without_time: 2, ..plain(26) }),
         ("event-hook.json", Mapping::Auto, plain(2)),
         ("array-pretty.json", Mapping::Auto, plain(3)),
         ("concatenated-pretty.json", Mapping::Auto, plain(3)),
-        (
-            "lower-cased.ndjson",
-            Mapping::Auto,
-            Expect {
-                lower_cased: 3,
-                ..plain(3)
-            },
-        ),
+        ("lower-cased.ndjson", Mapping::Auto, Expect { lower_cased: 3, ..plain(3) }),
         ("lower-cased.ndjson", Mapping::Lowercase, plain(3)),
-        (
-            "malformed.ndjson",
-            Mapping::Auto,
-            Expect {
-                rejected: 5,
-                ..plain(4)
-            },
-        ),
+        ("malformed.ndjson", Mapping::Auto, Expect { rejected: 5, ..plain(4) }),
     ];
     for (name, mapping, expect) in cases {
         let received = read(name, mapping, EVERYTHING);
@@ -141,31 +113,20 @@ fn each_malformed_line_says_what_is_wrong_with_it() {
 /// What a rule sees of each odd event: the line, and a search that it satisfies or does not.
 #[test]
 fn odd_shapes_mean_what_they_hold() {
+    #[rustfmt::skip]
     let cases: [(&str, &[usize]); 14] = [
         ("{securityContext.isProxy: 'true'}", &[1, 4]),
         ("{securityContext.isProxy: true}", &[1, 4]),
         ("{securityContext.isProxy: null}", &[2, 3]),
         ("{securityContext.isProxy|exists: false}", &[3]),
-        (
-            "{target: null, target|exists: true, uuid|re: '0000000[57]$'}",
-            &[5],
-        ),
+        ("{target: null, target|exists: true, uuid|re: '0000000[57]$'}", &[5]),
         ("{target|exists: false}", &[6]),
-        (
-            "{client.geographicalContext: null, client|exists: true}",
-            &[8, 9],
-        ),
+        ("{client.geographicalContext: null, client|exists: true}", &[8, 9]),
         ("{client.zone: 'null', client.ipAddress: 'null'}", &[16]),
         ("{client.ipAddress: null}", &[9]),
         ("{outcome: null}", &[24]),
-        (
-            "{debugContext.debugData.behaviors|contains: 'New IP=POSITIVE'}",
-            &[20],
-        ),
-        (
-            "{debugContext.debugData.logOnlySecurityData|contains: '\"level\"'}",
-            &[21],
-        ),
+        ("{debugContext.debugData.behaviors|contains: 'New IP=POSITIVE'}", &[20]),
+        ("{debugContext.debugData.logOnlySecurityData|contains: '\"level\"'}", &[21]),
         ("{published: redacted}", &[14]),
         ("{published|exists: false}", &[15]),
     ];
@@ -242,17 +203,10 @@ fn the_flat_demo_has_one_burst_and_one_journey() {
                 )
             })
             .collect();
+        #[rustfmt::skip]
         let expected = [
-            (
-                "FAILED_LOGIN_BURST",
-                "5 failed logins for alice within 6m",
-                5,
-            ),
-            (
-                "IMPOSSIBLE_TRAVEL",
-                "bob signed in from Paris, FR and then from New York, US: 2 sign-ins within 25m",
-                2,
-            ),
+            ("FAILED_LOGIN_BURST", "5 failed logins for alice within 6m", 5),
+            ("IMPOSSIBLE_TRAVEL", "bob signed in from Paris, FR and then from New York, US: 2 sign-ins within 25m", 2),
         ];
         assert_eq!(shown, expected, "{mapping:?}");
         let commands: Vec<&str> = received

@@ -16,36 +16,19 @@ use crate::harness::{
 };
 
 /// Each is put into every field that an attacker can choose.
+#[rustfmt::skip]
 const TEXTS: [(&str, &str); 12] = [
     ("colour", "\u{1b}[31mred\u{1b}[0m"),
-    (
-        "title and clipboard",
-        "\u{1b}]0;owned\u{7}\u{1b}]52;c;cm0gLXJm\u{7}",
-    ),
+    ("title and clipboard", "\u{1b}]0;owned\u{7}\u{1b}]52;c;cm0gLXJm\u{7}"),
     ("cursor", "\u{1b}[2J\u{1b}[1;1H\r\u{8}\u{8}all is well"),
     ("C1 controls", "\u{9b}31m\u{90}q\u{9c}\u{85}\u{7f}"),
-    (
-        "bidi",
-        "evil\u{202e}moc.elpmaxe\u{202c}\u{2066}x\u{2069}\u{200f}\u{61c}",
-    ),
-    (
-        "invisible",
-        "ad\u{200b}min\u{ad}\u{feff}\u{2060}\u{e0041}\u{115f}\u{3164}",
-    ),
-    (
-        "new lines",
-        "one\ntwo\r\nthree\u{2028}four\u{2029}five\u{b}six\u{c}seven",
-    ),
+    ("bidi", "evil\u{202e}moc.elpmaxe\u{202c}\u{2066}x\u{2069}\u{200f}\u{61c}"),
+    ("invisible", "ad\u{200b}min\u{ad}\u{feff}\u{2060}\u{e0041}\u{115f}\u{3164}"),
+    ("new lines", "one\ntwo\r\nthree\u{2028}four\u{2029}five\u{b}six\u{c}seven"),
     ("shell", "';$(touch pwned)`touch pwned`;\"|&>pwned #\\"),
     ("quotes", "'\"\\''\"'\"'%27%22${OKTA_API_TOKEN}"),
-    (
-        "holes",
-        "{userId}{count}{{ finding.description }}{a.actor.id}",
-    ),
-    (
-        "JSON",
-        "\"},{\"id\":\"00000000-0000-0000-0000-000000000000\"",
-    ),
+    ("holes", "{userId}{count}{{ finding.description }}{a.actor.id}"),
+    ("JSON", "\"},{\"id\":\"00000000-0000-0000-0000-000000000000\""),
     ("options", "--data=@/etc/passwd -o /dev/null\u{0}--"),
 ];
 
@@ -314,19 +297,14 @@ fn commands_say_exactly_what_is_meant() {
     let base = "https://example.okta.com/api/v1";
     let id = user_id("mallory");
     let filter = "actor.id%20eq%20%22".to_owned() + &id + "%22";
+    #[rustfmt::skip]
     let expected = [
-        format!(
-            "-X GET … {base}/logs?filter={filter}&since=2026-03-02T10%3A01%3A00Z&sortOrder=ASCENDING&limit=1000"
-        ),
-        format!(
-            "-X GET … {base}/logs?filter=eventType%20eq%20%22user.session.start%22%20and%20{filter}&limit=200&sortOrder=DESCENDING"
-        ),
+        format!("-X GET … {base}/logs?filter={filter}&since=2026-03-02T10%3A01%3A00Z&sortOrder=ASCENDING&limit=1000"),
+        format!("-X GET … {base}/logs?filter=eventType%20eq%20%22user.session.start%22%20and%20{filter}&limit=200&sortOrder=DESCENDING"),
         format!("-X DELETE … {base}/users/{id}/sessions?oauthTokens=true"),
         format!("-X POST … {base}/users/{id}/lifecycle/reset_password?sendEmail=true"),
         format!("-X POST … {base}/users/{id}/lifecycle/reset_factors"),
-        format!(
-            "-X POST … -H Content-Type: application/json -d {{\"factorType\":\"push\",\"provider\":\"OKTA\"}} {base}/users/{id}/factors"
-        ),
+        format!("-X POST … -H Content-Type: application/json -d {{\"factorType\":\"push\",\"provider\":\"OKTA\"}} {base}/users/{id}/factors"),
     ];
     let heads = " -H Authorization: SSWS tok en'\" -H Accept: application/json ";
     let shown: Vec<String> = commands(&received)
