@@ -1,4 +1,16 @@
 //! The product from outside. One test program: linking once is most of the time that tests take.
+//!
+//! | module | what it holds still |
+//! |---|---|
+//! | `harness` | running a policy over events in memory, and the program over files |
+//! | `diagnostics` | broken policy folders and what `check` says of them |
+//! | `semantics` | what is a finding and what is not |
+//! | `events` | the bundled logs and rules |
+//! | `cli` | exit codes, formats, inputs |
+//! | `hostile` | text that an attacker wrote |
+//! | `determinism` | the same bytes from the same events |
+//! | `docs` | every example of the documentation |
+//! | `layout` | which module imports which |
 
 #![allow(
     clippy::expect_used,
@@ -8,5 +20,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cli;
+mod determinism;
+mod diagnostics;
 mod docs;
+mod events;
+mod harness;
+mod hostile;
 mod layout;
+mod semantics;
