@@ -151,7 +151,8 @@ fn curl(template: &CommandTemplate, values: &Values<'_>) -> String {
     };
     let url = format!("/{}{query}", path.join("/"));
     let mut words = vec![
-        "curl".to_owned(),
+        // Braces are a list to curl unless it is told otherwise, and an open hole has them.
+        "curl --globoff".to_owned(),
         format!("-X {}", template.method.as_str()),
         "-H \"Authorization: SSWS ${OKTA_API_TOKEN}\"".to_owned(),
         "-H 'Accept: application/json'".to_owned(),

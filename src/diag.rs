@@ -82,6 +82,7 @@ struct File {
 pub struct Problems {
     files: Vec<File>,
     list: Vec<Diagnostic>,
+    errors: usize,
 }
 
 impl Problems {
@@ -135,10 +136,11 @@ impl Problems {
         span: Span,
         message: String,
     ) -> Help<'_> {
+        self.errors += usize::from(severity == Severity::Error);
         self.list.push(Diagnostic {
             severity,
             code,
-            message,
+            message: clipped(message),
             span,
             help: None,
         });
@@ -148,18 +150,13 @@ impl Problems {
     /// Whether anything forbids activation.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// How many errors and how many warnings.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let errors = self
-            .list
-            .iter()
-            .filter(|d| d.severity == Severity::Error)
-            .count();
-        (errors, self.list.len() - errors)
+        (self.errors, self.list.len() - self.errors)
     }
 
     /// Every problem, by file name, place and code, each once.
@@ -208,6 +205,15 @@ impl Problems {
             .count()
             + 1;
         LineColumn { line, column }
+    }
+}
+
+/// A message quotes what it found, which may be of any length.
+fn clipped(message: String) -> String {
+    const KEPT: usize = 300;
+    match message.char_indices().nth(KEPT) {
+        None => message,
+        Some((at, _)) => format!("{}…", message.get(..at).unwrap_or_default()),
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE};
 use crate::diag::{Problems, Span};
-use crate::document::{Node, Table, codes as shape};
+use crate::document::{Kind, Node, Table, codes as shape};
 use crate::promote::Incident;
 
 /// The codes of problems in `[plan]`.
@@ -28,6 +28,7 @@ pub struct Planning {
     mandatory: BTreeMap<String, Vec<String>>,
     default: BTreeMap<String, Vec<String>>,
     goal: BTreeMap<String, String>,
+    finding_types: Vec<(String, Span)>,
 }
 
 /// A step of the closed list.
@@ -78,6 +79,12 @@ impl Planning {
     /// The names of the closed list.
     pub fn step_ids(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|step| step.id.as_str())
+    }
+
+    /// Every finding type that a table names, and where.
+    #[must_use]
+    pub fn finding_types(&self) -> &[(String, Span)] {
+        &self.finding_types
     }
 
     /// The plan of an incident without a model: the declared steps of its type of finding.
@@ -158,27 +165,30 @@ pub fn decode_planning(root: &mut Table<'_>, problems: &mut Problems) -> Option<
         .get("approval")
         .map(|node| step_names(node, &known, problems))
         .unwrap_or_default();
-    let mandatory = table
-        .get("mandatory")
-        .map(|node| steps_by_type(node, &known, problems))
-        .unwrap_or_default();
-    let default = table
-        .get("default")
-        .map(|node| steps_by_type(node, &known, problems))
-        .unwrap_or_default();
-    let goal = table
-        .get("goal")
-        .map(|node| decode_goals(node, problems))
-        .unwrap_or_default();
+    let by_type = [
+        table.get("mandatory"),
+        table.get("default"),
+        table.get("goal"),
+    ];
+    let finding_types = by_type
+        .iter()
+        .flatten()
+        .flat_map(|node| keys(node))
+        .collect();
+    let [mandatory, default, goal] = by_type;
+    let mandatory = mandatory.map(|node| steps_by_type(node, &known, problems));
+    let default = default.map(|node| steps_by_type(node, &known, problems));
+    let goal = goal.map(|node| decode_goals(node, problems));
     let steps = decode_steps(table.get("step"), &listed, problems);
     table.finish(problems);
     report_cycle(&steps, &listed, problems);
     Some(Planning {
         steps,
         approval,
-        mandatory,
-        default,
-        goal,
+        mandatory: mandatory.unwrap_or_default(),
+        default: default.unwrap_or_default(),
+        goal: goal.unwrap_or_default(),
+        finding_types,
     })
 }
 
@@ -201,6 +211,16 @@ fn without_repeats<'n>(
         }
     }
     steps
+}
+
+fn keys(node: &Node) -> Vec<(String, Span)> {
+    let Kind::Map(entries) = &node.kind else {
+        return Vec::new();
+    };
+    entries
+        .iter()
+        .map(|(key, _)| (key.text.clone(), key.span))
+        .collect()
 }
 
 fn step_names(node: &Node, known: &[&str], problems: &mut Problems) -> Vec<String> {

@@ -31,6 +31,14 @@ pub fn visible(text: &str) -> String {
         .collect()
 }
 
+/// Why the operating system refused something, without its error number.
+#[must_use]
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.to_lowercase()
+}
+
 /// A value as one line of JSON, keys in a fixed order, deceptive characters as `\uXXXX`.
 ///
 /// # Errors

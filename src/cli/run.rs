@@ -168,10 +168,17 @@ fn settings(args: &Args, inputs: &[Input], world: World) -> Result<Settings> {
         };
         settings.since = Some(end.minus(reach));
         settings.until = args.until.or(Some(end.plus(Nanos(1))));
+        let plural = if hours == 1 { "" } else { "s" };
         talk(&format!(
-            "reading the {hours} hours before {end}, from {}",
+            "reading the {hours} hour{plural} before {end}, from {}",
             end.minus(reach)
         ));
+    }
+    if let (Some(since), Some(until)) = (settings.since, settings.until)
+        && since >= until
+    {
+        let message = format!("--since {since} is not before --until {until}");
+        bail!(UsageError(message));
     }
     Ok(settings)
 }
@@ -331,7 +338,7 @@ impl Meter {
         if let Some(bar) = self.bar.borrow_mut().take() {
             bar.finish_and_clear();
         }
-        if self.started.elapsed() >= Duration::from_secs(1) {
+        if self.started.elapsed() >= Duration::from_secs(1) && is_interactive() {
             let seconds = self.started.elapsed().as_secs_f64();
             talk(&visible(&format!(
                 "{events} events in {seconds:.1} s, {:.0} events/s",

@@ -70,10 +70,11 @@ pub fn parse_condition(
     match parser.peek() {
         None => Some(condition),
         Some(extra) => {
-            let hint = if extra.text == "|" {
-                "a count over time is a correlation document, not a `|` in a condition"
-            } else {
-                "join the parts with `and` or `or`"
+            let hint = match extra.text {
+                "|" => "a count over time is a correlation document, not a `|` in a condition",
+                ")" => "remove it, or open a `(` before",
+                "AND" | "OR" | "NOT" => "operators are lower case",
+                _ => "join the parts with `and` or `or`",
             };
             parser.fail(extra, format!("unexpected `{}`", extra.text), hint)
         }

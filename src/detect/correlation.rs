@@ -75,7 +75,7 @@ pub fn decode_correlation(node: &Node, problems: &mut Problems) -> Option<Correl
     let group_node = table.get("group-by");
     let timespan = table
         .require("timespan", problems)
-        .and_then(|node| node.span_of_time(problems));
+        .and_then(|node| decode_timespan(node, problems));
     let generate = table
         .get("generate")
         .and_then(|node| node.boolean(problems))
@@ -121,6 +121,20 @@ pub fn decode_correlation(node: &Node, problems: &mut Problems) -> Option<Correl
         generate,
         fields,
     })
+}
+
+fn decode_timespan(node: &Node, problems: &mut Problems) -> Option<Nanos> {
+    let span = node.span_of_time(problems)?;
+    if span == Nanos(0) {
+        problems
+            .error(
+                shape::BAD_VALUE,
+                node.span,
+                "a window of no time holds one event at most",
+            )
+            .help("write a time span such as `10m`");
+    }
+    Some(span)
 }
 
 fn needed<'n>(

@@ -31,6 +31,8 @@ pub struct Predicate {
     pub field: Option<FieldPath>,
     /// Where the field is written.
     pub span: Span,
+    /// The fields that it is compared with, and where they are written.
+    pub compared: Vec<(String, Span)>,
     tests: Vec<Test>,
     all: bool,
     negated: bool,
@@ -291,6 +293,7 @@ pub fn decode_predicate(
     Decoded::Predicate(Predicate {
         field: (!name.is_empty()).then(|| FieldPath::new(name)),
         span: key.span,
+        compared: compared(&expanded, modifiers),
         tests,
         all: modifiers.all,
         negated: modifiers.neq,
@@ -318,6 +321,7 @@ pub fn decode_keyword(value: &Node, problems: &mut Problems) -> Option<Predicate
     Some(Predicate {
         field: None,
         span: value.span,
+        compared: Vec::new(),
         tests: vec![Test::Text(Pattern::new(&text, Anchor::Anywhere, false))],
         all: false,
         negated: false,
@@ -580,6 +584,13 @@ fn cidr(text: &str, span: Span, problems: &mut Problems) -> Option<IpNet> {
             .help("write it like `10.0.0.0/8` or `2001:db8::/32`");
     }
     net
+}
+
+fn compared(values: &[Node], modifiers: Modifiers) -> Vec<(String, Span)> {
+    let fields = values.iter().filter(|_| modifiers.fieldref);
+    fields
+        .filter_map(|value| Some((value.scalar_text()?, value.span)))
+        .collect()
 }
 
 fn plain_literal(value: &Node) -> Option<(String, Span)> {

@@ -3,12 +3,12 @@
 
 use uuid::Uuid;
 
-use crate::detect::correlation::{Correlation, CorrelationKind, decode_correlation};
+use crate::detect::correlation::{Correlation, decode_correlation};
 use crate::detect::lists::Lists;
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
 use crate::detect::settings::{Owner, Settings, decode_settings};
 use crate::diag::{Problems, Span};
-use crate::document::{Node, Table, codes as shape};
+use crate::document::{Kind, Node, Table};
 
 /// The codes of problems in a rule as a whole.
 pub mod codes {
@@ -127,11 +127,12 @@ impl Rule {
             .collect();
         match &self.logic {
             Logic::Detection(detection) => {
-                fields.extend(
-                    detection
-                        .predicates()
-                        .filter_map(|p| Some((p.field.as_ref()?.as_str(), p.span))),
-                );
+                for predicate in detection.predicates() {
+                    let field = predicate.field.as_ref().map(|path| path.as_str());
+                    fields.extend(field.map(|field| (field, predicate.span)));
+                    let compared = predicate.compared.iter();
+                    fields.extend(compared.map(|(text, span)| (text.as_str(), *span)));
+                }
             }
             Logic::Correlation(correlation) => {
                 fields.extend(
@@ -212,7 +213,7 @@ pub fn decode_rule(
     for key in DESCRIPTIVE {
         table.get(key);
     }
-    let (logic, owner) = decode_logic(&mut table, lists, problems)?;
+    let (logic, owner) = decode_logic(&mut table, lists, problems);
     let settings = decode_settings(table.get("rulectl"), owner, problems);
     table.finish_with_warnings(problems);
     if problems.counts().0 > errors {
@@ -227,7 +228,7 @@ pub fn decode_rule(
         level,
         tags: tags.into_iter().map(|(tag, _)| tag.to_owned()).collect(),
         product,
-        logic,
+        logic: logic?,
         settings,
         file: file.to_owned(),
         span: node.span,
@@ -290,12 +291,14 @@ fn decode_product(node: &Node, problems: &mut Problems) -> Option<String> {
     product
 }
 
+/// What the rule looks for, `None` when it was reported, and what its `rulectl` block belongs to.
 fn decode_logic(
     table: &mut Table<'_>,
     lists: &Lists,
     problems: &mut Problems,
-) -> Option<(Logic, Owner)> {
+) -> (Option<Logic>, Owner) {
     if let Some(span) = table.place_of("filter") {
+        table.get("filter");
         problems
             .error(
                 codes::UNSUPPORTED,
@@ -303,34 +306,24 @@ fn decode_logic(
                 "filter documents are not supported by this version of rulectl",
             )
             .help("put the condition into the rules themselves");
-        return None;
+        return (None, Owner::Detection);
     }
     let detection = table.get_even_null("detection");
     let correlation = table.get_even_null("correlation");
     match (detection, correlation) {
         (Some(node), None) => {
-            if table.get("logsource").is_none() {
-                problems.error(
-                    shape::MISSING_KEY,
-                    table.span().part(0, 0),
-                    "the key `logsource` is missing",
-                );
-            }
-            match decode_detection(node, lists, problems) {
-                DecodedDetection::Ready(detection) => {
-                    Some((Logic::Detection(detection), Owner::Detection))
-                }
-                DecodedDetection::Inactive => Some((Logic::Inactive, Owner::Detection)),
+            table.require("logsource", problems);
+            let logic = match decode_detection(node, lists, problems) {
+                DecodedDetection::Ready(detection) => Some(Logic::Detection(detection)),
+                DecodedDetection::Inactive => Some(Logic::Inactive),
                 DecodedDetection::Broken => None,
-            }
+            };
+            (logic, Owner::Detection)
         }
         (None, Some(node)) => {
-            let correlation = decode_correlation(node, problems)?;
-            let owner = match correlation.kind {
-                CorrelationKind::Consecutive(_) => Owner::Pairs,
-                CorrelationKind::EventCount(_) => Owner::Correlation,
-            };
-            Some((Logic::Correlation(correlation), owner))
+            let owner = owner_of(node);
+            let correlation = decode_correlation(node, problems);
+            (correlation.map(Logic::Correlation), owner)
         }
         (Some(_), Some(_)) => {
             let span = table.place_of("correlation").unwrap_or(table.span());
@@ -341,30 +334,39 @@ fn decode_logic(
                     "a document has `detection` or `correlation`, not both",
                 )
                 .help("put the correlation into a document of its own, after a line `---`");
-            None
+            (None, Owner::Correlation)
         }
         (None, None) => {
-            let at = table.span().part(0, 0);
-            let near = table.entries().iter().map(|(key, _)| key).find(|key| {
-                crate::diag::nearest(&key.text, ["detection", "correlation"]).is_some()
-            });
-            match near {
-                Some(key) => problems
-                    .error(
-                        codes::NOT_A_RULE,
-                        key.span,
-                        "the document has neither `detection` nor `correlation`",
-                    )
-                    .did_you_mean(&key.text, ["detection", "correlation"]),
-                None => problems
-                    .error(
-                        codes::NOT_A_RULE,
-                        at,
-                        "the document has neither `detection` nor `correlation`",
-                    )
-                    .help("a rule file holds Sigma documents"),
-            }
-            None
+            report_no_logic(table, problems);
+            (None, Owner::Detection)
         }
+    }
+}
+
+/// The summary of a `consecutive` correlation may name the two events of a pair.
+fn owner_of(correlation: &Node) -> Owner {
+    let Kind::Map(entries) = &correlation.kind else {
+        return Owner::Correlation;
+    };
+    let mut types = entries.iter().filter(|(key, _)| key.text == "type");
+    let pairs = types.any(|(_, node)| node.scalar_text().as_deref() == Some("consecutive"));
+    if pairs {
+        Owner::Pairs
+    } else {
+        Owner::Correlation
+    }
+}
+
+fn report_no_logic(table: &Table<'_>, problems: &mut Problems) {
+    const KINDS: [&str; 2] = ["detection", "correlation"];
+    let message = "the document has neither `detection` nor `correlation`";
+    let mut keys = table.entries().iter().map(|(key, _)| key);
+    match keys.find(|key| crate::diag::nearest(&key.text, KINDS).is_some()) {
+        Some(key) => problems
+            .error(codes::NOT_A_RULE, key.span, message)
+            .did_you_mean(&key.text, KINDS),
+        None => problems
+            .error(codes::NOT_A_RULE, table.span().part(0, 0), message)
+            .help("a rule file holds Sigma documents"),
     }
 }

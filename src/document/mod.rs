@@ -158,6 +158,18 @@ impl Node {
 
     /// A time span such as `10m`; reports anything else.
     pub fn span_of_time(&self, problems: &mut Problems) -> Option<Nanos> {
+        if let Kind::Number(number) = &self.kind {
+            problems
+                .error(
+                    codes::WRONG_TYPE,
+                    self.span,
+                    format!("`{number}` has no unit"),
+                )
+                .help(format!(
+                    "a time span is written like `{number}m` or `{number}s`"
+                ));
+            return None;
+        }
         let text = self.text(problems)?;
         let parsed = Nanos::parse(text);
         if parsed.is_none() {
@@ -189,6 +201,23 @@ impl Node {
                 .did_you_mean(text, words.iter().map(|(word, _)| *word));
         }
         found
+    }
+
+    /// The value that a JSON Pointer (RFC 6901) leads to.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> Option<&Self> {
+        let mut steps = pointer.split('/').skip(1);
+        steps.try_fold(self, |node, step| {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            match &node.kind {
+                Kind::Map(entries) => {
+                    let mut found = entries.iter().filter(|(key, _)| key.text == step);
+                    found.next().map(|(_, value)| value)
+                }
+                Kind::List(items) => items.get(step.parse::<usize>().ok()?),
+                _ => None,
+            }
+        })
     }
 
     fn wrong<T>(&self, expected: &str, problems: &mut Problems) -> Option<T> {

@@ -39,7 +39,11 @@ fn worth_reporting(file: FileId, text: &str, errors: &[toml::de::Error]) -> Vec<
         let line = before.matches('\n').count();
         if told.len() < TOLD && !lines.contains(&line) {
             lines.push(line);
-            told.push((place(file, &range), error.message().to_lowercase()));
+            let message = match error.message() {
+                deep if deep.contains("recursion") => "nested deeper than is read".to_owned(),
+                message => message.to_lowercase(),
+            };
+            told.push((place(file, &range), message));
         }
     }
     told

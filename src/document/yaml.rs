@@ -16,15 +16,18 @@ use crate::document::{Key, Kind, Node, codes};
 /// Reports the first syntax error, duplicate key or exceeded limit, and then
 /// gives no documents.
 pub fn parse_yaml_documents(file: FileId, text: &str, problems: &mut Problems) -> Vec<Node> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mark, text) = match text.strip_prefix('\u{feff}') {
+        Some(rest) => (3, rest),
+        None => (0, text),
+    };
     match serde_yaml::from_multiple_with_options::<Spanned<Raw>>(text, options()) {
         Ok(documents) => documents
             .into_iter()
-            .map(|document| node(file, document))
+            .map(|document| node(Base { file, mark }, document))
             .filter(|document| document.kind != Kind::Null)
             .collect(),
         Err(error) => {
-            report(file, text, &error, problems);
+            report(Base { file, mark }, text, &error, problems);
             Vec::new()
         }
     }
@@ -135,21 +138,28 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-fn node(file: FileId, raw: Spanned<Raw>) -> Node {
-    let span = place(file, &raw.defined);
+/// What places are counted from: a byte order mark is not part of the text that is parsed.
+#[derive(Clone, Copy)]
+struct Base {
+    file: FileId,
+    mark: u32,
+}
+
+fn node(base: Base, raw: Spanned<Raw>) -> Node {
+    let span = place(base, &raw.defined);
     let kind = match raw.value {
         Raw::Scalar(kind) => kind,
-        Raw::List(items) => Kind::List(items.into_iter().map(|item| node(file, item)).collect()),
+        Raw::List(items) => Kind::List(items.into_iter().map(|item| node(base, item)).collect()),
         Raw::Map(entries) => Kind::Map(
             entries
                 .into_iter()
                 .map(|(key, value)| {
                     (
                         Key {
-                            span: place(file, &key.defined),
+                            span: place(base, &key.defined),
                             text: key.value,
                         },
-                        node(file, value),
+                        node(base, value),
                     )
                 })
                 .collect(),
@@ -158,24 +168,25 @@ fn node(file: FileId, raw: Spanned<Raw>) -> Node {
     Node { span, kind }
 }
 
-fn place(file: FileId, location: &serde_yaml::Location) -> Span {
+fn place(base: Base, location: &serde_yaml::Location) -> Span {
     let span = location.span();
     let offset = |at: Option<u64>| u32::try_from(at.unwrap_or(0)).unwrap_or(u32::MAX);
-    let start = offset(span.byte_offset());
+    let start = offset(span.byte_offset()).saturating_add(base.mark);
     Span {
-        file,
+        file: base.file,
         start,
         end: start.saturating_add(offset(span.byte_len())),
     }
 }
 
-fn report(file: FileId, text: &str, error: &Error, problems: &mut Problems) {
+fn report(base: Base, text: &str, error: &Error, problems: &mut Problems) {
     let error = error.without_snippet();
     let start = error
         .location()
         .map_or(0, |at| offset_of(text, at.line(), at.column()));
+    let start = start.saturating_add(base.mark);
     let span = Span {
-        file,
+        file: base.file,
         start,
         end: start,
     };
@@ -235,6 +246,11 @@ fn first_line_without_place(text: &str) -> String {
     let line = line
         .rsplit_once(" at line ")
         .map_or(line, |(message, _)| message);
+    // The parser's grammar calls a plain value a scalar, and quotes unlike us.
+    let line = line
+        .replace("scalar", "text")
+        .replace('\'', "`")
+        .replace("multiline", "many-line");
     format!("not well-formed YAML: {line}")
 }
 

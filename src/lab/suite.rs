@@ -16,6 +16,8 @@ pub mod codes {
     pub const UNREADABLE: &str = "RL0601";
     /// An event that cannot be made.
     pub const EVENT: &str = "RL0602";
+    /// A field that Okta never sends.
+    pub const UNKNOWN_FIELD: &str = "RL0604";
     /// An expectation that nothing could meet.
     pub const EXPECTATION: &str = "RL0603";
 }
@@ -239,9 +241,10 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
     let name = table
         .require("name", problems)
         .and_then(|node| node.text(problems));
-    let base = table
-        .get("base")
-        .map(|node| overlay(Value::Object(serde_json::Map::new()), node, &[], problems));
+    let base = table.get("base").map(|node| {
+        report_unknown_fields(node, &[], problems);
+        overlay(Value::Object(serde_json::Map::new()), node, &[], problems)
+    });
     let start = match table.get("start") {
         Some(node) => decode_time(node, problems),
         None => Time::parse(START),
@@ -362,6 +365,7 @@ fn inline(
         .get("repeat")
         .and_then(|node| node.count(problems))
         .unwrap_or(1);
+    report_unknown_fields(node, &DIRECTIVES, problems);
     let event = overlay(base.clone(), node, &DIRECTIVES, problems);
     for turn in 0..repeat.min(MAX_EVENTS + 1) {
         *number += 1;
@@ -397,6 +401,27 @@ fn overlay(mut record: Value, node: &Node, skipped: &[&str], problems: &mut Prob
         place(&mut record, &key.text, value.to_json());
     }
     record
+}
+
+/// A field that Okta never sends is probably misspelt, and a case that stays quiet for that proves nothing.
+fn report_unknown_fields(node: &Node, skipped: &[&str], problems: &mut Problems) {
+    let Kind::Map(entries) = &node.kind else {
+        return;
+    };
+    for (key, _) in entries
+        .iter()
+        .filter(|(key, _)| !skipped.contains(&key.text.as_str()))
+    {
+        let known = crate::okta::fields();
+        if known.binary_search(&key.text.as_str()).is_err() && !crate::okta::is_open_map(&key.text)
+        {
+            let message = format!("Okta sends no field `{}`", key.text);
+            let known = skipped.iter().chain(known).copied();
+            problems
+                .warn(codes::UNKNOWN_FIELD, key.span, message)
+                .did_you_mean_only(&key.text, known);
+        }
+    }
 }
 
 /// `+3m`, `+1h30m`, `-10s`.

@@ -13,7 +13,7 @@ use crate::policy::PolicyFile;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A file or folder of the archive failed.
-    #[error("the policy archive `{path}` cannot be used: {error}")]
+    #[error("the policy archive `{path}` cannot be used: {}", crate::visible::reason(.error))]
     Io {
         /// Which.
         path: PathBuf,

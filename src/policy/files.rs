@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::diag::{FileId, Problems};
 use crate::event::Digest;
 use crate::policy::{codes, nowhere};
+use crate::visible::reason;
 
 /// A file of a policy, read.
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ impl Reader<'_> {
                 Err(error) => self.report(
                     path,
                     codes::UNREADABLE,
-                    &format!("the folder `{path}` cannot be read: {}", plain(&error)),
+                    &format!("the folder `{path}` cannot be read: {}", reason(&error)),
                 ),
             }
         }
@@ -141,7 +142,7 @@ impl Reader<'_> {
     /// A policy needs no prompts, but it needs rules.
     fn no_directory(&mut self, path: &str, error: &std::io::Error) {
         if error.kind() != std::io::ErrorKind::NotFound {
-            let message = format!("the folder `{path}` cannot be read: {}", plain(error));
+            let message = format!("the folder `{path}` cannot be read: {}", reason(error));
             self.report(path, codes::UNREADABLE, &message);
         } else if path != "prompts" {
             let message = format!("`{}` has no folder `{path}`", self.folder.display());
@@ -257,7 +258,7 @@ fn read_text(path: &Path) -> Result<String, Unread> {
     let unreadable = |error: std::io::Error| {
         Unread::new(
             codes::UNREADABLE,
-            format!("cannot be read: {}", plain(&error)),
+            format!("cannot be read: {}", reason(&error)),
         )
     };
     let metadata = fs::metadata(path).map_err(unreadable)?;
@@ -288,13 +289,4 @@ fn read_text(path: &Path) -> Result<String, Unread> {
             at,
         }
     })
-}
-
-/// An operating system error without its number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_lowercase()
 }

@@ -1,7 +1,7 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
 use crate::detect::{Rule, rule_codes};
-use crate::diag::{Problems, nearest};
+use crate::diag::{Problems, Span, nearest};
 use crate::okta;
 use crate::policy::codes;
 
@@ -40,6 +40,22 @@ pub(super) fn rules(rules: &[Rule], problems: &mut Problems) {
                     format!("this rule is for the product `{product}`, and is run on Okta events"),
                 )
                 .help("a rule for Okta has `logsource: {product: okta, service: okta}`");
+        }
+    }
+}
+
+/// Warns about finding types of `[plan]` that no rule produces: their plans would never be used.
+pub(super) fn finding_types(rules: &[Rule], named: &[(String, Span)], problems: &mut Problems) {
+    let produced = || rules.iter().map(|rule| rule.settings.finding_type.as_str());
+    for (name, span) in named {
+        if name != "OTHER" && !produced().any(|known| known == name) {
+            problems
+                .warn(
+                    codes::UNKNOWN_FINDING_TYPE,
+                    *span,
+                    format!("no rule produces findings of the type `{name}`"),
+                )
+                .did_you_mean_only(name, produced());
         }
     }
 }

@@ -41,6 +41,8 @@ pub mod codes {
     pub const UNSUPPORTED: &str = "RL0006";
     /// A field that Okta never sends.
     pub const UNKNOWN_FIELD: &str = "RL0150";
+    /// A finding type that no rule produces.
+    pub const UNKNOWN_FINDING_TYPE: &str = "RL0152";
     /// An event type that Okta's catalogue does not hold.
     pub const UNKNOWN_EVENT_TYPE: &str = "RL0151";
 }
@@ -98,12 +100,12 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::rules(&rules, problems);
     let settings = check_routing(files, problems);
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
-    let steps: Vec<&str> = settings
-        .iter()
-        .flat_map(|s| s.planning.iter().flat_map(Planning::step_ids))
-        .collect();
-    let steps = settings.is_some().then_some(steps.as_slice());
-    let commands = check_tools(files, steps, problems);
+    let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
+    let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
+    let commands = check_tools(files, steps.as_deref(), problems);
+    if let Some(planning) = planning {
+        lint::finding_types(&rules, planning.finding_types(), problems);
+    }
     if problems.has_errors() {
         return None;
     }
@@ -200,7 +202,11 @@ fn decode_rules(files: &[PolicyFile], problems: &mut Problems) -> (Vec<Rule>, BT
     let mut rules: Vec<Rule> = Vec::new();
     let mut broken = BTreeSet::new();
     for file in files.iter().filter(|file| file.is_rule()) {
+        let errors = problems.counts().0;
         let documents = parse_yaml_documents(file.id, &file.text, problems);
+        if documents.is_empty() && problems.counts().0 == errors {
+            problems.warn(codes::NO_RULES, nowhere(file.id), "the file holds no rules");
+        }
         for (place, document) in documents.iter().enumerate() {
             match decode_rule(document, &file.path, place, &lists, problems) {
                 Some(rule) => rules.push(rule),
@@ -245,23 +251,11 @@ fn report_duplicates(rules: &[Rule], problems: &mut Problems) {
             end: rule.span.start,
             ..rule.span
         };
-        if let Some(first) = ids.insert(rule.id, rule) {
-            problems
-                .error(
-                    rule_codes::DUPLICATE,
-                    at,
-                    format!(
-                        "the id `{}` is that of another rule, in `{}`",
-                        rule.id, first.file
-                    ),
-                )
-                .help("give one of the two another id");
-        }
-        if let Some(first) = rule
+        let twin = rule
             .name
             .as_deref()
-            .and_then(|name| names.insert(name, rule))
-        {
+            .and_then(|name| names.insert(name, rule));
+        if let Some(first) = twin {
             problems
                 .error(
                     rule_codes::DUPLICATE,
@@ -273,6 +267,20 @@ fn report_duplicates(rules: &[Rule], problems: &mut Problems) {
                     ),
                 )
                 .help("give one of the two another name");
+        }
+        // A name that is there twice gives the same id twice.
+        let first = ids.insert(rule.id, rule);
+        if let Some(first) = first.filter(|first| twin.is_none_or(|twin| twin.id != first.id)) {
+            problems
+                .error(
+                    rule_codes::DUPLICATE,
+                    at,
+                    format!(
+                        "the id `{}` is that of another rule, in `{}`",
+                        rule.id, first.file
+                    ),
+                )
+                .help("give one of the two another id");
         }
     }
 }

@@ -7,24 +7,34 @@ use crate::diag::{Diagnostic, Problems, Severity};
 use crate::visible::visible;
 
 /// Every problem, as a compiler would show it, and a last line that counts them.
+/// Of a file with very many, the first are shown: they are mended in rounds anyway.
 #[must_use]
 pub fn problems_as_text(problems: &Problems, colour: bool) -> String {
+    const SHOWN: usize = 50;
     let renderer = if colour {
         Renderer::styled()
     } else {
         Renderer::plain()
     };
-    let shown: Vec<String> = problems
+    let mut text = String::new();
+    for of_file in problems
         .sorted()
-        .into_iter()
-        .map(|d| one(problems, d, &renderer))
-        .collect();
+        .chunk_by(|a, b| a.span.file == b.span.file)
+    {
+        for diagnostic in of_file.iter().take(SHOWN) {
+            text.push_str(&one(problems, diagnostic, &renderer));
+            text.push_str("\n\n");
+        }
+        let (left, first) = (of_file.len().saturating_sub(SHOWN), of_file.first());
+        if let Some(first) = first.filter(|_| left > 0) {
+            let file = visible(problems.file_name(first.span.file));
+            text.push_str(&format!(
+                "… and {left} more in {file}; `--format json` has them all\n\n"
+            ));
+        }
+    }
     let (errors, warnings) = problems.counts();
     let counted = |count: usize, word: &str| super::style::counted(count as u64, word);
-    let mut text = shown
-        .iter()
-        .map(|text| format!("{text}\n\n"))
-        .collect::<String>();
     text.push_str(&format!(
         "{}, {}\n",
         counted(errors, "error"),
@@ -56,7 +66,16 @@ fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> Str
     if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
-    renderer.render(&[group])
+    let rendered = renderer.render(&[group]);
+    // The line is shown with what could deceive made visible, which moves its columns.
+    let at = problems.line_column(diagnostic.span);
+    let shown = window.text.get(..window.start).unwrap_or_default();
+    let shown = format!("{file}:{}:{}", window.line, shown.chars().count() + 1);
+    let real = format!("{file}:{}:{}", at.line, at.column);
+    match rendered.split_once('\n') {
+        Some((title, rest)) => format!("{title}\n{}", rest.replacen(&shown, &real, 1)),
+        None => rendered,
+    }
 }
 
 /// A problem of a file as a whole, in the shape of the others.

@@ -57,9 +57,13 @@ fn decode_agents(node: &Node, problems: &mut Problems) -> BTreeMap<String, Agent
     };
     let mut agents = BTreeMap::new();
     for (key, node) in table.entries() {
-        if let Some(agent) = decode_agent(node, problems) {
-            agents.insert(key.text.clone(), agent);
-        }
+        // An agent that was reported is known all the same: its uses are not to blame.
+        let agent = decode_agent(node, problems).unwrap_or(Agent {
+            description: String::new(),
+            critical: false,
+            runs: Runs::Commands,
+        });
+        agents.insert(key.text.clone(), agent);
     }
     agents
 }
@@ -274,11 +278,12 @@ fn report_not_allowed(
 /// An order with a cycle cannot be kept by a route that holds the agents on it.
 fn report_cycle(order: &[(String, String)], span: Span, problems: &mut Problems) {
     let mut left: Vec<_> = order.iter().collect();
-    // Take away what has nothing before it until nothing changes: what is left is on a cycle or behind one.
+    // Take away what has nothing before it or nothing behind it, until nothing changes.
     loop {
         let count = left.len();
         let rights: Vec<&String> = left.iter().copied().map(|(_, right)| right).collect();
-        left.retain(|(first, _)| rights.contains(&first));
+        let lefts: Vec<&String> = left.iter().copied().map(|(left, _)| left).collect();
+        left.retain(|(first, second)| rights.contains(&first) && lefts.contains(&second));
         if left.len() == count {
             break;
         }

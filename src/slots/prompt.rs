@@ -1,5 +1,6 @@
 //! `prompts/*.md`: front matter with the slot, its limits, context and schema; then the text.
 
+use jsonschema::draft202012;
 use serde_json::Value;
 
 use crate::diag::{FileId, Problems, Span};
@@ -143,25 +144,22 @@ fn decode_limits(node: &Node, problems: &mut Problems) {
     table.finish(problems);
 }
 
+/// Every way in which the schema is none of draft 2020-12, each at its place.
 fn check_schema(node: &Node, problems: &mut Problems) -> Option<Value> {
     let schema = node.to_json();
-    match jsonschema::validator_for(&schema) {
-        Ok(_) => Some(schema),
-        Err(error) => {
-            let at = error.instance_path().to_string();
-            let at = if at.is_empty() {
-                String::new()
-            } else {
-                format!(" at `{at}`")
-            };
-            problems.error(
-                codes::SCHEMA,
-                node.span.part(0, 1),
-                format!("not a JSON Schema{at}: {error}"),
-            );
-            None
-        }
+    let mut good = true;
+    for error in draft202012::meta::validator().iter_errors(&schema) {
+        let at = node.at(error.instance_path().as_str()).unwrap_or(node);
+        let message = format!("not a JSON Schema: {error}");
+        problems.error(codes::SCHEMA, at.span, message);
+        good = false;
     }
+    if good && let Err(error) = draft202012::new(&schema) {
+        let message = format!("the schema cannot be used: {error}");
+        problems.error(codes::SCHEMA, node.span, message);
+        good = false;
+    }
+    good.then_some(schema)
 }
 
 /// The text may use only what the front matter declares: `{{ finding.count }}`.

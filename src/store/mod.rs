@@ -83,7 +83,7 @@ pub enum StoreError {
     #[error("another rulectl is writing to `{}`; wait for it, or name another folder with `--data`", .0.display())]
     Busy(PathBuf),
     /// A file or folder failed.
-    #[error("`{}` cannot be used: {error}", .path.display())]
+    #[error("`{}` cannot be used: {}", .path.display(), crate::visible::reason(.error))]
     Io {
         /// Which.
         path: PathBuf,

@@ -318,7 +318,7 @@ fn every_problem_is_reported_in_one_run() {
         ("broken-twice", "`soon` is not a time span"),
         ("prompts", "objekt"),
         ("plans", "`FAILED_LOGIN_BRUST`"),
-        ("plans", "`collect_auth_logs` twice"),
+        ("plans", "the step `collect_auth_logs` is listed twice"),
     ];
     // The last two are mistakes that nothing else would show: a step that runs twice, and one that never does.
     let hidden: Vec<String> = cases

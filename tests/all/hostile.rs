@@ -262,11 +262,15 @@ fn every_command_is_one_curl_whatever_the_log_says() {
         let text = command["command"].as_str().expect("a text");
         assert!(seen.insert(command["id"].to_string()), "an id twice");
         let words = words(text);
-        let method = words.get(1).map(String::as_str).unwrap_or_default();
+        let method = words.get(2).map(String::as_str).unwrap_or_default();
         assert_eq!(command["read_only"], (method == "GET"), "{text}");
-        assert_eq!(words.first().map(String::as_str), Some("-X"), "{text}");
         assert_eq!(
-            words.get(2..6).unwrap_or_default(),
+            words.get(..2).unwrap_or_default(),
+            ["--globoff", "-X"],
+            "{text}"
+        );
+        assert_eq!(
+            words.get(3..7).unwrap_or_default(),
             [
                 "-H",
                 "Authorization: SSWS tok en'\"",
@@ -299,12 +303,12 @@ fn commands_say_exactly_what_is_meant() {
     let filter = "actor.id%20eq%20%22".to_owned() + &id + "%22";
     #[rustfmt::skip]
     let expected = [
-        format!("-X GET … {base}/logs?filter={filter}&since=2026-03-02T10%3A01%3A00Z&sortOrder=ASCENDING&limit=1000"),
-        format!("-X GET … {base}/logs?filter=eventType%20eq%20%22user.session.start%22%20and%20{filter}&limit=200&sortOrder=DESCENDING"),
-        format!("-X DELETE … {base}/users/{id}/sessions?oauthTokens=true"),
-        format!("-X POST … {base}/users/{id}/lifecycle/reset_password?sendEmail=true"),
-        format!("-X POST … {base}/users/{id}/lifecycle/reset_factors"),
-        format!("-X POST … -H Content-Type: application/json -d {{\"factorType\":\"push\",\"provider\":\"OKTA\"}} {base}/users/{id}/factors"),
+        format!("--globoff -X GET … {base}/logs?filter={filter}&since=2026-03-02T10%3A01%3A00Z&sortOrder=ASCENDING&limit=1000"),
+        format!("--globoff -X GET … {base}/logs?filter=eventType%20eq%20%22user.session.start%22%20and%20{filter}&limit=200&sortOrder=DESCENDING"),
+        format!("--globoff -X DELETE … {base}/users/{id}/sessions?oauthTokens=true"),
+        format!("--globoff -X POST … {base}/users/{id}/lifecycle/reset_password?sendEmail=true"),
+        format!("--globoff -X POST … {base}/users/{id}/lifecycle/reset_factors"),
+        format!("--globoff -X POST … -H Content-Type: application/json -d {{\"factorType\":\"push\",\"provider\":\"OKTA\"}} {base}/users/{id}/factors"),
     ];
     let heads = " -H Authorization: SSWS tok en'\" -H Accept: application/json ";
     let shown: Vec<String> = commands(&received)
