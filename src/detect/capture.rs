@@ -1,5 +1,7 @@
 //! The field values that a matched event carries on, so that the event itself can be let go.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,18 +51,17 @@ impl Captures {
 }
 
 /// At most so many distinct values of one field of one event are carried on.
-const MAX_VALUES: usize = 100;
+pub(super) const MAX_VALUES: usize = 1_000;
 
 /// The texts of scalars, null left out. Elements of one array often repeat.
+/// One more than [`MAX_VALUES`] says that there were more.
 fn distinct_texts(values: &[&Value]) -> Vec<String> {
-    let mut texts: Vec<String> = Vec::new();
-    for text in values.iter().filter_map(|value| scalar_text(value)) {
-        let text = clip(&text);
-        if texts.len() < MAX_VALUES && !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    texts
+    let mut known = HashSet::new();
+    let texts = values.iter().filter_map(|value| scalar_text(value));
+    let distinct = texts
+        .map(|text| clip(&text))
+        .filter(|text| known.insert(text.clone()));
+    distinct.take(MAX_VALUES + 1).collect()
 }
 
 /// The captured values of one event: texts of scalars, null and absent left
@@ -72,12 +73,19 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Every distinct value of a field.
+    /// Whether a field had more distinct values than are carried on.
+    #[must_use]
+    pub fn is_cut(&self, id: CaptureId) -> bool {
+        self.ends.iter().filter(|(known, _)| *known == id).count() > MAX_VALUES
+    }
+
+    /// Every distinct value of a field, in document order, up to [`MAX_VALUES`].
     pub fn all(&self, id: CaptureId) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         let parts = starts.zip(&self.ends);
         parts
             .filter(move |(_, (known, _))| *known == id)
+            .take(MAX_VALUES)
             .filter_map(|(start, (_, end))| self.joined.get(start as usize..*end as usize))
     }
 

@@ -217,14 +217,18 @@ impl Difference<CaptureId> {
             later.captured.first(self.country)?,
         );
         let apart = later.time.since(earlier.time);
-        (apart <= self.within && country(from) != country(to))
+        let (here, there) = (country(from)?, country(to)?);
+        (apart <= self.within && here != there)
             .then(|| format!("{from} to {to} in {apart}, within {}", self.within))
     }
 }
 
-/// The ISO code of a country, or its folded text where it is none that we know.
-fn country(text: &str) -> String {
-    country_code(text).map_or_else(|| fold(text.trim()), str::to_owned)
+/// The ISO code of a country, or its folded text where it is none that we know;
+/// `None` where the text names none: stores write an absent value as `"null"`.
+fn country(text: &str) -> Option<String> {
+    let folded = fold(text.trim());
+    let named = !matches!(folded.as_str(), "" | "null" | "unknown");
+    named.then(|| country_code(&folded).map_or(folded, str::to_owned))
 }
 
 /// The great-circle distance of two points in degrees, in km, by the haversine
@@ -266,6 +270,7 @@ mod tests {
             ("us", "United States", true),
             ("US", "Canada", false),
             ("Atlantis", " atlantis", true),
+            ("", "null", true),
         ] {
             assert_eq!(country(a) == country(b), same, "{a} {b}");
         }

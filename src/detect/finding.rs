@@ -10,8 +10,8 @@ use crate::detect::Reporter;
 use crate::detect::capture::{CaptureId, Captured};
 use crate::detect::rule::{Level, NAMESPACE};
 use crate::detect::template::Part;
-use crate::detect::windows::Member;
-use crate::event::{Digest, Time};
+use crate::detect::windows::{Member, Seen};
+use crate::event::{Digest, Time, fold};
 
 /// One suspicious pattern: the rule, the group, the events that caused it and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Finding {
     pub okta_event_ids: Vec<String>,
     /// The digests of the same events.
     pub event_digests: Vec<Digest>,
+    /// The digest of the first hit's event.
+    pub anchor: Digest,
     /// The account the finding is about; none where the events disagree.
     pub user_id: Option<String>,
     /// The values that tell this finding's group from others.
@@ -89,20 +91,15 @@ pub struct Moment {
 }
 
 impl Finding {
-    /// Where a finding stands in every output: by last hit, rule, group and anchor.
+    /// Where a finding stands in every output: by last hit, rule, group (without
+    /// regard to case, as groups are compared) and anchor.
     #[must_use]
     pub fn order(&self) -> OrderKey {
-        let anchor = self
-            .event_digests
-            .first()
-            .copied()
-            .unwrap_or_else(|| Digest::of(b""));
         OrderKey {
             last_hit: self.created_at,
             rule: self.rule,
-            group: self.group.values().cloned().collect(),
-            anchor,
-            id: self.id,
+            group: self.group.values().map(|value| fold(value)).collect(),
+            anchor: self.anchor,
         }
     }
 }
@@ -115,7 +112,6 @@ pub struct OrderKey {
     rule: Uuid,
     group: Vec<String>,
     anchor: Digest,
-    id: Uuid,
 }
 
 /// The first and last so many events are listed.
@@ -149,7 +145,7 @@ struct Entry {
     at: Option<Time>,
     uuid: Option<String>,
     digest: Digest,
-    captured: Option<Arc<Captured>>,
+    seen: Option<Arc<Seen>>,
 }
 
 /// What the events say of the account they are about.
@@ -246,7 +242,7 @@ impl Growing {
             at,
             uuid: member.uuid.clone(),
             digest: member.digest,
-            captured: Some(member.captured.clone()),
+            seen: Some(member.seen.clone()),
         });
     }
 
@@ -272,17 +268,13 @@ impl Growing {
             Some(at) => self.last.get_mut(at),
         };
         if let Some(entry) = entry {
-            entry.captured = None;
+            entry.seen = None;
         }
     }
 
     /// The id, which does not change while the finding grows.
     pub(super) fn id(&self, reporter: &Reporter) -> Uuid {
-        let group: Vec<String> = self
-            .group
-            .iter()
-            .map(|(_, value)| crate::event::fold(value))
-            .collect();
+        let group: Vec<String> = self.group.iter().map(|(_, value)| fold(value)).collect();
         // JSON keeps the parts apart whatever they hold.
         let name = serde_json::json!([reporter.rule, group, self.anchor.to_string()]).to_string();
         Uuid::new_v5(&NAMESPACE, name.as_bytes())
@@ -308,6 +300,7 @@ impl Growing {
                 .filter_map(|entry| entry.uuid.clone())
                 .collect(),
             event_digests: entries.iter().map(|entry| entry.digest).collect(),
+            anchor: self.anchor,
             user_id: if let User::One(user) = &self.user {
                 Some(user.clone())
             } else {
@@ -390,9 +383,9 @@ fn timeline(reporter: &Reporter, entries: &[&Entry]) -> Vec<Moment> {
             at: entry.at,
             okta_event_id: entry.uuid.clone(),
             values: entry
-                .captured
+                .seen
                 .iter()
-                .flat_map(|captured| values(reporter, captured))
+                .flat_map(|seen| values(reporter, &seen.captured))
                 .collect(),
         })
         .collect()

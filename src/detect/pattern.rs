@@ -8,9 +8,16 @@ use crate::event::fold;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     cased: bool,
-    parts: Vec<Part>,
-    /// The whole text when there is no wildcard: the common case.
-    plain: Option<String>,
+    anchor: Anchor,
+    shape: Shape,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A text without wildcards, folded unless cased: the common case.
+    Plain(String),
+    /// The parts of a text with wildcards, the anchor's own among them.
+    Wild(Vec<Part>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +45,6 @@ impl Pattern {
     #[must_use]
     pub fn new(text: &str, anchor: Anchor, cased: bool) -> Self {
         let mut parts = parse(text, cased);
-        if matches!(anchor, Anchor::End | Anchor::Anywhere) {
-            parts.insert(0, Part::AnyRun);
-        }
-        if matches!(anchor, Anchor::Start | Anchor::Anywhere) {
-            parts.push(Part::AnyRun);
-        }
-        parts.dedup_by(|a, b| *a == Part::AnyRun && *b == Part::AnyRun);
         let plain: Option<String> = parts
             .iter()
             .map(|part| {
@@ -55,10 +55,23 @@ impl Pattern {
                 }
             })
             .collect();
+        let shape = match plain {
+            Some(plain) => Shape::Plain(plain),
+            None => {
+                if matches!(anchor, Anchor::End | Anchor::Anywhere) {
+                    parts.insert(0, Part::AnyRun);
+                }
+                if matches!(anchor, Anchor::Start | Anchor::Anywhere) {
+                    parts.push(Part::AnyRun);
+                }
+                parts.dedup_by(|a, b| *a == Part::AnyRun && *b == Part::AnyRun);
+                Shape::Wild(parts)
+            }
+        };
         Self {
             cased,
-            parts,
-            plain,
+            anchor,
+            shape,
         }
     }
 
@@ -73,16 +86,22 @@ impl Pattern {
     }
 
     fn matches_prepared(&self, value: &str) -> bool {
-        match &self.plain {
-            Some(plain) => plain == value,
-            None => matches_wild(&self.parts, value),
+        match (&self.shape, self.anchor) {
+            (Shape::Wild(parts), _) => matches_wild(parts, value),
+            (Shape::Plain(text), Anchor::Whole) => value == text,
+            (Shape::Plain(text), Anchor::Start) => value.starts_with(text),
+            (Shape::Plain(text), Anchor::End) => value.ends_with(text),
+            (Shape::Plain(text), Anchor::Anywhere) => value.contains(text),
         }
     }
 
-    /// The literal text, folded unless cased, when the pattern has no wildcard.
+    /// The whole text that a value must be, folded unless cased, when there is only one.
     #[must_use]
     pub fn as_plain(&self) -> Option<&str> {
-        self.plain.as_deref()
+        match (&self.shape, self.anchor) {
+            (Shape::Plain(text), Anchor::Whole) => Some(text),
+            _ => None,
+        }
     }
 }
 

@@ -191,6 +191,9 @@ struct Modifiers {
     expand: bool,
 }
 
+/// Matching takes time in proportion to the value and, with wildcards, to this.
+const LONGEST_TEXT: usize = 4_096;
+
 const KNOWN: [&str; 18] = [
     "contains",
     "startswith",
@@ -538,6 +541,11 @@ fn test(value: &Node, modifiers: Modifiers, problems: &mut Problems) -> Option<T
     }
     if modifiers.fieldref {
         return Some(Test::SameAs(FieldPath::new(&text), modifiers.cased));
+    }
+    if text.chars().count() > LONGEST_TEXT {
+        let message = format!("this value is longer than {LONGEST_TEXT} characters");
+        problems.error(codes::VALUE, value.span, message);
+        return None;
     }
     match (&value.kind, modifiers.anchor) {
         (Kind::Number(number), None) => Some(Test::Number(number.clone())),

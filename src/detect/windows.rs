@@ -1,23 +1,37 @@
 //! The beat after the scan: matches in event-time order → hits → findings.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::detect::capture::Captured;
+use crate::detect::capture::{Captured, MAX_VALUES};
 use crate::detect::finding::{Finding, Growing, Hit, OrderKey};
 use crate::detect::{Consumer, ConsumerKind, Detector, Match};
 use crate::event::{Digest, Nanos, Time, fold};
 
-/// An event in a window.
+/// An event in a window. There may be millions, and each may be in many windows.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) time: Time,
+    pub(super) seen: Arc<Seen>,
+}
+
+/// What is kept of a matched event.
+#[derive(Debug)]
+pub(super) struct Seen {
     pub(super) digest: Digest,
     pub(super) uuid: Option<String>,
-    pub(super) captured: Arc<Captured>,
+    pub(super) captured: Captured,
+}
+
+impl std::ops::Deref for Member {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
 }
 
 /// What was left out of correlation, and why.
@@ -27,6 +41,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Matches without a value for a field that their rule groups by.
     pub without_group: u64,
+    /// Matches whose fields to group by had more values than are followed.
+    pub cut_groups: u64,
     /// Matches for a correlation without a readable time.
     pub without_time: u64,
 }
@@ -36,7 +52,8 @@ pub struct Windows {
     consumers: Vec<HashMap<Vec<String>, Group>>,
     ledger: Ledger,
     last: Option<(Option<Time>, Digest, u32)>,
-    advanced: u64,
+    /// How many groups of each consumer the last sweep left.
+    left: Vec<usize>,
 }
 
 /// The findings of all groups: which are open, and which wait for their turn.
@@ -54,7 +71,7 @@ struct Ledger {
 #[derive(Default)]
 struct Group {
     window: VecDeque<Member>,
-    open: Option<Growing>,
+    open: Option<Box<Growing>>,
     /// A finding that was closed for its age alone: the next one goes on from it.
     aged: Option<(Uuid, Time)>,
 }
@@ -62,11 +79,12 @@ struct Group {
 /// A finding closes when it has been open so long.
 const LONGEST: Nanos = Nanos::DAY;
 
-/// Groups that hold nothing any more are looked for once in so many matches.
-const SWEEP: u64 = 65_536;
+/// Groups that hold nothing any more are looked for when there are so many, and
+/// again when there are twice as many as were left.
+const SWEEP: usize = 4_096;
 
 /// An event belongs to at most so many groups of a rule: a record with long arrays must not multiply.
-const MAX_GROUPS: usize = 1_000;
+const MAX_GROUPS: usize = MAX_VALUES;
 
 impl Windows {
     /// No windows yet.
@@ -76,7 +94,7 @@ impl Windows {
             consumers: detector.consumers.iter().map(|_| HashMap::new()).collect(),
             ledger: Ledger::default(),
             last: None,
-            advanced: 0,
+            left: vec![0; detector.consumers.len()],
         }
     }
 
@@ -95,9 +113,11 @@ impl Windows {
             time: found.time,
             member: Member {
                 time: found.time.unwrap_or(Time(i64::MIN)),
-                digest: found.digest,
-                uuid: found.uuid,
-                captured: Arc::new(found.captured),
+                seen: Arc::new(Seen {
+                    digest: found.digest,
+                    uuid: found.uuid,
+                    captured: found.captured,
+                }),
             },
             reasons: found.reasons,
         };
@@ -120,7 +140,7 @@ impl Windows {
     pub fn finish(mut self, detector: &Detector) -> (Vec<Finding>, Tally) {
         for (groups, consumer) in self.consumers.into_iter().zip(&detector.consumers) {
             for growing in groups.into_values().filter_map(|group| group.open) {
-                self.ledger.close(consumer, growing);
+                self.ledger.close(consumer, *growing);
             }
         }
         (
@@ -160,22 +180,25 @@ impl Windows {
             }
             group.aged = (now <= quiet).then(|| (open.id(&consumer.reporter), last));
             self.ledger.moved(Some(last), None);
-            self.ledger.close(consumer, open);
+            self.ledger.close(consumer, *open);
         }
     }
 
     /// Lets go of groups that no later event can meet.
     fn sweep(&mut self, detector: &Detector, now: Option<Time>) {
-        self.advanced += 1;
-        let (Some(now), 0) = (now, self.advanced % SWEEP) else {
-            return;
-        };
-        for (groups, consumer) in self.consumers.iter_mut().zip(&detector.consumers) {
+        let Some(now) = now else { return };
+        let swept = self.consumers.iter_mut().zip(&mut self.left);
+        for ((groups, left), consumer) in swept.zip(&detector.consumers) {
+            if groups.len() < SWEEP.max(2 * *left) {
+                continue;
+            }
             let reach = consumer.timespan.max(consumer.reporter.suppress);
             groups.retain(|_, group| {
                 let newest = group.window.back().map(|member| member.time);
                 group.open.is_some() || newest.is_some_and(|newest| now.since(newest) <= reach)
             });
+            groups.shrink_to(2 * groups.len());
+            *left = groups.len();
         }
     }
 }
@@ -199,7 +222,8 @@ fn observe(
         ledger.tally.without_time += 1;
         return;
     }
-    let shown = groups_of(consumer, &sighting.member);
+    let (shown, cut) = groups_of(consumer, &sighting.member);
+    ledger.tally.cut_groups += u64::from(cut);
     if shown.is_empty() {
         ledger.tally.without_group += 1;
     }
@@ -262,7 +286,7 @@ impl Ledger {
             self.close(consumer, opened);
             return;
         }
-        group.open = Some(opened);
+        group.open = Some(Box::new(opened));
         self.moved(None, Some(now));
         let deadline = now.plus(reporter.suppress.min(LONGEST));
         self.deadlines.push(Reverse((deadline, at, key)));
@@ -362,6 +386,9 @@ impl Group {
             .back()
             .is_none_or(|newest| newest.digest != member.digest);
         if new {
+            if self.window.capacity() == 0 {
+                self.window.reserve_exact(1); // most groups never see a second event
+            }
             self.window.push_back(member.clone());
         }
         new
@@ -386,26 +413,26 @@ impl Group {
 }
 
 /// The groups an event belongs to, as shown: one an element where a field is an
-/// array, all mixes where several are; none when a field has no value.
-fn groups_of(consumer: &Consumer, member: &Member) -> Vec<Vec<String>> {
+/// array, all mixes where several are; none when a field has no value. And
+/// whether there were more than are followed.
+fn groups_of(consumer: &Consumer, member: &Member) -> (Vec<Vec<String>>, bool) {
     let mut groups: Vec<Vec<String>> = vec![Vec::new()];
+    let mut cut = false;
     for (_, id) in &consumer.reporter.group_by {
-        let mut folded: Vec<String> = Vec::new();
-        let mut values: Vec<&str> = Vec::new();
-        for value in member.captured.all(*id) {
-            let key = fold(value);
-            if !folded.contains(&key) {
-                folded.push(key);
-                values.push(value);
-            }
-        }
+        let mut folded: HashSet<String> = HashSet::new();
+        let values: Vec<&str> = member
+            .captured
+            .all(*id)
+            .filter(|value| folded.insert(fold(value)))
+            .collect();
+        cut |= member.captured.is_cut(*id) || groups.len() * values.len() > MAX_GROUPS;
         let extended = |group: &Vec<String>| -> Vec<Vec<String>> {
             let one = |value: &&str| [group.as_slice(), &[(*value).to_owned()]].concat();
             values.iter().map(one).collect()
         };
         groups = groups.iter().flat_map(extended).take(MAX_GROUPS).collect();
     }
-    groups
+    (groups, cut)
 }
 
 /// A group's values as the given event shows them.

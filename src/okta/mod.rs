@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod mapping;
+mod surrogates;
 mod time;
 
 pub use self::catalogue::{event_types, fields, is_open_map};
@@ -44,8 +45,7 @@ pub fn read_record<'a>(raw: &'a [u8], mapping: &Mapping) -> Result<Vec<Event<'a>
     let text = std::str::from_utf8(raw)
         .map_err(|_| NotAnEvent::Encoding)?
         .trim_ascii();
-    let tree: Value =
-        serde_json::from_str(text).map_err(|error| NotAnEvent::Syntax(explain(&error)))?;
+    let tree = parse(text)?;
     match &tree {
         Value::Object(map)
             if map.get(EVENT_TYPE).and_then(Value::as_str) == Some("com.okta.event_hook") =>
@@ -94,14 +94,24 @@ fn envelope<'a>(text: &'a str, mapping: &Mapping) -> Result<Vec<Event<'a>>, NotA
         serde_json::from_str(text).map_err(|_| NotAnEvent::EmptyEnvelope)?;
     let mut events = Vec::new();
     for raw in envelope.data.events {
-        let tree: Value =
-            serde_json::from_str(raw.get()).map_err(|error| NotAnEvent::Syntax(explain(&error)))?;
+        let tree = parse(raw.get())?;
         if !tree.is_object() {
             return Err(NotAnEvent::Shape(describe(&tree)));
         }
         events.push(event(raw.get(), tree, mapping));
     }
     Ok(events)
+}
+
+/// The tree of a record. A half of a surrogate pair, which is JSON and no text, must
+/// not hide an event: it reads as U+FFFD.
+fn parse(text: &str) -> Result<Value, NotAnEvent> {
+    let failed = match serde_json::from_str(text) {
+        Ok(tree) => return Ok(tree),
+        Err(error) => error,
+    };
+    let repaired = surrogates::repaired(text).and_then(|text| serde_json::from_str(&text).ok());
+    repaired.ok_or_else(|| NotAnEvent::Syntax(explain(&failed)))
 }
 
 fn explain(error: &serde_json::Error) -> String {
@@ -158,6 +168,27 @@ mod tests {
             read_record(deep.as_bytes(), &Mapping::Okta),
             Err(NotAnEvent::Syntax(_))
         ));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_hides_no_event() {
+        let cases = [
+            (r#"{"a":"x\ud800y"}"#, "x\u{fffd}y"),
+            (r#"{"a":"\udc00\ud83d\ude00"}"#, "\u{fffd}\u{1f600}"),
+            (
+                r#"{"a":"\ud800\ud83d\ude00\uD8AB"}"#,
+                "\u{fffd}\u{1f600}\u{fffd}",
+            ),
+            (r#"{"a":"\\ud800 \ud800"}"#, "\\ud800 \u{fffd}"),
+        ];
+        for (raw, expected) in cases {
+            let events = read_record(raw.as_bytes(), &Mapping::Okta).expect(raw);
+            let found: Vec<_> = events
+                .iter()
+                .map(|event| event.fields["a"].as_str())
+                .collect();
+            assert_eq!(found, [Some(expected)], "{raw}");
+        }
     }
 
     #[test]

@@ -250,6 +250,10 @@ fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
             "second copies of a matched event",
         ),
         (
+            counts.correlation.cut_groups,
+            "matches with more values to group by than are followed",
+        ),
+        (
             counts.correlation.without_group,
             "matches without a value to group by",
         ),

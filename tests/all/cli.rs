@@ -114,7 +114,7 @@ fn exit_codes_and_streams_are_promises() {
         ("show findings", 0, "not promoted", ""),
         ("show incidents", 0, "MFA fatigue", ""),
         ("show plans", 0, "collect_auth_logs", ""),
-        ("show commands", 0, "curl -X", ""),
+        ("show commands", 0, "curl --globoff -X", ""),
         ("show finding", 3, "", "which finding?"),
         ("show finding zzzz", 1, "", "no finding of the last run has an id that begins with `zzzz`"),
         ("show findings abcd", 3, "", "an id goes with `show finding ID`"),
