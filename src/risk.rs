@@ -36,11 +36,11 @@ pub fn default_risk(finding: &Finding, settings: &Settings) -> Risk {
     let likelihood = declared.likelihood.unwrap_or(level_likelihood);
     let impact = declared.impact.unwrap_or(level_impact);
     let source = if declared == Default::default() {
-        format!("the level of the rule, {}", level_name(finding.level))
+        format!("the level of the rule, {}", finding.level.as_str())
     } else {
         format!(
             "the rule, and its level, {}, for what it leaves out",
-            level_name(finding.level)
+            finding.level.as_str()
         )
     };
     Risk {
@@ -68,15 +68,5 @@ fn of_level(level: Level) -> (Severity, f64, f64) {
         Level::Medium => (Severity::Medium, 0.5, 0.6),
         Level::High => (Severity::High, 0.8, 0.8),
         Level::Critical => (Severity::Critical, 0.95, 0.9),
-    }
-}
-
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Informational => "informational",
-        Level::Low => "low",
-        Level::Medium => "medium",
-        Level::High => "high",
-        Level::Critical => "critical",
     }
 }

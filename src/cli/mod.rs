@@ -1,5 +1,5 @@
 //! The command line: a file a command, each parsing its words, calling the
-//! library, rendering what comes back, and ending with one of five exit codes.
+//! library, rendering what comes back, and ending with an exit code that means the same for every command.
 
 mod check;
 mod output;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// How a command ended: the same five numbers for every command.
+/// How a command ended: the same numbers for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 0: done.

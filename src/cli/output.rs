@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::{Color, Exit};
 use crate::diag::Problems;
 use crate::render::{Styles, problems_as_text};
-use crate::visible::{json, visible};
+use crate::visible::{json, reason, visible};
 
 /// Makes `--color` hold for both streams.
 pub fn set_color(color: Color) {
@@ -84,6 +84,7 @@ pub fn is_interactive() -> bool {
 fn finish(result: io::Result<()>) -> Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        Err(error) => anyhow::bail!("standard output cannot be written: {}", reason(&error)),
+        Ok(()) => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use crate::event::{Nanos, Time};
 use crate::okta::{Mapping, parse_time};
 use crate::pipeline::{self, Counts, Outcome, Progress, Rejected, Settings, Sink};
 use crate::policy;
-use crate::render::{Collected, summary};
+use crate::render::{Collected, counted, summary};
 use crate::route::Route;
 use crate::source::{Input, Reader, expand};
 use crate::store::{ArtifactWriter, RunLock};
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "auto")]
     mapping: MappingName,
     /// Only the last N hours before the newest event, or before --until
-    #[arg(long, value_name = "N", conflicts_with = "since")]
+    #[arg(long, value_name = "N", conflicts_with = "since", value_parser = clap::value_parser!(u32).range(1..=876_000))]
     hours: Option<u32>,
     /// Only events at or after this time, such as 2026-03-02T00:00:00Z or 2026-03-02
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -99,7 +99,13 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
 
     let _lock = RunLock::take(&common.data)?;
     let generation = policy::activate(&common.data, policy.digest, &loaded.files)?;
-    let writer = ArtifactWriter::new(&common.data, policy.digest, generation, args.strict)?;
+    let writer = ArtifactWriter::new(
+        &common.data,
+        policy.digest,
+        generation,
+        args.strict,
+        args.append,
+    )?;
     let names: Vec<String> = inputs.iter().map(Input::name).collect();
     let mut sink = Faces::new(writer, common.format);
     let meter = Meter::new(Reader::new(inputs.clone()).total());
@@ -110,9 +116,8 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     meter.finish(events);
     let (counts, failed) = outcome?;
     sink.ended()?;
-    let record = sink
-        .writer
-        .commit(names.clone(), counts.clone(), args.append)?;
+    let reasons: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    let record = sink.writer.commit(names.clone(), reasons, counts.clone())?;
 
     match common.format {
         Format::Text => out(&summary(
@@ -262,14 +267,20 @@ impl Sink for Faces {
 fn talk_about(counts: &Counts) {
     if counts.lower_cased > 0 {
         warn(&format!(
-            "{} events have lower-cased field names, which no rule matches; read them with `--mapping lowercase`",
-            counts.lower_cased
+            "{} with lower-cased field names, which no rule matches; read with `--mapping lowercase`",
+            counted(counts.lower_cased, "event")
         ));
     }
     if counts.rejected > 0 {
+        let rejected = counted(counts.rejected, "record");
         warn(&format!(
-            "{} records are not events; they are in rejects.jsonl with the reason",
-            counts.rejected
+            "{rejected} left out as no event: see rejects.jsonl for the reasons"
+        ));
+    }
+    if counts.without_type > 0 {
+        let without = counted(counts.without_type, "record");
+        warn(&format!(
+            "{without} without an `eventType`, which few rules match: are they wrapped by another tool?"
         ));
     }
     if counts.events == 0 {

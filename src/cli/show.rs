@@ -4,10 +4,11 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::cli::output::{UsageError, bad, out, out_json};
+use crate::cli::output::{UsageError, bad, out, out_json, warn};
 use crate::cli::{Common, Exit, Format};
 use crate::render;
 use crate::store::{Artifacts, read};
+use crate::visible::visible;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,12 @@ pub fn show(common: &Common, args: &Args) -> Result<Exit> {
         bail!(UsageError("an id goes with `show finding ID`".to_owned()));
     }
     let artifacts = read(&common.data)?;
+    for reason in &artifacts.run.failed {
+        warn(&format!(
+            "the run did not read all of its input: {}",
+            visible(reason)
+        ));
+    }
     match args.what {
         Some(What::Finding) => {
             let Some(id) = &args.id else {

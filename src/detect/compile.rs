@@ -34,7 +34,9 @@ impl Detector {
         for rule in rules {
             if let Logic::Correlation(correlation) = &rule.logic {
                 let consumer = detector.add_correlation(rule, correlation);
-                for at in feeders(correlation, rules, &names, broken, problems) {
+                let feeders = feeders(correlation, rules, &names, broken, problems);
+                report_inactive(rule, &feeders, rules, problems);
+                for at in feeders {
                     let matcher = matcher_of.get(&at).copied();
                     if let Some(matcher) = matcher.and_then(|m| detector.matchers.get_mut(m)) {
                         matcher.consumers.push(consumer);
@@ -172,6 +174,29 @@ fn silent_rules(rules: &[Rule], names: &Names<'_>) -> BTreeSet<usize> {
         .flat_map(named)
         .collect();
     fed.difference(&kept).copied().collect()
+}
+
+/// A correlation all of whose rules are inactive never fires.
+fn report_inactive(
+    rule: &Rule,
+    feeders: &BTreeSet<usize>,
+    rules: &[Rule],
+    problems: &mut Problems,
+) {
+    let inactive = |at: &usize| {
+        matches!(
+            rules.get(*at).map(|rule| &rule.logic),
+            Some(Logic::Inactive)
+        )
+    };
+    if !feeders.is_empty() && feeders.iter().all(inactive) {
+        let at = rule.span.part(0, 1);
+        problems.warn(
+            correlation::codes::INACTIVE,
+            at,
+            "every rule that this correlation names is inactive, and so is it",
+        );
+    }
 }
 
 /// The rules that a correlation names; reports those that cannot feed it.

@@ -168,21 +168,70 @@ impl CompiledPair {
         )
     }
 
-    /// Why the last two events of the window are a hit, if they are one; what
-    /// came before them is dropped.
-    pub(super) fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
-        while window.len() > 2 {
-            window.pop_front();
+    /// The pair that the newest event of the window makes a hit with, and why.
+    ///
+    /// Neighbours are events with a place: one without would otherwise part two
+    /// that do not go together. Speed is computed from the last event with
+    /// coordinates, countries are compared with the last event at all.
+    pub(super) fn hit(&self, window: &mut VecDeque<Member>) -> Option<(String, [Member; 2])> {
+        let newest = window.pop_back()?;
+        if !self.is_placed(&newest) {
+            return None;
         }
-        let (earlier, later) = (window.front()?, window.get(1)?);
-        let places = self
-            .travel
+        let hit = self.hit_with(window, &newest);
+        let located = window
+            .iter()
+            .rposition(|member| self.position(member).is_some());
+        // Only the last event, and the last with coordinates, can still meet another.
+        let keep_located = located.filter(|_| self.position(&newest).is_none());
+        let kept = keep_located.and_then(|at| window.get(at).cloned());
+        window.clear();
+        window.extend(kept);
+        window.push_back(newest);
+        hit
+    }
+
+    fn hit_with(
+        &self,
+        earlier: &VecDeque<Member>,
+        newest: &Member,
+    ) -> Option<(String, [Member; 2])> {
+        let last = earlier.back()?;
+        let pair = |member: &Member| [member.clone(), newest.clone()];
+        if let Some(to) = self.position(newest)
+            && let Some(travel) = &self.travel
+        {
+            let mut located = earlier
+                .iter()
+                .rev()
+                .filter_map(|member| Some((member, self.position(member)?)));
+            if let Some((member, from)) = located.next()
+                && let Some(reason) = travel.hit(newest.time.since(member.time), from, to)
+            {
+                return Some((reason, pair(member)));
+            }
+        }
+        let both_located = self.position(last).is_some() && self.position(newest).is_some();
+        let difference = self
+            .without_coordinates
             .as_ref()
-            .and_then(|t| t.position(earlier).zip(t.position(later)).map(|at| (t, at)));
-        match places {
-            Some((travel, (from, to))) => travel.hit(later.time.since(earlier.time), from, to),
-            None => self.without_coordinates.as_ref()?.hit(earlier, later),
-        }
+            .filter(|_| !both_located)?;
+        Some((difference.hit(last, newest)?, pair(last)))
+    }
+
+    fn position(&self, member: &Member) -> Option<(f64, f64)> {
+        self.travel.as_ref()?.position(member)
+    }
+
+    fn is_placed(&self, member: &Member) -> bool {
+        let named = |difference: &Difference<CaptureId>| {
+            member
+                .captured
+                .first(difference.country)
+                .and_then(country)
+                .is_some()
+        };
+        self.position(member).is_some() || self.without_coordinates.as_ref().is_some_and(named)
     }
 }
 

@@ -12,6 +12,8 @@ pub mod codes {
     pub const UNSUPPORTED: &str = "RL0140";
     /// A rule that a correlation names and the folder does not hold.
     pub const NO_SUCH_RULE: &str = "RL0141";
+    /// A correlation that can never fire.
+    pub const INACTIVE: &str = "RL0143";
     /// A condition that cannot be read.
     pub const CONDITION: &str = "RL0142";
 }

@@ -55,6 +55,15 @@ pub enum Level {
     Critical,
 }
 
+impl Level {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let named = LEVELS.iter().find(|(_, level)| *level == self);
+        named.map_or("", |(name, _)| name)
+    }
+}
+
 const LEVELS: [(&str, Level); 5] = [
     ("informational", Level::Informational),
     ("low", Level::Low),

@@ -203,6 +203,9 @@ impl Windows {
     }
 }
 
+/// The two events of a hit that is about a pair; otherwise a hit is about its whole window.
+type Pair = Option<VecDeque<Member>>;
+
 /// A match on its way to the groups of its consumers.
 struct Sighting {
     time: Option<Time>,
@@ -255,16 +258,16 @@ impl Ledger {
         group: &mut Group,
         sighting: &Sighting,
         reasons: Vec<String>,
-        pair: bool,
+        pair: Pair,
     ) {
         let reporter = &consumer.reporter;
         let Some(now) = sighting.time else { return };
         let hit = Hit {
             at: sighting.time,
             event: &sighting.member,
-            window: &group.window,
+            window: pair.as_ref().unwrap_or(&group.window),
             reasons,
-            pair,
+            pair: pair.is_some(),
         };
         if let Some(open) = &mut group.open {
             let before = open.last_hit;
@@ -272,7 +275,7 @@ impl Ledger {
             self.moved(before, Some(now));
             return;
         }
-        let values = group
+        let values = hit
             .window
             .front()
             .map_or_else(Vec::new, |first| display(consumer, first, &key));
@@ -394,20 +397,21 @@ impl Group {
         new
     }
 
-    fn hit(&mut self, consumer: &Consumer, reasons: &[String]) -> Option<(Vec<String>, bool)> {
+    /// Why the newest event is a hit, if it is one, and the pair that it is one with.
+    fn hit(&mut self, consumer: &Consumer, reasons: &[String]) -> Option<(Vec<String>, Pair)> {
         match &consumer.kind {
             ConsumerKind::Each => {
                 while self.window.len() > 1 {
                     self.window.pop_front();
                 }
-                Some((reasons.to_vec(), false))
+                Some((reasons.to_vec(), None))
             }
             ConsumerKind::Count(condition) => condition
                 .hit(&self.window, consumer.timespan)
-                .map(|reason| (vec![reason], false)),
+                .map(|reason| (vec![reason], None)),
             ConsumerKind::Pair(condition) => condition
                 .hit(&mut self.window)
-                .map(|reason| (vec![reason], true)),
+                .map(|(reason, pair)| (vec![reason], Some(pair.into()))),
         }
     }
 }

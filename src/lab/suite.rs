@@ -137,7 +137,17 @@ const START: &str = "2026-01-01T00:00:00Z";
 /// The suites of a policy folder, in the order of their paths; reports what is wrong in them.
 pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
     let mut files = Vec::new();
-    find(&policy.join("fixtures"), 0, &mut files);
+    let found = find(&policy.join("fixtures"), 0, &mut files);
+    if let Err(error) = found
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        let file = problems.add_file("fixtures", "");
+        let message = format!(
+            "`fixtures` cannot be read: {}",
+            crate::visible::reason(&error)
+        );
+        problems.file_error(codes::UNREADABLE, file, message);
+    }
     files.sort();
     files
         .iter()
@@ -145,18 +155,19 @@ pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
         .collect()
 }
 
-fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
+/// The suites of a folder and those below it. Links to folders are not followed: they may go in a circle.
+fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
         let path = entry.path();
-        if path.is_dir() && depth < 8 {
-            find(&path, depth + 1, files);
-        } else if path.to_string_lossy().ends_with(".test.yml") {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() && depth < 8 {
+            find(&path, depth + 1, files)?;
+        } else if name.ends_with(".test.yml") || name.ends_with(".test.yaml") {
             files.push(path);
         }
     }
+    Ok(())
 }
 
 fn load(policy: &Path, path: &Path, problems: &mut Problems) -> Option<Suite> {
@@ -225,15 +236,29 @@ fn decode(
     if cases.is_empty() && problems.counts().0 == errors {
         problems.file_error(codes::UNREADABLE, file, "the suite has no cases");
     }
-    let cases = cases
+    let cases: Vec<(Case, Span)> = cases
         .iter()
-        .filter_map(|node| decode_case(node, folder, problems))
+        .filter_map(|node| Some((decode_case(node, folder, problems)?, node.span)))
         .collect();
+    report_twins(&cases, problems);
+    let cases = cases.into_iter().map(|(case, _)| case).collect();
     Some(Suite {
         name: title?.to_owned(),
         file: name.to_owned(),
         cases,
     })
+}
+
+fn report_twins(cases: &[(Case, Span)], problems: &mut Problems) {
+    let mut names = std::collections::BTreeSet::new();
+    for (case, span) in cases {
+        if !names.insert(&case.name) {
+            let message = format!("another case of this suite is called `{}`", case.name);
+            problems
+                .error(shape::BAD_VALUE, span.part(0, 1), message)
+                .help("a failure names its case: give each a name of its own");
+        }
+    }
 }
 
 fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Case> {

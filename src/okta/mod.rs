@@ -47,13 +47,20 @@ pub fn read_record<'a>(raw: &'a [u8], mapping: &Mapping) -> Result<Vec<Event<'a>
         .trim_ascii();
     let tree = parse(text)?;
     match &tree {
-        Value::Object(map)
-            if map.get(EVENT_TYPE).and_then(Value::as_str) == Some("com.okta.event_hook") =>
-        {
-            envelope(text, mapping)
-        }
+        Value::Object(map) if is_envelope(map) => envelope(text, mapping),
         Value::Object(_) => Ok(vec![event(text, tree, mapping)]),
         other => Err(NotAnEvent::Shape(describe(other))),
+    }
+}
+
+/// Whether an object is what Okta posts to an event hook, or its body as some stores keep it.
+fn is_envelope(map: &serde_json::Map<String, Value>) -> bool {
+    match map.get(EVENT_TYPE) {
+        Some(event_type) => event_type == "com.okta.event_hook",
+        None => map
+            .get("data")
+            .and_then(|data| data.get("events"))
+            .is_some_and(Value::is_array),
     }
 }
 

@@ -80,10 +80,10 @@ pub enum RunError {
     #[error("{0}")]
     Rejected(#[source] io::Error),
     /// Results could not be kept.
-    #[error("the results cannot be written: {0}")]
+    #[error("the results cannot be written: {}", crate::visible::reason(.0))]
     Sink(#[source] io::Error),
     /// The temporary file for sorting failed.
-    #[error("the temporary file for sorting matches failed: {0}")]
+    #[error("the temporary file for sorting matches failed: {}; TMPDIR names its folder", crate::visible::reason(.0))]
     Sort(#[source] io::Error),
 }
 

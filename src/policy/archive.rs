@@ -68,26 +68,40 @@ pub fn activate(data: &Path, digest: Digest, files: &[PolicyFile]) -> Result<u64
     Ok(next.generation)
 }
 
-/// Writes the files beside their place and moves the whole folder there, so that a crash leaves none or all.
+/// Writes the files beside their place and moves the whole folder there, so that
+/// a crash leaves none or all. What is there already is used only if it is the same.
 fn keep(policies: &Path, digest: Digest, files: &[PolicyFile]) -> Result<(), ArchiveError> {
     let target = policies.join(digest.to_string());
-    if target.is_dir() {
-        return Ok(());
-    }
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| ArchiveError::Io { path, error }
     };
+    if files.iter().all(|file| is_kept(&target, file)) {
+        return Ok(());
+    }
     fs::create_dir_all(policies).map_err(failed(policies))?;
     let staged = tempfile::tempdir_in(policies).map_err(failed(policies))?;
     for file in files {
         let path = staged.path().join(&file.path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed(parent))?;
-        }
-        fs::write(&path, &file.text).map_err(failed(&path))?;
+        write_durably(&path, &file.text).map_err(failed(&path))?;
+    }
+    if target.exists() {
+        fs::remove_dir_all(&target).map_err(failed(&target))?;
     }
     fs::rename(staged.keep(), &target).map_err(failed(&target))
+}
+
+fn is_kept(folder: &Path, file: &PolicyFile) -> bool {
+    fs::read(folder.join(&file.path)).is_ok_and(|bytes| bytes == file.text.as_bytes())
+}
+
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Writes a file beside its place and moves it there: a crash leaves the old or the new list.

@@ -151,28 +151,20 @@ impl Reader<'_> {
     }
 
     fn entry(&mut self, path: &str, depth: usize) {
-        let is_directory =
-            fs::metadata(self.folder.join(path)).is_ok_and(|metadata| metadata.is_dir());
-        let wanted = wanted(path);
-        if is_directory && !wanted {
+        let full = self.folder.join(path);
+        if wanted(path) {
+            self.file(path);
+        } else if fs::symlink_metadata(&full).is_ok_and(|metadata| metadata.is_dir()) {
             if depth >= MAX_DEPTH {
-                self.report(
-                    path,
-                    codes::TOO_LARGE,
-                    &format!("`{path}` is nested deeper than {MAX_DEPTH} folders"),
-                );
+                let message = format!("`{path}` is nested deeper than {MAX_DEPTH} folders");
+                self.report(path, codes::TOO_LARGE, &message);
                 return;
             }
             self.directory(path, depth + 1);
-        } else if wanted {
-            self.file(path);
-        } else if path.ends_with(".rhai") {
+        } else if let Some(why) = why_unread(path, &full) {
             let id = self.problems.add_file(path, "");
-            self.problems.warn(
-                codes::UNSUPPORTED,
-                nowhere(id),
-                format!("`{path}` has no effect: scripts are not run by this version of rulectl"),
-            );
+            let message = format!("`{path}` has no effect: {why}");
+            self.problems.warn(codes::UNSUPPORTED, nowhere(id), message);
         }
     }
 
@@ -232,6 +224,21 @@ fn wanted(path: &str) -> bool {
         Some("rules") if path.starts_with("rules/lists/") => extension == "txt",
         _ => matches!(extension, "yml" | "yaml"),
     }
+}
+
+/// Why what stands beside the files of a policy is not read; prose needs no reason.
+fn why_unread(path: &str, full: &Path) -> Option<&'static str> {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    if name.ends_with(".md") || name.starts_with("license") || name.starts_with("notice") {
+        return None;
+    }
+    Some(match path.split('/').next() {
+        _ if full.is_dir() => "links to folders are not followed",
+        _ if name.ends_with(".rhai") => "scripts are not run by this version of rulectl",
+        Some("rules") if path.starts_with("rules/lists/") => "a list is a file `NAME.txt`",
+        Some("prompts") => "a prompt is a file `NAME.md`",
+        _ => "rules stand in files named `NAME.yml` or `NAME.yaml`",
+    })
 }
 
 struct Unread {

@@ -95,7 +95,9 @@ pub fn load(folder: &Path) -> Loaded {
 }
 
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
+    let errors = problems.counts().0;
     let (rules, broken) = decode_rules(files, problems);
+    let rules_are_whole = problems.counts().0 == errors;
     let detector = Detector::compile(&rules, &broken, problems);
     lint::rules(&rules, problems);
     let settings = check_routing(files, problems);
@@ -103,7 +105,8 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
     let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
     let commands = check_tools(files, steps.as_deref(), problems);
-    if let Some(planning) = planning {
+    // The finding type of a broken rule is not known.
+    if let Some(planning) = planning.filter(|_| rules_are_whole) {
         lint::finding_types(&rules, planning.finding_types(), problems);
     }
     if problems.has_errors() {

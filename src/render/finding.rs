@@ -80,7 +80,11 @@ fn which_rule(out: &mut String, finding: &Finding) {
     field(
         out,
         "rule",
-        &format!("{} ({name}), level {:?}", finding.rule, finding.level).to_lowercase(),
+        &format!(
+            "{} ({name}), level {}",
+            finding.rule,
+            finding.level.as_str()
+        ),
     );
     if let Some(author) = &finding.rule_author {
         field(out, "author", author);
@@ -157,7 +161,7 @@ fn what_to_do(out: &mut String, about: &About<'_>) {
             field(
                 out,
                 "",
-                &format!("{} {:?} by {}", edit.agent, edit.action, edit.clause).to_lowercase(),
+                &format!("{} {} by {}", edit.agent, edit.action.as_str(), edit.clause),
             );
         }
     }

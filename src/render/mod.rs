@@ -10,6 +10,6 @@ mod test;
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::finding::explain_finding;
 pub use self::lists::{commands, findings, incidents, plans};
-pub use self::style::Styles;
+pub use self::style::{Styles, counted};
 pub use self::summary::{Collected, summary};
 pub use self::test::failed_case;

@@ -74,7 +74,8 @@ pub(super) fn raw_field(out: &mut String, label: &str, text: &str) {
 }
 
 /// `1 event`, `2 events`.
-pub(super) fn counted(count: u64, one: &str) -> String {
+#[must_use]
+pub fn counted(count: u64, one: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {one}{plural}", grouped(count))
 }

@@ -140,6 +140,18 @@ pub enum Action {
     Moved,
 }
 
+impl Action {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Added => "added",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 impl Routing {
     /// The route of a context under its guardrails; without a proposal, the one they alone produce.
     #[must_use]

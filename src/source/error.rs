@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::visible::reason;
+
 /// Why an input cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message shows its fields")]
@@ -25,13 +27,13 @@ pub enum SourceError {
     #[error("`-` (standard input) is given more than once")]
     StdinTwice,
     /// A directory that a glob leads into cannot be listed.
-    #[error("`{path}`: cannot list the directory: {source}")]
+    #[error("`{path}`: cannot list the directory: {}", reason(source))]
     List { path: String, source: io::Error },
     /// The input is there and cannot be opened.
-    #[error("`{input}`: cannot open: {source}")]
+    #[error("`{input}`: cannot open: {}", reason(source))]
     Open { input: String, source: io::Error },
     /// The operating system failed to read on; the records before are delivered.
-    #[error("`{input}`: cannot read: {source}")]
+    #[error("`{input}`: cannot read: {}", reason(source))]
     Read { input: String, source: io::Error },
     /// Compressed data ends too early; the whole records before are delivered.
     #[error("`{input}`: the {format} data is cut off")]

@@ -40,6 +40,9 @@ pub struct RunRecord {
     pub generation: u64,
     /// Where the events came from, as given.
     pub inputs: Vec<String>,
+    /// Why inputs were not read, or not to their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// What was read and left out.
     pub counts: Counts,
     /// Each artifact's digest and number of lines.
@@ -62,7 +65,7 @@ pub enum StoreError {
     #[error("`{}` holds no finished run; make one with `rulectl run`", .0.display())]
     NoRun(PathBuf),
     /// Artifacts of different runs.
-    #[error("the artifacts in `{}` do not belong together: a run was interrupted while it put `{artifact}.jsonl` in place; run it again", .folder.display())]
+    #[error("`{artifact}.jsonl` in `{}` is not the one that run.json names: a run was interrupted or is still writing, or the file was changed; run it again", .folder.display())]
     Interrupted {
         /// The data folder.
         folder: PathBuf,

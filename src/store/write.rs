@@ -5,14 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::event::Digest;
 use crate::pipeline::{Counts, Outcome, Rejected, Sink};
 use crate::route::Route;
-use crate::store::{ARTIFACTS, ArtifactRecord, RunRecord, StoreError, failed};
+use crate::store::{ARTIFACTS, ArtifactRecord, Artifacts, RunRecord, StoreError, failed, read};
 use crate::visible::json;
 
 /// The right to write to a data folder, held by one process at a time.
@@ -29,7 +28,14 @@ impl RunLock {
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
         let path = folder.join(".lock");
-        let file = File::create(&path).map_err(failed(&path))?;
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
+        if is_link {
+            let error = io::Error::other("it is a link, and the lock of a folder is a file in it");
+            return Err(failed(&path)(error));
+        }
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(failed(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::Busy(folder.to_owned())),
@@ -44,6 +50,8 @@ pub struct ArtifactWriter {
     policy: Digest,
     generation: u64,
     strict: bool,
+    /// The artifacts to add to.
+    earlier: Option<Artifacts>,
     files: BTreeMap<&'static str, Staged>,
     rejects: Staged,
 }
@@ -87,17 +95,23 @@ struct Risked<'r> {
 }
 
 impl ArtifactWriter {
-    /// Begins a run's artifacts. With `strict`, a rejected record ends the run.
+    /// Begins a run's artifacts. With `strict`, a rejected record ends the run. With
+    /// `append`, records of earlier runs stay, but for those of findings that this run has too.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written.
+    /// When the folder cannot be written, or artifacts to append to do not belong together.
     pub fn new(
         folder: &Path,
         policy: Digest,
         generation: u64,
         strict: bool,
+        append: bool,
     ) -> Result<Self, StoreError> {
+        let earlier = match append.then(|| read(folder)) {
+            None | Some(Err(StoreError::NoRun(_))) => None,
+            Some(earlier) => Some(earlier?),
+        };
         let staged = || Staged::new(folder).map_err(failed(folder));
         let mut files = BTreeMap::new();
         for name in ARTIFACTS {
@@ -108,13 +122,13 @@ impl ArtifactWriter {
             policy,
             generation,
             strict,
+            earlier,
             files,
             rejects: staged()?,
         })
     }
 
     /// Puts the artifacts in place, one after the other, `run.json` last.
-    /// With `append`, records of earlier runs stay where this run has none of the same id.
     ///
     /// # Errors
     ///
@@ -123,17 +137,17 @@ impl ArtifactWriter {
     pub fn commit(
         mut self,
         inputs: Vec<String>,
+        failures: Vec<String>,
         counts: Counts,
-        append: bool,
     ) -> Result<RunRecord, StoreError> {
         let mut ready = Vec::new();
         let mut artifacts = BTreeMap::new();
+        let replaced = self.replaced()?;
         for (name, staged) in std::mem::take(&mut self.files) {
             let target = self.folder.join(format!("{name}.jsonl"));
-            let staged = if append {
-                merged(&self.folder, &target, staged)?
-            } else {
-                staged
+            let staged = match self.earlier {
+                Some(_) => merged(&self.folder, &target, staged, &replaced)?,
+                None => staged,
             };
             let records = staged.records;
             let (file, sha256) = finished(staged).map_err(failed(&target))?;
@@ -145,6 +159,7 @@ impl ArtifactWriter {
             policy: self.policy,
             generation: self.generation,
             inputs,
+            failed: failures,
             counts,
             artifacts,
         };
@@ -155,6 +170,9 @@ impl ArtifactWriter {
         let rejects = self.folder.join("rejects.jsonl");
         ready.push((finished(self.rejects).map_err(failed(&rejects))?.0, rejects));
         ready.push((finished(staged).map_err(failed(&run))?.0, run));
+        for (_, target) in &ready {
+            check_replaceable(target)?;
+        }
         for (file, target) in ready {
             file.persist(&target)
                 .map_err(|error| failed(&target)(error.error))?;
@@ -164,6 +182,25 @@ impl ArtifactWriter {
             .and_then(|folder| folder.sync_all())
             .map_err(failed(&self.folder))?;
         Ok(record)
+    }
+
+    /// The ids of this run's records, and of earlier incidents of findings that it has too.
+    fn replaced(&mut self) -> Result<HashSet<String>, StoreError> {
+        let mut replaced = HashSet::new();
+        let Some(earlier) = &self.earlier else {
+            return Ok(replaced);
+        };
+        for (name, staged) in &mut self.files {
+            for line in lines_of(staged, &self.folder)? {
+                replaced.insert(Ids::of(&line).own.unwrap_or_else(|| (*name).to_owned()));
+            }
+        }
+        let incidents = earlier.incidents.iter();
+        let stale =
+            incidents.filter(|incident| replaced.contains(&incident.finding_id.to_string()));
+        let stale: Vec<String> = stale.map(|incident| incident.id.to_string()).collect();
+        replaced.extend(stale);
+        Ok(replaced)
     }
 
     fn write(&mut self, artifact: &'static str, record: &impl Serialize) -> io::Result<()> {
@@ -236,43 +273,66 @@ fn finished(staged: Staged) -> io::Result<(NamedTempFile, Digest)> {
     Ok((file, digest))
 }
 
-/// The lines of the artifact in place whose ids are not among the new ones, then the new ones.
-fn merged(folder: &Path, target: &Path, staged: Staged) -> Result<Staged, StoreError> {
-    let old = match File::open(target) {
-        Ok(old) => BufReader::new(old),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(staged),
-        Err(error) => return Err(failed(target)(error)),
-    };
-    let mut new = staged
-        .file
-        .into_inner()
-        .map_err(|error| failed(target)(error.into_error()))?;
-    new.rewind().map_err(failed(target))?;
-    let mut ids = HashSet::new();
-    for line in BufReader::new(&mut new).lines() {
-        ids.insert(id_of(&line.map_err(failed(target))?));
-    }
+/// The lines of the artifact in place that this run does not replace, then the new ones.
+fn merged(
+    folder: &Path,
+    target: &Path,
+    mut staged: Staged,
+    replaced: &HashSet<String>,
+) -> Result<Staged, StoreError> {
+    let old = BufReader::new(File::open(target).map_err(failed(target))?);
     let mut all = Staged::new(folder).map_err(failed(folder))?;
     for line in old.lines() {
         let line = line.map_err(failed(target))?;
-        if !ids.contains(&id_of(&line)) {
+        if !Ids::of(&line).any(|id| replaced.contains(id)) {
             all.line(&line).map_err(failed(target))?;
         }
     }
-    new.rewind().map_err(failed(target))?;
-    for line in BufReader::new(&mut new).lines() {
-        let line = line.map_err(failed(target))?;
+    for line in lines_of(&mut staged, folder)? {
         all.line(&line).map_err(failed(target))?;
     }
     Ok(all)
 }
 
-/// What a record is told by: its id, or that of the finding it scores.
-fn id_of(line: &str) -> String {
-    let record: Value = serde_json::from_str(line).unwrap_or_default();
-    let id = record
-        .get("id")
-        .or_else(|| record.get("finding_id"))
-        .and_then(Value::as_str);
-    id.unwrap_or(line).to_owned()
+/// The lines written so far.
+fn lines_of(staged: &mut Staged, folder: &Path) -> Result<Vec<String>, StoreError> {
+    let read = |staged: &mut Staged| -> io::Result<Vec<String>> {
+        staged.file.flush()?;
+        let file = staged.file.get_mut();
+        file.rewind()?;
+        let lines = BufReader::new(&mut *file).lines().collect();
+        file.seek(io::SeekFrom::End(0))?;
+        lines
+    };
+    read(staged).map_err(failed(folder))
+}
+
+/// What a record is told by, and what it hangs on.
+#[derive(Default, Deserialize)]
+struct Ids {
+    #[serde(rename = "id")]
+    own: Option<String>,
+    finding_id: Option<String>,
+    incident_id: Option<String>,
+}
+
+impl Ids {
+    fn of(line: &str) -> Self {
+        serde_json::from_str(line).unwrap_or_default()
+    }
+
+    fn any(&self, holds: impl Fn(&String) -> bool) -> bool {
+        let ids = [&self.own, &self.finding_id, &self.incident_id];
+        ids.into_iter().flatten().any(holds)
+    }
+}
+
+/// A move that would fail is noticed before the first one.
+fn check_replaceable(target: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(target) {
+        Ok(metadata) if metadata.is_dir() => Err(failed(target)(io::Error::other(
+            "it is a folder, expected a file",
+        ))),
+        _ => Ok(()),
+    }
 }

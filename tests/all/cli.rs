@@ -41,6 +41,19 @@ fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Outpu
     command.output().expect("it runs")
 }
 
+/// A copy of the shipped policy, to change.
+fn shipped_policy() -> TempDir {
+    let folder = folder();
+    for part in ["rules", "prompts"] {
+        let target = folder.path().join(part);
+        lay_over(&root().join(part), &target);
+    }
+    for file in ["routing.toml", "tools.yaml"] {
+        fs::copy(root().join(file), folder.path().join(file)).expect("copied");
+    }
+    folder
+}
+
 fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
@@ -88,7 +101,7 @@ fn exit_codes_and_streams_are_promises() {
         ("run --events LOGS/demo-day.ndjson", 0, "Incidents: 4", ""),
         ("run --events LOGS/demo-day.ndjson LOGS/flat-demo.json", 0, "406 events from 2 inputs", ""),
         ("run --events LOGS/*-pretty.json", 0, "6 events from 2 inputs", ""),
-        ("run --events LOGS/malformed.ndjson", 0, "4 events", "5 records are not events"),
+        ("run --events LOGS/malformed.ndjson", 0, "4 events", "5 records left out as no event"),
         ("run --events LOGS/malformed.ndjson --strict", 2, "", "malformed.ndjson:2: not JSON"),
         ("run --events empty.ndjson", 0, "0 events", "no events were read"),
         ("run --events no-such.ndjson", 2, "", "`no-such.ndjson`: no such file"),
@@ -348,11 +361,11 @@ fn lower_cased_names_are_warned_of_and_read_on_request() {
     fs::write(path.join("lower.ndjson"), burst).expect("written");
     #[rustfmt::skip]
     let cases = [
-        ("run --events LOGS/lower-cased.ndjson", "Findings that were not promoted: 0", "3 events have lower-cased field names, which no rule matches; read them with `--mapping lowercase`"),
+        ("run --events LOGS/lower-cased.ndjson", "Findings that were not promoted: 0", "3 events with lower-cased field names, which no rule matches; read with `--mapping lowercase`"),
         ("run --events LOGS/lower-cased.ndjson --mapping lowercase", "3 events", ""),
-        ("run --events lower.ndjson", "Findings that were not promoted: 0", "5 events have lower-cased field names"),
+        ("run --events lower.ndjson", "Findings that were not promoted: 0", "5 events with lower-cased field names"),
         ("run --events lower.ndjson --mapping lowercase", "5 failed logins for alice@example.com", ""),
-        ("run --events LOGS/flat-demo.json --mapping okta", "9 without an event type", ""),
+        ("run --events LOGS/flat-demo.json --mapping okta", "9 without an event type", "9 records without an `eventType`"),
     ];
     for (words, stdout, stderr) in cases {
         check(words, &rulectl(path, words), 0, stdout, stderr);
@@ -533,6 +546,119 @@ fn appended_artifacts_are_merged_by_id() {
     );
 }
 
+/// A finding that a later run scores otherwise takes what hung on it along.
+#[test]
+fn appending_under_another_policy_leaves_no_contradiction() {
+    let folder = shipped_policy();
+    let path = folder.path();
+    rulectl(path, "run --events LOGS/demo-day.ndjson");
+    let routing = fs::read_to_string(path.join("routing.toml")).expect("a policy");
+    let strict = routing
+        .replace("threshold  = 0.6", "threshold  = 0.99")
+        .replace("severities = [\"high\", \"critical\"]", "severities = []");
+    assert_ne!(strict, routing);
+    fs::write(path.join("routing.toml"), strict).expect("written");
+    rulectl(path, "run --append --events LOGS/demo-day.ndjson");
+    let lines = |name: &str| {
+        let text =
+            fs::read_to_string(path.join(format!("data/{name}.jsonl"))).expect("an artifact");
+        text.lines().count()
+    };
+    let counts = [
+        "findings",
+        "risks",
+        "incidents",
+        "plans",
+        "commands",
+        "routes",
+    ]
+    .map(lines);
+    assert_eq!(counts, [6, 6, 0, 0, 0, 1]);
+}
+
+#[test]
+fn nothing_is_appended_to_artifacts_that_are_broken() {
+    type Damage = fn(&Path);
+    let breaks: [(&str, Damage); 2] = [
+        ("garbage", |path| {
+            let old = fs::read_to_string(path).expect("findings");
+            fs::write(path, old + "garbage\n").expect("written");
+        }),
+        ("nothing", |path| fs::write(path, "").expect("written")),
+    ];
+    for (what, damage) in breaks {
+        let folder = folder();
+        rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
+        damage(&folder.path().join("data/findings.jsonl"));
+        let before = snapshot(&folder.path().join("data"));
+        let output = rulectl(folder.path(), "run --append --events LOGS/flat-demo.json");
+        check(what, &output, 2, "", "`findings.jsonl` in `data`");
+        assert_eq!(snapshot(&folder.path().join("data")), before, "{what}");
+    }
+}
+
+/// An input that failed beside a good one is not forgotten when the run is over.
+#[test]
+fn a_failed_input_is_remembered() {
+    let folder = folder();
+    let path = folder.path();
+    fs::write(path.join("cut.gz"), [0x1f, 0x8b, 8, 0, 0, 0]).expect("written");
+    let output = rulectl(path, "run --events LOGS/flat-demo.json cut.gz");
+    check("run", &output, 2, "bob", "cut.gz");
+    check("show", &rulectl(path, "show"), 0, "bob", "cut.gz");
+}
+
+/// Links to folders may go in a circle, and `.lock` may be one to something precious.
+#[cfg(unix)]
+#[test]
+fn links_lead_nowhere() {
+    use std::os::unix::fs::symlink;
+    let folder = shipped_policy();
+    let path = folder.path();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        symlink(".", path.join("rules").join(name)).expect("a link");
+        symlink(".", path.join("fixtures").join(name)).ok();
+    }
+    check(
+        "check",
+        &rulectl(path, "check"),
+        0,
+        "`rules/a` has no effect: links to folders are not followed",
+        "",
+    );
+    fs::create_dir_all(path.join("data")).expect("made");
+    fs::write(path.join("precious"), "keep").expect("written");
+    symlink("../precious", path.join("data/.lock")).expect("a link");
+    check(
+        "run",
+        &rulectl(path, "run --events LOGS/flat-demo.json"),
+        2,
+        "",
+        ".lock",
+    );
+    assert_eq!(
+        fs::read_to_string(path.join("precious")).expect("there"),
+        "keep"
+    );
+}
+
+#[test]
+fn a_reach_of_hours_has_bounds() {
+    let folder = folder();
+    #[rustfmt::skip]
+    let cases = [
+        ("0", 3, "", "'--hours <N>'"),
+        ("1", 0, "bob", "reading the 1 hour before"),
+        ("876000", 0, "bob", "reading the 876000 hours before"),
+        ("876001", 3, "", "'--hours <N>'"),
+        ("5124096", 3, "", "'--hours <N>'"),
+    ];
+    for (hours, exit, stdout, stderr) in cases {
+        let words = format!("run --events LOGS/flat-demo.json --hours {hours}");
+        check(hours, &rulectl(folder.path(), &words), exit, stdout, stderr);
+    }
+}
+
 #[test]
 fn a_second_writer_is_refused_and_readers_are_not() {
     let folder = folder();
@@ -580,7 +706,7 @@ fn artifacts_of_two_runs_do_not_pass_as_one() {
         lay_over(one.path(), data.path());
         let name = format!("data/{artifact}.jsonl");
         fs::copy(two.path().join(&name), data.path().join(&name)).expect("copied");
-        let wanted = format!("a run was interrupted while it put `{artifact}.jsonl` in place");
+        let wanted = format!("`{artifact}.jsonl` in `data` is not the one that run.json names");
         check(
             artifact,
             &rulectl(data.path(), "show findings"),

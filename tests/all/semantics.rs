@@ -257,7 +257,8 @@ fn turned_down_pushes_are_counted_in_both_engines() {
             json!("FastPass declined phishing attempt"),
         ),
     ];
-    let one = "mfa_fatigue 5/1: alice@example.com turned down 5 MFA pushes within 4m";
+    let one =
+        "mfa_fatigue 5/1: 5 MFA pushes to alice@example.com were turned down or failed within 4m";
     #[rustfmt::skip]
     let cases: [(&str, Fields<'_>, &str, i64, Lines<'_>); 8] = [
         ("classic", &classic, "FAILURE", 5, &[one]),
