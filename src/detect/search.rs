@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::detect::condition::{Condition, parse_condition};
+use crate::detect::line::{Decoded, decode_keyword, decode_predicate};
 use crate::detect::lists::Lists;
-use crate::detect::predicate::{Decoded, Predicate, decode_keyword, decode_predicate};
+use crate::detect::predicate::Predicate;
 use crate::diag::Problems;
 use crate::document::{Kind, Node};
 
