@@ -202,7 +202,7 @@ fn is_legal(key: &Key, field: &str, written: &[&Modifier], problems: &mut Proble
             if !first.goes_with(second) {
                 return refuse(
                     format!("`{name}` and `{other}` cannot stand together"),
-                    format!("`{other}` goes with {}", companions(second)),
+                    companions(first, second),
                 );
             }
             if second.before.contains(&name) {
@@ -216,11 +216,18 @@ fn is_legal(key: &Key, field: &str, written: &[&Modifier], problems: &mut Proble
     true
 }
 
-/// The modifiers that may stand on a line with this one, for a help.
-fn companions(modifier: &Modifier) -> String {
-    let others = MODIFIERS.iter().filter(|other| other.goes_with(modifier));
-    let names: Vec<_> = others.map(|other| format!("`{}`", other.name)).collect();
-    names.join(", ")
+/// A help: what the pickier of the two goes with.
+fn companions(first: &Modifier, second: &Modifier) -> String {
+    let names = |modifier: &Modifier| -> Vec<String> {
+        let others = MODIFIERS.iter().filter(|other| other.goes_with(modifier));
+        others.map(|other| format!("`{}`", other.name)).collect()
+    };
+    let (of_first, of_second) = (names(first), names(second));
+    if of_first.len() < of_second.len() {
+        format!("`{}` goes with {}", first.name, of_first.join(", "))
+    } else {
+        format!("`{}` goes with {}", second.name, of_second.join(", "))
+    }
 }
 
 /// Replaces `%name%` by the values of a list. `None`: a list is missing, with a warning.

@@ -169,7 +169,7 @@ fn decode_search(
                 _ => decode_keyword(item, problems).into_iter().collect(),
             })
             .collect(),
-        Kind::Text(_) | Kind::Number(_) => {
+        Kind::Text(_) | Kind::Number(_) | Kind::Bool(_) => {
             vec![decode_keyword(node, problems).into_iter().collect()]
         }
         _ => {
@@ -207,3 +207,6 @@ fn decode_map(
     }
     predicates
 }
+
+#[cfg(test)]
+pub mod tests;

@@ -1,30 +1,8 @@
 //! Each modifier: what it lets through, what it nearly does, and what it cannot stand with.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::detect::lists::Lists;
-use crate::detect::search::{DecodedDetection, decode_detection};
-use crate::diag::Problems;
-use crate::document::parse_yaml;
-
-/// Whether a search holds for an event, or what is wrong with it.
-fn holds(search: &str, event: &Value) -> Result<bool, String> {
-    let text = format!("s: {search}\ncondition: s\n");
-    let mut problems = Problems::default();
-    let file = problems.add_file("rule", &text);
-    let mut lists = Lists::default();
-    lists.add("commands", "cmd\nwhoami\n");
-    let node = parse_yaml(file, &text, &mut problems);
-    let decoded = node.map(|node| decode_detection(&node, &lists, &mut problems));
-    match decoded {
-        Some(DecodedDetection::Ready(detection)) => Ok(detection.matches(event)),
-        _ => Err(problems
-            .sorted()
-            .first()
-            .map(|problem| problem.message.clone())
-            .unwrap_or_default()),
-    }
-}
+use crate::detect::search::tests::holds;
 
 #[test]
 fn lines_hold_for_what_their_modifiers_say() {
