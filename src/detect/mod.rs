@@ -28,7 +28,7 @@ mod windows;
 
 pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::lists::Lists;
-pub use self::rule::{Level, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
+pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::windows::{Tally, Windows};
 

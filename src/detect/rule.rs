@@ -80,8 +80,8 @@ pub struct Rule {
     pub level: Level,
     /// Tags, ATT&CK techniques among them.
     pub tags: Vec<String>,
-    /// The product of its log source.
-    pub product: Option<String>,
+    /// The log source that it is written for; correlations have none.
+    pub source: Option<LogSource>,
     /// What it looks for.
     pub logic: Logic,
     /// The `rulectl` block.
@@ -92,12 +92,26 @@ pub struct Rule {
     pub span: Span,
 }
 
+/// Which logs a rule is written for; what is left out may be anything.
+#[derive(Clone, Debug)]
+pub struct LogSource {
+    /// Whose: `okta`.
+    pub product: Option<String>,
+    /// A kind of log that several products have.
+    pub category: Option<String>,
+    /// One log of the product: `okta`.
+    pub service: Option<String>,
+    /// Where it is written.
+    pub span: Span,
+}
+
 /// What a rule looks for.
 #[derive(Clone, Debug)]
 pub enum Logic {
     /// A condition on one event.
     Detection(Detection),
-    /// A detection that names a list that does not exist: it never matches.
+    /// A detection that names a list that does not exist, or is for another
+    /// log source: it never matches.
     Inactive,
     /// A condition on several events.
     Correlation(Correlation),
@@ -206,9 +220,9 @@ pub fn decode_rule(
         .get("tags")
         .map(|node| node.texts(problems))
         .unwrap_or_default();
-    let product = table
+    let source = table
         .get("logsource")
-        .and_then(|node| decode_product(node, problems));
+        .and_then(|node| decode_log_source(node, problems));
     // Sigma's descriptive attributes: no effect on what the rule does.
     for key in DESCRIPTIVE {
         table.get(key);
@@ -227,7 +241,7 @@ pub fn decode_rule(
         description,
         level,
         tags: tags.into_iter().map(|(tag, _)| tag.to_owned()).collect(),
-        product,
+        source,
         logic: logic?,
         settings,
         file: file.to_owned(),
@@ -278,17 +292,21 @@ fn decode_id(
     Some(Uuid::new_v5(&NAMESPACE, source.as_bytes()))
 }
 
-fn decode_product(node: &Node, problems: &mut Problems) -> Option<String> {
+pub(super) fn decode_log_source(node: &Node, problems: &mut Problems) -> Option<LogSource> {
     let mut table = node.table(problems)?;
-    for key in ["category", "service", "definition"] {
-        table.get(key);
-    }
-    let product = table
-        .get("product")
-        .and_then(|node| node.text(problems))
-        .map(str::to_owned);
+    table.get("definition");
+    let mut text = |key: &str| {
+        let text = table.get(key).and_then(|node| node.text(problems));
+        text.map(str::to_owned)
+    };
+    let source = LogSource {
+        product: text("product"),
+        category: text("category"),
+        service: text("service"),
+        span: node.span,
+    };
     table.finish_with_warnings(problems);
-    product
+    Some(source)
 }
 
 /// What the rule looks for, `None` when it was reported, and what its `rulectl` block belongs to.

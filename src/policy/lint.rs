@@ -1,11 +1,11 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Rule, rule_codes};
+use crate::detect::Rule;
 use crate::diag::{Problems, Span, nearest};
 use crate::okta;
 use crate::policy::codes;
 
-/// Warns about the fields, event types and log sources of rules.
+/// Warns about the fields and event types of rules.
 pub(super) fn rules(rules: &[Rule], problems: &mut Problems) {
     for rule in rules {
         for (field, span) in rule.fields() {
@@ -31,15 +31,6 @@ pub(super) fn rules(rules: &[Rule], problems: &mut Problems) {
                     )
                     .did_you_mean_only(event_type, okta::event_types().iter().copied());
             }
-        }
-        if let Some(product) = rule.product.as_deref().filter(|product| *product != "okta") {
-            problems
-                .warn(
-                    rule_codes::OTHER_PRODUCT,
-                    rule.span,
-                    format!("this rule is for the product `{product}`, and is run on Okta events"),
-                )
-                .help("a rule for Okta has `logsource: {product: okta, service: okta}`");
         }
     }
 }

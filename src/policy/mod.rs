@@ -6,6 +6,7 @@
 mod archive;
 mod files;
 mod lint;
+mod sources;
 
 pub use self::archive::{ArchiveError, activate};
 pub use self::files::{PolicyFile, read_folder};
@@ -95,7 +96,8 @@ pub fn load(folder: &Path) -> Loaded {
 }
 
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
-    let (rules, broken) = decode_rules(files, problems);
+    let (mut rules, broken) = decode_rules(files, problems);
+    sources::leave_out_others(&mut rules, problems);
     let detector = Detector::compile(&rules, &broken, problems);
     lint::rules(&rules, problems);
     let settings = check_routing(files, problems);
