@@ -14,6 +14,7 @@ mod correlation;
 mod count;
 mod country;
 mod encoding;
+mod filter;
 mod finding;
 mod line;
 mod lists;
@@ -26,6 +27,7 @@ mod settings;
 mod template;
 mod windows;
 
+pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::lists::Lists;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};

@@ -12,10 +12,8 @@ use crate::document::{Kind, Node, Table};
 
 /// The codes of problems in a rule as a whole.
 pub mod codes {
-    /// A document that is neither a detection nor a correlation.
+    /// A document that is not one of detection, correlation and filter.
     pub const NOT_A_RULE: &str = "RL0101";
-    /// A Sigma document of a kind that is not read yet.
-    pub const UNSUPPORTED: &str = "RL0102";
     /// An id that is not a UUID.
     pub const BAD_ID: &str = "RL0103";
     /// Two rules with one id or name.
@@ -140,14 +138,7 @@ impl Rule {
             .map(|(text, span)| (text.as_str(), *span))
             .collect();
         match &self.logic {
-            Logic::Detection(detection) => {
-                for predicate in detection.predicates() {
-                    let field = predicate.field.as_ref().map(|path| path.as_str());
-                    fields.extend(field.map(|field| (field, predicate.span)));
-                    let compared = predicate.compared.iter();
-                    fields.extend(compared.map(|(text, span)| (text.as_str(), *span)));
-                }
-            }
+            Logic::Detection(detection) => fields.extend(detection.fields()),
             Logic::Correlation(correlation) => {
                 fields.extend(
                     correlation
@@ -164,24 +155,10 @@ impl Rule {
     /// Every whole text that the rule compares a field with.
     #[must_use]
     pub fn literals(&self, field: &str) -> Vec<(&str, Span)> {
-        let Logic::Detection(detection) = &self.logic else {
-            return Vec::new();
-        };
-        detection
-            .predicates()
-            .filter(|predicate| {
-                predicate
-                    .field
-                    .as_ref()
-                    .is_some_and(|path| path.as_str() == field)
-            })
-            .flat_map(|predicate| {
-                predicate
-                    .literals
-                    .iter()
-                    .map(|(text, span)| (text.as_str(), *span))
-            })
-            .collect()
+        match &self.logic {
+            Logic::Detection(detection) => detection.literals(field),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -264,7 +241,7 @@ const DESCRIPTIVE: [&str; 12] = [
     "simulation",
 ];
 
-fn decode_id(
+pub(super) fn decode_id(
     table: &mut Table<'_>,
     name: Option<&str>,
     file: &str,
@@ -316,14 +293,16 @@ fn decode_logic(
     problems: &mut Problems,
 ) -> (Option<Logic>, Owner) {
     if let Some(span) = table.place_of("filter") {
-        table.get("filter");
+        for key in ["filter", "detection", "correlation"] {
+            table.get(key);
+        }
         problems
             .error(
-                codes::UNSUPPORTED,
+                codes::NOT_A_RULE,
                 span,
-                "filter documents are not supported by this version of rulectl",
+                "a document with a `filter` has no `detection` and no `correlation`",
             )
-            .help("put the condition into the rules themselves");
+            .help("put the filter into a document of its own, after a line `---`");
         return (None, Owner::Detection);
     }
     let detection = table.get_even_null("detection");
@@ -331,7 +310,7 @@ fn decode_logic(
     match (detection, correlation) {
         (Some(node), None) => {
             table.require("logsource", problems);
-            let logic = match decode_detection(node, lists, problems) {
+            let logic = match decode_detection(node, &[], lists, problems) {
                 DecodedDetection::Ready(detection) => Some(Logic::Detection(detection)),
                 DecodedDetection::Inactive => Some(Logic::Inactive),
                 DecodedDetection::Broken => None,
@@ -376,8 +355,8 @@ fn owner_of(correlation: &Node) -> Owner {
 }
 
 fn report_no_logic(table: &Table<'_>, problems: &mut Problems) {
-    const KINDS: [&str; 2] = ["detection", "correlation"];
-    let message = "the document has neither `detection` nor `correlation`";
+    const KINDS: [&str; 3] = ["detection", "correlation", "filter"];
+    let message = "the document has no `detection`, `correlation` or `filter`";
     let mut keys = table.entries().iter().map(|(key, _)| key);
     match keys.find(|key| crate::diag::nearest(&key.text, KINDS).is_some()) {
         Some(key) => problems

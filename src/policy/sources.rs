@@ -1,11 +1,16 @@
-//! Log sources: a rule for another product's log is kept and not run.
+//! Log sources: a rule or filter for another product's log is kept and not run.
 
-use crate::detect::{LogSource, Logic, Rule, rule_codes};
+use crate::detect::{Filter, LogSource, Logic, Rule, rule_codes};
 use crate::diag::Problems;
 use crate::okta;
 
-/// Takes the rules whose log source is not Okta's out of detection, each with a warning.
-pub(super) fn leave_out_others(rules: &mut [Rule], problems: &mut Problems) {
+/// Takes the rules and filters whose log source is not Okta's out of detection, each with a warning.
+pub(super) fn leave_out_others(
+    rules: &mut [Rule],
+    filters: &mut Vec<Filter>,
+    problems: &mut Problems,
+) {
+    filters.retain(|filter| !report_other(&filter.source, "filter", problems));
     for rule in rules {
         let Some(source) = &rule.source else {
             continue;

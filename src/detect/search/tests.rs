@@ -15,7 +15,7 @@ pub fn holds(search: &str, event: &Value) -> Result<bool, String> {
     let mut lists = Lists::default();
     lists.add("commands", "cmd\nwhoami\n");
     let node = parse_yaml(file, &text, &mut problems);
-    let decoded = node.map(|node| decode_detection(&node, &lists, &mut problems));
+    let decoded = node.map(|node| decode_detection(&node, &[], &lists, &mut problems));
     match decoded {
         Some(DecodedDetection::Ready(detection)) => Ok(detection.matches(event)),
         _ => Err(problems
