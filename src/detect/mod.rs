@@ -13,8 +13,12 @@ mod consecutive;
 mod correlation;
 mod count;
 mod country;
+mod encoding;
+mod filter;
 mod finding;
+mod line;
 mod lists;
+mod modifiers;
 mod pattern;
 mod predicate;
 mod rule;
@@ -23,9 +27,10 @@ mod settings;
 mod template;
 mod windows;
 
+pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::lists::Lists;
-pub use self::rule::{Level, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
+pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::windows::{Tally, Windows};
 

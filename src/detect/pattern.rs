@@ -20,12 +20,23 @@ enum Shape {
     Wild(Vec<Part>),
 }
 
+/// What a Sigma text is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub enum Part {
+    /// The character itself.
     Char(char),
+    /// A byte of an encoding that is not a character by itself; see `modifiers`.
+    Byte(u8),
+    /// Any of the [`DASHES`].
+    Dash,
+    /// `?`.
     AnyOne,
+    /// `*`.
     AnyRun,
 }
+
+/// What may begin an option on a command line: hyphen, slash, en dash, em dash, horizontal bar.
+pub const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
 /// Where in the value the text must stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +55,13 @@ impl Pattern {
     /// The pattern that `text` writes.
     #[must_use]
     pub fn new(text: &str, anchor: Anchor, cased: bool) -> Self {
-        let mut parts = parse(text, cased);
+        Self::of(parse(text), anchor, cased)
+    }
+
+    /// The pattern of these parts.
+    #[must_use]
+    pub fn of(parts: Vec<Part>, anchor: Anchor, cased: bool) -> Self {
+        let mut parts = if cased { parts } else { folded(&parts) };
         let plain: Option<String> = parts
             .iter()
             .map(|part| {
@@ -105,14 +122,9 @@ impl Pattern {
     }
 }
 
-fn parse(text: &str, cased: bool) -> Vec<Part> {
-    let folded;
-    let text = if cased {
-        text
-    } else {
-        folded = fold(text);
-        &folded
-    };
+/// What `text` writes, wildcards and escapes read.
+#[must_use]
+pub fn parse(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -128,6 +140,18 @@ fn parse(text: &str, cased: bool) -> Vec<Part> {
         parts.push(part);
     }
     parts
+}
+
+/// The parts in lower case: one character may become several.
+fn folded(parts: &[Part]) -> Vec<Part> {
+    let mut folded = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Part::Char(c) => folded.extend(c.to_lowercase().map(Part::Char)),
+            other => folded.push(*other),
+        }
+    }
+    folded
 }
 
 /// Greedy matching with one point to come back to: the last `*`. Time is at most
@@ -148,6 +172,7 @@ fn matches_wild(parts: &[Part], value: &str) -> bool {
             }
             (Some(Part::AnyOne), Some(_)) => true,
             (Some(Part::Char(wanted)), Some(found)) => *wanted == found,
+            (Some(Part::Dash), Some(found)) => DASHES.contains(&found),
             _ => false,
         };
         if step {

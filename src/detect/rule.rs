@@ -12,10 +12,8 @@ use crate::document::{Kind, Node, Table};
 
 /// The codes of problems in a rule as a whole.
 pub mod codes {
-    /// A document that is neither a detection nor a correlation.
+    /// A document that is not one of detection, correlation and filter.
     pub const NOT_A_RULE: &str = "RL0101";
-    /// A Sigma document of a kind that is not read yet.
-    pub const UNSUPPORTED: &str = "RL0102";
     /// An id that is not a UUID.
     pub const BAD_ID: &str = "RL0103";
     /// Two rules with one id or name.
@@ -89,8 +87,8 @@ pub struct Rule {
     pub level: Level,
     /// Tags, ATT&CK techniques among them.
     pub tags: Vec<String>,
-    /// The product of its log source.
-    pub product: Option<String>,
+    /// The log source that it is written for; correlations have none.
+    pub source: Option<LogSource>,
     /// What it looks for.
     pub logic: Logic,
     /// The `rulectl` block.
@@ -101,12 +99,26 @@ pub struct Rule {
     pub span: Span,
 }
 
+/// Which logs a rule is written for; what is left out may be anything.
+#[derive(Clone, Debug)]
+pub struct LogSource {
+    /// Whose: `okta`.
+    pub product: Option<String>,
+    /// A kind of log that several products have.
+    pub category: Option<String>,
+    /// One log of the product: `okta`.
+    pub service: Option<String>,
+    /// Where it is written.
+    pub span: Span,
+}
+
 /// What a rule looks for.
 #[derive(Clone, Debug)]
 pub enum Logic {
     /// A condition on one event.
     Detection(Detection),
-    /// A detection that names a list that does not exist: it never matches.
+    /// A detection that names a list that does not exist, or is for another
+    /// log source: it never matches.
     Inactive,
     /// A condition on several events.
     Correlation(Correlation),
@@ -135,14 +147,7 @@ impl Rule {
             .map(|(text, span)| (text.as_str(), *span))
             .collect();
         match &self.logic {
-            Logic::Detection(detection) => {
-                for predicate in detection.predicates() {
-                    let field = predicate.field.as_ref().map(|path| path.as_str());
-                    fields.extend(field.map(|field| (field, predicate.span)));
-                    let compared = predicate.compared.iter();
-                    fields.extend(compared.map(|(text, span)| (text.as_str(), *span)));
-                }
-            }
+            Logic::Detection(detection) => fields.extend(detection.fields()),
             Logic::Correlation(correlation) => {
                 fields.extend(
                     correlation
@@ -159,24 +164,10 @@ impl Rule {
     /// Every whole text that the rule compares a field with.
     #[must_use]
     pub fn literals(&self, field: &str) -> Vec<(&str, Span)> {
-        let Logic::Detection(detection) = &self.logic else {
-            return Vec::new();
-        };
-        detection
-            .predicates()
-            .filter(|predicate| {
-                predicate
-                    .field
-                    .as_ref()
-                    .is_some_and(|path| path.as_str() == field)
-            })
-            .flat_map(|predicate| {
-                predicate
-                    .literals
-                    .iter()
-                    .map(|(text, span)| (text.as_str(), *span))
-            })
-            .collect()
+        match &self.logic {
+            Logic::Detection(detection) => detection.literals(field),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -215,9 +206,9 @@ pub fn decode_rule(
         .get("tags")
         .map(|node| node.texts(problems))
         .unwrap_or_default();
-    let product = table
+    let source = table
         .get("logsource")
-        .and_then(|node| decode_product(node, problems));
+        .and_then(|node| decode_log_source(node, problems));
     // Sigma's descriptive attributes: no effect on what the rule does.
     for key in DESCRIPTIVE {
         table.get(key);
@@ -236,7 +227,7 @@ pub fn decode_rule(
         description,
         level,
         tags: tags.into_iter().map(|(tag, _)| tag.to_owned()).collect(),
-        product,
+        source,
         logic: logic?,
         settings,
         file: file.to_owned(),
@@ -259,7 +250,7 @@ const DESCRIPTIVE: [&str; 12] = [
     "simulation",
 ];
 
-fn decode_id(
+pub(super) fn decode_id(
     table: &mut Table<'_>,
     name: Option<&str>,
     file: &str,
@@ -287,17 +278,21 @@ fn decode_id(
     Some(Uuid::new_v5(&NAMESPACE, source.as_bytes()))
 }
 
-fn decode_product(node: &Node, problems: &mut Problems) -> Option<String> {
+pub(super) fn decode_log_source(node: &Node, problems: &mut Problems) -> Option<LogSource> {
     let mut table = node.table(problems)?;
-    for key in ["category", "service", "definition"] {
-        table.get(key);
-    }
-    let product = table
-        .get("product")
-        .and_then(|node| node.text(problems))
-        .map(str::to_owned);
+    table.get("definition");
+    let mut text = |key: &str| {
+        let text = table.get(key).and_then(|node| node.text(problems));
+        text.map(str::to_owned)
+    };
+    let source = LogSource {
+        product: text("product"),
+        category: text("category"),
+        service: text("service"),
+        span: node.span,
+    };
     table.finish_with_warnings(problems);
-    product
+    Some(source)
 }
 
 /// What the rule looks for, `None` when it was reported, and what its `rulectl` block belongs to.
@@ -307,14 +302,16 @@ fn decode_logic(
     problems: &mut Problems,
 ) -> (Option<Logic>, Owner) {
     if let Some(span) = table.place_of("filter") {
-        table.get("filter");
+        for key in ["filter", "detection", "correlation"] {
+            table.get(key);
+        }
         problems
             .error(
-                codes::UNSUPPORTED,
+                codes::NOT_A_RULE,
                 span,
-                "filter documents are not supported by this version of rulectl",
+                "a document with a `filter` has no `detection` and no `correlation`",
             )
-            .help("put the condition into the rules themselves");
+            .help("put the filter into a document of its own, after a line `---`");
         return (None, Owner::Detection);
     }
     let detection = table.get_even_null("detection");
@@ -322,7 +319,7 @@ fn decode_logic(
     match (detection, correlation) {
         (Some(node), None) => {
             table.require("logsource", problems);
-            let logic = match decode_detection(node, lists, problems) {
+            let logic = match decode_detection(node, &[], lists, problems) {
                 DecodedDetection::Ready(detection) => Some(Logic::Detection(detection)),
                 DecodedDetection::Inactive => Some(Logic::Inactive),
                 DecodedDetection::Broken => None,
@@ -367,8 +364,8 @@ fn owner_of(correlation: &Node) -> Owner {
 }
 
 fn report_no_logic(table: &Table<'_>, problems: &mut Problems) {
-    const KINDS: [&str; 2] = ["detection", "correlation"];
-    let message = "the document has neither `detection` nor `correlation`";
+    const KINDS: [&str; 3] = ["detection", "correlation", "filter"];
+    let message = "the document has no `detection`, `correlation` or `filter`";
     let mut keys = table.entries().iter().map(|(key, _)| key);
     match keys.find(|key| crate::diag::nearest(&key.text, KINDS).is_some()) {
         Some(key) => problems

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::detect::condition::{Condition, parse_condition};
+use crate::detect::line::{Decoded, decode_keyword, decode_predicate};
 use crate::detect::lists::Lists;
-use crate::detect::predicate::{Decoded, Predicate, decode_keyword, decode_predicate};
-use crate::diag::Problems;
+use crate::detect::predicate::Predicate;
+use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node};
 
 /// The codes of problems in a detection as a whole.
@@ -21,6 +22,8 @@ pub mod codes {
 pub struct Detection {
     searches: Vec<Search>,
     condition: Condition,
+    /// The filters that apply, by their titles: each must hold too.
+    filters: Vec<(String, Detection)>,
 }
 
 /// A named search: any of its alternatives, each of which needs all its predicates.
@@ -43,6 +46,11 @@ impl Detection {
     /// Whether the event satisfies the condition.
     #[must_use]
     pub fn matches(&self, fields: &Value) -> bool {
+        let mut filters = self.filters.iter();
+        self.condition_holds(fields) && filters.all(|(_, filter)| filter.matches(fields))
+    }
+
+    fn condition_holds(&self, fields: &Value) -> bool {
         let mut known: Vec<Option<bool>> = vec![None; self.searches.len()];
         self.condition.holds(&mut |at| {
             let Some((slot, search)) = known.get_mut(at).zip(self.searches.get(at)) else {
@@ -66,11 +74,46 @@ impl Detection {
                 reasons.push(format!("{}: {}", search.name, shown.join(", ")));
             }
         }
+        for (title, filter) in &self.filters {
+            let named = |reason: String| format!("filter {title}: {reason}");
+            reasons.extend(filter.explain(fields).into_iter().map(named));
+        }
         reasons
     }
 
-    /// Every predicate, for lints.
-    pub fn predicates(&self) -> impl Iterator<Item = &Predicate> {
+    /// From now on an event matches only when it satisfies the filter too.
+    pub fn add_filter(&mut self, title: &str, filter: Self) {
+        self.filters.push((title.to_owned(), filter));
+    }
+
+    /// Every field that the searches read, with its place; those of filters are their own.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&str, Span)> {
+        let mut fields = Vec::new();
+        for predicate in self.predicates() {
+            let field = predicate.field.as_ref().map(|path| path.as_str());
+            fields.extend(field.map(|field| (field, predicate.span)));
+            let compared = predicate.compared.iter();
+            fields.extend(compared.map(|(text, span)| (text.as_str(), *span)));
+        }
+        fields
+    }
+
+    /// Every whole text that the searches compare a field with.
+    #[must_use]
+    pub fn literals(&self, field: &str) -> Vec<(&str, Span)> {
+        let is_field = |predicate: &&Predicate| {
+            let path = predicate.field.as_ref();
+            path.is_some_and(|path| path.as_str() == field)
+        };
+        let literals = self.predicates().filter(is_field);
+        let literals = literals.flat_map(|predicate| &predicate.literals);
+        literals
+            .map(|(text, span)| (text.as_str(), *span))
+            .collect()
+    }
+
+    fn predicates(&self) -> impl Iterator<Item = &Predicate> {
         self.searches
             .iter()
             .flat_map(|search| search.alternatives.iter().flatten())
@@ -87,8 +130,14 @@ pub enum DecodedDetection {
     Broken,
 }
 
-/// Reads the `detection` mapping of a rule.
-pub fn decode_detection(node: &Node, lists: &Lists, problems: &mut Problems) -> DecodedDetection {
+/// Reads the `detection` mapping of a rule, or that of a filter: a condition
+/// and searches, apart from the keys that are `reserved`.
+pub fn decode_detection(
+    node: &Node,
+    reserved: &[&str],
+    lists: &Lists,
+    problems: &mut Problems,
+) -> DecodedDetection {
     let errors = problems.counts().0;
     let Some(mut table) = node.table(problems) else {
         return DecodedDetection::Broken;
@@ -99,7 +148,7 @@ pub fn decode_detection(node: &Node, lists: &Lists, problems: &mut Problems) -> 
     for (key, value) in table
         .entries()
         .iter()
-        .filter(|(key, _)| key.text != "condition")
+        .filter(|(key, _)| key.text != "condition" && !reserved.contains(&key.text.as_str()))
     {
         let alternatives = decode_search(value, lists, &mut inactive, problems);
         searches.push((
@@ -131,6 +180,7 @@ pub fn decode_detection(node: &Node, lists: &Lists, problems: &mut Problems) -> 
             DecodedDetection::Ready(Detection {
                 searches,
                 condition,
+                filters: Vec::new(),
             })
         }
         None => DecodedDetection::Broken,
@@ -168,7 +218,7 @@ fn decode_search(
                 _ => decode_keyword(item, problems).into_iter().collect(),
             })
             .collect(),
-        Kind::Text(_) | Kind::Number(_) => {
+        Kind::Text(_) | Kind::Number(_) | Kind::Bool(_) => {
             vec![decode_keyword(node, problems).into_iter().collect()]
         }
         _ => {
@@ -206,3 +256,6 @@ fn decode_map(
     }
     predicates
 }
+
+#[cfg(test)]
+pub mod tests;

@@ -2,11 +2,13 @@
 //! event types and fields exist, and how other exports of the same log are read.
 
 mod catalogue;
+mod log_source;
 mod mapping;
 mod surrogates;
 mod time;
 
 pub use self::catalogue::{event_types, fields, is_open_map};
+pub use self::log_source::not_ours;
 pub use self::mapping::{MAPPINGS, Mapping, is_lower_cased, place};
 pub use self::time::parse_time;
 

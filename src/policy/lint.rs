@@ -1,45 +1,46 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Rule, rule_codes};
+use crate::detect::{Filter, Rule};
 use crate::diag::{Problems, Span, nearest};
 use crate::okta;
 use crate::policy::codes;
 
-/// Warns about the fields, event types and log sources of rules.
+/// Warns about the fields and event types of rules.
 pub(super) fn rules(rules: &[Rule], problems: &mut Problems) {
     for rule in rules {
-        for (field, span) in rule.fields() {
-            if let Some(help) = unknown_field(field) {
-                let warning = problems.warn(
-                    codes::UNKNOWN_FIELD,
-                    span,
-                    format!("Okta sends no field `{field}`"),
-                );
-                if let Some(help) = help {
-                    warning.help(help);
-                }
+        fields(&rule.fields(), problems);
+        event_types(&rule.literals(okta::EVENT_TYPE), problems);
+    }
+}
+
+/// Warns about the fields and event types of filters.
+pub(super) fn filters(filters: &[Filter], problems: &mut Problems) {
+    for detection in filters.iter().filter_map(Filter::detection) {
+        fields(&detection.fields(), problems);
+        event_types(&detection.literals(okta::EVENT_TYPE), problems);
+    }
+}
+
+fn fields(named: &[(&str, Span)], problems: &mut Problems) {
+    for (field, span) in named {
+        if let Some(help) = unknown_field(field) {
+            let message = format!("Okta sends no field `{field}`");
+            let warning = problems.warn(codes::UNKNOWN_FIELD, *span, message);
+            if let Some(help) = help {
+                warning.help(help);
             }
         }
-        for (event_type, span) in rule.literals(okta::EVENT_TYPE) {
-            let folded = event_type.to_lowercase();
-            if okta::event_types().binary_search(&folded.as_str()).is_err() {
-                problems
-                    .warn(
-                        codes::UNKNOWN_EVENT_TYPE,
-                        span,
-                        format!("Okta's catalogue has no event type `{event_type}`"),
-                    )
-                    .did_you_mean_only(event_type, okta::event_types().iter().copied());
-            }
-        }
-        if let Some(product) = rule.product.as_deref().filter(|product| *product != "okta") {
+    }
+}
+
+fn event_types(named: &[(&str, Span)], problems: &mut Problems) {
+    for (event_type, span) in named {
+        let folded = event_type.to_lowercase();
+        if okta::event_types().binary_search(&folded.as_str()).is_err() {
+            let message = format!("Okta's catalogue has no event type `{event_type}`");
             problems
-                .warn(
-                    rule_codes::OTHER_PRODUCT,
-                    rule.span,
-                    format!("this rule is for the product `{product}`, and is run on Okta events"),
-                )
-                .help("a rule for Okta has `logsource: {product: okta, service: okta}`");
+                .warn(codes::UNKNOWN_EVENT_TYPE, *span, message)
+                .did_you_mean_only(event_type, okta::event_types().iter().copied());
         }
     }
 }

@@ -6,6 +6,7 @@
 mod archive;
 mod files;
 mod lint;
+mod sources;
 
 pub use self::archive::{ArchiveError, activate};
 pub use self::files::{PolicyFile, read_folder};
@@ -15,7 +16,9 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::detect::{Detector, Lists, Rule, decode_rule, rule_codes};
+use crate::detect::{
+    Detector, Filter, Lists, Rule, apply_filters, decode_filter, decode_rule, is_filter, rule_codes,
+};
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
 use crate::event::Digest;
@@ -96,10 +99,17 @@ pub fn load(folder: &Path) -> Loaded {
 
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let errors = problems.counts().0;
-    let (rules, broken) = decode_rules(files, problems);
+    let Documents {
+        mut rules,
+        mut filters,
+        broken,
+    } = decode_documents(files, problems);
+    sources::leave_out_others(&mut rules, &mut filters, problems);
+    apply_filters(&filters, &mut rules, &broken, problems);
     let rules_are_whole = problems.counts().0 == errors;
     let detector = Detector::compile(&rules, &broken, problems);
     lint::rules(&rules, problems);
+    lint::filters(&filters, problems);
     let settings = check_routing(files, problems);
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
@@ -199,11 +209,18 @@ fn check_tools(
         .unwrap_or_default()
 }
 
-/// The rules that are right, and what those that are not are called.
-fn decode_rules(files: &[PolicyFile], problems: &mut Problems) -> (Vec<Rule>, BTreeSet<String>) {
+/// What the files of `rules/` hold.
+#[derive(Default)]
+struct Documents {
+    rules: Vec<Rule>,
+    filters: Vec<Filter>,
+    /// What the rules are called that are not right.
+    broken: BTreeSet<String>,
+}
+
+fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents {
     let lists = lists(files);
-    let mut rules: Vec<Rule> = Vec::new();
-    let mut broken = BTreeSet::new();
+    let mut found = Documents::default();
     for file in files.iter().filter(|file| file.is_rule()) {
         let errors = problems.counts().0;
         let documents = parse_yaml_documents(file.id, &file.text, problems);
@@ -211,14 +228,20 @@ fn decode_rules(files: &[PolicyFile], problems: &mut Problems) -> (Vec<Rule>, BT
             problems.warn(codes::NO_RULES, nowhere(file.id), "the file holds no rules");
         }
         for (place, document) in documents.iter().enumerate() {
+            if is_filter(document) {
+                found
+                    .filters
+                    .extend(decode_filter(document, &lists, problems));
+                continue;
+            }
             match decode_rule(document, &file.path, place, &lists, problems) {
-                Some(rule) => rules.push(rule),
-                None => broken.extend(called(document)),
+                Some(rule) => found.rules.push(rule),
+                None => found.broken.extend(called(document)),
             }
         }
     }
-    report_duplicates(&rules, problems);
-    (rules, broken)
+    report_duplicates(&found.rules, problems);
+    found
 }
 
 /// The name and the id of a document, whatever else is wrong with it.

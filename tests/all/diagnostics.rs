@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 29] = [
+const CASES: [(&str, i32, Made); 30] = [
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
     ("bad-toml", 2, Overlay),
@@ -47,6 +47,7 @@ const CASES: [(&str, i32, Made); 29] = [
     ("empty-folder", 2, FromNothing(|_| {})),
     ("everything", 2, Overlay),
     ("fifo-for-file", 2, Changed(fifos)),
+    ("filters", 2, Overlay),
     ("folder-for-file", 2, Overlay),
     ("huge-files", 2, Changed(huge_files)),
     ("modifiers", 2, Overlay),

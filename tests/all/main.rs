@@ -24,6 +24,7 @@ mod cli;
 mod determinism;
 mod diagnostics;
 mod docs;
+mod documents;
 mod events;
 mod harness;
 mod hostile;

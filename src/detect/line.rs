@@ -1,0 +1,291 @@
+//! One line of a Sigma search, read: `field|modifier…: value`.
+
+use crate::detect::lists::Lists;
+use crate::detect::modifiers::{MODIFIERS, Modifier, Modifiers};
+use crate::detect::pattern::{Anchor, Pattern};
+use crate::detect::predicate::Predicate;
+use crate::diag::{Problems, Span};
+use crate::document::{Key, Kind, Node};
+use crate::event::FieldPath;
+
+/// The codes of problems in a search.
+pub mod codes {
+    /// A modifier that Sigma does not have.
+    pub const MODIFIER: &str = "RL0110";
+    /// Modifiers that cannot stand together, or in this order.
+    pub const COMBINATION: &str = "RL0111";
+    /// A value that the modifier cannot take.
+    pub const VALUE: &str = "RL0112";
+    /// A placeholder without its list.
+    pub const MISSING_LIST: &str = "RL0113";
+    /// A modifier that does nothing here.
+    pub const IDLE: &str = "RL0114";
+}
+
+/// What a search line turns into.
+pub enum Decoded {
+    /// A predicate.
+    Predicate(Predicate),
+    /// A rule with this line cannot run, since a list that it names does not exist.
+    MissingList,
+    /// Problems were reported.
+    Broken,
+}
+
+/// Reads `field|modifier…: value`.
+pub fn decode_predicate(
+    key: &Key,
+    value: &Node,
+    lists: &Lists,
+    problems: &mut Problems,
+) -> Decoded {
+    let errors = problems.counts().0;
+    let Some((name, mut modifiers)) = decode_key(key, problems) else {
+        return Decoded::Broken;
+    };
+    let values: Vec<&Node> = match &value.kind {
+        Kind::List(items) => items.iter().collect(),
+        _ => vec![value],
+    };
+    if values.is_empty() {
+        problems
+            .error(
+                codes::VALUE,
+                value.span,
+                format!("`{}` has an empty list of values", key.text),
+            )
+            .help("add a value, or remove the line");
+        return Decoded::Broken;
+    }
+    let expanded = match expand(&values, &modifiers, lists, problems) {
+        Some(expanded) => expanded,
+        None => return Decoded::MissingList,
+    };
+    if name.is_empty() {
+        modifiers = of_a_keyword(modifiers);
+    }
+    let tests = expanded
+        .iter()
+        .filter_map(|value| modifiers.test(value, problems))
+        .collect();
+    if problems.counts().0 > errors {
+        return Decoded::Broken;
+    }
+    if modifiers.all && values.len() == 1 && !modifiers.expand {
+        problems
+            .warn(codes::IDLE, key.span, "`all` of one value changes nothing")
+            .help("give it a list of values, or leave `all` out");
+    }
+    let plain = expanded.iter().filter(|_| modifiers.is_plain());
+    let fields = expanded.iter().filter(|_| modifiers.names_fields());
+    Decoded::Predicate(Predicate {
+        field: (!name.is_empty()).then(|| FieldPath::new(name)),
+        span: key.span,
+        compared: fields
+            .filter_map(|value| Some((value.scalar_text()?, value.span)))
+            .collect(),
+        tests,
+        all: modifiers.all,
+        negated: modifiers.negated,
+        literals: plain.filter_map(plain_literal).collect(),
+        shown: shown(&key.text, &values),
+    })
+}
+
+/// A keyword: a text looked for anywhere in the record.
+pub fn decode_keyword(value: &Node, problems: &mut Problems) -> Option<Predicate> {
+    let Some(text) = value.scalar_text() else {
+        problems.error(
+            codes::VALUE,
+            value.span,
+            format!(
+                "a keyword is a text or a number, found {}",
+                value.describe()
+            ),
+        );
+        return None;
+    };
+    let test = of_a_keyword(Modifiers::default()).test(value, problems)?;
+    Some(Predicate {
+        field: None,
+        span: value.span,
+        compared: Vec::new(),
+        tests: vec![test],
+        all: false,
+        negated: false,
+        literals: Vec::new(),
+        shown: format!("keyword {text}"),
+    })
+}
+
+/// Without a field the values are keywords, which are looked for inside texts.
+fn of_a_keyword(mut modifiers: Modifiers) -> Modifiers {
+    modifiers.anchor.get_or_insert(Anchor::Anywhere);
+    modifiers
+}
+
+/// The field of a line, empty for keywords, and what its modifiers say.
+fn decode_key<'k>(key: &'k Key, problems: &mut Problems) -> Option<(&'k str, Modifiers)> {
+    let mut parts = key.text.split('|');
+    let name = parts.next().unwrap_or_default();
+    let mut written: Vec<&'static Modifier> = Vec::new();
+    let mut good = true;
+    for part in parts {
+        match MODIFIERS.iter().find(|modifier| modifier.name == part) {
+            Some(modifier) => written.push(modifier),
+            None => {
+                problems
+                    .error(
+                        codes::MODIFIER,
+                        key.span,
+                        format!("Sigma has no modifier `{part}`"),
+                    )
+                    .did_you_mean(part, MODIFIERS.iter().map(|modifier| modifier.name));
+                good = false;
+            }
+        }
+    }
+    if !good || !is_legal(key, name, &written, problems) {
+        return None;
+    }
+    let mut modifiers = Modifiers::default();
+    for modifier in &written {
+        (modifier.effect)(&mut modifiers);
+    }
+    let has = |name: &str| written.iter().any(|modifier| modifier.name == name);
+    if has("base64offset") && modifiers.anchor.is_none() && !name.is_empty() {
+        problems
+            .warn(
+                codes::IDLE,
+                key.span,
+                "`base64offset` is for a part of a value, and is compared with the whole",
+            )
+            .help("write `base64offset|contains`");
+    }
+    Some((name, modifiers))
+}
+
+/// Reports the first reason why the modifiers cannot stand like this.
+fn is_legal(key: &Key, field: &str, written: &[&Modifier], problems: &mut Problems) -> bool {
+    let names = || written.iter().map(|modifier| modifier.name);
+    let mut refuse = |message: String, help: String| {
+        problems
+            .error(codes::COMBINATION, key.span, message)
+            .help(help);
+        false
+    };
+    for (at, first) in written.iter().enumerate() {
+        let name = first.name;
+        if let Some(needed) = first
+            .needs
+            .filter(|needed| !names().any(|name| name == *needed))
+        {
+            return refuse(
+                format!("`{name}` only goes with `{needed}`"),
+                format!("write `{needed}|{name}`, or leave `{name}` out"),
+            );
+        }
+        if field.is_empty() && first.of_a_field {
+            return refuse(
+                format!("`{name}` is for a field, not for keywords"),
+                "write a field before the `|`".to_owned(),
+            );
+        }
+        for second in written.get(at + 1..).unwrap_or_default() {
+            let other = second.name;
+            if name == other {
+                return refuse(
+                    format!("`{name}` stands twice"),
+                    "remove one of the two".to_owned(),
+                );
+            }
+            if !first.goes_with(second) {
+                return refuse(
+                    format!("`{name}` and `{other}` cannot stand together"),
+                    companions(first, second),
+                );
+            }
+            if second.before.contains(&name) {
+                return refuse(
+                    format!("`{other}` cannot stand behind `{name}`"),
+                    format!("modifiers work from left to right: write `{other}|{name}`"),
+                );
+            }
+        }
+    }
+    true
+}
+
+/// A help: what the pickier of the two goes with.
+fn companions(first: &Modifier, second: &Modifier) -> String {
+    let names = |modifier: &Modifier| -> Vec<String> {
+        let others = MODIFIERS.iter().filter(|other| other.goes_with(modifier));
+        others.map(|other| format!("`{}`", other.name)).collect()
+    };
+    let (of_first, of_second) = (names(first), names(second));
+    if of_first.len() < of_second.len() {
+        format!("`{}` goes with {}", first.name, of_first.join(", "))
+    } else {
+        format!("`{}` goes with {}", second.name, of_second.join(", "))
+    }
+}
+
+/// Replaces `%name%` by the values of a list. `None`: a list is missing, with a warning.
+fn expand(
+    values: &[&Node],
+    modifiers: &Modifiers,
+    lists: &Lists,
+    problems: &mut Problems,
+) -> Option<Vec<Node>> {
+    if !modifiers.expand {
+        return Some(values.iter().map(|value| (*value).clone()).collect());
+    }
+    let mut expanded = Vec::new();
+    for value in values {
+        let text = value.scalar_text().unwrap_or_default();
+        let Some(name) = text
+            .strip_prefix('%')
+            .and_then(|rest| rest.strip_suffix('%'))
+        else {
+            expanded.push((*value).clone());
+            continue;
+        };
+        let Some(list) = lists.get(name) else {
+            problems
+                .warn(
+                    codes::MISSING_LIST,
+                    value.span,
+                    format!("there is no list `{name}`, so what names it is inactive"),
+                )
+                .help(format!(
+                    "create `rules/lists/{name}.txt` with one value a line"
+                ));
+            return None;
+        };
+        expanded.extend(list.iter().map(|text| Node {
+            span: value.span,
+            kind: Kind::Text(text.clone()),
+        }));
+    }
+    Some(expanded)
+}
+
+fn plain_literal(value: &Node) -> Option<(String, Span)> {
+    let text = value.scalar_text()?;
+    let literal = Pattern::new(&text, Anchor::Whole, true)
+        .as_plain()?
+        .to_owned();
+    Some((literal, value.span))
+}
+
+fn shown(key: &str, values: &[&Node]) -> String {
+    let mut texts: Vec<_> = values
+        .iter()
+        .take(3)
+        .map(|v| v.scalar_text().unwrap_or("null".to_owned()))
+        .collect();
+    if values.len() > texts.len() {
+        texts.push(format!("… ({} values)", values.len()));
+    }
+    format!("{key}: {}", texts.join(" | "))
+}

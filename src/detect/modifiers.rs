@@ -1,0 +1,443 @@
+//! Sigma's modifiers: what each does, and with which others it may stand.
+//!
+//! To add one: a row in [`MODIFIERS`], whose effect sets something of [`Modifiers`].
+//! An encoding is a function from parts to spellings, a comparison one from a
+//! value to a [`Test`], both in this file. The rows are the specification's
+//! appendix of modifiers, version 2.1.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Datelike as _, Timelike as _};
+use ipnet::IpNet;
+use regex::{Regex, RegexBuilder};
+use serde_json::{Number, Value};
+
+use crate::detect::encoding::{base64, base64_offset, utf16, utf16be, utf16le, windash};
+use crate::detect::line::codes;
+use crate::detect::pattern::{Anchor, Part, Pattern, parse};
+use crate::diag::Problems;
+use crate::document::{Kind, Node};
+use crate::event::{FieldPath, Time, scalar_text};
+
+/// A modifier as the table has it.
+#[derive(Clone, Copy)]
+pub struct Modifier {
+    /// Its name.
+    pub name: &'static str,
+    /// What it sets.
+    pub effect: fn(&mut Modifiers),
+    /// Those above it in the table with which it may stand on one line.
+    pub with: &'static [&'static str],
+    /// Those that it must be written before.
+    pub before: &'static [&'static str],
+    /// One without which it means nothing.
+    pub needs: Option<&'static str>,
+    /// Whether it makes sense for a field only, not for keywords.
+    pub of_a_field: bool,
+}
+
+/// Every modifier, those that a later row names above it.
+#[rustfmt::skip]
+pub static MODIFIERS: [Modifier; 31] = [
+    // How the values of a list are joined, and where they come from.
+    row("all", |m| m.all = true, &[]),
+    row("neq", |m| m.negated = true, &["all"]),
+    row("expand", |m| m.expand = true, &["all", "neq"]).before(&["windash", "utf16le", "wide", "utf16be", "utf16", "base64", "base64offset"]),
+    // Texts: regard to case, other spellings, encodings.
+    row("cased", |m| m.cased = true, &["all", "neq", "expand"]),
+    row("windash", |m| m.encodings.push(windash), &["all", "neq", "expand", "cased"]).before(&["utf16le", "wide", "utf16be", "utf16", "base64", "base64offset"]),
+    row("utf16le", |m| m.encodings.push(utf16le), &["all", "neq", "expand", "cased", "windash"]).before(ENCODED),
+    row("wide", |m| m.encodings.push(utf16le), &["all", "neq", "expand", "cased", "windash"]).before(ENCODED),
+    row("utf16be", |m| m.encodings.push(utf16be), &["all", "neq", "expand", "cased", "windash"]).before(ENCODED),
+    row("utf16", |m| m.encodings.push(utf16), &["all", "neq", "expand", "cased", "windash"]).before(ENCODED),
+    row("base64", |m| m.encodings.push(base64), &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16"]).before(ANCHORS),
+    row("base64offset", |m| m.encodings.push(base64_offset), &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16"]).before(ANCHORS),
+    // Another field instead of a value.
+    row("fieldref", |m| m.compare = Some(field), &["all", "neq", "cased"]).before(ANCHORS).of_a_field(),
+    // Where the text, or that of the other field, stands in the value.
+    row("contains", |m| m.anchor = Some(Anchor::Anywhere), ANCHORED),
+    row("startswith", |m| m.anchor = Some(Anchor::Start), ANCHORED),
+    row("endswith", |m| m.anchor = Some(Anchor::End), ANCHORED),
+    // Regular expressions and networks.
+    row("re", |m| m.compare = Some(expression), &["all", "neq", "expand"]).before(&["i", "m", "s"]),
+    row("i", |m| m.ignore_case = true, &["all", "neq", "expand", "re"]).needs("re"),
+    row("m", |m| m.multi_line = true, &["all", "neq", "expand", "re", "i"]).needs("re"),
+    row("s", |m| m.dot_all = true, &["all", "neq", "expand", "re", "i", "m"]).needs("re"),
+    row("cidr", |m| m.compare = Some(network), &["all", "neq", "expand"]),
+    // A part of a time, and numbers, that of a time among them.
+    row("minute", |m| m.part_of_time(MINUTE), &["all", "neq"]).before(ORDERS).of_a_field(),
+    row("hour", |m| m.part_of_time(HOUR), &["all", "neq"]).before(ORDERS).of_a_field(),
+    row("day", |m| m.part_of_time(DAY), &["all", "neq"]).before(ORDERS).of_a_field(),
+    row("week", |m| m.part_of_time(WEEK), &["all", "neq"]).before(ORDERS).of_a_field(),
+    row("month", |m| m.part_of_time(MONTH), &["all", "neq"]).before(ORDERS).of_a_field(),
+    row("year", |m| m.part_of_time(YEAR), &["all", "neq"]).before(ORDERS).of_a_field(),
+    row("lt", |m| m.order(|value, bound| value < bound), ORDERED).of_a_field(),
+    row("lte", |m| m.order(|value, bound| value <= bound), ORDERED).of_a_field(),
+    row("gt", |m| m.order(|value, bound| value > bound), ORDERED).of_a_field(),
+    row("gte", |m| m.order(|value, bound| value >= bound), ORDERED).of_a_field(),
+    // The key instead of its value.
+    row("exists", |m| m.compare = Some(existence), &["neq"]).of_a_field(),
+];
+
+const ENCODED: &[&str] = &[
+    "base64",
+    "base64offset",
+    "contains",
+    "startswith",
+    "endswith",
+];
+const ANCHORS: &[&str] = &["contains", "startswith", "endswith"];
+#[rustfmt::skip]
+const ANCHORED: &[&str] = &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16", "base64", "base64offset", "fieldref"];
+const ORDERS: &[&str] = &["lt", "lte", "gt", "gte"];
+#[rustfmt::skip]
+const ORDERED: &[&str] = &["all", "neq", "minute", "hour", "day", "week", "month", "year"];
+
+/// A row without conditions of its own.
+const fn row(
+    name: &'static str,
+    effect: fn(&mut Modifiers),
+    with: &'static [&'static str],
+) -> Modifier {
+    Modifier {
+        name,
+        effect,
+        with,
+        before: &[],
+        needs: None,
+        of_a_field: false,
+    }
+}
+
+impl Modifier {
+    const fn before(self, before: &'static [&'static str]) -> Self {
+        Self { before, ..self }
+    }
+
+    const fn needs(self, needed: &'static str) -> Self {
+        Self {
+            needs: Some(needed),
+            ..self
+        }
+    }
+
+    const fn of_a_field(self) -> Self {
+        Self {
+            of_a_field: true,
+            ..self
+        }
+    }
+
+    /// Whether the two may stand on one line: the lower row of the table says so.
+    #[must_use]
+    pub fn goes_with(&self, other: &Self) -> bool {
+        self.with.contains(&other.name) || other.with.contains(&self.name)
+    }
+}
+
+/// What the modifiers of a line say together.
+#[derive(Clone, Default)]
+pub struct Modifiers {
+    /// Every value must match, instead of any.
+    pub all: bool,
+    /// The line holds when it would not.
+    pub negated: bool,
+    /// `%name%` stands for the values of a list.
+    pub expand: bool,
+    /// Where a text stands in the value; the whole value when not said.
+    pub anchor: Option<Anchor>,
+    cased: bool,
+    encodings: Vec<Encoding>,
+    ignore_case: bool,
+    multi_line: bool,
+    dot_all: bool,
+    part: Option<PartOfTime>,
+    order: Option<Order>,
+    compare: Option<Comparison>,
+}
+
+/// Other spellings of a text, or why it cannot be encoded.
+pub type Encoding = fn(&[Part]) -> Result<Vec<Vec<Part>>, String>;
+/// From a value as written to the test of it; `None` when it was reported.
+type Comparison = fn(&Node, &Modifiers, &mut Problems) -> Option<Test>;
+type Order = fn(f64, f64) -> bool;
+
+/// A number read from a time in UTC, and its bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct PartOfTime {
+    read: fn(DateTime<chrono::Utc>) -> i64,
+    least: f64,
+    most: f64,
+}
+
+#[rustfmt::skip]
+const MINUTE: PartOfTime = PartOfTime { read: |time| time.minute().into(), least: 0.0, most: 59.0 };
+#[rustfmt::skip]
+const HOUR: PartOfTime = PartOfTime { read: |time| time.hour().into(), least: 0.0, most: 23.0 };
+#[rustfmt::skip]
+const DAY: PartOfTime = PartOfTime { read: |time| time.day().into(), least: 1.0, most: 31.0 };
+#[rustfmt::skip]
+const WEEK: PartOfTime = PartOfTime { read: |time| time.iso_week().week().into(), least: 1.0, most: 53.0 };
+#[rustfmt::skip]
+const MONTH: PartOfTime = PartOfTime { read: |time| time.month().into(), least: 1.0, most: 12.0 };
+#[rustfmt::skip]
+const YEAR: PartOfTime = PartOfTime { read: |time| time.year().into(), least: 0.0, most: 9999.0 };
+
+impl Modifiers {
+    fn part_of_time(&mut self, part: PartOfTime) {
+        self.part = Some(part);
+        self.compare = Some(number);
+    }
+
+    fn order(&mut self, order: Order) {
+        self.order = Some(order);
+        self.compare = Some(number);
+    }
+
+    /// A comparison with whole texts: the only kind whose literals name something by itself.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.anchor.is_none() && self.compare.is_none() && self.encodings.is_empty()
+    }
+
+    /// Whether the values name other fields.
+    #[must_use]
+    pub fn names_fields(&self) -> bool {
+        self.compare
+            .is_some_and(|compare| std::ptr::fn_addr_eq(compare, field as Comparison))
+    }
+
+    /// The test for one value; `None` when it was reported.
+    pub fn test(&self, value: &Node, problems: &mut Problems) -> Option<Test> {
+        if matches!(value.kind, Kind::List(_) | Kind::Map(_)) {
+            let message = format!(
+                "a value is a text, a number, true, false or null, found {}",
+                value.describe()
+            );
+            problems.error(codes::VALUE, value.span, message);
+            return None;
+        }
+        self.compare.unwrap_or(text)(value, self, problems)
+    }
+}
+
+/// What a value of an event is tested for.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// It is missing or null.
+    Null,
+    /// Its text is one of these.
+    Text(Vec<Pattern>),
+    /// It is this number, or the text of it.
+    Number(Number),
+    /// The expression finds something in its text.
+    Regex(Regex),
+    /// It is an address of the network.
+    Cidr(IpNet),
+    /// It, or a part of the time that it is, compares with the bound.
+    Compare(Option<PartOfTime>, Order, f64),
+    /// Its key is there.
+    Exists(bool),
+    /// The text of the other field stands there in its own; the flag minds case.
+    SameAs(FieldPath, Anchor, bool),
+}
+
+impl Test {
+    /// Whether any of the values that the field reaches passes.
+    #[must_use]
+    pub fn holds(&self, found: &[&Value], field: Option<&FieldPath>, fields: &Value) -> bool {
+        match self {
+            Self::Null => found.is_empty() || found.iter().any(|value| value.is_null()),
+            Self::Exists(wanted) => field.is_some_and(|field| field.exists(fields) == *wanted),
+            Self::SameAs(other, anchor, cased) => {
+                let others = other.values(fields);
+                let pattern = |value: &&Value| {
+                    let parts = scalar_text(value)?.chars().map(Part::Char).collect();
+                    Some(Pattern::of(parts, *anchor, *cased))
+                };
+                let patterns = others.iter().filter_map(pattern).collect();
+                let same = Self::Text(patterns);
+                found.iter().any(|value| same.passes(value))
+            }
+            _ => found.iter().any(|value| self.passes(value)),
+        }
+    }
+
+    fn passes(&self, value: &Value) -> bool {
+        match self {
+            Self::Text(patterns) => scalar_text(value)
+                .is_some_and(|text| patterns.iter().any(|pattern| pattern.matches(&text))),
+            Self::Number(number) => same_number(number, value),
+            Self::Regex(regex) => scalar_text(value).is_some_and(|text| regex.is_match(&text)),
+            Self::Cidr(net) => value
+                .as_str()
+                .and_then(|text| text.parse::<IpAddr>().ok())
+                .is_some_and(|ip| net.contains(&ip)),
+            Self::Compare(None, order, bound) => {
+                number_of(value).is_some_and(|number| order(number, *bound))
+            }
+            Self::Compare(Some(part), order, bound) => {
+                part_of(value, *part).is_some_and(|number| order(number, *bound))
+            }
+            Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
+        }
+    }
+}
+
+/// A number equals a number by value, and a text by its text.
+fn same_number(number: &Number, value: &Value) -> bool {
+    match value {
+        Value::Number(found) => {
+            found == number
+                || (found.as_f64() == number.as_f64() && (found.is_f64() || number.is_f64()))
+        }
+        _ => scalar_text(value).is_some_and(|text| text == number.to_string()),
+    }
+}
+
+fn number_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite()),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a year has four digits, and the other parts have two"
+)]
+fn part_of(value: &Value, part: PartOfTime) -> Option<f64> {
+    let time = Time::parse(value.as_str()?.trim())?;
+    Some((part.read)(DateTime::from_timestamp_nanos(time.0)) as f64)
+}
+
+/// Matching takes time in proportion to the value and, with wildcards, to this.
+const LONGEST_TEXT: usize = 4_096;
+
+/// The comparison when no modifier names another.
+fn text(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {
+    match &value.kind {
+        Kind::Null if modifiers.is_plain() => return Some(Test::Null),
+        Kind::Number(number) if modifiers.is_plain() => return Some(Test::Number(number.clone())),
+        _ => {}
+    }
+    let written = text_of(value, problems)?;
+    let mut refuse = |message: String| {
+        problems.error(codes::VALUE, value.span, message);
+        None
+    };
+    if written.chars().count() > LONGEST_TEXT {
+        return refuse(format!(
+            "this value is longer than {LONGEST_TEXT} characters"
+        ));
+    }
+    let mut spellings = vec![parse(&written)];
+    for encode in &modifiers.encodings {
+        let encoded: Result<Vec<_>, String> = spellings.iter().map(|s| encode(s)).collect();
+        match encoded {
+            Ok(encoded) => spellings = encoded.concat(),
+            Err(reason) => return refuse(reason),
+        }
+    }
+    if spellings
+        .iter()
+        .flatten()
+        .any(|part| matches!(part, Part::Byte(_)))
+    {
+        return refuse("in this encoding the value is no text; add `base64`".to_owned());
+    }
+    let anchor = modifiers.anchor.unwrap_or(Anchor::Whole);
+    let patterns = spellings
+        .into_iter()
+        .map(|parts| Pattern::of(parts, anchor, modifiers.cased));
+    Some(Test::Text(patterns.collect()))
+}
+
+fn field(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {
+    let name = text_of(value, problems)?;
+    if name.contains(['*', '?']) {
+        problems
+            .error(codes::VALUE, value.span, format!("`{name}` is no field"))
+            .help("`fieldref` takes the path of one field, without wildcards");
+        return None;
+    }
+    let anchor = modifiers.anchor.unwrap_or(Anchor::Whole);
+    Some(Test::SameAs(FieldPath::new(&name), anchor, modifiers.cased))
+}
+
+fn expression(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {
+    let text = text_of(value, problems)?;
+    let built = RegexBuilder::new(&text)
+        .case_insensitive(modifiers.ignore_case)
+        .multi_line(modifiers.multi_line)
+        .dot_matches_new_line(modifiers.dot_all)
+        .size_limit(1 << 20)
+        .dfa_size_limit(1 << 20)
+        .nest_limit(64)
+        .build();
+    match built {
+        Ok(regex) => Some(Test::Regex(regex)),
+        Err(error) => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            let reason = last.trim_start_matches("error: ").trim_end_matches('.');
+            let reason = reason.to_lowercase();
+            problems
+                .error(codes::VALUE, value.span, format!("not a usable regular expression: {reason}"))
+                .help("look-around and back-references are not supported; the compiled size is limited to 1 MiB");
+            None
+        }
+    }
+}
+
+fn network(value: &Node, _: &Modifiers, problems: &mut Problems) -> Option<Test> {
+    let text = text_of(value, problems)?;
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let net = text.parse().ok().or_else(address);
+    if net.is_none() {
+        problems
+            .error(
+                codes::VALUE,
+                value.span,
+                format!("`{text}` is not an IP network"),
+            )
+            .help("write it like `10.0.0.0/8` or `2001:db8::/32`");
+    }
+    net.map(Test::Cidr)
+}
+
+fn number(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {
+    let order = modifiers.order.unwrap_or(|value, bound| value == bound);
+    let Some(part) = modifiers.part else {
+        let bound = value.number(f64::MIN, f64::MAX, problems)?;
+        return Some(Test::Compare(None, order, bound));
+    };
+    let bound = value.number(part.least, part.most, problems)?;
+    if bound.fract() != 0.0 {
+        let message = "a part of a time is a whole number";
+        problems.error(codes::VALUE, value.span, message);
+        return None;
+    }
+    Some(Test::Compare(Some(part), order, bound))
+}
+
+fn existence(value: &Node, _: &Modifiers, problems: &mut Problems) -> Option<Test> {
+    value.boolean(problems).map(Test::Exists)
+}
+
+fn text_of(value: &Node, problems: &mut Problems) -> Option<String> {
+    let text = value.scalar_text();
+    if text.is_none() {
+        let message = "null does not go with this modifier";
+        problems.error(codes::VALUE, value.span, message);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
