@@ -5,6 +5,7 @@
 //! value to a [`Test`], both in this file. The rows are the specification's
 //! appendix of modifiers, version 2.1.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Datelike as _, Timelike as _};
@@ -17,7 +18,7 @@ use crate::detect::line::codes;
 use crate::detect::pattern::{Anchor, Part, Pattern, parse};
 use crate::diag::Problems;
 use crate::document::{Kind, Node};
-use crate::event::{FieldPath, Time, scalar_text};
+use crate::event::{FieldPath, Time, fold, scalar_text};
 
 /// A modifier as the table has it.
 #[derive(Clone, Copy)]
@@ -250,14 +251,7 @@ impl Test {
             Self::Null => found.is_empty() || found.iter().any(|value| value.is_null()),
             Self::Exists(wanted) => field.is_some_and(|field| field.exists(fields) == *wanted),
             Self::SameAs(other, anchor, cased) => {
-                let others = other.values(fields);
-                let pattern = |value: &&Value| {
-                    let parts = scalar_text(value)?.chars().map(Part::Char).collect();
-                    Some(Pattern::of(parts, *anchor, *cased))
-                };
-                let patterns = others.iter().filter_map(pattern).collect();
-                let same = Self::Text(patterns);
-                found.iter().any(|value| same.passes(value))
+                same_as(found, &other.values(fields), *anchor, *cased)
             }
             _ => found.iter().any(|value| self.passes(value)),
         }
@@ -282,6 +276,23 @@ impl Test {
             Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
         }
     }
+}
+
+/// Whether any of the one stands there in any of the other.
+fn same_as(found: &[&Value], others: &[&Value], anchor: Anchor, cased: bool) -> bool {
+    let prepared = |value: &&Value| {
+        let text = scalar_text(value)?;
+        Some(if cased {
+            text.into_owned()
+        } else {
+            fold(&text)
+        })
+    };
+    let others: HashSet<String> = others.iter().filter_map(prepared).collect();
+    found.iter().filter_map(prepared).any(|text| match anchor {
+        Anchor::Whole => others.contains(&text),
+        _ => others.iter().any(|other| anchor.fits(other, &text)),
+    })
 }
 
 /// A number equals a number by value, and a text by its text.

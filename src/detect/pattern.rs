@@ -51,6 +51,19 @@ pub enum Anchor {
     Anywhere,
 }
 
+impl Anchor {
+    /// Whether `text` stands there in `value`, letter by letter.
+    #[must_use]
+    pub fn fits(self, text: &str, value: &str) -> bool {
+        match self {
+            Self::Whole => value == text,
+            Self::Start => value.starts_with(text),
+            Self::End => value.ends_with(text),
+            Self::Anywhere => value.contains(text),
+        }
+    }
+}
+
 impl Pattern {
     /// The pattern that `text` writes.
     #[must_use]
@@ -105,10 +118,7 @@ impl Pattern {
     fn matches_prepared(&self, value: &str) -> bool {
         match (&self.shape, self.anchor) {
             (Shape::Wild(parts), _) => matches_wild(parts, value),
-            (Shape::Plain(text), Anchor::Whole) => value == text,
-            (Shape::Plain(text), Anchor::Start) => value.starts_with(text),
-            (Shape::Plain(text), Anchor::End) => value.ends_with(text),
-            (Shape::Plain(text), Anchor::Anywhere) => value.contains(text),
+            (Shape::Plain(text), anchor) => anchor.fits(text, value),
         }
     }
 
