@@ -2,27 +2,22 @@
 //! such as sign-ins from two places that nobody can travel between in time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::detect::capture::{CaptureId, Captures};
-use crate::detect::correlation::codes;
+use crate::detect::capture::CaptureId;
+use crate::detect::compile::Scope;
+use crate::detect::correlation::{Asked, Condition, Written, codes};
 use crate::detect::country::country_code;
 use crate::detect::windows::Member;
 use crate::diag::{Problems, Span};
 use crate::document::Node;
 use crate::event::{FieldPath, Nanos, fold};
 
-/// A checked condition over a pair of neighbours.
+/// A condition over a pair of neighbours, over fields as written or as resolved.
 #[derive(Clone, Debug)]
-pub struct PairCondition {
-    travel: Option<Travel<FieldPath>>,
-    without_coordinates: Option<Difference<FieldPath>>,
-}
-
-/// The condition with its fields resolved, ready to run.
-#[derive(Clone, Debug)]
-pub struct CompiledPair {
-    travel: Option<Travel<CaptureId>>,
-    without_coordinates: Option<Difference<CaptureId>>,
+struct Pair<F> {
+    travel: Option<Travel<F>>,
+    without_coordinates: Option<Difference<F>>,
 }
 
 /// `travel`: decided where both events have coordinates.
@@ -51,12 +46,13 @@ struct Difference<F> {
 ///   travel: {latitude: PATH, longitude: PATH, faster_than_kmh: 900, at_least_km: 200}
 ///   without_coordinates: {country: PATH, within: 1h}
 /// ```
-pub fn decode_pair_condition(
-    node: &Node,
-    fields: &mut Vec<(String, Span)>,
+pub(super) fn decode_consecutive(
+    written: &mut Written<'_>,
     problems: &mut Problems,
-) -> Option<PairCondition> {
+) -> Option<Arc<dyn Asked>> {
     let errors = problems.counts().0;
+    let node = written.needed(problems)?;
+    let fields = &mut written.fields;
     let mut table = node.table(problems)?;
     let travel_node = table.get("travel");
     let difference_node = table.get("without_coordinates");
@@ -73,10 +69,13 @@ pub fn decode_pair_condition(
             )
             .help("give `travel`, `without_coordinates` or both");
     }
-    (problems.counts().0 == errors).then_some(PairCondition {
+    if problems.counts().0 > errors {
+        return None;
+    }
+    Some(Arc::new(Pair {
         travel,
         without_coordinates,
-    })
+    }))
 }
 
 fn decode_travel(
@@ -136,41 +135,31 @@ fn field(
     Some(FieldPath::new(text))
 }
 
-impl PairCondition {
-    /// Resolves its fields.
-    pub fn compile(&self, captures: &mut Captures) -> CompiledPair {
-        CompiledPair {
+impl Asked for Pair<FieldPath> {
+    fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition> {
+        Arc::new(Pair {
             travel: self.travel.as_ref().map(|t| Travel {
-                latitude: captures.id(&t.latitude),
-                longitude: captures.id(&t.longitude),
+                latitude: scope.id(&t.latitude),
+                longitude: scope.id(&t.longitude),
                 faster_than: t.faster_than,
                 at_least: t.at_least,
             }),
             without_coordinates: self.without_coordinates.as_ref().map(|d| Difference {
-                country: captures.id(&d.country),
+                country: scope.id(&d.country),
                 within: d.within,
             }),
-        }
+        })
     }
 }
 
-impl CompiledPair {
-    /// The fields it reads.
-    pub(super) fn capture_ids(&self) -> impl Iterator<Item = CaptureId> {
-        let travel = self
-            .travel
-            .iter()
-            .flat_map(|travel| [travel.latitude, travel.longitude]);
-        travel.chain(
-            self.without_coordinates
-                .iter()
-                .map(|difference| difference.country),
-        )
+impl Condition for Pair<CaptureId> {
+    fn is_of_pairs(&self) -> bool {
+        true
     }
 
     /// Why the last two events of the window are a hit, if they are one; what
     /// came before them is dropped.
-    pub(super) fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
+    fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
         while window.len() > 2 {
             window.pop_front();
         }
