@@ -11,31 +11,46 @@ use crate::event::{FieldPath, clip, scalar_text};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CaptureId(u32);
 
+impl CaptureId {
+    fn of(at: usize) -> Self {
+        Self(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+}
+
 /// Every field that is captured, each once.
 #[derive(Clone, Debug, Default)]
-pub struct Captures(Vec<FieldPath>);
+pub struct Captures {
+    /// None for one that each rule has under a name of its own.
+    paths: Vec<Option<FieldPath>>,
+}
 
 impl Captures {
     /// The id of a field.
     pub fn id(&mut self, path: &FieldPath) -> CaptureId {
-        let at = self
-            .0
+        let known = self
+            .paths
             .iter()
-            .position(|known| known == path)
-            .unwrap_or_else(|| {
-                self.0.push(path.clone());
-                self.0.len() - 1
-            });
-        CaptureId(u32::try_from(at).unwrap_or(u32::MAX))
+            .position(|known| known.as_ref() == Some(path));
+        known.map_or_else(|| self.push(Some(path.clone())), CaptureId::of)
     }
 
-    /// Reads the given fields from an event.
+    /// The id of a field that is not called the same in all rules.
+    pub fn alias(&mut self) -> CaptureId {
+        self.push(None)
+    }
+
+    fn push(&mut self, path: Option<FieldPath>) -> CaptureId {
+        self.paths.push(path);
+        CaptureId::of(self.paths.len() - 1)
+    }
+
+    /// Reads the given fields from an event: what to call the values, and the field they stand in.
     #[must_use]
-    pub fn read(&self, ids: &[CaptureId], fields: &Value) -> Captured {
+    pub fn read(&self, ids: &[(CaptureId, CaptureId)], fields: &Value) -> Captured {
         let mut ends = Vec::new();
         let mut joined = String::new();
-        for id in ids {
-            let Some(path) = self.0.get(id.0 as usize) else {
+        for (id, field) in ids {
+            let Some(Some(path)) = self.paths.get(field.0 as usize) else {
                 continue;
             };
             for text in distinct_texts(&path.values(fields)) {
@@ -73,6 +88,31 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// The same with one value alone for each of the given fields.
+    #[must_use]
+    pub fn narrowed(&self, to: &[(CaptureId, &str)]) -> Self {
+        let mut ends = Vec::new();
+        let mut joined = String::new();
+        let mut push = |id: CaptureId, text: &str| {
+            joined.push_str(text);
+            ends.push((id, u32::try_from(joined.len()).unwrap_or(u32::MAX)));
+        };
+        to.iter().for_each(|(id, text)| push(*id, text));
+        let narrowed = |id: CaptureId| to.iter().any(|(known, _)| *known == id);
+        let mut start = 0;
+        for (id, end) in &self.ends {
+            let text = self.joined.get(start as usize..*end as usize);
+            if let Some(text) = text.filter(|_| !narrowed(*id)) {
+                push(*id, text);
+            }
+            start = *end;
+        }
+        Self {
+            ends: ends.into(),
+            joined: joined.into(),
+        }
+    }
+
     /// Whether a field had more distinct values than are carried on.
     #[must_use]
     pub fn is_cut(&self, id: CaptureId) -> bool {

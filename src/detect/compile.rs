@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 use crate::detect::capture::{CaptureId, Captures};
-use crate::detect::correlation::{self, Correlation, CorrelationKind};
+use crate::detect::correlation::{self, Aliases, Correlation};
 use crate::detect::search::Detection;
 use crate::detect::template::Template;
-use crate::detect::{Consumer, ConsumerKind, Detector, Logic, Matcher, Reporter, Rule};
-use crate::diag::Problems;
+use crate::detect::{
+    Consumer, ConsumerKind, Detector, Logic, Matcher, Outer, Reporter, Rule, Rules,
+};
+use crate::diag::{Problems, Span};
 use crate::event::{FieldPath, Nanos};
 
 impl Detector {
@@ -17,119 +19,284 @@ impl Detector {
     /// `broken` are the names and ids of rules that were reported already: a
     /// correlation that names one is not reported again.
     pub fn compile(rules: &[Rule], broken: &BTreeSet<String>, problems: &mut Problems) -> Self {
-        let mut detector = Self {
-            captures: Captures::default(),
-            matchers: Vec::new(),
-            consumers: Vec::new(),
-        };
+        let mut compiler = Compiler::default();
         let names = Names::new(rules);
         let silent = silent_rules(rules, &names);
-        let mut matcher_of = BTreeMap::new();
+        let mut feeds = BTreeMap::new();
         for (at, rule) in rules.iter().enumerate() {
             if let Logic::Detection(detection) = &rule.logic {
-                matcher_of.insert(at, detector.matchers.len());
-                detector.add_detection(rule, detection, !silent.contains(&at));
+                let matcher = compiler.add_detection(rule, detection, !silent.contains(&at));
+                feeds.insert(at, Feed::Matcher(matcher));
             }
         }
-        for rule in rules {
-            if let Logic::Correlation(correlation) = &rule.logic {
-                let consumer = detector.add_correlation(rule, correlation);
+        for at in inner_first(rules, &names, problems) {
+            if let Some(rule) = rules.get(at)
+                && let Logic::Correlation(correlation) = &rule.logic
+            {
                 let feeders = feeders(correlation, rules, &names, broken, problems);
-                report_inactive(rule, &feeders, rules, problems);
-                for at in feeders {
-                    let matcher = matcher_of.get(&at).copied();
-                    if let Some(matcher) = matcher.and_then(|m| detector.matchers.get_mut(m)) {
-                        matcher.consumers.push(consumer);
-                    }
-                }
+                let fed_by: Vec<usize> = feeders.keys().copied().collect();
+                report_inactive(rule, &fed_by, rules, problems);
+                let edges = feeders
+                    .into_iter()
+                    .filter_map(|(feeder, (name, rules))| {
+                        Some(Edge {
+                            feed: *feeds.get(&feeder)?,
+                            name,
+                            rules,
+                        })
+                    })
+                    .collect();
+                let consumer =
+                    compiler.add_correlation(rule, correlation, edges, !silent.contains(&at));
+                feeds.insert(at, Feed::Inner(consumer));
             }
         }
-        detector.resolve_captures();
-        detector
+        compiler.finish()
+    }
+}
+
+/// What feeds a consumer: a detection's matches or a correlation's hits.
+#[derive(Clone, Copy)]
+enum Feed {
+    Matcher(usize),
+    Inner(usize),
+}
+
+/// A feed of a consumer, as one rule or more of those that it names.
+struct Edge {
+    feed: Feed,
+    /// What the consumer calls the rule.
+    name: String,
+    rules: Rules,
+}
+
+/// What feeds a consumer, what it calls its fields, and which it reads.
+struct Wiring {
+    edges: Vec<Edge>,
+    aliases: Aliases,
+    used: Vec<(FieldPath, CaptureId)>,
+}
+
+#[derive(Default)]
+struct Compiler {
+    captures: Captures,
+    matchers: Vec<Matcher>,
+    consumers: Vec<Consumer>,
+    /// One for each consumer.
+    wirings: Vec<Wiring>,
+    /// The fields of matches that a consumer's field may stand for.
+    sources: HashMap<(usize, String), BTreeSet<(usize, CaptureId)>>,
+}
+
+/// Gives the fields of one consumer their ids.
+pub(super) struct Scope<'c> {
+    compiler: &'c mut Compiler,
+    consumer: usize,
+}
+
+impl Scope<'_> {
+    /// The id of a field. One that is called the same in all rules is shared between consumers.
+    pub(super) fn id(&mut self, path: &FieldPath) -> CaptureId {
+        let compiler = &mut *self.compiler;
+        let used = |wiring: &Wiring| {
+            let mut used = wiring.used.iter();
+            used.find(|(known, _)| known == path).map(|(_, id)| *id)
+        };
+        if let Some(known) = compiler.wirings.get(self.consumer).and_then(used) {
+            return known;
+        }
+        let plain = compiler.captures.id(path);
+        let sources = compiler.sources(self.consumer, path.as_str());
+        let id = if sources.iter().all(|(_, source)| *source == plain) {
+            plain
+        } else {
+            compiler.captures.alias()
+        };
+        if let Some(wiring) = compiler.wirings.get_mut(self.consumer) {
+            wiring.used.push((path.clone(), id));
+        }
+        id
     }
 
-    fn add_detection(&mut self, rule: &Rule, detection: &Detection, reports: bool) {
-        let mut consumers = Vec::new();
-        if reports {
-            let group_by = &rule.settings.group_by;
-            let none = Nanos(0);
-            consumers.push(self.add_consumer(rule, ConsumerKind::Each, none, group_by, none));
-        }
+    fn named(&mut self, paths: &[FieldPath]) -> Vec<(String, CaptureId)> {
+        let id = |path: &FieldPath| (path.as_str().to_owned(), self.id(path));
+        paths.iter().map(id).collect()
+    }
+}
+
+impl Compiler {
+    fn add_detection(&mut self, rule: &Rule, detection: &Detection, reports: bool) -> usize {
+        let matcher = self.matchers.len();
         self.matchers.push(Matcher {
             detection: detection.clone(),
             captured: Vec::new(),
-            consumers,
+            consumers: Vec::new(),
             reports,
         });
+        if reports {
+            let edge = Edge {
+                feed: Feed::Matcher(matcher),
+                name: String::new(),
+                rules: 1,
+            };
+            let none = Nanos(0);
+            let mut scope = self.wire(vec![edge], Aliases::default());
+            let reporter = reporter(rule, &rule.settings.group_by, none, &mut scope);
+            self.consumers.push(Consumer {
+                kind: ConsumerKind::Each,
+                timespan: none,
+                reporter,
+                reports,
+                outer: Vec::new(),
+            });
+        }
+        matcher
     }
 
-    fn add_correlation(&mut self, rule: &Rule, correlation: &Correlation) -> usize {
-        let kind = match &correlation.kind {
-            CorrelationKind::EventCount(condition) => ConsumerKind::Count(condition.clone()),
-            CorrelationKind::Consecutive(condition) => {
-                ConsumerKind::Pair(condition.compile(&mut self.captures))
-            }
-        };
-        let span = correlation.timespan;
-        self.add_consumer(rule, kind, span, &correlation.group_by, span)
-    }
-
-    fn add_consumer(
+    fn add_correlation(
         &mut self,
         rule: &Rule,
-        kind: ConsumerKind,
-        timespan: Nanos,
-        group_by: &[FieldPath],
-        suppress: Nanos,
+        correlation: &Correlation,
+        edges: Vec<Edge>,
+        reports: bool,
     ) -> usize {
-        let captures = &mut self.captures;
-        let settings = &rule.settings;
-        let mut named = |paths: &[FieldPath]| -> Vec<(String, CaptureId)> {
-            paths
-                .iter()
-                .map(|path| (path.as_str().to_owned(), captures.id(path)))
-                .collect()
-        };
-        let metadata = named(&settings.metadata);
-        let group_by = named(group_by);
-        let summary_paths = settings.summary.iter().flat_map(Template::fields);
-        let reporter = Reporter {
-            rule: rule.id,
-            name: rule.name.clone(),
-            title: rule.title.clone(),
-            author: rule.author.clone(),
-            level: rule.level,
-            tags: rule.tags.clone(),
-            finding_type: settings.finding_type.clone(),
-            summary: settings.summary.clone(),
-            summary_fields: summary_paths
-                .map(|path| (path.clone(), captures.id(path)))
-                .collect(),
-            user: settings.user.as_ref().map(|path| captures.id(path)),
-            metadata,
-            group_by,
-            suppress: settings.suppress.unwrap_or(suppress),
-        };
+        let timespan = correlation.timespan;
+        let mut scope = self.wire(edges, correlation.aliases.clone());
+        let condition = correlation.asked.compile(&mut scope);
+        let reporter = reporter(rule, &correlation.group_by, timespan, &mut scope);
         self.consumers.push(Consumer {
-            kind,
+            kind: ConsumerKind::Over(condition),
             timespan,
             reporter,
+            reports,
+            outer: Vec::new(),
         });
         self.consumers.len() - 1
     }
 
-    /// Each matcher captures what its consumers need, and nothing else.
-    fn resolve_captures(&mut self) {
+    fn wire(&mut self, edges: Vec<Edge>, aliases: Aliases) -> Scope<'_> {
+        self.wirings.push(Wiring {
+            edges,
+            aliases,
+            used: Vec::new(),
+        });
+        Scope {
+            consumer: self.wirings.len() - 1,
+            compiler: self,
+        }
+    }
+
+    /// The fields, by matcher, that a field of a consumer stands for. Chains
+    /// are short ([`LONGEST_CHAIN`]), and each answer is found once.
+    fn sources(&mut self, consumer: usize, field: &str) -> BTreeSet<(usize, CaptureId)> {
+        let key = (consumer, field.to_owned());
+        if let Some(known) = self.sources.get(&key) {
+            return known.clone();
+        }
+        let meant: Vec<(Feed, String)> = self.wirings.get(consumer).map_or(Vec::new(), |wiring| {
+            let edges = wiring.edges.iter();
+            edges
+                .map(|edge| (edge.feed, wiring.meant(field, edge).to_owned()))
+                .collect()
+        });
+        let mut found = BTreeSet::new();
+        for (feed, field) in meant {
+            match feed {
+                Feed::Matcher(at) => {
+                    found.insert((at, self.captures.id(&FieldPath::new(&field))));
+                }
+                Feed::Inner(at) => found.extend(self.sources(at, &field)),
+            }
+        }
+        self.sources.insert(key, found.clone());
+        found
+    }
+
+    /// Each feed learns who wants it; each matcher captures what is needed, and nothing else.
+    fn finish(mut self) -> Detector {
+        for (at, wiring) in std::mem::take(&mut self.wirings).into_iter().enumerate() {
+            for edge in &wiring.edges {
+                match edge.feed {
+                    Feed::Matcher(matcher) => {
+                        if let Some(matcher) = self.matchers.get_mut(matcher) {
+                            matcher.consumers.push((at, edge.rules));
+                        }
+                    }
+                    Feed::Inner(inner) => {
+                        if let Some(inner) = self.consumers.get_mut(inner) {
+                            let narrowed = wiring.narrowed(edge, &inner.reporter);
+                            inner.outer.push(Outer {
+                                consumer: at,
+                                rules: edge.rules,
+                                narrowed,
+                            });
+                        }
+                    }
+                }
+            }
+            for (path, id) in &wiring.used {
+                let sources = self.sources.remove(&(at, path.as_str().to_owned()));
+                for (matcher, source) in sources.unwrap_or_default() {
+                    if let Some(matcher) = self.matchers.get_mut(matcher) {
+                        matcher.captured.push((*id, source));
+                    }
+                }
+            }
+        }
         for matcher in &mut self.matchers {
-            let wanted = matcher
-                .consumers
-                .iter()
-                .filter_map(|at| self.consumers.get(*at))
-                .flat_map(Consumer::capture_ids);
-            matcher.captured = wanted.collect();
             matcher.captured.sort_unstable();
             matcher.captured.dedup();
         }
+        Detector {
+            captures: self.captures,
+            matchers: self.matchers,
+            consumers: self.consumers,
+        }
+    }
+}
+
+impl Wiring {
+    /// What a field is called by the rule that feeds.
+    fn meant<'w>(&'w self, field: &'w str, edge: &Edge) -> &'w str {
+        self.aliases.meant(field, &edge.name)
+    }
+
+    /// The fields that the inner correlation groups by: a hit has one value of each.
+    fn narrowed(&self, edge: &Edge, inner: &Reporter) -> Vec<(CaptureId, usize)> {
+        let used = self.used.iter();
+        used.filter_map(|(path, id)| {
+            let meant = self.meant(path.as_str(), edge);
+            let at = inner.group_by.iter().position(|(name, _)| name == meant)?;
+            Some((*id, at))
+        })
+        .collect()
+    }
+}
+
+fn reporter(
+    rule: &Rule,
+    group_by: &[FieldPath],
+    suppress: Nanos,
+    scope: &mut Scope<'_>,
+) -> Reporter {
+    let settings = &rule.settings;
+    let summary_paths = settings.summary.iter().flat_map(Template::fields);
+    Reporter {
+        rule: rule.id,
+        name: rule.name.clone(),
+        title: rule.title.clone(),
+        author: rule.author.clone(),
+        level: rule.level,
+        tags: rule.tags.clone(),
+        finding_type: settings.finding_type.clone(),
+        summary: settings.summary.clone(),
+        summary_fields: summary_paths
+            .map(|path| (path.clone(), scope.id(path)))
+            .collect(),
+        user: settings.user.as_ref().map(|path| scope.id(path)),
+        metadata: scope.named(&settings.metadata),
+        group_by: scope.named(group_by),
+        suppress: settings.suppress.unwrap_or(suppress),
     }
 }
 
@@ -177,12 +344,7 @@ fn silent_rules(rules: &[Rule], names: &Names<'_>) -> BTreeSet<usize> {
 }
 
 /// A correlation all of whose rules are inactive never fires.
-fn report_inactive(
-    rule: &Rule,
-    feeders: &BTreeSet<usize>,
-    rules: &[Rule],
-    problems: &mut Problems,
-) {
+fn report_inactive(rule: &Rule, feeders: &[usize], rules: &[Rule], problems: &mut Problems) {
     let inactive = |at: &usize| {
         matches!(
             rules.get(*at).map(|rule| &rule.logic),
@@ -199,16 +361,83 @@ fn report_inactive(
     }
 }
 
-/// The rules that a correlation names; reports those that cannot feed it.
+/// A chain of correlations over correlations is at most so long.
+const LONGEST_CHAIN: usize = 32;
+
+/// The correlations, each after those that it names; reports those that go in
+/// a circle or make too long a chain, and leaves them out.
+fn inner_first(rules: &[Rule], names: &Names<'_>, problems: &mut Problems) -> Vec<usize> {
+    let mut waiting: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut named_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (at, rule) in rules.iter().enumerate() {
+        if let Logic::Correlation(correlation) = &rule.logic {
+            let inner: BTreeSet<usize> = inner_of(correlation, rules, names)
+                .map(|(inner, _)| inner)
+                .collect();
+            for inner in &inner {
+                named_by.entry(*inner).or_default().push(at);
+            }
+            waiting.insert(at, inner);
+        }
+    }
+    let ready = waiting.iter().filter(|(_, inner)| inner.is_empty());
+    let mut layer: Vec<usize> = ready.map(|(at, _)| *at).collect();
+    let mut order = Vec::new();
+    for _ in 0..LONGEST_CHAIN {
+        let mut next = Vec::new();
+        for at in layer {
+            waiting.remove(&at);
+            order.push(at);
+            for outer in named_by.get(&at).into_iter().flatten() {
+                if let Some(inner) = waiting.get_mut(outer) {
+                    inner.remove(&at);
+                    next.extend(inner.is_empty().then_some(*outer));
+                }
+            }
+        }
+        layer = next;
+    }
+    for at in waiting.keys() {
+        if let Some(Logic::Correlation(correlation)) = rules.get(*at).map(|rule| &rule.logic) {
+            // Where a chain is too long, the first beyond its end waits for nothing any more.
+            let waits = |(inner, _): &(usize, Span)| waiting.contains_key(inner);
+            let inner = || inner_of(correlation, rules, names);
+            if let Some((_, span)) = inner().find(waits).or_else(|| inner().next()) {
+                let message =
+                    "correlations name each other in a circle, or in a chain of more than 32";
+                problems
+                    .error(correlation::codes::CHAIN, span, message)
+                    .help("a correlation cannot wait for its own hits");
+            }
+        }
+    }
+    order
+}
+
+/// The correlations that a correlation names.
+fn inner_of<'r>(
+    correlation: &'r Correlation,
+    rules: &'r [Rule],
+    names: &'r Names<'_>,
+) -> impl Iterator<Item = (usize, Span)> + 'r {
+    correlation.rules.iter().filter_map(|(name, span)| {
+        let at = names.get(name)?;
+        let logic = &rules.get(at)?.logic;
+        matches!(logic, Logic::Correlation(_)).then_some((at, *span))
+    })
+}
+
+/// The rules that a correlation names, each once for each name; reports those
+/// that do not exist. With each its place in the list, as a bit.
 fn feeders(
     correlation: &Correlation,
     rules: &[Rule],
     names: &Names<'_>,
     broken: &BTreeSet<String>,
     problems: &mut Problems,
-) -> BTreeSet<usize> {
-    let mut feeders = BTreeSet::new();
-    for (name, span) in &correlation.rules {
+) -> BTreeMap<usize, (String, Rules)> {
+    let mut feeders: BTreeMap<usize, (String, Rules)> = BTreeMap::new();
+    for (place, (name, span)) in correlation.rules.iter().enumerate() {
         let Some(at) = names.get(name) else {
             if !broken.contains(name) {
                 let message = format!("there is no rule `{name}`");
@@ -218,15 +447,9 @@ fn feeders(
             }
             continue;
         };
-        let logic = rules.get(at).map(|rule| &rule.logic);
-        if matches!(logic, Some(Logic::Correlation(_))) {
-            let message =
-                "a correlation over correlations is not supported by this version of rulectl";
-            problems
-                .error(correlation::codes::UNSUPPORTED, *span, message)
-                .help("name detection rules");
-        }
-        feeders.insert(at);
+        // Types that ask which rules are met name no more than there are bits.
+        let bit = 1 << u32::try_from(place).map_or(Rules::BITS - 1, |at| at.min(Rules::BITS - 1));
+        feeders.entry(at).or_insert_with(|| (name.clone(), 0)).1 |= bit;
     }
     feeders
 }

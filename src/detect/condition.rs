@@ -49,6 +49,26 @@ impl Condition {
     }
 }
 
+/// What the names of a condition stand for, in the words of its messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    owner: &'static str,
+    one: &'static str,
+}
+
+impl Words {
+    /// The searches of a detection.
+    pub const SEARCHES: Self = Self {
+        owner: "detection",
+        one: "search",
+    };
+    /// The rules that a correlation names.
+    pub const RULES: Self = Self {
+        owner: "correlation",
+        one: "rule",
+    };
+}
+
 /// Reads a condition; reports the first thing in it that cannot be read.
 ///
 /// `names` are the searches of the detection; `span` is the place of `text`.
@@ -58,11 +78,23 @@ pub fn parse_condition(
     span: Span,
     problems: &mut Problems,
 ) -> Option<Condition> {
+    parse_expression(text, names, Words::SEARCHES, span, problems)
+}
+
+/// [`parse_condition`] over names of any kind.
+pub fn parse_expression(
+    text: &str,
+    names: &[&str],
+    words: Words,
+    span: Span,
+    problems: &mut Problems,
+) -> Option<Condition> {
     let mut parser = Parser {
         text,
         tokens: tokens(text),
         at: 0,
         names,
+        words,
         span,
         problems,
     };
@@ -121,6 +153,7 @@ struct Parser<'t, 'p> {
     tokens: Vec<Token<'t>>,
     at: usize,
     names: &'t [&'t str],
+    words: Words,
     span: Span,
     problems: &'p mut Problems,
 }
@@ -161,7 +194,10 @@ impl<'t> Parser<'t, '_> {
             "and" | "or" | ")" | "of" | "them" | "|" => self.fail(
                 token,
                 format!("unexpected `{}`", token.text),
-                "a search name, `not`, `(`, `1 of` or `all of` belongs here",
+                &format!(
+                    "a {} name, `not`, `(`, `1 of` or `all of` belongs here",
+                    self.words.one
+                ),
             ),
             name => self.search(name, token),
         }
@@ -191,7 +227,10 @@ impl<'t> Parser<'t, '_> {
                 .error(
                     BAD_CONDITION,
                     span,
-                    format!("the detection has no search named `{name}`"),
+                    format!(
+                        "the {} has no {} named `{name}`",
+                        self.words.owner, self.words.one
+                    ),
                 )
                 .did_you_mean(name, self.names.iter().copied());
         }
@@ -213,8 +252,11 @@ impl<'t> Parser<'t, '_> {
         if chosen.is_empty() {
             return self.fail(
                 pattern,
-                format!("no search matches `{}`", pattern.text),
-                "name a search, a pattern such as `selection_*`, or `them`",
+                format!("no {} matches `{}`", self.words.one, pattern.text),
+                &format!(
+                    "name a {}, a pattern such as `selection_*`, or `them`",
+                    self.words.one
+                ),
             );
         }
         Some(if quantifier.text == "all" {
@@ -242,7 +284,7 @@ impl<'t> Parser<'t, '_> {
         self.fail(
             end,
             "the condition ends too early".to_owned(),
-            "a search name belongs here",
+            &format!("a {} name belongs here", self.words.one),
         )
     }
 

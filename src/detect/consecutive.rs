@@ -2,27 +2,22 @@
 //! such as sign-ins from two places that nobody can travel between in time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::detect::capture::{CaptureId, Captures};
-use crate::detect::correlation::codes;
+use crate::detect::capture::CaptureId;
+use crate::detect::compile::Scope;
+use crate::detect::correlation::{Asked, Condition, Written, codes};
 use crate::detect::country::country_code;
 use crate::detect::windows::Member;
 use crate::diag::{Problems, Span};
 use crate::document::Node;
 use crate::event::{FieldPath, Nanos, fold};
 
-/// A checked condition over a pair of neighbours.
+/// A condition over a pair of neighbours, over fields as written or as resolved.
 #[derive(Clone, Debug)]
-pub struct PairCondition {
-    travel: Option<Travel<FieldPath>>,
-    without_coordinates: Option<Difference<FieldPath>>,
-}
-
-/// The condition with its fields resolved, ready to run.
-#[derive(Clone, Debug)]
-pub struct CompiledPair {
-    travel: Option<Travel<CaptureId>>,
-    without_coordinates: Option<Difference<CaptureId>>,
+struct Pair<F> {
+    travel: Option<Travel<F>>,
+    without_coordinates: Option<Difference<F>>,
 }
 
 /// `travel`: decided where both events have coordinates.
@@ -51,12 +46,13 @@ struct Difference<F> {
 ///   travel: {latitude: PATH, longitude: PATH, faster_than_kmh: 900, at_least_km: 200}
 ///   without_coordinates: {country: PATH, within: 1h}
 /// ```
-pub fn decode_pair_condition(
-    node: &Node,
-    fields: &mut Vec<(String, Span)>,
+pub(super) fn decode_consecutive(
+    written: &mut Written<'_>,
     problems: &mut Problems,
-) -> Option<PairCondition> {
+) -> Option<Arc<dyn Asked>> {
     let errors = problems.counts().0;
+    let node = written.needed(problems)?;
+    let fields = &mut written.fields;
     let mut table = node.table(problems)?;
     let travel_node = table.get("travel");
     let difference_node = table.get("without_coordinates");
@@ -73,10 +69,13 @@ pub fn decode_pair_condition(
             )
             .help("give `travel`, `without_coordinates` or both");
     }
-    (problems.counts().0 == errors).then_some(PairCondition {
+    if problems.counts().0 > errors {
+        return None;
+    }
+    Some(Arc::new(Pair {
         travel,
         without_coordinates,
-    })
+    }))
 }
 
 fn decode_travel(
@@ -136,68 +135,59 @@ fn field(
     Some(FieldPath::new(text))
 }
 
-impl PairCondition {
-    /// Resolves its fields.
-    pub fn compile(&self, captures: &mut Captures) -> CompiledPair {
-        CompiledPair {
+impl Asked for Pair<FieldPath> {
+    fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition> {
+        Arc::new(Pair {
             travel: self.travel.as_ref().map(|t| Travel {
-                latitude: captures.id(&t.latitude),
-                longitude: captures.id(&t.longitude),
+                latitude: scope.id(&t.latitude),
+                longitude: scope.id(&t.longitude),
                 faster_than: t.faster_than,
                 at_least: t.at_least,
             }),
             without_coordinates: self.without_coordinates.as_ref().map(|d| Difference {
-                country: captures.id(&d.country),
+                country: scope.id(&d.country),
                 within: d.within,
             }),
-        }
+        })
     }
 }
 
-impl CompiledPair {
-    /// The fields it reads.
-    pub(super) fn capture_ids(&self) -> impl Iterator<Item = CaptureId> {
-        let travel = self
-            .travel
-            .iter()
-            .flat_map(|travel| [travel.latitude, travel.longitude]);
-        travel.chain(
-            self.without_coordinates
-                .iter()
-                .map(|difference| difference.country),
-        )
+impl Condition for Pair<CaptureId> {
+    fn is_of_pairs(&self) -> bool {
+        true
     }
 
-    /// The pair that the newest event of the window makes a hit with, and why.
+    /// Whether the newest event of the window makes a hit with one before it, and why.
+    /// On a hit the window is left as the pair.
     ///
     /// Neighbours are events with a place: one without would otherwise part two
     /// that do not go together. Speed is computed from the last event with
     /// coordinates, countries are compared with the last event at all.
-    pub(super) fn hit(&self, window: &mut VecDeque<Member>) -> Option<(String, [Member; 2])> {
+    fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
         let newest = window.pop_back()?;
         if !self.is_placed(&newest) {
             return None;
         }
         let hit = self.hit_with(window, &newest);
-        let located = window
-            .iter()
-            .rposition(|member| self.position(member).is_some());
-        // Only the last event, and the last with coordinates, can still meet another.
-        let keep_located = located.filter(|_| self.position(&newest).is_none());
-        let kept = keep_located.and_then(|at| window.get(at).cloned());
+        let kept = match &hit {
+            Some((_, other)) => Some(other.clone()),
+            // Only the last event, and the last with coordinates, can still meet another.
+            None if self.position(&newest).is_some() => None,
+            None => window
+                .iter()
+                .rfind(|member| self.position(member).is_some())
+                .cloned(),
+        };
         window.clear();
         window.extend(kept);
         window.push_back(newest);
-        hit
+        hit.map(|(reason, _)| reason)
     }
+}
 
-    fn hit_with(
-        &self,
-        earlier: &VecDeque<Member>,
-        newest: &Member,
-    ) -> Option<(String, [Member; 2])> {
+impl Pair<CaptureId> {
+    fn hit_with(&self, earlier: &VecDeque<Member>, newest: &Member) -> Option<(String, Member)> {
         let last = earlier.back()?;
-        let pair = |member: &Member| [member.clone(), newest.clone()];
         if let Some(to) = self.position(newest)
             && let Some(travel) = &self.travel
         {
@@ -208,7 +198,7 @@ impl CompiledPair {
             if let Some((member, from)) = located.next()
                 && let Some(reason) = travel.hit(newest.time.since(member.time), from, to)
             {
-                return Some((reason, pair(member)));
+                return Some((reason, member.clone()));
             }
         }
         let both_located = self.position(last).is_some() && self.position(newest).is_some();
@@ -216,7 +206,7 @@ impl CompiledPair {
             .without_coordinates
             .as_ref()
             .filter(|_| !both_located)?;
-        Some((difference.hit(last, newest)?, pair(last)))
+        Some((difference.hit(last, newest)?, last.clone()))
     }
 
     fn position(&self, member: &Member) -> Option<(f64, f64)> {

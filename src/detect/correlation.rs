@@ -1,30 +1,46 @@
 //! The `correlation` of a rule: a condition over several events of one group.
 
-use crate::detect::consecutive::{PairCondition, decode_pair_condition};
-use crate::detect::count::{CountCondition, decode_count_condition};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::detect::compile::Scope;
+use crate::detect::consecutive::decode_consecutive;
+use crate::detect::count::decode_event_count;
+use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
+use crate::detect::value::{
+    decode_value_avg, decode_value_count, decode_value_percentile, decode_value_sum,
+};
+use crate::detect::windows::Member;
 use crate::diag::{Problems, Span};
 use crate::document::{Node, codes as shape};
 use crate::event::{FieldPath, Nanos};
 
 /// The codes of problems in a correlation.
 pub mod codes {
-    /// A correlation type or feature that does not exist or is not read yet.
+    /// A correlation type that is not read yet.
     pub const UNSUPPORTED: &str = "RL0140";
     /// A rule that a correlation names and the folder does not hold.
     pub const NO_SUCH_RULE: &str = "RL0141";
     /// A correlation that can never fire.
-    pub const INACTIVE: &str = "RL0143";
+    pub const INACTIVE: &str = "RL0145";
     /// A condition that cannot be read.
     pub const CONDITION: &str = "RL0142";
+    /// Correlations that name each other in a circle, or in too long a chain.
+    pub const CHAIN: &str = "RL0143";
+    /// An alias that names a rule too few or too many.
+    pub const ALIAS: &str = "RL0144";
 }
 
 /// A checked correlation.
 #[derive(Clone, Debug)]
 pub struct Correlation {
     /// What is asked of the events of a window.
-    pub kind: CorrelationKind,
+    pub(super) asked: Arc<dyn Asked>,
     /// The rules whose matches it sees, by name or id.
     pub rules: Vec<(String, Span)>,
+    /// Names of its own for fields that its rules call differently.
+    pub aliases: Aliases,
     /// The fields that tell groups apart.
     pub group_by: Vec<FieldPath>,
     /// How long a window is.
@@ -35,44 +51,126 @@ pub struct Correlation {
     pub fields: Vec<(String, Span)>,
 }
 
-/// The types of correlation.
-#[derive(Clone, Debug)]
-pub enum CorrelationKind {
-    /// So many events in a window.
-    EventCount(CountCondition),
-    /// Two neighbouring events that do not go together.
-    Consecutive(PairCondition),
-}
-
-#[derive(Clone, Copy)]
-enum Type {
-    EventCount,
-    Consecutive,
-    Later,
-}
-
-const TYPES: [(&str, Type); 14] = [
-    ("event_count", Type::EventCount),
-    ("consecutive", Type::Consecutive),
-    ("value_count", Type::Later),
-    ("temporal", Type::Later),
-    ("temporal_ordered", Type::Later),
-    ("value_sum", Type::Later),
-    ("value_avg", Type::Later),
-    ("value_percentile", Type::Later),
-    ("value_median", Type::Later),
-    ("first_seen", Type::Later),
-    ("absent", Type::Later),
-    ("ratio", Type::Later),
-    ("repeat_until", Type::Later),
-    ("two_stage", Type::Later),
+/// The types of correlation: what reads the condition of each.
+const TYPES: [(&str, Option<Decode>); 14] = [
+    ("event_count", Some(decode_event_count)),
+    ("value_count", Some(decode_value_count)),
+    ("value_sum", Some(decode_value_sum)),
+    ("value_avg", Some(decode_value_avg)),
+    ("value_percentile", Some(decode_value_percentile)),
+    ("temporal", Some(decode_temporal)),
+    ("temporal_ordered", Some(decode_temporal_ordered)),
+    ("consecutive", Some(decode_consecutive)),
+    ("value_median", None),
+    ("first_seen", None),
+    ("absent", None),
+    ("ratio", None),
+    ("repeat_until", None),
+    ("two_stage", None),
 ];
 
+/// Reads the condition of one type; `None` when it was reported.
+type Decode = fn(&mut Written<'_>, &mut Problems) -> Option<Arc<dyn Asked>>;
+
+/// What a type of correlation reads its condition from.
+pub(super) struct Written<'n> {
+    condition: Option<&'n Node>,
+    mapping: Span,
+    /// The rules it names, in their order.
+    pub(super) rules: &'n [(String, Span)],
+    pub(super) timespan: Nanos,
+    /// Every field it names goes here too, for lints.
+    pub(super) fields: Vec<(String, Span)>,
+}
+
+impl<'n> Written<'n> {
+    /// The condition, where it may be left out.
+    pub(super) fn condition(&self) -> Option<&'n Node> {
+        self.condition
+    }
+
+    /// The condition; reports its absence.
+    pub(super) fn needed(&self, problems: &mut Problems) -> Option<&'n Node> {
+        if self.condition.is_none() {
+            let at = Span {
+                end: self.mapping.start,
+                ..self.mapping
+            };
+            problems.error(shape::MISSING_KEY, at, "the key `condition` is missing");
+        }
+        self.condition
+    }
+}
+
+/// What a correlation asks of the events of a window, as checked: one implementation a type.
+pub(super) trait Asked: Debug + Send + Sync {
+    /// Resolves its fields.
+    fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition>;
+}
+
+/// The same, ready to run. A type implements [`Condition::hit`] where a look at
+/// the window is cheap, else [`Condition::account`].
+pub(super) trait Condition: Debug + Send + Sync {
+    /// Whether an event of the rules is one of the correlation.
+    fn admits(&self, _member: &Member) -> bool {
+        true
+    }
+
+    /// What is kept of a group's window, so that nobody reads the whole of it at each event.
+    fn account(self: Arc<Self>) -> Option<Box<dyn Account>> {
+        None
+    }
+
+    /// Why the window is a hit, if it is one; not asked where there is an account.
+    fn hit(&self, _window: &mut VecDeque<Member>) -> Option<String> {
+        None
+    }
+
+    /// Whether a hit is about the two events of a pair.
+    fn is_of_pairs(&self) -> bool {
+        false
+    }
+}
+
+/// What is kept of one window.
+pub(super) trait Account {
+    /// An event came, the newest.
+    fn enter(&mut self, member: &Member);
+    /// An event went, the oldest.
+    fn leave(&mut self, member: &Member);
+    /// Why the window is a hit, if it is one.
+    fn hit(&self) -> Option<String>;
+}
+
+/// Names that a correlation gives to fields: what each means in each rule.
+#[derive(Clone, Debug, Default)]
+pub struct Aliases(BTreeMap<String, BTreeMap<String, String>>);
+
+impl Aliases {
+    /// Whether a field is an alias.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
+    /// The field that is meant in the matches of a rule, named as `rules` names it.
+    pub(super) fn meant<'a>(&'a self, field: &'a str, rule: &str) -> &'a str {
+        let meanings = self.0.get(field);
+        meanings
+            .and_then(|meanings| meanings.get(rule))
+            .map_or(field, String::as_str)
+    }
+}
+
 /// Reads a `correlation` mapping.
-pub fn decode_correlation(node: &Node, problems: &mut Problems) -> Option<Correlation> {
+pub fn decode_correlation(
+    node: &Node,
+    generate: bool,
+    problems: &mut Problems,
+) -> Option<Correlation> {
     let mut table = node.table(problems)?;
     let type_node = table.require("type", problems);
-    let kind = type_node.and_then(|node| node.one_of(&TYPES, problems));
+    let decode = type_node.and_then(|node| node.one_of(&TYPES, problems));
     let rules_node = table.require("rules", problems);
     let group_node = table.get("group-by");
     let timespan = table
@@ -81,48 +179,86 @@ pub fn decode_correlation(node: &Node, problems: &mut Problems) -> Option<Correl
     let generate = table
         .get("generate")
         .and_then(|node| node.boolean(problems))
-        .unwrap_or(false);
+        .unwrap_or(generate);
     let condition = table.get("condition");
-    report_unsupported(&mut table, problems);
-    let mut fields = Vec::new();
-    let group_by = group_node
-        .map(|node| field_list(node, &mut fields, problems))
-        .unwrap_or_default();
+    let aliases_node = table.get("aliases");
     let rules = rules_node
         .map(|node| rule_names(node, problems))
         .unwrap_or_default();
-    let span = table.span();
-    table.finish(problems);
-    let kind = match kind? {
-        Type::EventCount => CorrelationKind::EventCount(decode_count_condition(
-            needed(condition, span, problems)?,
-            problems,
-        )?),
-        Type::Consecutive => CorrelationKind::Consecutive(decode_pair_condition(
-            needed(condition, span, problems)?,
-            &mut fields,
-            problems,
-        )?),
-        Type::Later => {
-            let span = type_node.map_or(span, |node| node.span);
-            problems
-                .error(
-                    codes::UNSUPPORTED,
-                    span,
-                    "this type of correlation is not supported by this version of rulectl",
-                )
-                .help("`event_count` and `consecutive` are");
-            return None;
-        }
+    let mut written = Written {
+        condition,
+        mapping: table.span(),
+        rules: &rules,
+        timespan: timespan.unwrap_or_default(),
+        fields: Vec::new(),
     };
+    table.finish(problems);
+    let aliases = aliases_node
+        .map(|node| decode_aliases(node, &mut written, problems))
+        .unwrap_or_default();
+    let group_by = group_node
+        .map(|node| field_list(node, &mut written.fields, problems))
+        .unwrap_or_default();
+    let Some(decode) = decode? else {
+        let span = type_node.map_or(node.span, |node| node.span);
+        let supported = TYPES.iter().filter(|(_, decode)| decode.is_some());
+        let names: Vec<_> = supported.map(|(name, _)| format!("`{name}`")).collect();
+        problems
+            .error(
+                codes::UNSUPPORTED,
+                span,
+                "this type of correlation is not supported by this version of rulectl",
+            )
+            .help(format!("these are: {}", names.join(", ")));
+        return None;
+    };
+    let asked = decode(&mut written, problems);
+    let mut fields = written.fields;
+    fields.retain(|(field, _)| !aliases.has(field));
     Some(Correlation {
-        kind,
+        asked: asked?,
         rules,
+        aliases,
         group_by,
         timespan: timespan?,
         generate,
         fields,
     })
+}
+
+/// Reads `aliases: {NAME: {RULE: FIELD}}`.
+fn decode_aliases(node: &Node, written: &mut Written<'_>, problems: &mut Problems) -> Aliases {
+    let mut aliases = BTreeMap::new();
+    let entries = node.table(problems).map(|table| table.entries());
+    for (alias, node) in entries.unwrap_or_default() {
+        let Some(table) = node.table(problems) else {
+            continue;
+        };
+        let mut meanings = BTreeMap::new();
+        for (rule, field) in table.entries() {
+            let names = || written.rules.iter().map(|(name, _)| name.as_str());
+            if !names().any(|name| name == rule.text) {
+                let message = format!("the correlation does not name a rule `{}`", rule.text);
+                problems
+                    .error(codes::ALIAS, rule.span, message)
+                    .did_you_mean(&rule.text, names());
+            }
+            if let Some(text) = field.text(problems) {
+                written.fields.push((text.to_owned(), field.span));
+                meanings.insert(rule.text.clone(), text.to_owned());
+            }
+        }
+        for (rule, _) in written.rules {
+            if !table.entries().iter().any(|(key, _)| key.text == *rule) {
+                let message = format!("`{}` has no field for the rule `{rule}`", alias.text);
+                problems
+                    .error(codes::ALIAS, alias.span, message)
+                    .help("an alias names a field for each of the rules");
+            }
+        }
+        aliases.insert(alias.text.clone(), meanings);
+    }
+    Aliases(aliases)
 }
 
 fn decode_timespan(node: &Node, problems: &mut Problems) -> Option<Nanos> {
@@ -137,33 +273,6 @@ fn decode_timespan(node: &Node, problems: &mut Problems) -> Option<Nanos> {
             .help("write a time span such as `10m`");
     }
     Some(span)
-}
-
-fn needed<'n>(
-    condition: Option<&'n Node>,
-    span: Span,
-    problems: &mut Problems,
-) -> Option<&'n Node> {
-    if condition.is_none() {
-        let at = Span {
-            end: span.start,
-            ..span
-        };
-        problems.error(shape::MISSING_KEY, at, "the key `condition` is missing");
-    }
-    condition
-}
-
-fn report_unsupported(table: &mut crate::document::Table<'_>, problems: &mut Problems) {
-    if table.get("aliases").is_some()
-        && let Some(span) = table.place_of("aliases")
-    {
-        problems.error(
-            codes::UNSUPPORTED,
-            span,
-            "`aliases` are not supported by this version of rulectl",
-        );
-    }
 }
 
 fn field_list(

@@ -1,115 +1,52 @@
 //! `event_count`: so many events of a group in a window.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::detect::correlation::codes;
+use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::compile::Scope;
+use crate::detect::correlation::{Asked, Condition, Written};
 use crate::detect::windows::Member;
 use crate::diag::Problems;
-use crate::document::{Node, codes as shape};
 use crate::event::Nanos;
 
-/// Bounds that the number of events must keep, all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountCondition {
-    bounds: Vec<(Bound, u64)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-    Equal,
-    NotEqual,
-}
-
-const BOUNDS: [(&str, Bound); 6] = [
-    ("gt", Bound::Greater),
-    ("gte", Bound::GreaterOrEqual),
-    ("lt", Bound::Less),
-    ("lte", Bound::LessOrEqual),
-    ("eq", Bound::Equal),
-    ("neq", Bound::NotEqual),
-];
-
-impl CountCondition {
-    /// Whether so many events satisfy it.
-    #[must_use]
-    pub fn holds(&self, count: u64) -> bool {
-        self.bounds.iter().all(|(bound, limit)| match bound {
-            Bound::Greater => count > *limit,
-            Bound::GreaterOrEqual => count >= *limit,
-            Bound::Less => count < *limit,
-            Bound::LessOrEqual => count <= *limit,
-            Bound::Equal => count == *limit,
-            Bound::NotEqual => count != *limit,
-        })
-    }
-
-    /// Why the window is a hit, if it is one.
-    #[must_use]
-    pub(super) fn hit(&self, window: &VecDeque<Member>, timespan: Nanos) -> Option<String> {
-        let count = window.len() as u64;
-        self.holds(count)
-            .then(|| format!("{count} events within {timespan}, where {self} is asked"))
-    }
-}
-
-impl std::fmt::Display for CountCondition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = |bound: &Bound| {
-            BOUNDS
-                .iter()
-                .find(|(_, b)| b == bound)
-                .map_or("", |(name, _)| name)
-        };
-        let texts: Vec<_> = self
-            .bounds
-            .iter()
-            .map(|(bound, limit)| format!("{} {limit}", name(bound)))
-            .collect();
-        f.write_str(&texts.join(" and "))
-    }
+/// Bounds that the number of events must keep.
+#[derive(Clone, Debug)]
+struct EventCount {
+    bounds: Bounds,
+    timespan: Nanos,
 }
 
 /// Reads `condition: {gte: 5}`.
-pub fn decode_count_condition(node: &Node, problems: &mut Problems) -> Option<CountCondition> {
+pub(super) fn decode_event_count(
+    written: &mut Written<'_>,
+    problems: &mut Problems,
+) -> Option<Arc<dyn Asked>> {
+    let node = written.needed(problems)?;
     let mut table = node.table(problems)?;
-    let mut bounds = Vec::new();
-    for (name, bound) in BOUNDS {
-        if let Some(limit) = table.get(name).and_then(|node| node.count(problems)) {
-            bounds.push((bound, limit));
-        }
-    }
-    let empty = table.entries().is_empty();
+    let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
     table.finish(problems);
-    if empty {
-        problems
-            .error(shape::MISSING_KEY, node.span, "the condition is empty")
-            .help("write a bound such as `gte: 5`");
-    }
-    if contradicts(&bounds) {
-        problems.error(
-            codes::CONDITION,
-            node.span,
-            "no number of events satisfies this condition",
-        );
-        return None;
-    }
-    (!bounds.is_empty()).then_some(CountCondition { bounds })
+    Some(Arc::new(EventCount {
+        bounds: bounds?,
+        timespan: written.timespan,
+    }))
 }
 
-/// Whether no count up to one past every limit holds: enough to decide all.
-fn contradicts(bounds: &[(Bound, u64)]) -> bool {
-    let condition = CountCondition {
-        bounds: bounds.to_vec(),
-    };
-    let near = bounds
-        .iter()
-        .flat_map(|(_, limit)| [limit.saturating_sub(1), *limit, limit.saturating_add(1)]);
-    !bounds.is_empty()
-        && !near
-            .filter(|count| *count > 0)
-            .any(|count| condition.holds(count))
+impl Asked for EventCount {
+    fn compile(&self, _: &mut Scope<'_>) -> Arc<dyn Condition> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Condition for EventCount {
+    fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
+        let count = window.len();
+        #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
+        self.bounds.hold(count as f64).then(|| {
+            format!(
+                "{count} events within {}, where {} is asked",
+                self.timespan, self.bounds
+            )
+        })
+    }
 }

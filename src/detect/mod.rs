@@ -6,6 +6,7 @@
 //! [`Node`](crate::document::Node) as written, a [`Rule`] that was checked, and a
 //! place in a [`Detector`] that runs.
 
+mod bounds;
 mod capture;
 mod compile;
 mod condition;
@@ -25,6 +26,8 @@ mod rule;
 mod search;
 mod settings;
 mod template;
+mod temporal;
+mod value;
 mod windows;
 
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
@@ -34,12 +37,13 @@ pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_cod
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::windows::{Tally, Windows};
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::capture::{CaptureId, Captured, Captures};
-use self::consecutive::CompiledPair;
-use self::count::CountCondition;
+use self::correlation::Condition;
 use self::search::Detection;
 use self::template::Template;
 use crate::event::{Digest, Event, FieldPath, Nanos, Time};
@@ -56,27 +60,45 @@ pub struct Detector {
 #[derive(Debug)]
 struct Matcher {
     detection: Detection,
-    captured: Vec<CaptureId>,
-    consumers: Vec<usize>,
+    /// What to call the values that are captured, and the field they stand in.
+    captured: Vec<(CaptureId, CaptureId)>,
+    /// Who wants its matches, and as which of the rules that a consumer names.
+    consumers: Vec<(usize, Rules)>,
     /// Whether its matches are findings by themselves, so that reasons are wanted.
     reports: bool,
 }
 
-/// Turns matches into findings.
+/// Turns matches into findings. One stands after all those that feed it.
 #[derive(Debug)]
 struct Consumer {
     kind: ConsumerKind,
     timespan: Nanos,
     reporter: Reporter,
+    /// Whether it gives findings, and not only hits to other correlations.
+    reports: bool,
+    /// The correlations that name this one: its hits are events of theirs.
+    outer: Vec<Outer>,
 }
 
 #[derive(Debug)]
 enum ConsumerKind {
     /// Each match is a hit.
     Each,
-    Count(CountCondition),
-    Pair(CompiledPair),
+    /// An event is a hit where the condition holds over its window.
+    Over(Arc<dyn Condition>),
 }
+
+/// A correlation over the hits of another.
+#[derive(Debug)]
+struct Outer {
+    consumer: usize,
+    rules: Rules,
+    /// Fields of the outer one whose value is that of the inner one's group, by position there.
+    narrowed: Vec<(CaptureId, usize)>,
+}
+
+/// Which of the rules that a correlation names, a bit each, by position.
+type Rules = u64;
 
 /// What the findings of a rule say, with its fields resolved.
 #[derive(Debug)]
@@ -102,17 +124,6 @@ impl Reporter {
             .iter()
             .find(|(known, _)| known == path)
             .map(|(_, id)| *id)
-    }
-
-    fn capture_ids(&self) -> impl Iterator<Item = CaptureId> {
-        let named = self
-            .metadata
-            .iter()
-            .chain(&self.group_by)
-            .map(|(_, id)| *id);
-        named
-            .chain(self.summary_fields.iter().map(|(_, id)| *id))
-            .chain(self.user)
     }
 }
 
@@ -169,15 +180,5 @@ impl Detector {
                 },
             });
         }
-    }
-}
-
-impl Consumer {
-    fn capture_ids(&self) -> Vec<CaptureId> {
-        let mut ids: Vec<_> = self.reporter.capture_ids().collect();
-        if let ConsumerKind::Pair(pair) = &self.kind {
-            ids.extend(pair.capture_ids());
-        }
-        ids
     }
 }

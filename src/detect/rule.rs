@@ -149,6 +149,7 @@ impl Rule {
         match &self.logic {
             Logic::Detection(detection) => fields.extend(detection.fields()),
             Logic::Correlation(correlation) => {
+                fields.retain(|(field, _)| !correlation.aliases.has(field));
                 fields.extend(
                     correlation
                         .fields
@@ -328,7 +329,12 @@ fn decode_logic(
         }
         (None, Some(node)) => {
             let owner = owner_of(node);
-            let correlation = decode_correlation(node, problems);
+            // Sigma's schema has the key here, its parsers in the mapping.
+            let generate = table
+                .get("generate")
+                .and_then(|node| node.boolean(problems))
+                .unwrap_or(false);
+            let correlation = decode_correlation(node, generate, problems);
             (correlation.map(Logic::Correlation), owner)
         }
         (Some(_), Some(_)) => {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::detect::capture::{Captured, MAX_VALUES};
+use crate::detect::correlation::{Account, Condition};
 use crate::detect::finding::{Finding, Growing, Hit, OrderKey};
-use crate::detect::{Consumer, ConsumerKind, Detector, Match};
+use crate::detect::{Consumer, ConsumerKind, Detector, Match, Outer, Rules};
 use crate::event::{Digest, Nanos, Time, fold};
 
 /// An event in a window. There may be millions, and each may be in many windows.
@@ -16,6 +17,8 @@ use crate::event::{Digest, Nanos, Time, fold};
 pub(super) struct Member {
     pub(super) time: Time,
     pub(super) seen: Arc<Seen>,
+    /// Which rules of the correlation it satisfies.
+    pub(super) rules: Rules,
 }
 
 /// What is kept of a matched event.
@@ -51,7 +54,9 @@ pub struct Tally {
 pub struct Windows {
     consumers: Vec<HashMap<Vec<String>, Group>>,
     ledger: Ledger,
-    last: Option<(Option<Time>, Digest, u32)>,
+    /// The matches of one event, until the next one comes: what an event
+    /// satisfies is looked at together.
+    event: Vec<Match>,
     /// How many groups of each consumer the last sweep left.
     left: Vec<usize>,
 }
@@ -71,6 +76,7 @@ struct Ledger {
 #[derive(Default)]
 struct Group {
     window: VecDeque<Member>,
+    account: Option<Box<dyn Account>>,
     open: Option<Box<Growing>>,
     /// A finding that was closed for its age alone: the next one goes on from it.
     aged: Option<(Uuid, Time)>,
@@ -93,7 +99,7 @@ impl Windows {
         Self {
             consumers: detector.consumers.iter().map(|_| HashMap::new()).collect(),
             ledger: Ledger::default(),
-            last: None,
+            event: Vec::new(),
             left: vec![0; detector.consumers.len()],
         }
     }
@@ -101,52 +107,80 @@ impl Windows {
     /// Takes the next match in the order of [`Match::order`] and gives the
     /// findings that are complete and in their final order.
     pub fn advance(&mut self, detector: &Detector, found: Match) -> Vec<Finding> {
-        if self.last == Some(found.order()) {
-            self.ledger.tally.duplicates += 1;
-            return Vec::new();
-        }
-        self.last = Some(found.order());
-        if let Some(now) = found.time {
-            self.close_until(detector, now);
-        }
-        let sighting = Sighting {
-            time: found.time,
-            member: Member {
-                time: found.time.unwrap_or(Time(i64::MIN)),
-                seen: Arc::new(Seen {
-                    digest: found.digest,
-                    uuid: found.uuid,
-                    captured: found.captured,
-                }),
-            },
-            reasons: found.reasons,
-        };
-        let consumers = detector
-            .matchers
-            .get(found.matcher as usize)
-            .map_or(&[][..], |m| &m.consumers);
-        for at in consumers {
-            if let (Some(consumer), Some(groups)) =
-                (detector.consumers.get(*at), self.consumers.get_mut(*at))
-            {
-                observe(&mut self.ledger, groups, *at, consumer, &sighting);
+        let mut ready = Vec::new();
+        if let Some(last) = self.event.last() {
+            if last.order() == found.order() {
+                self.ledger.tally.duplicates += 1;
+                return ready;
+            }
+            if (last.time, last.digest) != (found.time, found.digest) {
+                ready = self.step(detector);
             }
         }
-        self.sweep(detector, found.time);
-        self.ledger.ready(found.time)
+        self.event.push(found);
+        ready
     }
 
     /// The end of the input: closes everything that is open.
     pub fn finish(mut self, detector: &Detector) -> (Vec<Finding>, Tally) {
+        let mut findings = self.step(detector);
         for (groups, consumer) in self.consumers.into_iter().zip(&detector.consumers) {
             for growing in groups.into_values().filter_map(|group| group.open) {
                 self.ledger.close(consumer, *growing);
             }
         }
-        (
-            self.ledger.closed.into_values().collect(),
-            self.ledger.tally,
-        )
+        findings.extend(self.ledger.closed.into_values());
+        (findings, self.ledger.tally)
+    }
+
+    /// Shows the event that waits to all that consume it, inner correlations before outer ones.
+    fn step(&mut self, detector: &Detector) -> Vec<Finding> {
+        let Some(time) = self.event.first().map(|found| found.time) else {
+            return Vec::new();
+        };
+        if let Some(now) = time {
+            self.close_until(detector, now);
+        }
+        let mut feeds: BTreeMap<usize, Vec<Sighting>> = BTreeMap::new();
+        for found in self.event.drain(..) {
+            let matcher = detector.matchers.get(found.matcher as usize);
+            let seen = Arc::new(Seen {
+                digest: found.digest,
+                uuid: found.uuid,
+                captured: found.captured,
+            });
+            for (at, rules) in matcher.map_or(&[][..], |m| &m.consumers) {
+                let sighting = Sighting::new(time, seen.clone(), *rules, found.reasons.clone());
+                feeds.entry(*at).or_default().push(sighting);
+            }
+        }
+        while let Some((at, sightings)) = feeds.pop_first() {
+            let (Some(consumer), Some(groups)) =
+                (detector.consumers.get(at), self.consumers.get_mut(at))
+            else {
+                continue;
+            };
+            if let ConsumerKind::Over(condition) = &consumer.kind {
+                let hits = correlate(
+                    &mut self.ledger,
+                    groups,
+                    at,
+                    consumer,
+                    condition,
+                    &sightings,
+                );
+                for outer in &consumer.outer {
+                    let passed = hits.iter().map(|hit| outer.sighting(consumer, hit));
+                    feeds.entry(outer.consumer).or_default().extend(passed);
+                }
+            } else {
+                for sighting in &sightings {
+                    report(&mut self.ledger, groups, at, consumer, sighting);
+                }
+            }
+        }
+        self.sweep(detector, time);
+        self.ledger.ready(time)
     }
 
     /// Closes the findings whose last hit is more than `suppress` ago, and those open for a day.
@@ -203,71 +237,173 @@ impl Windows {
     }
 }
 
-/// The two events of a hit that is about a pair; otherwise a hit is about its whole window.
-type Pair = Option<VecDeque<Member>>;
-
-/// A match on its way to the groups of its consumers.
+/// An event on its way to the groups of a consumer.
 struct Sighting {
     time: Option<Time>,
     member: Member,
     reasons: Vec<String>,
 }
 
-fn observe(
+impl Sighting {
+    fn new(time: Option<Time>, seen: Arc<Seen>, rules: Rules, reasons: Vec<String>) -> Self {
+        Self {
+            time,
+            member: Member {
+                time: time.unwrap_or(Time(i64::MIN)),
+                seen,
+                rules,
+            },
+            reasons,
+        }
+    }
+}
+
+/// A hit of a correlation that others name: its event and its group.
+struct Passed {
+    member: Member,
+    key: Vec<String>,
+}
+
+impl Outer {
+    /// A hit of the inner correlation as an event of this one: at the time and with the identity
+    /// and the values of the hit's event, of the fields that the inner one groups by the group's.
+    fn sighting(&self, inner: &Consumer, hit: &Passed) -> Sighting {
+        let shown = display(inner, &hit.member, &hit.key);
+        let value = |at: usize| shown.get(at).map(|(_, value)| value.as_str());
+        let narrowed: Vec<_> = self
+            .narrowed
+            .iter()
+            .filter_map(|(id, at)| Some((*id, value(*at)?)))
+            .collect();
+        let seen = if narrowed.is_empty() {
+            hit.member.seen.clone()
+        } else {
+            Arc::new(Seen {
+                digest: hit.member.digest,
+                uuid: hit.member.uuid.clone(),
+                captured: hit.member.captured.narrowed(&narrowed),
+            })
+        };
+        Sighting::new(Some(hit.member.time), seen, self.rules, Vec::new())
+    }
+}
+
+/// Takes a match of a rule whose every match is a hit.
+fn report(
     ledger: &mut Ledger,
     groups: &mut HashMap<Vec<String>, Group>,
     at: usize,
     consumer: &Consumer,
     sighting: &Sighting,
 ) {
-    let each = matches!(consumer.kind, ConsumerKind::Each);
-    if sighting.time.is_none() && !each {
-        ledger.tally.without_time += 1;
-        return;
-    }
     let (shown, cut) = groups_of(consumer, &sighting.member);
     ledger.tally.cut_groups += u64::from(cut);
     if shown.is_empty() {
         ledger.tally.without_group += 1;
     }
-    if each
-        && (shown.is_empty() || sighting.time.is_none() || consumer.reporter.suppress == Nanos(0))
-    {
+    if shown.is_empty() || sighting.time.is_none() || consumer.reporter.suppress == Nanos(0) {
         ledger.report_alone(consumer, sighting, shown.into_iter().next());
         return;
     }
     for values in shown {
         let key: Vec<String> = values.iter().map(|value| fold(value)).collect();
         let group = groups.entry(key.clone()).or_default();
-        if group.slide(consumer, &sighting.member)
-            && let Some((reasons, pair)) = group.hit(consumer, &sighting.reasons)
-        {
-            ledger.join(at, consumer, key, group, sighting, reasons, pair);
+        group.window.clear();
+        group.window.push_back(sighting.member.clone());
+        ledger.join(at, consumer, key, group, sighting.reasons.clone());
+    }
+}
+
+/// Shows one event to a correlation, in all groups it belongs to, and gives its hits to pass on.
+fn correlate(
+    ledger: &mut Ledger,
+    groups: &mut HashMap<Vec<String>, Group>,
+    at: usize,
+    consumer: &Consumer,
+    condition: &Arc<dyn Condition>,
+    sightings: &[Sighting],
+) -> Vec<Passed> {
+    let mut hits = Vec::new();
+    for (key, member) in memberships(ledger, consumer, condition, sightings) {
+        let group = groups.entry(key.clone()).or_default();
+        group.slide(consumer, condition, &member);
+        let Some(reason) = group.hit(condition) else {
+            continue;
+        };
+        if !consumer.outer.is_empty() {
+            let key = key.clone();
+            hits.push(Passed { member, key });
+        }
+        if consumer.reports {
+            ledger.join(at, consumer, key, group, vec![reason]);
         }
     }
+    hits
+}
+
+/// The groups that an event belongs to, and the event as each sees it: what
+/// satisfies two rules of a correlation is one event satisfying both.
+fn memberships(
+    ledger: &mut Ledger,
+    consumer: &Consumer,
+    condition: &Arc<dyn Condition>,
+    sightings: &[Sighting],
+) -> Vec<(Vec<String>, Member)> {
+    let mut found: Vec<(Vec<String>, Member)> = Vec::new();
+    let mut places: HashMap<Vec<String>, usize> = HashMap::new();
+    for sighting in sightings {
+        if sighting.time.is_none() {
+            ledger.tally.without_time += 1;
+            continue;
+        }
+        if !condition.admits(&sighting.member) {
+            continue;
+        }
+        let (shown, mut cut) = groups_of(consumer, &sighting.member);
+        if shown.is_empty() {
+            ledger.tally.without_group += 1;
+        }
+        for values in shown {
+            let key: Vec<String> = values.iter().map(|value| fold(value)).collect();
+            if sightings.len() > 1 {
+                if let Some((_, member)) = places.get(&key).and_then(|at| found.get_mut(*at)) {
+                    member.rules |= sighting.member.rules;
+                    continue;
+                }
+                if found.len() >= MAX_GROUPS {
+                    cut = true;
+                    break;
+                }
+                places.insert(key.clone(), found.len());
+            }
+            found.push((key, sighting.member.clone()));
+        }
+        ledger.tally.cut_groups += u64::from(cut);
+    }
+    found
 }
 
 impl Ledger {
     /// Adds a hit to the open finding of its group, or opens one.
-    #[expect(clippy::too_many_arguments, reason = "a hit is all of this, once")]
     fn join(
         &mut self,
         at: usize,
         consumer: &Consumer,
         key: Vec<String>,
         group: &mut Group,
-        sighting: &Sighting,
         reasons: Vec<String>,
-        pair: Pair,
     ) {
         let reporter = &consumer.reporter;
-        let Some(now) = sighting.time else { return };
+        let Some(event) = group.window.back() else {
+            return;
+        };
+        let now = event.time;
         let hit = Hit {
-            at: sighting.time,
-            event: &sighting.member,
-            window: pair.as_ref().unwrap_or(&group.window),
+            at: Some(now),
+            event,
+            window: &group.window,
             reasons,
-            pair: pair.is_some(),
+            pair: consumer.is_of_pairs(),
         };
         if let Some(open) = &mut group.open {
             let before = open.last_hit;
@@ -374,45 +510,37 @@ impl Ledger {
 
 impl Group {
     /// Moves the window on to an event: what is not within `(t − span, t]` leaves.
-    /// False where the event is in already: one that satisfies two rules of a correlation is one event.
-    fn slide(&mut self, consumer: &Consumer, member: &Member) -> bool {
+    fn slide(&mut self, consumer: &Consumer, condition: &Arc<dyn Condition>, member: &Member) {
+        if self.window.is_empty() && self.account.is_none() {
+            self.account = condition.clone().account();
+        }
         let edge = member.time.minus(consumer.timespan);
-        while self
-            .window
-            .front()
-            .is_some_and(|oldest| oldest.time <= edge)
-        {
+        while let Some(oldest) = self.window.front().filter(|oldest| oldest.time <= edge) {
+            if let Some(account) = &mut self.account {
+                account.leave(oldest);
+            }
             self.window.pop_front();
         }
-        let new = self
-            .window
-            .back()
-            .is_none_or(|newest| newest.digest != member.digest);
-        if new {
-            if self.window.capacity() == 0 {
-                self.window.reserve_exact(1); // most groups never see a second event
-            }
-            self.window.push_back(member.clone());
+        if let Some(account) = &mut self.account {
+            account.enter(member);
         }
-        new
+        if self.window.capacity() == 0 {
+            self.window.reserve_exact(1); // most groups never see a second event
+        }
+        self.window.push_back(member.clone());
     }
 
-    /// Why the newest event is a hit, if it is one, and the pair that it is one with.
-    fn hit(&mut self, consumer: &Consumer, reasons: &[String]) -> Option<(Vec<String>, Pair)> {
-        match &consumer.kind {
-            ConsumerKind::Each => {
-                while self.window.len() > 1 {
-                    self.window.pop_front();
-                }
-                Some((reasons.to_vec(), None))
-            }
-            ConsumerKind::Count(condition) => condition
-                .hit(&self.window, consumer.timespan)
-                .map(|reason| (vec![reason], None)),
-            ConsumerKind::Pair(condition) => condition
-                .hit(&mut self.window)
-                .map(|(reason, pair)| (vec![reason], Some(pair.into()))),
+    fn hit(&mut self, condition: &Arc<dyn Condition>) -> Option<String> {
+        match &self.account {
+            Some(account) => account.hit(),
+            None => condition.hit(&mut self.window),
         }
+    }
+}
+
+impl Consumer {
+    fn is_of_pairs(&self) -> bool {
+        matches!(&self.kind, ConsumerKind::Over(condition) if condition.is_of_pairs())
     }
 }
 

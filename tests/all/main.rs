@@ -5,6 +5,7 @@
 //! | `harness` | running a policy over events in memory, and the program over files |
 //! | `diagnostics` | broken policy folders and what `check` says of them |
 //! | `semantics` | what is a finding and what is not |
+//! | `correlations` | every type of correlation: timelines that just hit and just miss |
 //! | `events` | the bundled logs and rules |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
@@ -21,6 +22,7 @@
 )]
 
 mod cli;
+mod correlations;
 mod determinism;
 mod diagnostics;
 mod docs;

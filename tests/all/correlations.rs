@@ -1,0 +1,345 @@
+//! Every type of correlation: timelines that just hit and just miss.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Received, at, event, policy_of, run, with};
+
+/// `CORRELATIONS` beside detections `a` to `e`: an event satisfies those whose
+/// letters stand in its message.
+fn rules(correlations: &str) -> String {
+    let detections = ["a", "b", "c", "d", "e"].map(|letter| {
+        format!(
+            "---\ntitle: Letter {letter}\nname: {letter}\nlogsource: {{product: okta}}\ndetection:\n  s: {{displayMessage|contains: {letter}}}\n  condition: s\n"
+        )
+    });
+    format!("{correlations}{}", detections.concat())
+}
+
+/// A correlation of one line, grouped by account over ten minutes unless it says otherwise.
+fn rule(correlation: &str) -> String {
+    let mut text = format!("title: X\nname: x\ncorrelation:\n  {correlation}\n");
+    for (key, value) in [("group-by", "[actor.id]"), ("timespan", "10m")] {
+        if !correlation.contains(key) {
+            text.push_str(&format!("  {key}: {value}\n"));
+        }
+    }
+    text.replace("; ", "\n  ")
+}
+
+/// Events as `LETTERS@SECONDS`, with `=VALUE` for the value, `/WHO` for the
+/// account and `~ADDRESS` for the address; the value is JSON or else a text.
+fn timeline(text: &str) -> Vec<Value> {
+    text.split_whitespace()
+        .enumerate()
+        .map(|(turn, word)| moment(turn, word))
+        .collect()
+}
+
+fn moment(turn: usize, word: &str) -> Value {
+    let (word, address) = word.split_once('~').unwrap_or((word, "192.0.2.1"));
+    let (word, who) = word.split_once('/').unwrap_or((word, "ann"));
+    let (word, value) = match word.split_once('=') {
+        Some((word, value)) => {
+            let text = || json!(value);
+            (
+                word,
+                Some(serde_json::from_str(value).unwrap_or_else(|_| text())),
+            )
+        }
+        None => (word, None),
+    };
+    let (letters, seconds) = word.split_once('@').expect("LETTERS@SECONDS");
+    let event = event([
+        ("uuid", format!("{turn}").into()),
+        ("eventType", "user.session.start".into()),
+        ("displayMessage", letters.into()),
+        ("published", at(seconds.parse().expect("seconds"), 0)),
+        ("actor.id", who.into()),
+        ("client.ipAddress", address.into()),
+    ]);
+    match value {
+        Some(value) => with(event, [("debugContext.debugData.risk", value)]),
+        None => event,
+    }
+}
+
+/// Runs events in two orders, which must not matter, and compares the findings:
+/// `RULE COUNT/HITS REASON`.
+#[track_caller]
+fn check(rules: &str, events: Vec<Value>, expected: &[&str]) -> Received {
+    let policy = policy_of(rules);
+    let received = run(&policy, &events);
+    let shown: Vec<String> = received
+        .outcomes
+        .iter()
+        .map(|outcome| {
+            let finding = &outcome.finding;
+            let name = finding.rule_name.as_deref().unwrap_or("?");
+            let reason = finding.reasons.join(", ");
+            format!("{name} {}/{} {reason}", finding.count, finding.hits)
+        })
+        .collect();
+    assert_eq!(shown, expected, "{rules}");
+    let reversed: Vec<Value> = events.into_iter().rev().collect();
+    assert_eq!(
+        run(&policy, &reversed).outcomes,
+        received.outcomes,
+        "{rules}, reversed"
+    );
+    received
+}
+
+#[track_caller]
+fn check_all(cases: &[(&str, &str, &[&str])]) {
+    for (correlation, events, expected) in cases {
+        check(&rules(&rule(correlation)), timeline(events), expected);
+    }
+}
+
+#[test]
+fn distinct_values_are_counted() {
+    let count =
+        "type: value_count; rules: [a]; condition: {field: debugContext.debugData.risk, gte: 3}";
+    let two = "type: value_count; rules: [a]; condition: {field: [debugContext.debugData.risk, client.ipAddress], gte: 3}";
+    let range = "type: value_count; rules: [a]; condition: {field: debugContext.debugData.risk, gt: 1, lt: 3}";
+    let three = "x 3/1 3 values of `debugContext.debugData.risk` within 10m, where gte 3 is asked";
+    #[rustfmt::skip]
+    check_all(&[
+        (count, "a@0=x a@1=y a@2=z", &[three]),
+        (count, "a@0=x a@1=y a@2=X a@3=Y", &[]),
+        (count, "a@0=1 a@1=2 a@2=\"2\"", &[]),
+        (count, "a@0=x a@1=y a@600=z", &[]),
+        (count, "a@0=x a@1=y a@599=z", &[three]),
+        (count, "a@0=x a@1=x a@599=y a@600=z", &["x 3/1 3 values of `debugContext.debugData.risk` within 10m, where gte 3 is asked"]),
+        (count, "a@0=x a@1=y a@2 a@3=null a@4=z", &[three]),
+        (count, "a@0=x a@1=y a@2=z/bob", &[]),
+        (count, "a@0=[\"x\",\"y\"] a@1=z", &["x 2/1 3 values of `debugContext.debugData.risk` within 10m, where gte 3 is asked"]),
+        (count, "a@0=x a@1=y a@2=z a@3=z a@4", &["x 4/2 3 values of `debugContext.debugData.risk` within 10m, where gte 3 is asked"]),
+        (two, "a@0=x a@1=x~192.0.2.2 a@2=y", &["x 3/1 3 values of `debugContext.debugData.risk` and `client.ipAddress` within 10m, where gte 3 is asked"]),
+        (two, "a@0=x a@1=x~192.0.2.2 a@2=X a@3~192.0.2.3", &[]),
+        (range, "a@0=x a@1=y a@2=z", &["x 2/1 2 values of `debugContext.debugData.risk` within 10m, where gt 1 and lt 3 is asked"]),
+    ]);
+}
+
+#[test]
+fn numbers_are_summed_and_averaged() {
+    let sum =
+        "type: value_sum; rules: [a]; condition: {field: debugContext.debugData.risk, gt: 10}";
+    let avg =
+        "type: value_avg; rules: [a]; condition: {field: debugContext.debugData.risk, gte: 2.5}";
+    let below =
+        "type: value_sum; rules: [a]; condition: {field: debugContext.debugData.risk, lte: -1.5}";
+    #[rustfmt::skip]
+    check_all(&[
+        (sum, "a@0=4 a@1=6", &[]),
+        (sum, "a@0=4 a@1=6.5", &["x 2/1 a sum of `debugContext.debugData.risk` of 10.5 within 10m, where gt 10 is asked"]),
+        (sum, "a@0=4 a@1=\"6.5\" a@2=much a@3=true a@4", &["x 2/1 a sum of `debugContext.debugData.risk` of 10.5 within 10m, where gt 10 is asked"]),
+        (sum, "a@0=4 a@600=7", &[]),
+        (sum, "a@0=9 a@1=-9 a@2=9", &[]),
+        (sum, "a@0=nan a@1=inf a@2=1e300", &[]),
+        (avg, "a@0=2 a@1=3", &["x 2/1 an average of `debugContext.debugData.risk` of 2.5 within 10m, where gte 2.5 is asked"]),
+        (avg, "a@0=2 a@1=2.9", &[]),
+        (avg, "a@0=0 a@1=2 a@600=3", &["x 2/1 an average of `debugContext.debugData.risk` of 2.5 within 10m, where gte 2.5 is asked"]),
+        (below, "a@0=-1 a@1=-0.5", &["x 2/1 a sum of `debugContext.debugData.risk` of -1.5 within 10m, where lte -1.5 is asked"]),
+    ]);
+}
+
+#[test]
+fn percentiles_are_of_nearest_rank() {
+    let median = "type: value_percentile; rules: [a]; condition: {field: debugContext.debugData.risk, gte: 5}";
+    let high = "type: value_percentile; rules: [a]; condition: {field: debugContext.debugData.risk, percentile: 99.9, gte: 5}";
+    #[rustfmt::skip]
+    check_all(&[
+        (median, "a@0=1 a@1=5", &[]),
+        (median, "a@0=1 a@1=5 a@2=9", &["x 3/1 percentile 50 of `debugContext.debugData.risk` at 5 within 10m, where gte 5 is asked"]),
+        (median, "a@0=1 a@1=2 a@600=5 a@601=6", &["x 2/1 percentile 50 of `debugContext.debugData.risk` at 5 within 10m, where gte 5 is asked"]),
+        (high, "a@0=1 a@1=4.9", &[]),
+        (high, "a@0=1 a@1=2 a@2=5", &["x 3/1 percentile 99.9 of `debugContext.debugData.risk` at 5 within 10m, where gte 5 is asked"]),
+    ]);
+}
+
+#[test]
+fn rules_meet_in_a_window() {
+    let both = "type: temporal; rules: [a, b]";
+    let two = "type: temporal; rules: [a, b, c]; condition: {gte: 2}";
+    let without = "type: temporal; rules: [a, b, c]; condition: a and b and not c";
+    let either = "type: temporal; rules: [a, b, c]; condition: a and (b or c)";
+    let quantified = "type: temporal; rules: [a, b, c]; condition: all of them";
+    #[rustfmt::skip]
+    check_all(&[
+        (both, "a@0 b@1", &["x 2/1 all of a, b within 10m"]),
+        (both, "b@0 a@1", &["x 2/1 all of a, b within 10m"]),
+        (both, "a@0 b@599", &["x 2/1 all of a, b within 10m"]),
+        (both, "a@0 b@600", &[]),
+        (both, "a@0 b@0", &["x 2/1 all of a, b within 10m"]),
+        (both, "a@0 a@1 a@2", &[]),
+        (both, "a@0 a@1 b@2 b@3", &["x 4/2 all of a, b within 10m"]),
+        (both, "a@0 b@1/bob", &[]),
+        (both, "a@0/ANN b@1", &["x 2/1 all of a, b within 10m"]),
+        (both, "ab@0", &["x 1/1 all of a, b within 10m"]),
+        (both, "ab@0 a@599 a@1199", &["x 2/2 all of a, b within 10m"]),
+        (two, "a@0 a@1 c@2", &["x 3/1 gte 2 of a, b, c within 10m"]),
+        (two, "a@0 a@1", &[]),
+        (without, "a@0 b@1", &["x 2/1 a and b and not c within 10m"]),
+        (without, "a@0 c@1 b@2", &[]),
+        (without, "abc@0", &[]),
+        (without, "c@0 a@1 b@600", &["x 2/1 a and b and not c within 10m"]),
+        (either, "a@0 c@1", &["x 2/1 a and (b or c) within 10m"]),
+        (either, "b@0 c@1", &[]),
+        (quantified, "a@0 b@1", &[]),
+        (quantified, "a@0 b@1 c@2", &["x 3/1 all of them within 10m"]),
+    ]);
+}
+
+#[test]
+fn rules_meet_in_their_order() {
+    let two = "type: temporal_ordered; rules: [a, b]";
+    let three = "type: temporal_ordered; rules: [a, b, c]";
+    let again = "type: temporal_ordered; rules: [a, b, a]";
+    #[rustfmt::skip]
+    check_all(&[
+        (two, "a@0 b@1", &["x 2/1 a, then b within 10m"]),
+        (two, "b@0 a@1", &[]),
+        (two, "b@0 a@1 b@2", &["x 3/1 a, then b within 10m"]),
+        (two, "a@0 b@599", &["x 2/1 a, then b within 10m"]),
+        (two, "a@0 b@600", &[]),
+        (two, "a@0 a@300 b@700", &["x 2/1 a, then b within 10m"]),
+        (two, "ab@0", &[]),
+        (two, "ab@0 ab@1", &["x 2/1 a, then b within 10m"]),
+        (two, "a@0 b@1/bob", &[]),
+        (three, "a@0 c@1 b@2 c@3", &["x 4/1 a, then b, then c within 10m"]),
+        (three, "a@0 c@1 b@2", &[]),
+        (three, "a@0 b@1 a@500 c@602", &[]),
+        (three, "a@0 b@1 a@500 b@501 c@602", &["x 3/1 a, then b, then c within 10m"]),
+        (again, "a@0 b@1", &[]),
+        (again, "a@0 b@1 a@2", &["x 3/1 a, then b, then a within 10m"]),
+    ]);
+    // At one instant the digests decide, so that one of the two orders is a hit and never both.
+    let policy = policy_of(&rules(&rule(two)));
+    let found = |text: &str| run(&policy, &timeline(text)).outcomes.len();
+    let (one, other) = (found("a@0 b@0"), found("b@0 a@0"));
+    assert!(one <= 1 && other <= 1);
+}
+
+#[test]
+fn aliases_name_a_field_for_each_rule() {
+    let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
+    let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
+    #[rustfmt::skip]
+    check_all(&[
+        (alias, "a@0/ann b@1=ann/x", &["x 2/1 all of a, b within 10m"]),
+        (alias, "a@0/ann b@1=bob/ann", &[]),
+        (alias, "a@0/ann b@1=Ann/x", &["x 2/1 all of a, b within 10m"]),
+        (alias, "ab@0=ann/ann", &["x 1/1 all of a, b within 10m"]),
+        (alias, "ab@0=bob/ann", &[]),
+        (alias, "a@0/ann b@1", &[]),
+        (summed, "a@0/ann a@1=ann/bob b@2=eve/x", &["x 3/1 3 values of `who` within 10m, where gte 3 is asked"]),
+        (summed, "a@0/ann a@1/bob b@2=bob/x", &[]),
+    ]);
+    let policy = rules(&rule(alias).replace(
+        "\ncorrelation:",
+        "\nrulectl: {summary: 'of {who}', metadata: [who], user: who}\ncorrelation:",
+    ));
+    let received = check(
+        &policy,
+        timeline("a@0/ann b@1=ann/x"),
+        &["x 2/1 all of a, b within 10m"],
+    );
+    let finding = &received.outcomes[0].finding;
+    assert_eq!(finding.description, "of ann");
+    assert_eq!(finding.group["who"], "ann");
+    assert_eq!(finding.metadata["who"], ["ann"]);
+    assert_eq!(finding.user_id.as_deref(), Some("ann"));
+}
+
+#[test]
+fn correlations_are_correlated() {
+    let burst = "---\ntitle: Burst\nname: burst\ncorrelation:\n  type: event_count\n  rules: [a]\n  group-by: [actor.id]\n  timespan: 10m\n  condition: {gte: 3}\n";
+    let chain = |outer: &str| rules(&format!("{}{burst}", rule(outer)));
+    let then = "type: temporal_ordered; rules: [burst, b]";
+    let many = "type: event_count; rules: [burst]; timespan: 1h; condition: {gte: 2}";
+    let spread = "type: value_count; rules: [burst]; group-by: [client.ipAddress]; condition: {field: actor.id, gte: 2}";
+    let kept = "type: temporal_ordered; rules: [burst, b]; generate: true";
+    let b3 = "burst 3/1 3 events within 10m, where gte 3 is asked";
+    #[rustfmt::skip]
+    let cases: [(&str, &str, &[&str]); 11] = [
+        (then, "a@0 a@1 a@2 b@3", &["x 2/1 burst, then b within 10m"]),
+        (then, "a@0 a@1 b@3", &[]),
+        (then, "a@0 a@1 a@2 b@601", &["x 2/1 burst, then b within 10m"]),
+        (then, "a@0 a@1 a@2 b@602", &[]),
+        (then, "a@0 a@1 ab@2", &[]),
+        (then, "a@0 a@1 a@2 b@3/bob", &[]),
+        (many, "a@0 a@1 a@2", &[]),
+        (many, "a@0 a@1 a@2 a@3", &["x 2/1 2 events within 1h, where gte 2 is asked"]),
+        (spread, "a@0 a@1 a@2 a@3/bob a@4/bob", &[]),
+        (spread, "a@0 a@1 a@2 a@3/bob a@4/bob a@5/bob", &["x 2/1 2 values of `actor.id` within 10m, where gte 2 is asked"]),
+        (kept, "a@0 a@1 a@2 b@3", &[b3, "x 2/1 burst, then b within 10m", "b 1/1 s: displayMessage|contains: b"]),
+    ];
+    for (outer, events, expected) in cases {
+        check(&chain(outer), timeline(events), expected);
+    }
+}
+
+/// What an inner correlation groups by has one value in each of its hits, though the event has more.
+#[test]
+fn a_hit_has_the_values_of_its_group() {
+    let inner = "---\ntitle: Twice\nname: twice\ncorrelation:\n  type: event_count\n  rules: [a]\n  group-by: [target.id]\n  timespan: 10m\n  condition: {gte: 2}\n";
+    let outer =
+        rule("type: event_count; rules: [twice]; group-by: [target.id]; condition: {gte: 1}");
+    let aimed = |seconds: i64, targets: Value| {
+        with(moment(0, &format!("a@{seconds}")), [("target", targets)])
+    };
+    let events = vec![
+        aimed(0, json!([{"id": "g"}, {"id": "h"}])),
+        aimed(1, json!([{"id": "h"}, {"id": "i"}])),
+    ];
+    let received = check(
+        &rules(&format!("{outer}{inner}")),
+        events,
+        &["x 1/1 1 events within 10m, where gte 1 is asked"],
+    );
+    assert_eq!(received.outcomes[0].finding.group["target.id"], "h");
+}
+
+#[test]
+fn an_outer_correlation_may_stand_before_an_alias_of_an_inner_one() {
+    let inner = "---\ntitle: Met\nname: met\ncorrelation:\n  type: temporal\n  rules: [a, b]\n  group-by: [who]\n  timespan: 10m\n  aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}\n";
+    let by_name = "type: event_count; rules: [met]; group-by: [who]; condition: {gte: 2}";
+    let aliased = "type: temporal_ordered; rules: [met, c]; group-by: [account]; aliases: {account: {met: who, c: client.ipAddress}}";
+    #[rustfmt::skip]
+    let cases: [(&str, &str, &[&str]); 4] = [
+        (by_name, "a@0/ann b@1=ann/x b@2=ann/y", &["x 2/1 2 events within 10m, where gte 2 is asked"]),
+        (by_name, "a@0/ann b@1=ann/x b@2=bob/ann", &[]),
+        (aliased, "a@0/ann b@1=ann/x c@2/y~ann", &["x 2/1 met, then c within 10m"]),
+        (aliased, "a@0/ann b@1=ann/x c@2/ann", &[]),
+    ];
+    for (outer, events, expected) in cases {
+        check(
+            &rules(&format!("{}{inner}", rule(outer))),
+            timeline(events),
+            expected,
+        );
+    }
+}
+
+#[test]
+fn hits_of_every_type_become_findings_alike() {
+    let settings = "rulectl: {suppress: 1m, summary: '{count} of {hits} in {span}', metadata: [client.ipAddress], user: actor.id}\n";
+    let text = format!("{}{settings}", rule("type: temporal; rules: [a, b]"));
+    let received = check(
+        &rules(&text),
+        timeline("a@0 b@10~192.0.2.2 a@70 b@131"),
+        &[
+            "x 3/2 all of a, b within 10m",
+            "x 4/1 all of a, b within 10m",
+        ],
+    );
+    let finding = &received.outcomes[0].finding;
+    assert_eq!(finding.description, "3 of 2 in 1m 10s");
+    assert_eq!(
+        finding.metadata["client.ipAddress"],
+        ["192.0.2.1", "192.0.2.2"]
+    );
+    assert_eq!(finding.user_id.as_deref(), Some("ann"));
+    assert_eq!(finding.okta_event_ids, ["0", "1", "2"]);
+}
