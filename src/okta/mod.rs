@@ -180,6 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn the_body_of_a_hook_is_opened_without_its_envelope() {
+        let cases = [
+            (r#"{"data":{"events":[{"uuid":"a"},{"uuid":"b"}]}}"#, 2),
+            (r#"{"data":{"events":[]}}"#, 0),
+            (r#"{"data":{"events":7}}"#, 1),
+            (
+                r#"{"eventType":"user.session.start","data":{"events":[{},{}]}}"#,
+                1,
+            ),
+        ];
+        for (raw, expected) in cases {
+            let events = read_record(raw.as_bytes(), &Mapping::Auto).expect(raw);
+            assert_eq!(events.len(), expected, "{raw}");
+        }
+    }
+
+    #[test]
     fn half_a_surrogate_pair_hides_no_event() {
         let cases = [
             (r#"{"a":"x\ud800y"}"#, "x\u{fffd}y"),

@@ -1,4 +1,4 @@
-//! JSON texts that escape half of a surrogate pair (`"\\ud800"`): the grammar of RFC 8259
+//! JSON texts that escape half of a surrogate pair (`"\ud800"`): the grammar of RFC 8259
 //! allows it and no Unicode text can hold it.
 
 /// The text with each such escape replaced by that of U+FFFD; `None` where there is none.
@@ -27,7 +27,7 @@ pub(super) fn repaired(text: &str) -> Option<String> {
     changed.then_some(out)
 }
 
-/// The UTF-16 unit that a text begins with, escaped as `\\uXXXX`.
+/// The UTF-16 unit that a text begins with, escaped as `\uXXXX`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

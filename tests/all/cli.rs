@@ -597,6 +597,63 @@ fn nothing_is_appended_to_artifacts_that_are_broken() {
     }
 }
 
+/// An array hides no group of its own accord; past the bound what is left out is counted and said.
+#[test]
+fn long_arrays_hide_no_group_in_silence() {
+    let rule = "title: Pairs\nname: pairs\ncorrelation:\n  type: event_count\n  rules: [failed_login]\n  group-by: [target.id]\n  timespan: 10m\n  condition: {gte: 2}\n";
+    for (elements, wanted, findings, cut) in
+        [(101, 100, 1, 0), (1_000, 999, 1, 0), (1_001, 1_000, 0, 1)]
+    {
+        let folder = shipped_policy();
+        let path = folder.path();
+        fs::write(path.join("rules/pairs.yml"), rule).expect("written");
+        let event = |target: String, second: u32| {
+            format!(
+                "{{\"eventType\":\"user.session.start\",\"outcome\":{{\"result\":\"FAILURE\"}},\"published\":\"2026-01-01T00:00:{second:02}Z\",\"target\":[{target}]}}\n"
+            )
+        };
+        let id = |number: u32| format!("{{\"id\":\"v{number}\"}}");
+        let many: Vec<String> = (0..elements).map(id).collect();
+        let log = event(many.join(","), 0) + &event(id(wanted), 1);
+        fs::write(path.join("long.ndjson"), log).expect("written");
+        let output = rulectl(path, "run --events long.ndjson --format ndjson");
+        let last = out(&output)
+            .lines()
+            .last()
+            .map(str::to_owned)
+            .expect("a run");
+        let run: Value = serde_json::from_str(&last).expect("JSON");
+        let counts = (
+            run["run"]["artifacts"]["findings"]["records"].as_u64(),
+            run["run"]["counts"]["correlation"]["cut_groups"].as_u64(),
+        );
+        assert_eq!(counts, (Some(findings), Some(cut)), "{elements}");
+    }
+}
+
+#[test]
+fn a_damaged_archive_of_a_policy_is_mended() {
+    let folder = folder();
+    let run = || rulectl(folder.path(), "run --events LOGS/flat-demo.json");
+    run();
+    let policies = folder.path().join("data/policies");
+    let archived = fs::read_dir(&policies).expect("an archive").flatten();
+    let archived = archived
+        .map(|entry| entry.path())
+        .find(|path| path.is_dir())
+        .expect("a policy");
+    fs::remove_file(archived.join("tools.yaml")).expect("removed");
+    fs::write(archived.join("routing.toml"), "changed").expect("written");
+    run();
+    for file in ["tools.yaml", "routing.toml"] {
+        assert_eq!(
+            fs::read(archived.join(file)).ok(),
+            fs::read(root().join(file)).ok(),
+            "{file}"
+        );
+    }
+}
+
 /// An input that failed beside a good one is not forgotten when the run is over.
 #[test]
 fn a_failed_input_is_remembered() {
