@@ -99,13 +99,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
 
     let _lock = RunLock::take(&common.data)?;
     let generation = policy::activate(&common.data, policy.digest, &loaded.files)?;
-    let writer = ArtifactWriter::new(
-        &common.data,
-        policy.digest,
-        generation,
-        args.strict,
-        args.append,
-    )?;
+    let writer = ArtifactWriter::new(&common.data, policy.digest, generation, args.append)?;
     let names: Vec<String> = inputs.iter().map(Input::name).collect();
     let mut sink = Faces::new(writer, common.format);
     let meter = Meter::new(Reader::new(inputs.clone()).total());
@@ -163,6 +157,7 @@ fn settings(args: &Args, inputs: &[Input], world: World) -> Result<Settings> {
         mapping: args.mapping.mapping(),
         since: args.since,
         until: args.until,
+        strict: args.strict,
         threads,
     };
     if let Some(hours) = args.hours {

@@ -41,6 +41,7 @@ pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
         mapping,
         since: None,
         until: None,
+        strict: false,
         threads: 1,
     };
     let mut sink = Memory::default();

@@ -43,7 +43,7 @@ pub trait Sink {
     ///
     /// # Errors
     ///
-    /// When it cannot be kept, or none is tolerated; the run then ends.
+    /// When it cannot be kept; the run then ends.
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()>;
 }
 
@@ -76,9 +76,16 @@ pub struct Counts {
 /// A run could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A record is no event, and none such is tolerated.
-    #[error("{0}")]
-    Rejected(#[source] io::Error),
+    /// A record is no event, and the settings tolerate none such.
+    #[error("{input}:{line}: {reason}, and --strict tolerates no such record")]
+    Rejected {
+        /// The input.
+        input: String,
+        /// The line, from 1.
+        line: u64,
+        /// Why it is no event.
+        reason: String,
+    },
     /// Results could not be kept.
     #[error("the results cannot be written: {}", crate::visible::reason(.0))]
     Sink(#[source] io::Error),
@@ -131,8 +138,7 @@ pub fn run(
                     scanned
                         .rejected
                         .iter()
-                        .try_for_each(|r| sink.reject(r))
-                        .map_err(not_kept)?;
+                        .try_for_each(|rejected| reject(rejected, settings, sink))?;
                     counts.add(&scanned);
                     sorter.extend(scanned.matches).map_err(RunError::Sort)?;
                     progress(Progress {
@@ -162,13 +168,16 @@ pub fn run(
     Ok((counts, failed))
 }
 
-/// A sink that tolerates no rejected record says so by [`io::ErrorKind::InvalidData`].
-fn not_kept(error: io::Error) -> RunError {
-    if error.kind() == io::ErrorKind::InvalidData {
-        RunError::Rejected(error)
-    } else {
-        RunError::Sink(error)
+/// Hands a rejected record on, unless none is tolerated.
+fn reject(rejected: &Rejected, settings: &Settings, sink: &mut dyn Sink) -> Result<(), RunError> {
+    if settings.strict {
+        return Err(RunError::Rejected {
+            input: rejected.input.clone(),
+            line: rejected.line,
+            reason: rejected.reason.clone(),
+        });
     }
+    sink.reject(rejected).map_err(RunError::Sink)
 }
 
 impl Counts {

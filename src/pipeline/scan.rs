@@ -17,6 +17,8 @@ pub struct Settings {
     pub since: Option<Time>,
     /// Events at or after this are left out.
     pub until: Option<Time>,
+    /// Whether the first record that is no event ends the run.
+    pub strict: bool,
     /// On how many threads.
     pub threads: usize,
 }

@@ -49,7 +49,6 @@ pub struct ArtifactWriter {
     folder: PathBuf,
     policy: Digest,
     generation: u64,
-    strict: bool,
     /// The artifacts to add to.
     earlier: Option<Artifacts>,
     files: BTreeMap<&'static str, Staged>,
@@ -95,8 +94,7 @@ struct Risked<'r> {
 }
 
 impl ArtifactWriter {
-    /// Begins a run's artifacts. With `strict`, a rejected record ends the run. With
-    /// `append`, records of earlier runs stay, but for those of findings that this run has too.
+    /// Begins a run's artifacts. With `append`, records of earlier runs stay, but for those of findings that this run has too.
     ///
     /// # Errors
     ///
@@ -105,7 +103,6 @@ impl ArtifactWriter {
         folder: &Path,
         policy: Digest,
         generation: u64,
-        strict: bool,
         append: bool,
     ) -> Result<Self, StoreError> {
         let earlier = match append.then(|| read(folder)) {
@@ -121,7 +118,6 @@ impl ArtifactWriter {
             folder: folder.to_owned(),
             policy,
             generation,
-            strict,
             earlier,
             files,
             rejects: staged()?,
@@ -245,18 +241,6 @@ impl Sink for ArtifactWriter {
     }
 
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
-        if self.strict {
-            let Rejected {
-                input,
-                line,
-                reason,
-                ..
-            } = rejected;
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{input}:{line}: {reason}, and --strict tolerates no such record"),
-            ));
-        }
         self.rejects.line(&json(rejected)?)
     }
 }

@@ -122,6 +122,7 @@ pub fn run_inputs(
         mapping,
         since: None,
         until: None,
+        strict: false,
         threads,
     };
     let mut sink = Memory::default();
