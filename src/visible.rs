@@ -46,7 +46,9 @@ pub fn reason(error: &std::io::Error) -> String {
 /// When the value cannot be JSON, such as a map whose keys are not texts.
 pub fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
-    if !text.chars().any(is_deceptive) {
+    // Most lines are ASCII, in which JSON itself escapes every control but one.
+    let is_plain = text.is_ascii() && !text.contains('\u{7f}');
+    if is_plain || !text.chars().any(is_deceptive) {
         return Ok(text);
     }
     // Outside strings JSON is ASCII without controls, so each of these stands inside one.
