@@ -2,7 +2,10 @@
 //! library, rendering what comes back, and ending with an exit code that means the same for every command.
 
 mod check;
+mod detect;
+mod events;
 mod output;
+mod progress;
 mod run;
 mod show;
 mod test;
@@ -103,6 +106,8 @@ pub enum Color {
 enum Command {
     /// Run the pipeline over Okta System Log events
     Run(run::Args),
+    /// Detect alone: any Sigma rules over events, one JSON line a match or finding
+    Detect(detect::Args),
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
     /// Report every problem of the policy folder
@@ -130,6 +135,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     output::set_color(cli.common.color);
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.common, args),
+        Command::Detect(args) => detect::detect(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Check => check::check(&cli.common),
         Command::Test(args) => test::test(&cli.common, args),

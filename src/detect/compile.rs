@@ -132,6 +132,7 @@ impl Compiler {
             captured: Vec::new(),
             consumers: Vec::new(),
             reports,
+            heading: None,
         });
         if reports {
             let edge = Edge {

@@ -22,6 +22,7 @@ mod lists;
 mod modifiers;
 mod pattern;
 mod predicate;
+mod report;
 mod rule;
 mod search;
 mod settings;
@@ -33,6 +34,7 @@ mod windows;
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::lists::Lists;
+pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::windows::{Tally, Windows};
@@ -66,6 +68,8 @@ struct Matcher {
     consumers: Vec<(usize, Rules)>,
     /// Whether its matches are findings by themselves, so that reasons are wanted.
     reports: bool,
+    /// What its matches are reported as while the scan goes, if they are.
+    heading: Option<Heading>,
 }
 
 /// Turns matches into findings. One stands after all those that feed it.
@@ -141,6 +145,12 @@ pub struct Match {
 }
 
 impl Match {
+    /// The event's own id, which may be missing or shared.
+    #[must_use]
+    pub fn event_id(&self) -> Option<&str> {
+        self.uuid.as_deref()
+    }
+
     /// What matches are sorted by before they are correlated.
     #[must_use]
     pub fn order(&self) -> (Option<Time>, Digest, u32) {
@@ -159,12 +169,18 @@ impl Match {
     }
 }
 
+impl Matcher {
+    fn is_wanted(&self) -> bool {
+        self.heading.is_some() || !self.consumers.is_empty()
+    }
+}
+
 impl Detector {
     /// Appends the matches of one event.
     pub fn scan(&self, event: &Event<'_>, matches: &mut Vec<Match>) {
         let mut digest = None;
         for (at, matcher) in self.matchers.iter().enumerate() {
-            if matcher.consumers.is_empty() || !matcher.detection.matches(&event.fields) {
+            if !matcher.is_wanted() || !matcher.detection.matches(&event.fields) {
                 continue;
             }
             matches.push(Match {

@@ -2,13 +2,16 @@
 //!
 //! Three beats: `scan` a chunk for matches (any core, no order), `advance` the
 //! correlations over them in event-time order, `follow` each finding to its
-//! commands. The same spine runs for `run`, `test` and, later, live.
+//! commands. The same spine runs for `run`, `test` and, later, live; `detect` is
+//! its first two beats.
 
+mod detect;
 mod follow;
 mod parallel;
 mod scan;
 mod sorter;
 
+pub use self::detect::{DetectSink, detect};
 pub use self::follow::{Outcome, Response, follow};
 pub use self::scan::{Rejected, Settings, newest};
 
@@ -16,14 +19,13 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Tally, Windows};
+use crate::detect::{Finding, Heading, Match, Tally};
 use crate::event::Time;
 use crate::policy::Policy;
 use crate::route::{Context, Facts, Route, Runs};
-use crate::source::{Input, Reader, SourceError};
+use crate::source::{Input, SourceError};
 
-use self::scan::{Scanned, scan};
-use self::sorter::Sorter;
+use self::scan::Scanned;
 
 /// Where the results of a run go, in their final order.
 pub trait Sink {
@@ -120,64 +122,32 @@ pub fn run(
         .routing
         .decide(Context::RawEvents, None, Facts::default(), &[]);
     sink.begin(&route).map_err(RunError::Sink)?;
-    let mut counts = Counts::default();
-    let mut failed = Vec::new();
     if !policy.routing.runs(&route).any(|runs| runs == Runs::Detect) {
-        return Ok((counts, failed));
+        return Ok((Counts::default(), Vec::new()));
     }
 
-    let names: Vec<String> = inputs.iter().map(Input::name).collect();
-    let mut sorter = Sorter::default();
-    parallel::map_in_order(
-        Feed(Reader::new(inputs)),
-        settings.threads,
-        |(chunk, read)| chunk.map(|chunk| (scan(&policy.detector, &chunk, settings, &names), read)),
-        |scanned: Result<(Scanned, u64), SourceError>| {
-            match scanned {
-                Ok((scanned, read)) => {
-                    scanned
-                        .rejected
-                        .iter()
-                        .try_for_each(|rejected| reject(rejected, settings, sink))?;
-                    counts.add(&scanned);
-                    sorter.extend(scanned.matches).map_err(RunError::Sort)?;
-                    progress(Progress {
-                        read,
-                        events: counts.events,
-                    });
-                }
-                Err(error) => failed.push(error),
-            }
-            Ok(())
-        },
-    )?;
-
-    let mut windows = Windows::new(&policy.detector);
-    for found in sorter.sorted().map_err(RunError::Sort)? {
-        for finding in windows.advance(&policy.detector, found.map_err(RunError::Sort)?) {
-            sink.outcome(&follow(policy, finding))
-                .map_err(RunError::Sink)?;
-        }
-    }
-    let (rest, tally) = windows.finish(&policy.detector);
-    for finding in rest {
-        sink.outcome(&follow(policy, finding))
-            .map_err(RunError::Sink)?;
-    }
-    counts.correlation = tally;
-    Ok((counts, failed))
+    let mut following = Following { policy, sink };
+    detect(&policy.detector, inputs, settings, &mut following, progress)
 }
 
-/// Hands a rejected record on, unless none is tolerated.
-fn reject(rejected: &Rejected, settings: &Settings, sink: &mut dyn Sink) -> Result<(), RunError> {
-    if settings.strict {
-        return Err(RunError::Rejected {
-            input: rejected.input.clone(),
-            line: rejected.line,
-            reason: rejected.reason.clone(),
-        });
+/// Follows each finding to its commands, and hands on what comes of it.
+struct Following<'r> {
+    policy: &'r Policy,
+    sink: &'r mut dyn Sink,
+}
+
+impl DetectSink for Following<'_> {
+    fn found(&mut self, _: &Heading, _: &Match) -> io::Result<()> {
+        Ok(()) // a policy's detector makes findings of its matches
     }
-    sink.reject(rejected).map_err(RunError::Sink)
+
+    fn finding(&mut self, finding: Finding) -> io::Result<()> {
+        self.sink.outcome(&follow(self.policy, finding))
+    }
+
+    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
+        self.sink.reject(rejected)
+    }
 }
 
 impl Counts {
@@ -198,17 +168,5 @@ impl Counts {
     fn saw(&mut self, time: Option<Time>) {
         self.first = self.first.into_iter().chain(time).min();
         self.last = self.last.max(time);
-    }
-}
-
-/// A reader with how much of the inputs it has read at each chunk.
-struct Feed(Reader);
-
-impl Iterator for Feed {
-    type Item = (Result<crate::source::Chunk, SourceError>, u64);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let chunk = self.0.next()?;
-        Some((chunk, self.0.read_so_far()))
     }
 }

@@ -40,36 +40,56 @@ const MAX_DEPTH: usize = 8;
 /// the order of their paths; reports what cannot be read.
 #[must_use]
 pub fn read_folder(folder: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
-    let mut reader = Reader {
-        folder: folder.to_owned(),
-        problems,
-        found: Vec::new(),
-    };
     if !folder.is_dir() {
         let name = folder.display().to_string();
         let message = format!("there is no policy folder `{name}`");
-        reader.report(&name, codes::MISSING_FILE, &message);
+        let id = problems.add_file(&name, "");
+        problems.error(codes::MISSING_FILE, nowhere(id), message);
         return Vec::new();
     }
+    let mut reader = Reader {
+        root: Root::Policy(folder.to_owned()),
+        problems,
+        found: Vec::new(),
+    };
     for required in ["routing.toml", "tools.yaml"] {
         reader.required(required);
     }
     for directory in ["rules", "prompts"] {
         reader.directory(directory, 0);
     }
-    let mut found = reader.found;
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    if !found.iter().any(PolicyFile::is_rule) && !problems.has_errors() {
-        let id = problems.add_file("rules", "");
-        problems
-            .error(
-                codes::NO_RULES,
-                nowhere(id),
-                format!("`{}` holds no rules", folder.join("rules").display()),
-            )
-            .help("put Sigma rules there as `.yml` files, or name another folder with `--policy`");
+    reader.finish("--policy")
+}
+
+/// Reads the rules of any folder as if it were the `rules/` of a policy, or
+/// those of one file; reports what cannot be read.
+#[must_use]
+pub fn read_rules(place: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
+    let shown = place.display().to_string();
+    if !place.exists() {
+        let id = problems.add_file(&shown, "");
+        let message = format!("there is no folder or file of rules `{shown}`");
+        problems.error(codes::MISSING_FILE, nowhere(id), message);
+        return Vec::new();
     }
-    found
+    let is_folder = place.is_dir();
+    let root = if is_folder {
+        Root::Rules
+    } else {
+        Root::RuleFile
+    };
+    let mut reader = Reader {
+        root: root(place.to_owned()),
+        problems,
+        found: Vec::new(),
+    };
+    if is_folder {
+        reader.directory("rules", 0);
+    } else {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        reader.file(&format!("rules/{name}"));
+    }
+    reader.finish("--rules")
 }
 
 /// The digest of a policy: of each file's path and content, in the order of their paths.
@@ -81,20 +101,70 @@ pub(super) fn digest(files: &[PolicyFile]) -> Digest {
     Digest::of(lines.concat().as_bytes())
 }
 
+/// Where the files stand whose paths are those of a policy.
+enum Root {
+    /// In a policy folder.
+    Policy(PathBuf),
+    /// In a folder that is read as the `rules/` of a policy.
+    Rules(PathBuf),
+    /// There is one alone, a file of `rules/`.
+    RuleFile(PathBuf),
+}
+
+impl Root {
+    fn full(&self, path: &str) -> PathBuf {
+        match self {
+            Self::Policy(folder) => folder.join(path),
+            Self::Rules(folder) => path
+                .strip_prefix("rules/")
+                .map_or_else(|| folder.clone(), |rest| folder.join(rest)),
+            Self::RuleFile(file) => file.clone(),
+        }
+    }
+
+    /// What messages call a file.
+    fn shown(&self, path: &str) -> String {
+        match self {
+            Self::Policy(_) => path.to_owned(),
+            Self::Rules(_) | Self::RuleFile(_) => self.full(path).display().to_string(),
+        }
+    }
+}
+
 struct Reader<'p> {
-    folder: PathBuf,
+    root: Root,
     problems: &'p mut Problems,
     found: Vec<PolicyFile>,
 }
 
 impl Reader<'_> {
+    /// The files in the order of their paths; reports that there are no rules
+    /// among them, and the option that names another place.
+    fn finish(mut self, option: &str) -> Vec<PolicyFile> {
+        self.found.sort_by(|a, b| a.path.cmp(&b.path));
+        if !self.found.iter().any(PolicyFile::is_rule) && !self.problems.has_errors() {
+            let id = self.problems.add_file(&self.root.shown("rules"), "");
+            let place = self.root.full("rules");
+            let message = format!("`{}` holds no rules", place.display());
+            let help = format!(
+                "put Sigma rules there as `.yml` files, or name another folder with `{option}`"
+            );
+            let span = nowhere(id);
+            self.problems
+                .error(codes::NO_RULES, span, message)
+                .help(help);
+        }
+        self.found
+    }
+
     fn required(&mut self, path: &str) {
-        if fs::symlink_metadata(self.folder.join(path)).is_ok() {
+        let full = self.root.full(path);
+        if fs::symlink_metadata(&full).is_ok() {
             self.file(path);
             return;
         }
         let id = self.problems.add_file(path, "");
-        let folder = self.folder.display();
+        let folder = full.parent().unwrap_or(&full).display();
         self.problems
             .error(
                 codes::MISSING_FILE,
@@ -105,10 +175,11 @@ impl Reader<'_> {
     }
 
     fn directory(&mut self, path: &str, depth: usize) {
-        let entries = match fs::read_dir(self.folder.join(path)) {
+        let entries = match fs::read_dir(self.root.full(path)) {
             Ok(entries) => entries,
             Err(error) => return self.no_directory(path, &error),
         };
+        let shown = self.root.shown(path);
         let mut names: Vec<String> = Vec::new();
         for entry in entries {
             match entry.map(|entry| entry.file_name().into_string()) {
@@ -117,14 +188,14 @@ impl Reader<'_> {
                     path,
                     codes::UNREADABLE,
                     &format!(
-                        "a name in `{path}` is not UTF-8: {}",
+                        "a name in `{shown}` is not UTF-8: {}",
                         name.to_string_lossy()
                     ),
                 ),
                 Err(error) => self.report(
                     path,
                     codes::UNREADABLE,
-                    &format!("the folder `{path}` cannot be read: {}", reason(&error)),
+                    &format!("the folder `{shown}` cannot be read: {}", reason(&error)),
                 ),
             }
         }
@@ -141,29 +212,36 @@ impl Reader<'_> {
 
     /// A policy needs no prompts, but it needs rules.
     fn no_directory(&mut self, path: &str, error: &std::io::Error) {
+        let shown = self.root.shown(path);
         if error.kind() != std::io::ErrorKind::NotFound {
-            let message = format!("the folder `{path}` cannot be read: {}", reason(error));
+            let message = format!("the folder `{shown}` cannot be read: {}", reason(error));
             self.report(path, codes::UNREADABLE, &message);
         } else if path != "prompts" {
-            let message = format!("`{}` has no folder `{path}`", self.folder.display());
+            let full = self.root.full(path);
+            let folder = full.parent().unwrap_or(&full).display();
+            let message = format!("`{folder}` has no folder `{path}`");
             self.report(path, codes::MISSING_FILE, &message);
         }
     }
 
     fn entry(&mut self, path: &str, depth: usize) {
-        let full = self.folder.join(path);
+        let full = self.root.full(path);
+        let shown = self.root.shown(path);
         if wanted(path) {
             self.file(path);
         } else if fs::symlink_metadata(&full).is_ok_and(|metadata| metadata.is_dir()) {
             if depth >= MAX_DEPTH {
-                let message = format!("`{path}` is nested deeper than {MAX_DEPTH} folders");
+                let message = format!("`{shown}` is nested deeper than {MAX_DEPTH} folders");
                 self.report(path, codes::TOO_LARGE, &message);
                 return;
             }
             self.directory(path, depth + 1);
         } else if let Some(why) = why_unread(path, &full) {
-            let id = self.problems.add_file(path, "");
-            let message = format!("`{path}` has no effect: {why}");
+            if why == NOT_A_RULE && matches!(self.root, Root::Rules(_)) {
+                return; // any folder may hold other files beside its rules
+            }
+            let id = self.problems.add_file(&shown, "");
+            let message = format!("`{shown}` has no effect: {why}");
             self.problems.warn(codes::UNSUPPORTED, nowhere(id), message);
         }
     }
@@ -179,9 +257,10 @@ impl Reader<'_> {
         if self.found.len() > MAX_FILES {
             return;
         }
-        match read_text(&self.folder.join(path)) {
+        let shown = self.root.shown(path);
+        match read_text(&self.root.full(path)) {
             Ok(text) => {
-                let id = self.problems.add_file(path, &text);
+                let id = self.problems.add_file(&shown, &text);
                 self.found.push(PolicyFile {
                     path: path.to_owned(),
                     id,
@@ -194,7 +273,7 @@ impl Reader<'_> {
                 text,
                 at,
             }) => {
-                let id = self.problems.add_file(path, &text);
+                let id = self.problems.add_file(&shown, &text);
                 let start = u32::try_from(at).unwrap_or(u32::MAX);
                 let span = crate::diag::Span {
                     file: id,
@@ -202,13 +281,13 @@ impl Reader<'_> {
                     end: start,
                 };
                 self.problems
-                    .error(code, span, format!("`{path}` {reason}"));
+                    .error(code, span, format!("`{shown}` {reason}"));
             }
         }
     }
 
     fn report(&mut self, path: &str, code: &'static str, message: &str) {
-        let id = self.problems.add_file(path, "");
+        let id = self.problems.add_file(&self.root.shown(path), "");
         self.problems.error(code, nowhere(id), message);
     }
 }
@@ -226,6 +305,8 @@ fn wanted(path: &str) -> bool {
     }
 }
 
+const NOT_A_RULE: &str = "rules stand in files named `NAME.yml` or `NAME.yaml`";
+
 /// Why what stands beside the files of a policy is not read; prose needs no reason.
 fn why_unread(path: &str, full: &Path) -> Option<&'static str> {
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
@@ -237,7 +318,7 @@ fn why_unread(path: &str, full: &Path) -> Option<&'static str> {
         _ if name.ends_with(".rhai") => "scripts are not run by this version of rulectl",
         Some("rules") if path.starts_with("rules/lists/") => "a list is a file `NAME.txt`",
         Some("prompts") => "a prompt is a file `NAME.md`",
-        _ => "rules stand in files named `NAME.yml` or `NAME.yaml`",
+        _ => NOT_A_RULE,
     })
 }
 

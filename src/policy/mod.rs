@@ -9,7 +9,7 @@ mod lint;
 mod sources;
 
 pub use self::archive::{ArchiveError, activate};
-pub use self::files::{PolicyFile, read_folder};
+pub use self::files::{PolicyFile, read_folder, read_rules};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +17,8 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::detect::{
-    Detector, Filter, Lists, Rule, apply_filters, decode_filter, decode_rule, is_filter, rule_codes,
+    Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_filter, decode_rule,
+    is_filter, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
@@ -97,15 +98,50 @@ pub fn load(folder: &Path) -> Loaded {
     }
 }
 
+/// Rules alone, without a policy around them.
+#[derive(Debug)]
+pub struct LoadedRules {
+    /// The rules, ready to run; `None` when any error was reported.
+    pub detector: Option<Detector>,
+    /// Every problem, warnings included.
+    pub problems: Problems,
+}
+
+/// Reads, checks and compiles the rules of any folder, or of one file, for
+/// detection alone: what only shapes the findings of a run is left out, and
+/// each match of a detection is by itself.
+#[must_use]
+pub fn load_rules(place: &Path) -> LoadedRules {
+    let mut problems = Problems::default();
+    let files = read_rules(place, &mut problems);
+    let Documents {
+        mut rules,
+        filters,
+        broken,
+    } = decode_active(&files, &mut problems);
+    lint::rules(&rules, &mut problems);
+    lint::filters(&filters, &mut problems);
+    for rule in &mut rules {
+        let correlates = matches!(rule.logic, Logic::Correlation(_));
+        rule.settings = Settings {
+            suppress: rule.settings.suppress.filter(|_| correlates),
+            ..Settings::default()
+        };
+    }
+    let detector = Detector::compile(&rules, &broken, &mut problems);
+    LoadedRules {
+        detector: (!problems.has_errors()).then_some(detector),
+        problems,
+    }
+}
+
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let errors = problems.counts().0;
     let Documents {
-        mut rules,
-        mut filters,
+        rules,
+        filters,
         broken,
-    } = decode_documents(files, problems);
-    sources::leave_out_others(&mut rules, &mut filters, problems);
-    apply_filters(&filters, &mut rules, &broken, problems);
+    } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
     let detector = Detector::compile(&rules, &broken, problems);
     lint::rules(&rules, problems);
@@ -218,6 +254,14 @@ struct Documents {
     broken: BTreeSet<String>,
 }
 
+/// The documents that are for this log, with the filters applied.
+fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
+    let mut found = decode_documents(files, problems);
+    sources::leave_out_others(&mut found.rules, &mut found.filters, problems);
+    apply_filters(&found.filters, &mut found.rules, &found.broken, problems);
+    found
+}
+
 fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents {
     let lists = lists(files);
     let mut found = Documents::default();
@@ -282,30 +326,20 @@ fn report_duplicates(rules: &[Rule], problems: &mut Problems) {
             .as_deref()
             .and_then(|name| names.insert(name, rule));
         if let Some(first) = twin {
+            let file = problems.file_name(first.span.file);
+            let label = rule.label();
+            let message = format!("the name `{label}` is that of another rule, in `{file}`");
             problems
-                .error(
-                    rule_codes::DUPLICATE,
-                    at,
-                    format!(
-                        "the name `{}` is that of another rule, in `{}`",
-                        rule.label(),
-                        first.file
-                    ),
-                )
+                .error(rule_codes::DUPLICATE, at, message)
                 .help("give one of the two another name");
         }
         // A name that is there twice gives the same id twice.
         let first = ids.insert(rule.id, rule);
         if let Some(first) = first.filter(|first| twin.is_none_or(|twin| twin.id != first.id)) {
+            let file = problems.file_name(first.span.file);
+            let message = format!("the id `{}` is that of another rule, in `{file}`", rule.id);
             problems
-                .error(
-                    rule_codes::DUPLICATE,
-                    at,
-                    format!(
-                        "the id `{}` is that of another rule, in `{}`",
-                        rule.id, first.file
-                    ),
-                )
+                .error(rule_codes::DUPLICATE, at, message)
                 .help("give one of the two another id");
         }
     }

@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod finding;
+mod lines;
 mod lists;
 mod style;
 mod summary;
@@ -9,6 +10,7 @@ mod test;
 
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::finding::explain_finding;
+pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, findings, incidents, plans};
 pub use self::style::{Styles, counted};
 pub use self::summary::{Collected, summary};

@@ -1,0 +1,130 @@
+//! `rulectl detect`: the detections and correlations of any Sigma rules, and nothing after them.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::cli::events::{EventArgs, talk_about};
+use crate::cli::output::{UsageError, bad, talk, talk_problems};
+use crate::cli::progress::Meter;
+use crate::cli::{Common, Exit, Format};
+use crate::pipeline::{self, RunError};
+use crate::policy;
+use crate::render::{Lines, detected};
+use crate::source::{Input, Reader};
+use crate::visible::reason;
+use crate::world::World;
+
+/// The words of the command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A folder of Sigma rules, read with all folders in it, or one rule file
+    #[arg(long, value_name = "PATH")]
+    rules: PathBuf,
+    #[command(flatten)]
+    events: EventArgs,
+    /// Where the lines are written; stdout unless given, and for `-`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Matches too in the order of findings, and a second copy of an event left out
+    #[arg(long)]
+    sorted: bool,
+    /// Keep the records that are no events in this file
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
+    if common.format == Format::Json {
+        let message = "`detect` writes one JSON value a line, which `--format ndjson` asks for";
+        bail!(UsageError(message.to_owned()));
+    }
+    let loaded = policy::load_rules(&args.rules);
+    talk_problems(&loaded.problems);
+    let Some(detector) = loaded.detector else {
+        return Ok(Exit::Broken);
+    };
+    let Some(inputs) = args.events.inputs() else {
+        return Ok(Exit::Broken);
+    };
+    let settings = args.events.settings(&inputs, World::live())?;
+    let detector = if args.sorted {
+        detector
+    } else {
+        detector.reporting_matches()
+    };
+
+    keep_apart(args, &inputs)?;
+    let rejects = args.rejects.as_deref().map(create).transpose()?;
+    let mut lines = Lines::new(&detector, output(args.out.as_deref())?, rejects);
+    let meter = Meter::new(Reader::new(inputs.clone()).total());
+    let outcome = pipeline::detect(&detector, inputs, &settings, &mut lines, &|progress| {
+        meter.show(progress)
+    });
+    let events = outcome.as_ref().map_or(0, |(counts, _)| counts.events);
+    meter.finish(events);
+    let outcome = outcome.and_then(|outcome| {
+        lines.flush().map_err(RunError::Sink)?;
+        Ok(outcome)
+    });
+    let (counts, failed) = match outcome {
+        Err(RunError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(Exit::Done); // whoever reads the lines has enough
+        }
+        outcome => outcome?,
+    };
+
+    talk(&detected(&lines, &counts));
+    let kept = args.rejects.as_ref().map_or_else(
+        || "`--rejects FILE` keeps them, with the reasons".to_owned(),
+        |file| format!("see {} for the reasons", file.display()),
+    );
+    talk_about(&counts, &kept);
+    failed.iter().for_each(|error| bad(&error.to_string()));
+    Ok(if failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Broken
+    })
+}
+
+fn output(file: Option<&Path>) -> Result<Box<dyn Write>> {
+    match file {
+        Some(file) if file != Path::new("-") => Ok(Box::new(create(file)?)),
+        _ => Ok(Box::new(io::stdout())),
+    }
+}
+
+fn create(file: &Path) -> Result<File> {
+    File::create(file).map_err(|error| {
+        let (file, reason) = (file.display(), reason(&error));
+        anyhow::anyhow!("`{file}` cannot be written: {reason}")
+    })
+}
+
+/// What is written is none of what is read, and each file is written by one.
+fn keep_apart(args: &Args, inputs: &[Input]) -> Result<()> {
+    let place = |file: &PathBuf| file.canonicalize().ok();
+    let taken = |file: &PathBuf| {
+        let read = inputs.iter().filter_map(|input| match input {
+            Input::File(input) => Some(input),
+            _ => None,
+        });
+        let mut read = read.chain([&args.rules]).filter_map(place);
+        place(file).is_some_and(|file| file.is_file() && read.any(|input| input == file))
+    };
+    for (option, file) in [("--out", &args.out), ("--rejects", &args.rejects)] {
+        if file.as_ref().is_some_and(taken) {
+            let message = format!("`{option}` names a file that is read");
+            bail!(UsageError(message));
+        }
+    }
+    if args.out.is_some() && args.out == args.rejects {
+        let message = "`--out` and `--rejects` name one file";
+        bail!(UsageError(message.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Progress on stderr.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::output::{is_interactive, talk};
+use crate::pipeline::Progress;
+use crate::visible::visible;
+
+/// Progress on stderr, once a run takes longer than a second.
+pub struct Meter {
+    started: Instant,
+    bar: RefCell<Option<ProgressBar>>,
+    total: Option<u64>,
+}
+
+impl Meter {
+    /// Begins now; `total` is how many bytes there are to read, where that is known.
+    pub fn new(total: Option<u64>) -> Self {
+        Self {
+            started: Instant::now(),
+            bar: RefCell::new(None),
+            total,
+        }
+    }
+
+    /// Shows how far the run has come.
+    pub fn show(&self, progress: Progress) {
+        if self.started.elapsed() < Duration::from_secs(1) || !is_interactive() {
+            return;
+        }
+        let mut bar = self.bar.borrow_mut();
+        let bar = bar.get_or_insert_with(|| bar_for(self.total));
+        bar.set_position(progress.read);
+        bar.set_message(format!(
+            "{} events, {:.0}/s",
+            progress.events,
+            self.rate(progress.events)
+        ));
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+    fn rate(&self, events: u64) -> f64 {
+        events as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// Takes the bar away, and says how long it took.
+    pub fn finish(&self, events: u64) {
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+        if self.started.elapsed() >= Duration::from_secs(1) && is_interactive() {
+            let seconds = self.started.elapsed().as_secs_f64();
+            talk(&visible(&format!(
+                "{events} events in {seconds:.1} s, {:.0} events/s",
+                self.rate(events)
+            )));
+        }
+    }
+}
+
+fn bar_for(total: Option<u64>) -> ProgressBar {
+    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    let template = if total.is_some() {
+        "{wide_bar} {bytes}/{total_bytes}  {msg}"
+    } else {
+        "{bytes}  {msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

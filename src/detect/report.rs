@@ -1,0 +1,73 @@
+//! Matches that are reported as they are found, without a finding.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::detect::{Consumer, ConsumerKind, Detector, Level, Match, Reporter};
+
+/// The rule that a match or a finding is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// The rule's id.
+    pub rule: Uuid,
+    /// Its title.
+    pub title: String,
+    /// Its level.
+    pub level: Level,
+}
+
+impl Heading {
+    fn of(reporter: &Reporter) -> Self {
+        Self {
+            rule: reporter.rule,
+            title: reporter.title.clone(),
+            level: reporter.level,
+        }
+    }
+}
+
+impl Detector {
+    /// Leaves the matches of rules that report by themselves to whoever scans:
+    /// [`Detector::heading`] says which those are. They make no findings any
+    /// more, so that nothing of them is kept and no reasons are looked for.
+    #[must_use]
+    pub fn reporting_matches(mut self) -> Self {
+        let consumers = &self.consumers;
+        let each = |at: usize| consumers.get(at).filter(|consumer| consumer.is_each());
+        for matcher in &mut self.matchers {
+            let reporter = matcher.consumers.iter().find_map(|(at, _)| each(*at));
+            matcher.heading = reporter.map(|consumer| Heading::of(&consumer.reporter));
+            matcher.consumers.retain(|(at, _)| each(*at).is_none());
+            matcher.reports = false;
+        }
+        self
+    }
+
+    /// The rule of a match that is reported as it is found.
+    #[must_use]
+    pub fn heading(&self, found: &Match) -> Option<&Heading> {
+        let matcher = self.matchers.get(found.matcher as usize)?;
+        matcher.heading.as_ref()
+    }
+
+    /// Whether anything is made of a match after the scan.
+    #[must_use]
+    pub fn is_consumed(&self, found: &Match) -> bool {
+        let matcher = self.matchers.get(found.matcher as usize);
+        matcher.is_some_and(|matcher| !matcher.consumers.is_empty())
+    }
+
+    /// The rules each of whose findings is of matches, and not of a correlation.
+    #[must_use]
+    pub fn rules_of_one_event(&self) -> HashSet<Uuid> {
+        let consumers = self.consumers.iter().filter(|consumer| consumer.is_each());
+        consumers.map(|consumer| consumer.reporter.rule).collect()
+    }
+}
+
+impl Consumer {
+    fn is_each(&self) -> bool {
+        matches!(self.kind, ConsumerKind::Each)
+    }
+}

@@ -1,0 +1,138 @@
+//! The first two beats: events → matches → findings.
+
+use std::io;
+
+use crate::detect::{Detector, Finding, Heading, Match, Tally, Windows};
+use crate::pipeline::scan::{Scanned, scan};
+use crate::pipeline::sorter::Sorter;
+use crate::pipeline::{Counts, Progress, Rejected, RunError, Settings, parallel};
+use crate::source::{Chunk, Input, Reader, SourceError};
+
+/// Where the results of detection go.
+pub trait DetectSink {
+    /// A match that is reported as it is found, in the order of the input; only
+    /// a detector that is [`Detector::reporting_matches`] has such.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; detection then ends.
+    fn found(&mut self, rule: &Heading, found: &Match) -> io::Result<()>;
+    /// A finding, in the order of findings, after all matches.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; detection then ends.
+    fn finding(&mut self, finding: Finding) -> io::Result<()>;
+    /// A stretch of input that is no event.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; detection then ends.
+    fn reject(&mut self, rejected: &Rejected) -> io::Result<()>;
+}
+
+/// Detects over inputs. Inputs that fail are reported in the answer and do not
+/// keep the others from being read.
+///
+/// # Errors
+///
+/// When results cannot be written or matches cannot be sorted.
+pub fn detect(
+    detector: &Detector,
+    inputs: Vec<Input>,
+    settings: &Settings,
+    sink: &mut dyn DetectSink,
+    progress: &dyn Fn(Progress),
+) -> Result<(Counts, Vec<SourceError>), RunError> {
+    let names: Vec<String> = inputs.iter().map(Input::name).collect();
+    let mut counts = Counts::default();
+    let mut failed = Vec::new();
+    let mut sorter = Sorter::default();
+    parallel::map_in_order(
+        Feed(Reader::new(inputs)),
+        settings.threads,
+        |(chunk, read)| chunk.map(|chunk| (scan(detector, &chunk, settings, &names), read)),
+        |scanned: Result<(Scanned, u64), SourceError>| {
+            match scanned {
+                Ok((scanned, read)) => {
+                    let mut rejected = scanned.rejected.iter();
+                    rejected.try_for_each(|rejected| reject(rejected, settings, sink))?;
+                    counts.add(&scanned);
+                    take(detector, scanned.matches, sink, &mut sorter)?;
+                    let events = counts.events;
+                    progress(Progress { read, events });
+                }
+                Err(error) => failed.push(error),
+            }
+            Ok(())
+        },
+    )?;
+    counts.correlation = correlate(detector, sorter, sink)?;
+    Ok((counts, failed))
+}
+
+/// Hands on the matches that are reported as they are found, and keeps those
+/// that something is made of.
+fn take(
+    detector: &Detector,
+    mut matches: Vec<Match>,
+    sink: &mut dyn DetectSink,
+    sorter: &mut Sorter,
+) -> Result<(), RunError> {
+    for found in &matches {
+        if let Some(rule) = detector.heading(found) {
+            sink.found(rule, found).map_err(RunError::Sink)?;
+        }
+    }
+    matches.retain(|found| detector.is_consumed(found));
+    sorter.extend(matches).map_err(RunError::Sort)
+}
+
+/// The second beat: matches in event-time order → findings.
+fn correlate(
+    detector: &Detector,
+    sorter: Sorter,
+    sink: &mut dyn DetectSink,
+) -> Result<Tally, RunError> {
+    let mut windows = Windows::new(detector);
+    for found in sorter.sorted().map_err(RunError::Sort)? {
+        let findings = windows.advance(detector, found.map_err(RunError::Sort)?);
+        hand_on(findings, sink)?;
+    }
+    let (rest, tally) = windows.finish(detector);
+    hand_on(rest, sink)?;
+    Ok(tally)
+}
+
+fn hand_on(findings: Vec<Finding>, sink: &mut dyn DetectSink) -> Result<(), RunError> {
+    let mut findings = findings.into_iter();
+    findings.try_for_each(|finding| sink.finding(finding).map_err(RunError::Sink))
+}
+
+/// Hands a rejected record on, unless none is tolerated.
+fn reject(
+    rejected: &Rejected,
+    settings: &Settings,
+    sink: &mut dyn DetectSink,
+) -> Result<(), RunError> {
+    if settings.strict {
+        return Err(RunError::Rejected {
+            input: rejected.input.clone(),
+            line: rejected.line,
+            reason: rejected.reason.clone(),
+        });
+    }
+    sink.reject(rejected).map_err(RunError::Sink)
+}
+
+/// A reader with how much of the inputs it has read at each chunk.
+struct Feed(Reader);
+
+impl Iterator for Feed {
+    type Item = (Result<Chunk, SourceError>, u64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk = self.0.next()?;
+        Some((chunk, self.0.read_so_far()))
+    }
+}

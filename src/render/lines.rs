@@ -1,0 +1,180 @@
+//! What `rulectl detect` finds, as lines of JSON.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::detect::{Detector, Finding, Heading, Level, Match};
+use crate::event::{Digest, Time};
+use crate::pipeline::{Counts, DetectSink, Rejected};
+use crate::render::style::{counted, grouped};
+use crate::visible::json;
+
+/// Writes a line for each match of a single-event rule and each finding of a correlation.
+pub struct Lines<W: Write, R: Write> {
+    out: BufWriter<W>,
+    rejects: Option<BufWriter<R>>,
+    /// The rules whose findings are matches.
+    of_one_event: HashSet<Uuid>,
+    /// What the lines of a rule begin with.
+    heads: HashMap<Uuid, String>,
+    matches: u64,
+    findings: u64,
+}
+
+#[derive(Serialize)]
+struct Head<'l> {
+    rule: Uuid,
+    title: &'l str,
+    level: Level,
+}
+
+#[derive(Serialize)]
+struct OfMatch<'l> {
+    time: Option<Time>,
+    event_ids: &'l [&'l str],
+    event_digests: [Digest; 1],
+}
+
+#[derive(Serialize)]
+struct OfFinding<'l> {
+    first_seen: Option<Time>,
+    last_seen: Option<Time>,
+    group: &'l BTreeMap<String, String>,
+    count: u64,
+    hits: u64,
+    event_ids: &'l [String],
+    event_digests: &'l [Digest],
+}
+
+impl<W: Write, R: Write> Lines<W, R> {
+    /// Writes lines to `out`, and records that are no events to `rejects`.
+    pub fn new(detector: &Detector, out: W, rejects: Option<R>) -> Self {
+        const BUFFER: usize = 64 << 10;
+        Self {
+            out: BufWriter::with_capacity(BUFFER, out),
+            rejects: rejects.map(BufWriter::new),
+            of_one_event: detector.rules_of_one_event(),
+            heads: HashMap::new(),
+            matches: 0,
+            findings: 0,
+        }
+    }
+
+    /// Everything written so far reaches its file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.rejects.iter_mut().try_for_each(Write::flush)?;
+        self.out.flush()
+    }
+
+    /// Writes one object of two parts: what is the same for all lines of a rule, and the rest.
+    fn line(
+        &mut self,
+        rule: Uuid,
+        title: &str,
+        level: Level,
+        rest: &impl Serialize,
+    ) -> io::Result<()> {
+        let head = match self.heads.entry(rule) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let mut head = json(&Head { rule, title, level })?;
+                head.pop(); // the brace, which the rest closes
+                new.insert(head)
+            }
+        };
+        let rest = json(rest)?;
+        self.out.write_all(head.as_bytes())?;
+        self.out.write_all(b",")?;
+        self.out
+            .write_all(rest.get(1..).unwrap_or_default().as_bytes())?;
+        self.out.write_all(b"\n")
+    }
+}
+
+impl<W: Write, R: Write> DetectSink for Lines<W, R> {
+    fn found(&mut self, rule: &Heading, found: &Match) -> io::Result<()> {
+        self.matches += 1;
+        let id = found.event_id();
+        let rest = OfMatch {
+            time: found.time,
+            event_ids: id.as_slice(),
+            event_digests: [found.digest],
+        };
+        self.line(rule.rule, &rule.title, rule.level, &rest)
+    }
+
+    fn finding(&mut self, finding: Finding) -> io::Result<()> {
+        let (rule, title, level) = (finding.rule, &finding.rule_title, finding.level);
+        if self.of_one_event.contains(&rule) {
+            self.matches += 1;
+            let ids: Vec<&str> = finding.okta_event_ids.iter().map(String::as_str).collect();
+            let rest = OfMatch {
+                time: finding.first_seen,
+                event_ids: &ids,
+                event_digests: [finding.anchor],
+            };
+            return self.line(rule, title, level, &rest);
+        }
+        self.findings += 1;
+        let rest = OfFinding {
+            first_seen: finding.first_seen,
+            last_seen: finding.last_seen,
+            group: &finding.group,
+            count: finding.count,
+            hits: finding.hits,
+            event_ids: &finding.okta_event_ids,
+            event_digests: &finding.event_digests,
+        };
+        self.line(rule, title, level, &rest)
+    }
+
+    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
+        let Some(rejects) = &mut self.rejects else {
+            return Ok(());
+        };
+        rejects.write_all(json(rejected)?.as_bytes())?;
+        rejects.write_all(b"\n")
+    }
+}
+
+/// What was read and found, in one line.
+#[must_use]
+pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> String {
+    let matches = match lines.matches {
+        1 => "1 match".to_owned(),
+        matches => format!("{} matches", grouped(matches)),
+    };
+    let mut text = format!(
+        "{}: {matches}, {}",
+        counted(counts.events, "event"),
+        counted(lines.findings, "finding")
+    );
+    let correlation = &counts.correlation;
+    for (count, what) in [
+        (counts.rejected, "rejected"),
+        (counts.outside_range, "outside the time range"),
+        (counts.without_time, "without a readable time"),
+        (correlation.duplicates, "second copies of a matched event"),
+        (
+            correlation.without_group,
+            "matches without a value to group by",
+        ),
+        (
+            correlation.cut_groups,
+            "matches with more values to group by than are followed",
+        ),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {} {what}", grouped(count)));
+        }
+    }
+    text
+}
