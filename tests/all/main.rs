@@ -23,6 +23,7 @@
 
 mod cli;
 mod correlations;
+mod detect;
 mod determinism;
 mod diagnostics;
 mod docs;
