@@ -15,6 +15,8 @@ pub struct Heading {
     pub title: String,
     /// Its level.
     pub level: Level,
+    /// Its author, where it names one.
+    pub author: Option<String>,
 }
 
 impl Heading {
@@ -23,6 +25,7 @@ impl Heading {
             rule: reporter.rule,
             title: reporter.title.clone(),
             level: reporter.level,
+            author: reporter.author.clone(),
         }
     }
 }

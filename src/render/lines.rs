@@ -30,6 +30,9 @@ struct Head<'l> {
     rule: Uuid,
     title: &'l str,
     level: Level,
+    /// The Detection Rule License asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<&'l str>,
 }
 
 #[derive(Serialize)]
@@ -75,17 +78,11 @@ impl<W: Write, R: Write> Lines<W, R> {
     }
 
     /// Writes one object of two parts: what is the same for all lines of a rule, and the rest.
-    fn line(
-        &mut self,
-        rule: Uuid,
-        title: &str,
-        level: Level,
-        rest: &impl Serialize,
-    ) -> io::Result<()> {
-        let head = match self.heads.entry(rule) {
+    fn line(&mut self, head: &Head<'_>, rest: &impl Serialize) -> io::Result<()> {
+        let head = match self.heads.entry(head.rule) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let mut head = json(&Head { rule, title, level })?;
+                let mut head = json(head)?;
                 head.pop(); // the brace, which the rest closes
                 new.insert(head)
             }
@@ -108,12 +105,23 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
             event_ids: id.as_slice(),
             event_digests: [found.digest],
         };
-        self.line(rule.rule, &rule.title, rule.level, &rest)
+        let head = Head {
+            rule: rule.rule,
+            title: &rule.title,
+            level: rule.level,
+            author: rule.author.as_deref(),
+        };
+        self.line(&head, &rest)
     }
 
     fn finding(&mut self, finding: Finding) -> io::Result<()> {
-        let (rule, title, level) = (finding.rule, &finding.rule_title, finding.level);
-        if self.of_one_event.contains(&rule) {
+        let head = Head {
+            rule: finding.rule,
+            title: &finding.rule_title,
+            level: finding.level,
+            author: finding.rule_author.as_deref(),
+        };
+        if self.of_one_event.contains(&finding.rule) {
             self.matches += 1;
             let ids: Vec<&str> = finding.okta_event_ids.iter().map(String::as_str).collect();
             let rest = OfMatch {
@@ -121,7 +129,7 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
                 event_ids: &ids,
                 event_digests: [finding.anchor],
             };
-            return self.line(rule, title, level, &rest);
+            return self.line(&head, &rest);
         }
         self.findings += 1;
         let rest = OfFinding {
@@ -133,7 +141,7 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
             event_ids: &finding.okta_event_ids,
             event_digests: &finding.event_digests,
         };
-        self.line(rule, title, level, &rest)
+        self.line(&head, &rest)
     }
 
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {

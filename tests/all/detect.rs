@@ -22,6 +22,7 @@ detection:
 title: Burst
 id: 00000000-0000-4000-8000-000000000002
 level: high
+author: Anna
 correlation:
   type: event_count
   rules: [failed]
@@ -177,7 +178,7 @@ fn a_line_has_these_keys() {
         )
     };
     let burst = format!(
-        r#"{{"rule":"00000000-0000-4000-8000-000000000002","title":"Burst","level":"high","first_seen":"2026-03-02T10:00:00Z","last_seen":"2026-03-02T10:00:02Z","group":{{"actor.alternateId":"Ann\u202e"}},"count":3,"hits":1,"event_ids":["ann-FAILURE-0","\u001b[2J"],"event_digests":["{}"]}}"#,
+        r#"{{"rule":"00000000-0000-4000-8000-000000000002","title":"Burst","level":"high","author":"Anna","first_seen":"2026-03-02T10:00:00Z","last_seen":"2026-03-02T10:00:02Z","group":{{"actor.alternateId":"Ann\u202e"}},"count":3,"hits":1,"event_ids":["ann-FAILURE-0","\u001b[2J"],"event_digests":["{}"]}}"#,
         digests.join("\",\"")
     );
     let expected = [
