@@ -21,6 +21,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod choices;
 mod cli;
 mod correlations;
 mod detect;

@@ -1,0 +1,226 @@
+//! The choices of `docs/semantics.md`, row by row: what each claims is tried.
+
+use rulectl::okta::Mapping;
+
+use crate::harness::{memory, policy_of, run_inputs};
+
+/// A search, a record as it is written, and whether the record matches.
+type Case<'c> = (&'c str, &'c str, bool);
+
+/// Which cases come out otherwise, with the condition `CONDITION` over the search `s`.
+fn wrong(condition: &str, cases: &[Case<'_>]) -> Vec<String> {
+    let differs = |(search, record, expected): &&Case<'_>| {
+        let rule = format!(
+            "title: seen\nlogsource: {{product: okta}}\ndetection:\n  s: {search}\n  condition: {condition}\n"
+        );
+        let inputs = vec![memory(record.as_bytes().to_vec())];
+        let received = run_inputs(&policy_of(&rule), inputs, Mapping::Okta, 1);
+        received.outcomes.is_empty() == *expected || !received.rejected.is_empty()
+    };
+    let shown = |(search, record, expected): &Case<'_>| {
+        format!("{search}, {condition}: {record} should give {expected}")
+    };
+    cases.iter().filter(differs).map(shown).collect()
+}
+
+#[track_caller]
+fn check(cases: &[Case<'_>]) {
+    let wrong = wrong("s", cases);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn texts_and_case() {
+    #[rustfmt::skip]
+    check(&[
+        ("{x: STRASSE}", r#"{"x":"straße"}"#, false),
+        ("{x: straße}", r#"{"x":"STRAẞE"}"#, true),
+        ("{x: 'ΑΣ'}", r#"{"x":"ασ"}"#, true),
+        ("{x: 'ΑΣ'}", r#"{"x":"ας"}"#, false),
+        ("{x: k}", "{\"x\":\"\u{212a}\"}", true),
+        ("{x: i}", r#"{"x":"İ"}"#, false),
+        ("{x: '?'}", r#"{"x":"İ"}"#, false),
+        ("{x: '??'}", r#"{"x":"İ"}"#, true),
+        ("{x|cased: '?'}", r#"{"x":"İ"}"#, true),
+        ("{x: e\u{301}}", r#"{"x":"é"}"#, false),
+        ("{x: ' a'}", r#"{"x":"a"}"#, false),
+        ("{x: 'a*'}", "{\"x\":\"a\\nb\"}", true),
+        ("{x: 'a?b'}", "{\"x\":\"a\\nb\"}", true),
+        (r"{x: 'a\b'}", r#"{"x":"a\\b"}"#, true),
+        (r"{x: 'a\\b'}", r#"{"x":"a\\b"}"#, true),
+        (r"{x: 'a\\\b'}", r#"{"x":"a\\\\b"}"#, true),
+        (r"{x: 'a\\\\b'}", r#"{"x":"a\\\\b"}"#, true),
+        (r"{x: 'a\\\*'}", r#"{"x":"a\\*"}"#, true),
+        (r"{x|contains: '\*'}", r#"{"x":"a*b"}"#, true),
+        (r"{x|contains: '\*'}", r#"{"x":"ab"}"#, false),
+        ("{x|contains: ''}", r#"{"x":""}"#, true),
+        ("{x|contains: ''}", r#"{"y":""}"#, false),
+    ]);
+}
+
+#[test]
+fn numbers_booleans_and_what_is_no_scalar() {
+    #[rustfmt::skip]
+    check(&[
+        ("{x: 1}", r#"{"x":1.0}"#, true),
+        ("{x: 1.0}", r#"{"x":1}"#, true),
+        ("{x: 1.0}", r#"{"x":"1"}"#, false),
+        ("{x: 1}", r#"{"x":"1.0"}"#, false),
+        ("{x: '4.03e2'}", r#"{"x":4.03e2}"#, false),
+        ("{x: '403.0'}", r#"{"x":4.03e2}"#, true),
+        ("{x|startswith: '40'}", r#"{"x":403}"#, true),
+        ("{x|contains: 0}", r#"{"x":403}"#, true),
+        ("{x: 9007199254740993}", r#"{"x":9007199254740993}"#, true),
+        ("{x: 9007199254740993}", r#"{"x":9007199254740992}"#, false),
+        ("{x|gt: 9007199254740992}", r#"{"x":9007199254740993}"#, false),
+        ("{x: 18446744073709551616}", r#"{"x":18446744073709551616}"#, true),
+        ("{x: true}", r#"{"x":"True"}"#, true),
+        ("{x: true}", r#"{"x":1}"#, false),
+        ("{x: true}", r#"{"x":"yes"}"#, false),
+        ("{x|contains: ru}", r#"{"x":true}"#, true),
+        ("{x: '*'}", r#"{"x":null}"#, false),
+        ("{x: '*'}", r#"{"x":""}"#, true),
+        ("{x: '*'}", r#"{"x":{"y":1}}"#, false),
+        ("{x: '*'}", r#"{"x":[]}"#, false),
+        ("{x: null}", r#"{"x":[]}"#, true),
+        ("{x: null}", r#"{"x":[1,null]}"#, true),
+        ("{x: null}", r#"{"x":{}}"#, false),
+        ("{x: null}", r#"{"x":[{}]}"#, false),
+        ("{x|gte: 5}", r#"{"x":" 5.5 "}"#, true),
+        ("{x|gte: 5}", r#"{"x":"1e3"}"#, true),
+        ("{x|gte: 5}", r#"{"x":"0x10"}"#, false),
+        ("{x|gte: 5}", r#"{"x":"inf"}"#, false),
+        ("{x|gte: 0}", r#"{"x":true}"#, false),
+        ("{x|lt: 5}", r#"{"y":1}"#, false),
+        ("{x|lt: 5}", r#"{"x":[9,1]}"#, true),
+    ]);
+}
+
+#[test]
+fn paths_and_negation() {
+    #[rustfmt::skip]
+    check(&[
+        ("{a.b: 1}", r#"{"a.b":1}"#, false),
+        ("{A.b: 1}", r#"{"a":{"b":1}}"#, false),
+        ("{a.0: 1}", r#"{"a":[1]}"#, false),
+        ("{a.b: 1}", r#"{"a":[[{"b":1}]]}"#, true),
+        ("{a.b: 1}", r#"{"a":{"b":[2,[1]]}}"#, true),
+        ("{a.b: 1, a.c: 2}", r#"{"a":[{"b":1},{"c":2}]}"#, true),
+        ("{x|neq: 1}", r#"{"y":1}"#, true),
+        ("{x|neq: [1, 2]}", r#"{"x":2}"#, false),
+        ("{x|neq|all: ['*a*', '*b*']}", r#"{"x":"a"}"#, true),
+        ("{x|neq|all: ['*a*', '*b*']}", r#"{"x":"ab"}"#, false),
+        ("{x|neq: null}", r#"{"x":1}"#, true),
+        ("{x|neq: null}", r#"{"y":1}"#, false),
+        ("{x|exists|neq: true}", r#"{"x":null}"#, false),
+        ("{x|contains|neq: a}", r#"{"x":["b","xa"]}"#, false),
+        ("{x|exists: true}", r#"{"x":[]}"#, true),
+        ("{x|exists: true}", r#"{"x":{}}"#, true),
+        ("{x.y|exists: true}", r#"{"x":[{"z":1},{"y":null}]}"#, true),
+        ("{x.y|exists: true}", r#"{"x":[]}"#, false),
+    ]);
+    let negated = wrong(
+        "not s",
+        &[
+            ("{a.b: 1}", r#"{"a":[{"b":1},{"b":2}]}"#, false),
+            ("{x|neq: 1}", r#"{"x":[1,2]}"#, true),
+            ("{x: null}", r#"{"x":1}"#, true),
+            ("{x|gt: 1}", r#"{"y":1}"#, true),
+        ],
+    );
+    assert!(negated.is_empty(), "{}", negated.join("\n"));
+}
+
+#[test]
+fn expressions_networks_times_and_other_fields() {
+    #[rustfmt::skip]
+    check(&[
+        ("{x|re: b}", r#"{"x":"abc"}"#, true),
+        ("{x|re: 'c$'}", "{\"x\":\"abc\\n\"}", false),
+        ("{x|re: '^b'}", "{\"x\":\"a\\nb\"}", false),
+        ("{x|re|m: '^b'}", "{\"x\":\"a\\nb\"}", true),
+        ("{x|re: 'a.b'}", "{\"x\":\"a\\nb\"}", false),
+        ("{x|re|s: 'a.b'}", "{\"x\":\"a\\nb\"}", true),
+        ("{x|re|i: 'É'}", r#"{"x":"é"}"#, true),
+        (r"{x|re: '^\d+$'}", r#"{"x":403}"#, true),
+        (r"{x|re: '^\d$'}", r#"{"x":"٣"}"#, true),
+        ("{x|re: ''}", r#"{"y":1}"#, false),
+        ("{x|cidr: 10.1.2.3/8}", r#"{"x":"10.9.9.9"}"#, true),
+        ("{x|cidr: 10.1.2.3}", r#"{"x":"10.1.2.3"}"#, true),
+        ("{x|cidr: 10.0.0.0/8}", r#"{"x":"::ffff:10.1.2.3"}"#, false),
+        ("{x|cidr: '2001:db8::/32'}", r#"{"x":"2001:0DB8:0::1"}"#, true),
+        ("{x|cidr: 10.0.0.0/8}", r#"{"x":"10.1.2.3:443"}"#, false),
+        ("{x|cidr: 10.0.0.0/8}", r#"{"x":"010.1.2.3"}"#, false),
+        ("{x|hour: 22}", r#"{"x":"2026-03-03T00:30:00+02:00"}"#, true),
+        ("{x|hour: 10}", r#"{"x":"2026-03-02 10:00:00"}"#, false),
+        ("{x|hour: 10}", r#"{"x":1772445600}"#, false),
+        ("{x|week: 53}", r#"{"x":"2027-01-01T00:00:00Z"}"#, true),
+        ("{x|year: 2027}", r#"{"x":"2027-01-01T00:00:00Z"}"#, true),
+        ("{x|week: 1}", r#"{"x":"2024-12-31T00:00:00Z"}"#, true),
+        ("{x|hour|gte: 22}", r#"{"x":"2026-03-02T23:59:59Z"}"#, true),
+        ("{x|fieldref: y}", r#"{"x":[1,2],"y":["2",3]}"#, true),
+        ("{x|fieldref: y}", r#"{"x":1,"y":1.0}"#, false),
+        ("{x|fieldref: y}", r#"{"x":null,"y":null}"#, false),
+        ("{x|fieldref|neq: y}", r#"{"x":1}"#, true),
+        ("{x|fieldref: y}", r#"{"x":"ab","y":"a*"}"#, false),
+        ("{x|fieldref|contains: y}", r#"{"x":"xaBx","y":"Ab"}"#, true),
+        ("{x|fieldref|cased: y}", r#"{"x":"A","y":"a"}"#, false),
+        ("{x|fieldref|startswith: y}", r#"{"x":"ab","y":""}"#, true),
+    ]);
+}
+
+#[test]
+fn other_spellings() {
+    #[rustfmt::skip]
+    check(&[
+        ("{x|windash|contains: ' -f '}", "{\"x\":\"a \u{2014}f b\"}", true),
+        ("{x|windash|contains: ' /f '}", r#"{"x":"a -f b"}"#, true),
+        ("{x|windash|contains: a-b}", r#"{"x":"a/b"}"#, false),
+        ("{x|windash|contains: ' --f'}", r#"{"x":" -/f"}"#, true),
+        ("{x|windash|contains: ' \u{2014}f '}", r#"{"x":"a -f b"}"#, false),
+        ("{x|base64: foo}", r#"{"x":"Zm9v"}"#, true),
+        ("{x|base64: foo}", r#"{"x":"ZM9V"}"#, true),
+        ("{x|cased|base64: foo}", r#"{"x":"ZM9V"}"#, false),
+        ("{x|base64offset|contains: foo}", r#"{"x":"YWZvbw=="}"#, true),
+        ("{x|wide|base64: a}", r#"{"x":"YQA="}"#, true),
+        ("{x|utf16be|base64: a}", r#"{"x":"AGE="}"#, true),
+        ("{x|utf16|base64: a}", r#"{"x":"//5hAA=="}"#, true),
+        ("{x|wide: a}", r#"{"x":"a\u0000"}"#, true),
+        ("[seen]", r#"{"seen":1}"#, false),
+        ("[seen]", r#"{"x":{"y":["it was SEEN."]}}"#, true),
+        ("[true]", r#"{"x":true}"#, true),
+        ("[40]", r#"{"x":403}"#, true),
+        ("['s*n']", r#"{"x":"it was seen"}"#, true),
+        ("{'|all': [a, b]}", r#"{"x":"a","y":"b"}"#, true),
+        ("{'|re': '^b'}", r#"{"x":"ab","y":"ba"}"#, true),
+        ("{'|endswith': b}", r#"{"x":"ab"}"#, true),
+        ("[{x: 1}, seen]", r#"{"y":"seen"}"#, true),
+    ]);
+}
+
+#[test]
+fn records() {
+    #[rustfmt::skip]
+    check(&[
+        ("{x: 1}", r#"{"x":2,"x":1}"#, true),
+        ("{x: 2}", r#"{"x":2,"x":1}"#, false),
+        ("{x.y: 1}", r#"{"x":{"y":1},"x":{"z":1}}"#, false),
+        ("{x: '?'}", r#"{"x":"\ud800"}"#, true),
+        ("{x: \"\u{fffd}\"}", r#"{"x":"\ud800"}"#, true),
+        ("{x: '-0'}", r#"{"x":-0}"#, false),
+        ("{x: 0}", r#"{"x":-0}"#, true),
+        ("{x|gt: 1}", r#"{"x":123456789012345678901234567890}"#, true),
+    ]);
+    let rule = "title: t\nlogsource: {product: okta}\ndetection:\n  s: {x: 1}\n  condition: s\n";
+    for record in [
+        r#"{"x":1e400}"#,
+        r#"{"x":1}{"x":1"#,
+        r#"{"x":01}"#,
+        r#"{"x":NaN}"#,
+    ] {
+        let inputs = vec![memory(format!("{{}}\n{record}\n").into_bytes())];
+        let received = run_inputs(&policy_of(rule), inputs, Mapping::Okta, 1);
+        assert_eq!(received.rejected.len(), 1, "{record}");
+        assert!(received.outcomes.is_empty(), "{record}");
+    }
+}
