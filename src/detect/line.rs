@@ -247,6 +247,12 @@ fn expand(
             .strip_prefix('%')
             .and_then(|rest| rest.strip_suffix('%'))
         else {
+            if text.contains("\\%") || text.matches('%').count() > 1 {
+                let message = "with `expand`, `%name%` is a value as a whole";
+                problems
+                    .error(codes::VALUE, value.span, message)
+                    .help("write what stands around it into the list, or leave `expand` out");
+            }
             expanded.push((*value).clone());
             continue;
         };
