@@ -95,8 +95,8 @@ impl Nanos {
     /// One day.
     pub const DAY: Self = Self(86_400 * Self::SECOND.0);
 
-    /// A Sigma time span: a whole number and one of `s m h d w M y`
-    /// (a month is 30 days and a year 365, as pySigma has it).
+    /// A Sigma time span: a whole number and one of `s m h d w M y`. Months and
+    /// years are the mean ones of the Gregorian calendar, as pySigma has them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let unit = text.chars().next_back()?;
@@ -107,8 +107,8 @@ impl Nanos {
             'h' => 3_600,
             'd' => 86_400,
             'w' => 7 * 86_400,
-            'M' => 30 * 86_400,
-            'y' => 365 * 86_400,
+            'M' => 2_629_746,
+            'y' => 31_556_952,
             _ => return None,
         };
         let nanos = number.checked_mul(seconds)?.checked_mul(Self::SECOND.0)?;
@@ -459,6 +459,8 @@ mod tests {
             ("0s", "0s"),
             ("25h", "1d 1h"),
             ("1w", "7d"),
+            ("1M", "30d 10h"),
+            ("1y", "365d 5h"),
         ];
         for (written, shown) in cases {
             assert_eq!(

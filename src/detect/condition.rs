@@ -311,12 +311,14 @@ impl<'t> Parser<'t, '_> {
     }
 }
 
-/// `them` is every search but those that begin with `_`, as pySigma has it; `*` in a pattern is any run.
+/// `them` and patterns leave out names that begin with `_`, as pySigma has it,
+/// but for a pattern that begins with it itself; `*` in a pattern is any run.
 fn selects(pattern: &str, name: &str) -> bool {
-    if pattern == "them" {
-        return !name.starts_with('_');
+    if name.starts_with('_') && !pattern.starts_with('_') {
+        return false;
     }
-    super::pattern::Pattern::new(pattern, super::pattern::Anchor::Whole, true).matches(name)
+    pattern == "them"
+        || super::pattern::Pattern::new(pattern, super::pattern::Anchor::Whole, true).matches(name)
 }
 
 fn joined(mut parts: Vec<Condition>, join: fn(Vec<Condition>) -> Condition) -> Condition {
@@ -366,7 +368,7 @@ mod tests {
 
     #[test]
     fn conditions_mean_what_sigma_says() {
-        let cases: [(&str, Vec<u8>); 10] = [
+        let cases: [(&str, Vec<u8>); 13] = [
             ("sel_a", wanted(|a, _, _, _| a)),
             ("sel_a and not filter", wanted(|a, _, f, _| a && !f)),
             (
@@ -385,6 +387,9 @@ mod tests {
             ),
             ("1 of them", wanted(|a, b, f, _| a || b || f)),
             ("all of them", wanted(|a, b, f, _| a && b && f)),
+            ("1 of *", wanted(|a, b, f, _| a || b || f)),
+            ("all of *e*", wanted(|a, b, f, _| a && b && f)),
+            ("1 of _*", wanted(|_, _, _, h| h)),
             ("not(not sel_a)or _hidden", wanted(|a, _, _, h| a || h)),
         ];
         for (text, expected) in cases {
