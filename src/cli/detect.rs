@@ -10,11 +10,12 @@ use crate::cli::events::{EventArgs, talk_about};
 use crate::cli::output::{UsageError, bad, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
-use crate::pipeline::{self, RunError};
+use crate::detect::Detector;
+use crate::pipeline::{self, RunError, Settings};
 use crate::policy;
 use crate::render::{Lines, detected};
 use crate::source::{Input, Reader};
-use crate::visible::reason;
+use crate::visible::{reason, visible};
 use crate::world::World;
 
 /// The words of the command.
@@ -58,37 +59,50 @@ pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
     };
 
     keep_apart(args, &inputs)?;
+    write(args, &detector, inputs, &settings)
+}
+
+/// Detects, writes what is found, and says what was read.
+fn write(
+    args: &Args,
+    detector: &Detector,
+    inputs: Vec<Input>,
+    settings: &Settings,
+) -> Result<Exit> {
     let rejects = args.rejects.as_deref().map(create).transpose()?;
-    let mut lines = Lines::new(&detector, output(args.out.as_deref())?, rejects);
+    let mut lines = Lines::new(detector, output(args.out.as_deref())?, rejects);
     let meter = Meter::new(Reader::new(inputs.clone()).total());
-    let outcome = pipeline::detect(&detector, inputs, &settings, &mut lines, &|progress| {
+    let outcome = pipeline::detect(detector, inputs, settings, &mut lines, &|progress| {
         meter.show(progress)
     });
     let events = outcome.as_ref().map_or(0, |(counts, _)| counts.events);
     meter.finish(events);
-    let outcome = outcome.and_then(|outcome| {
-        lines.flush().map_err(RunError::Sink)?;
-        Ok(outcome)
-    });
-    let (counts, failed) = match outcome {
+    // What was found before something failed is written too.
+    let flushed = lines.flush().map_err(RunError::Sink);
+    let (counts, failed) = match outcome.and_then(|outcome| flushed.map(|()| outcome)) {
         Err(RunError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Ok(Exit::Done); // whoever reads the lines has enough
         }
         outcome => outcome?,
     };
-
     talk(&detected(&lines, &counts));
-    let kept = args.rejects.as_ref().map_or_else(
-        || "`--rejects FILE` keeps them, with the reasons".to_owned(),
-        |file| format!("see {} for the reasons", file.display()),
-    );
-    talk_about(&counts, &kept);
+    talk_about(&counts, &where_rejects_are(args));
     failed.iter().for_each(|error| bad(&error.to_string()));
     Ok(if failed.is_empty() {
         Exit::Done
     } else {
         Exit::Broken
     })
+}
+
+fn where_rejects_are(args: &Args) -> String {
+    match &args.rejects {
+        Some(file) => {
+            let file = visible(&file.display().to_string());
+            format!("see {file} for the reasons")
+        }
+        None => "`--rejects FILE` keeps them, with the reasons".to_owned(),
+    }
 }
 
 fn output(file: Option<&Path>) -> Result<Box<dyn Write>> {
