@@ -7,6 +7,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`event`] | what happened: a record, its time and identity, reading it by path |
+//! | [`json`] | wanted fields, straight from the bytes of a record |
 //! | [`diag`] | what is wrong in a file that a person wrote |
 //! | [`document`] | such a file as a tree in which everything knows its place |
 //! | [`visible`] | log text made safe to show |
@@ -31,7 +32,7 @@
 //! `ARCHITECTURE.md` has the invariants and the reasons; a test holds the
 //! `use crate::` lines against its table.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod cli;
 pub mod command;
@@ -39,6 +40,7 @@ pub mod detect;
 pub mod diag;
 pub mod document;
 pub mod event;
+pub mod json;
 pub mod lab;
 pub mod okta;
 pub mod pipeline;

@@ -40,8 +40,8 @@ mod window;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::SourceError;
 pub use expand::expand;
@@ -56,6 +56,7 @@ use window::{Batch, Span};
 pub struct Reader {
     inputs: Vec<Input>,
     limits: Limits,
+    spares: Spares,
     /// How many inputs have been opened.
     opened: usize,
     current: Option<Stream>,
@@ -96,6 +97,7 @@ pub struct Chunk {
     /// The offset of `text` in the text of the input.
     start: u64,
     text: Vec<u8>,
+    spares: Spares,
     batch: Batch,
     bytes: u64,
 }
@@ -145,6 +147,7 @@ impl Reader {
         Self {
             inputs,
             limits,
+            spares: Spares::default(),
             opened: 0,
             current: None,
             progress: Arc::default(),
@@ -180,7 +183,7 @@ impl Iterator for Reader {
             let input = self.inputs.get(self.opened)?;
             let number = u32::try_from(self.opened).unwrap_or(u32::MAX);
             self.opened += 1;
-            match Stream::open(number, input, self.limits, &self.progress) {
+            match Stream::open(number, input, self.limits, &self.spares, &self.progress) {
                 Ok(stream) => self.current = Some(stream),
                 Err(error) => return Some(Err(error)),
             }
@@ -236,6 +239,34 @@ impl Chunk {
                 line: span.line,
             },
             bytes,
+        }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.spares.give_back(std::mem::take(&mut self.text));
+    }
+}
+
+/// Buffers of chunks that are done with, to be used again.
+#[derive(Clone, Default)]
+struct Spares(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spares {
+    /// So many are kept; as many chunks are under way as there are threads, or a few more.
+    const MOST: usize = 8;
+    /// One that had to hold a huge record is let go.
+    const LARGEST: usize = 4 << 20;
+
+    fn take(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < Self::MOST && buffer.len() <= Self::LARGEST {
+            spares.push(buffer);
         }
     }
 }

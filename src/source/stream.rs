@@ -7,13 +7,14 @@ use super::error::SourceError;
 use super::open::{Decoded, open};
 use super::splitter::Splitter;
 use super::window::{Batch, Need, Window};
-use super::{Chunk, Input, Limits};
+use super::{Chunk, Input, Limits, Spares};
 
 /// The chunks of one input, and at the end the error that cut it short, if one did.
 pub(super) struct Stream {
     number: u32,
     decoded: Decoded,
     limits: Limits,
+    spares: Spares,
     window: Window,
     splitter: Splitter,
     batch: Batch,
@@ -30,12 +31,14 @@ impl Stream {
         number: u32,
         input: &Input,
         limits: Limits,
+        spares: &Spares,
         progress: &Arc<AtomicU64>,
     ) -> Result<Self, SourceError> {
         let mut stream = Self {
             number,
             decoded: open(input, progress)?,
             limits,
+            spares: spares.clone(),
             window: Window::new(),
             splitter: Splitter::new(number, 0),
             batch: Batch::default(),
@@ -85,7 +88,7 @@ impl Stream {
     fn hand_over(&mut self) -> Chunk {
         let from = self.splitter.needs_from();
         let start = self.window.start();
-        let text = self.window.give_before(from, self.limits.chunk);
+        let text = self.window.give_before(from, self.spares.take());
         let batch = std::mem::take(&mut self.batch);
         let bytes = from - self.handed;
         self.handed = from;
@@ -93,6 +96,7 @@ impl Stream {
             input: self.number,
             start,
             text,
+            spares: self.spares.clone(),
             batch,
             bytes,
         }

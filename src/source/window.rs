@@ -4,8 +4,8 @@ use super::error::SourceError;
 use super::open::Decoded;
 use super::{Place, Reject};
 
-/// Bytes to ask a reader for at once: what a pipe holds; room for more is cleared for nothing.
-const ONE_READ: usize = 64 << 10;
+/// Bytes to ask a reader for at once.
+const ONE_READ: usize = 256 << 10;
 /// Records in one chunk at most, so that tiny ones do not cost more than their text.
 const MOST_RECORDS: usize = 64 << 10;
 /// Rejects in one chunk at most, for the same reason.
@@ -15,7 +15,10 @@ const KEPT: usize = 64 << 10;
 
 /// A stretch of a text, addressed by offsets from the start of that text.
 pub(super) struct Window {
+    /// The bytes held, and room behind them.
     bytes: Vec<u8>,
+    /// How many are held.
+    held: usize,
     /// The offset of the first byte held.
     start: u64,
     /// Whether the text ends where the window does.
@@ -26,6 +29,7 @@ impl Window {
     pub(super) fn new() -> Self {
         Self {
             bytes: Vec::new(),
+            held: 0,
             start: 0,
             complete: false,
         }
@@ -36,33 +40,34 @@ impl Window {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.held
     }
 
     /// The offset just past the last byte held.
     pub(super) fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
+        self.start + self.held as u64
     }
 
     /// The bytes of a range, as far as they are held.
     pub(super) fn slice(&self, from: u64, to: u64) -> &[u8] {
-        let to = self.index(to).min(self.bytes.len());
+        let to = self.index(to).min(self.held);
         self.bytes.get(self.index(from)..to).unwrap_or_default()
     }
 
     /// The bytes from an offset on.
     pub(super) fn from(&self, from: u64) -> &[u8] {
-        self.bytes.get(self.index(from)..).unwrap_or_default()
+        self.bytes
+            .get(self.index(from)..self.held)
+            .unwrap_or_default()
     }
 
     pub(super) fn byte(&self, at: u64) -> Option<u8> {
-        self.bytes.get(self.index(at)).copied()
+        self.from(at).first().copied()
     }
 
     /// Reads until `room` more bytes are held, the text ends or its writer makes a pause.
     pub(super) fn fill(&mut self, decoded: &mut Decoded, room: usize) -> Result<(), SourceError> {
-        self.bytes.reserve_exact(room);
-        let full = self.bytes.len() + room;
+        let full = self.held + room;
         let result = loop {
             match self.read(decoded, full) {
                 Ok(0) => break Ok(()),
@@ -77,35 +82,44 @@ impl Window {
 
     /// Reads once, to hold no more than `full` bytes; 0 if that many are held or the text ends.
     fn read(&mut self, decoded: &mut Decoded, full: usize) -> Result<usize, SourceError> {
-        let held = self.bytes.len();
-        if held >= full {
+        if self.held >= full {
             return Ok(0);
         }
-        self.bytes.resize(full.min(held + ONE_READ), 0);
-        let result = decoded.read(self.bytes.get_mut(held..).unwrap_or_default());
+        let room = full.min(self.held + ONE_READ);
+        if self.bytes.len() < room {
+            self.bytes.resize(full, 0);
+        }
+        let room = self.bytes.get_mut(self.held..room).unwrap_or_default();
+        let result = decoded.read(room);
         let count = *result.as_ref().unwrap_or(&0);
-        self.bytes.truncate(held + count);
+        self.held += count;
         self.complete |= count == 0;
         result
     }
 
     /// Forgets the bytes before an offset.
     pub(super) fn drop_before(&mut self, from: u64) {
-        let count = self.index(from).min(self.bytes.len());
-        self.bytes.drain(..count);
+        let count = self.index(from).min(self.held);
+        self.bytes.copy_within(count..self.held, 0);
+        self.held -= count;
         self.start += count as u64;
     }
 
-    /// Gives away the bytes before an offset and keeps the others.
-    pub(super) fn give_before(&mut self, from: u64, capacity: usize) -> Vec<u8> {
-        let count = self.index(from).min(self.bytes.len());
-        let rest = self.bytes.get(count..).unwrap_or_default();
-        let mut kept = Vec::with_capacity(capacity.max(rest.len()));
-        kept.extend_from_slice(rest);
-        let mut given = std::mem::replace(&mut self.bytes, kept);
-        given.truncate(count);
+    /// Gives away the bytes before an offset, with whatever is behind them, and keeps
+    /// the others, in a buffer that was given away before if there is one.
+    pub(super) fn give_before(&mut self, from: u64, spare: Option<Vec<u8>>) -> Vec<u8> {
+        let count = self.index(from).min(self.held);
+        let rest = self.bytes.get(count..self.held).unwrap_or_default();
+        let mut kept = spare.unwrap_or_default();
+        if kept.len() < rest.len() {
+            kept.resize(rest.len(), 0);
+        }
+        for (to, from) in kept.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        self.held = rest.len();
         self.start += count as u64;
-        given
+        std::mem::replace(&mut self.bytes, kept)
     }
 
     fn index(&self, offset: u64) -> usize {

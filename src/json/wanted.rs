@@ -1,0 +1,199 @@
+//! The fields that somebody wants to read, as a tree of their paths.
+
+use serde_json::Value;
+
+/// A field among those that are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u32);
+
+impl Slot {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The wanted fields: paths that begin alike share their beginning.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    nodes: Vec<Node>,
+    slots: u32,
+    /// Whether every scalar of the record is wanted too.
+    pub scalars: bool,
+}
+
+/// A node of the tree, by its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(u32);
+
+impl NodeId {
+    pub(super) const ROOT: Self = Self(0);
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A place that paths lead to, or through.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// The field that ends here.
+    pub(super) slot: Option<Slot>,
+    keys: Vec<Key>,
+    /// For each byte the first of `keys` that begins with it, or [`NO_KEY`].
+    first: Box<[u16; 256]>,
+}
+
+const NO_KEY: u16 = u16::MAX;
+
+#[derive(Clone, Debug)]
+struct Key {
+    /// The key as JSON writes it, without its quotes.
+    text: Box<[u8]>,
+    node: NodeId,
+    /// The next of the keys that begin with the same byte.
+    next: u16,
+}
+
+/// What a key of an object is in the tree.
+pub(super) enum Child {
+    /// Nobody wants it.
+    Unwanted,
+    /// Paths lead there.
+    Wanted(NodeId),
+    /// It is written with escapes that JSON does not need, and may be a wanted one.
+    Escaped,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node::new()],
+            slots: 0,
+            scalars: false,
+        }
+    }
+}
+
+impl Wanted {
+    /// Adds the field that a path of keys leads to.
+    pub fn add<'k>(&mut self, path: impl IntoIterator<Item = &'k str>) -> Slot {
+        let end = path
+            .into_iter()
+            .fold(NodeId::ROOT, |node, key| self.below(node, key));
+        let new = Slot(self.slots);
+        let Some(node) = self.nodes.get_mut(end.index()) else {
+            return new;
+        };
+        let slot = *node.slot.get_or_insert(new);
+        self.slots += u32::from(slot == new);
+        slot
+    }
+
+    /// How many fields there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots as usize
+    }
+
+    /// How many nodes there are.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    #[inline]
+    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.index())
+    }
+
+    /// The node that a key leads to, made if it is not there.
+    fn below(&mut self, node: NodeId, key: &str) -> NodeId {
+        let quoted = Value::from(key).to_string();
+        let text = quoted
+            .get(1..quoted.len() - 1)
+            .unwrap_or_default()
+            .as_bytes();
+        let new = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        let Some(parent) = self.nodes.get_mut(node.index()) else {
+            return node;
+        };
+        if let Some(known) = parent.keys.iter().find(|key| *key.text == *text) {
+            return known.node;
+        }
+        parent.add(text, new);
+        self.nodes.push(Node::new());
+        new
+    }
+}
+
+impl Node {
+    fn new() -> Self {
+        Self {
+            slot: None,
+            keys: Vec::new(),
+            first: Box::new([NO_KEY; 256]),
+        }
+    }
+
+    /// Whether no path goes on from here.
+    #[inline]
+    pub(super) fn is_leaf(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn add(&mut self, text: &[u8], node: NodeId) {
+        // The empty key is found under the quote that ends it.
+        let first = text.first().copied().unwrap_or(b'"');
+        let at = u16::try_from(self.keys.len()).unwrap_or(NO_KEY);
+        if let Some(slot) = self.first.get_mut(usize::from(first)) {
+            let next = std::mem::replace(slot, at);
+            self.keys.push(Key {
+                text: text.into(),
+                node,
+                next,
+            });
+        }
+    }
+
+    /// What a key is, given its text up to the quote that ends it, and what follows.
+    #[inline]
+    pub(super) fn child(&self, key: &[u8]) -> Child {
+        let first = key.first().copied().unwrap_or(b'"');
+        let mut at = self
+            .first
+            .get(usize::from(first))
+            .copied()
+            .unwrap_or(NO_KEY);
+        while let Some(known) = self.keys.get(usize::from(at)) {
+            if known.is(key) {
+                return Child::Wanted(known.node);
+            }
+            if known.differs_at_an_escape(key) {
+                return Child::Escaped;
+            }
+            at = known.next;
+        }
+        if first == b'\\' {
+            Child::Escaped
+        } else {
+            Child::Unwanted
+        }
+    }
+}
+
+impl Key {
+    /// Whether this is the key. Most keys are short, and a call costs more than comparing them.
+    #[inline(always)]
+    fn is(&self, key: &[u8]) -> bool {
+        self.text.len() == key.len() && self.text.iter().zip(key).all(|(own, other)| own == other)
+    }
+
+    /// Whether the first byte in which `key` differs begins an escape: it may then
+    /// be the same key, spelled in another way.
+    fn differs_at_an_escape(&self, key: &[u8]) -> bool {
+        let same = self
+            .text
+            .iter()
+            .zip(key)
+            .take_while(|(own, other)| own == other);
+        key.get(same.count()) == Some(&b'\\')
+    }
+}
