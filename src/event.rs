@@ -6,27 +6,41 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::json::{Fields, Slot};
+
 /// One log record: the bytes that came in, and what was read from them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// The record as it came in.
     pub raw: &'a [u8],
-    /// The record as a tree; after a field mapping, the mapped tree.
-    pub fields: Value,
+    /// Whether it came without white space outside strings.
+    pub compact: bool,
+    /// The wanted fields; after a field mapping, those of the mapped record.
+    pub fields: Fields<'a>,
     /// Event time; `None` where the record has no readable one.
     pub time: Option<Time>,
-    /// The provider's id of the event (Okta's `uuid`), which may be missing or shared.
-    pub uuid: Option<String>,
+    /// Where the provider's id of the event stands.
+    pub id: Slot,
 }
 
 impl Event<'_> {
     /// The identity of the event: see [`Digest::of_record`].
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of_record(self.raw)
+        if self.compact {
+            Digest::of(self.raw)
+        } else {
+            Digest::of_record(self.raw)
+        }
+    }
+
+    /// The provider's id of the event (Okta's `uuid`), which may be missing or shared.
+    #[must_use]
+    pub fn uuid(&self) -> Option<String> {
+        let uuid = self.fields.own(self.id)?.as_str()?;
+        (!uuid.is_empty()).then(|| clip(&uuid))
     }
 }
 
@@ -183,21 +197,31 @@ impl Digest {
     #[must_use]
     pub fn of_record(raw: &[u8]) -> Self {
         let mut hash = Sha256::new();
-        let mut rest = raw;
-        let mut in_string = false;
-        while !rest.is_empty() {
-            let end = if in_string {
-                string_end(rest)
-            } else {
-                text_end(rest)
-            };
-            let (taken, left) = rest.split_at(end.length);
-            hash.update(taken);
-            rest = left.get(end.skip..).unwrap_or_default();
-            in_string = end.in_string;
+        for part in solid_parts(raw) {
+            hash.update(part);
         }
         Self(hash.finalize().into())
     }
+}
+
+/// The parts of a JSON text between the white space outside its strings.
+pub fn solid_parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    let mut in_string = false;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = if in_string {
+            string_end(rest)
+        } else {
+            text_end(rest)
+        };
+        let (part, left) = rest.split_at(end.length);
+        rest = left.get(end.skip..).unwrap_or_default();
+        in_string = end.in_string;
+        Some(part)
+    })
 }
 
 /// How far one stretch goes, what to leave out behind it, and what follows.
@@ -294,17 +318,14 @@ impl TryFrom<String> for Digest {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath {
     text: String,
-    steps: Vec<String>,
 }
 
 impl FieldPath {
     /// The path that `text` spells.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let steps = text.split('.').map(str::to_owned).collect();
         Self {
             text: text.to_owned(),
-            steps,
         }
     }
 
@@ -314,63 +335,15 @@ impl FieldPath {
         &self.text
     }
 
-    /// Every value that the path reaches, in document order: several when it
-    /// crosses arrays, none when a key is missing. An array at the end of the
-    /// path stands for its elements.
-    #[must_use]
-    pub fn values<'v>(&self, fields: &'v Value) -> Vec<&'v Value> {
-        let mut found = Vec::new();
-        walk(fields, &self.steps, &mut found);
-        found
-    }
-
-    /// Whether the key is there at all, whatever its value (JSON null included).
-    #[must_use]
-    pub fn exists(&self, fields: &Value) -> bool {
-        has_key(fields, &self.steps)
+    /// The keys on the way.
+    pub fn steps(&self) -> impl Iterator<Item = &str> {
+        self.text.split('.')
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-// The depth of both walks is bounded by the JSON parser's nesting limit of 128.
-fn walk<'v>(value: &'v Value, steps: &[String], found: &mut Vec<&'v Value>) {
-    match (value, steps) {
-        (Value::Array(items), _) => items.iter().for_each(|item| walk(item, steps, found)),
-        (_, []) => found.push(value),
-        (Value::Object(map), [step, rest @ ..]) => {
-            if let Some(inner) = map.get(step) {
-                walk(inner, rest, found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn has_key(value: &Value, steps: &[String]) -> bool {
-    match (value, steps) {
-        (_, []) => true,
-        (Value::Array(items), _) => items.iter().any(|item| has_key(item, steps)),
-        (Value::Object(map), [step, rest @ ..]) => {
-            map.get(step).is_some_and(|inner| has_key(inner, rest))
-        }
-        _ => false,
-    }
-}
-
-/// The text of a scalar; `None` for null, an object or an array.
-#[must_use]
-pub fn scalar_text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(text.into()),
-        Value::Bool(true) => Some("true".into()),
-        Value::Bool(false) => Some("false".into()),
-        Value::Number(number) => Some(number.to_string().into()),
-        Value::Null | Value::Object(_) | Value::Array(_) => None,
     }
 }
 
@@ -419,35 +392,6 @@ mod tests {
         assert_eq!(Digest::try_from(digest.to_string()), Ok(digest));
         for bad in ["", "zz", &"é".repeat(32), &"g".repeat(64)] {
             assert!(Digest::try_from(bad.to_owned()).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn paths_walk_objects_and_any_element_of_arrays() {
-        let event: Value = serde_json::json!({
-            "actor": {"id": "a", "none": null},
-            "target": [{"id": 1}, {"id": 2, "tags": ["x", "y"]}, [{"id": 3}]],
-            "empty": [],
-        });
-        let cases = [
-            ("actor.id", vec!["a"], true),
-            ("actor.none", vec!["-"], true),
-            ("actor.nope", vec![], false),
-            ("actor.id.deeper", vec![], false),
-            ("target.id", vec!["1", "2", "3"], true),
-            ("target.tags", vec!["x", "y"], true),
-            ("empty", vec![], true),
-            ("empty.x", vec![], false),
-        ];
-        for (path, expected, exists) in cases {
-            let path = FieldPath::new(path);
-            let texts: Vec<_> = path
-                .values(&event)
-                .into_iter()
-                .map(|v| scalar_text(v).unwrap_or("-".into()))
-                .collect();
-            assert_eq!(texts, expected, "{path}");
-            assert_eq!(path.exists(&event), exists, "{path}");
         }
     }
 

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
+use crate::event::{FieldPath, clip};
+use crate::json::{Fields, Scalar, Slot, Wanted};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::event::{FieldPath, clip, scalar_text};
 
 /// A field among all those that some rule of the policy needs after a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +21,8 @@ impl CaptureId {
 pub struct Captures {
     /// None for one that each rule has under a name of its own.
     paths: Vec<Option<FieldPath>>,
+    /// Where the values of each are, once [`Captures::want`] was called.
+    slots: Vec<Option<Slot>>,
 }
 
 impl Captures {
@@ -44,16 +45,23 @@ impl Captures {
         CaptureId::of(self.paths.len() - 1)
     }
 
+    /// Adds the fields to those that are read from each event.
+    pub fn want(&mut self, wanted: &mut Wanted) {
+        let mut slot = |path: &FieldPath| wanted.add(path.steps());
+        let slots = self.paths.iter().map(|path| path.as_ref().map(&mut slot));
+        self.slots = slots.collect();
+    }
+
     /// Reads the given fields from an event: what to call the values, and the field they stand in.
     #[must_use]
-    pub fn read(&self, ids: &[(CaptureId, CaptureId)], fields: &Value) -> Captured {
+    pub fn read(&self, ids: &[(CaptureId, CaptureId)], fields: &Fields<'_>) -> Captured {
         let mut ends = Vec::new();
         let mut joined = String::new();
         for (id, field) in ids {
-            let Some(Some(path)) = self.paths.get(field.0 as usize) else {
+            let Some(Some(slot)) = self.slots.get(field.0 as usize) else {
                 continue;
             };
-            for text in distinct_texts(&path.values(fields)) {
+            for text in distinct_texts(fields.values(*slot)) {
                 joined.push_str(&text);
                 ends.push((*id, u32::try_from(joined.len()).unwrap_or(u32::MAX)));
             }
@@ -70,9 +78,9 @@ pub(super) const MAX_VALUES: usize = 1_000;
 
 /// The texts of scalars, null left out. Elements of one array often repeat.
 /// One more than [`MAX_VALUES`] says that there were more.
-fn distinct_texts(values: &[&Value]) -> Vec<String> {
+fn distinct_texts<'r>(values: impl Iterator<Item = Scalar<'r>>) -> Vec<String> {
     let mut known = HashSet::new();
-    let texts = values.iter().filter_map(|value| scalar_text(value));
+    let texts = values.filter_map(|value| value.shown());
     let distinct = texts
         .map(|text| clip(&text))
         .filter(|text| known.insert(text.clone()));

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::detect::capture::{CaptureId, Captures};
 use crate::detect::correlation::{self, Aliases, Correlation};
+use crate::detect::engine::Engine;
 use crate::detect::search::Detection;
 use crate::detect::template::Template;
 use crate::detect::{
@@ -13,6 +14,7 @@ use crate::detect::{
 };
 use crate::diag::{Problems, Span};
 use crate::event::{FieldPath, Nanos};
+use crate::json::Wanted;
 
 impl Detector {
     /// Makes checked rules ready to run; reports names that cannot be resolved.
@@ -23,9 +25,11 @@ impl Detector {
         let names = Names::new(rules);
         let silent = silent_rules(rules, &names);
         let mut feeds = BTreeMap::new();
+        let mut detections = Vec::new();
         for (at, rule) in rules.iter().enumerate() {
             if let Logic::Detection(detection) = &rule.logic {
-                let matcher = compiler.add_detection(rule, detection, !silent.contains(&at));
+                let matcher = compiler.add_detection(rule, !silent.contains(&at));
+                detections.push(detection);
                 feeds.insert(at, Feed::Matcher(matcher));
             }
         }
@@ -51,7 +55,7 @@ impl Detector {
                 feeds.insert(at, Feed::Inner(consumer));
             }
         }
-        compiler.finish()
+        compiler.finish(&detections)
     }
 }
 
@@ -125,10 +129,9 @@ impl Scope<'_> {
 }
 
 impl Compiler {
-    fn add_detection(&mut self, rule: &Rule, detection: &Detection, reports: bool) -> usize {
+    fn add_detection(&mut self, rule: &Rule, reports: bool) -> usize {
         let matcher = self.matchers.len();
         self.matchers.push(Matcher {
-            detection: detection.clone(),
             captured: Vec::new(),
             consumers: Vec::new(),
             reports,
@@ -214,7 +217,8 @@ impl Compiler {
     }
 
     /// Each feed learns who wants it; each matcher captures what is needed, and nothing else.
-    fn finish(mut self) -> Detector {
+    /// `detections` has one for each matcher.
+    fn finish(mut self, detections: &[&Detection]) -> Detector {
         for (at, wiring) in std::mem::take(&mut self.wirings).into_iter().enumerate() {
             for edge in &wiring.edges {
                 match edge.feed {
@@ -248,7 +252,17 @@ impl Compiler {
             matcher.captured.sort_unstable();
             matcher.captured.dedup();
         }
+        let mut wanted = Wanted::default();
+        self.captures.want(&mut wanted);
+        let numbered = (0..).zip(detections).zip(&self.matchers);
+        let consumed = numbered.filter(|(_, matcher)| !matcher.consumers.is_empty());
+        let engine = Engine::new(
+            consumed.map(|((at, detection), _)| (at, *detection)),
+            &mut wanted,
+        );
         Detector {
+            engine,
+            wanted,
             captures: self.captures,
             matchers: self.matchers,
             consumers: self.consumers,

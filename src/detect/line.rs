@@ -278,10 +278,8 @@ fn expand(
 
 fn plain_literal(value: &Node) -> Option<(String, Span)> {
     let text = value.scalar_text()?;
-    let literal = Pattern::new(&text, Anchor::Whole, true)
-        .as_plain()?
-        .to_owned();
-    Some((literal, value.span))
+    let pattern = Pattern::new(&text, Anchor::Whole, true);
+    Some((pattern.as_plain()?.text.to_owned(), value.span))
 }
 
 fn shown(key: &str, values: &[&Node]) -> String {

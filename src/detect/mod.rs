@@ -15,13 +15,18 @@ mod correlation;
 mod count;
 mod country;
 mod encoding;
+mod engine;
 mod filter;
 mod finding;
 mod line;
 mod lists;
+mod memory;
 mod modifiers;
 mod pattern;
 mod predicate;
+mod program;
+#[cfg(test)]
+mod reference;
 mod report;
 mod rule;
 mod search;
@@ -29,8 +34,10 @@ mod settings;
 mod template;
 mod temporal;
 mod value;
+mod values;
 mod windows;
 
+pub use self::engine::Scratch;
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::lists::Lists;
@@ -46,22 +53,24 @@ use uuid::Uuid;
 
 use self::capture::{CaptureId, Captured, Captures};
 use self::correlation::Condition;
-use self::search::Detection;
+use self::engine::Engine;
 use self::template::Template;
 use crate::event::{Digest, Event, FieldPath, Nanos, Time};
+use crate::json::Wanted;
 
 /// The rules of a policy, ready to run.
 #[derive(Debug)]
 pub struct Detector {
+    engine: Engine,
+    wanted: Wanted,
     captures: Captures,
     matchers: Vec<Matcher>,
     consumers: Vec<Consumer>,
 }
 
-/// A detection, and who wants its matches.
+/// Who wants the matches of a detection, and what of them.
 #[derive(Debug)]
 struct Matcher {
-    detection: Detection,
     /// What to call the values that are captured, and the field they stand in.
     captured: Vec<(CaptureId, CaptureId)>,
     /// Who wants its matches, and as which of the rules that a consumer names.
@@ -176,25 +185,37 @@ impl Matcher {
 }
 
 impl Detector {
-    /// Appends the matches of one event.
-    pub fn scan(&self, event: &Event<'_>, matches: &mut Vec<Match>) {
+    /// The fields that are read from each event.
+    #[must_use]
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// What a thread needs to scan events.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        self.engine.scratch()
+    }
+
+    /// Appends the matches of one event, whose fields are the [`Self::wanted`] ones.
+    pub fn scan(&self, scratch: &mut Scratch, event: &Event<'_>, matches: &mut Vec<Match>) {
         let mut digest = None;
-        for (at, matcher) in self.matchers.iter().enumerate() {
-            if !matcher.is_wanted() || !matcher.detection.matches(&event.fields) {
-                continue;
-            }
+        self.engine.scan(scratch, &event.fields, |at, reasons| {
+            let Some(matcher) = self.matchers.get(at).filter(|matcher| matcher.is_wanted()) else {
+                return;
+            };
             matches.push(Match {
                 time: event.time,
                 digest: *digest.get_or_insert_with(|| event.digest()),
                 matcher: u32::try_from(at).unwrap_or(u32::MAX),
-                uuid: event.uuid.clone(),
+                uuid: event.uuid(),
                 captured: self.captures.read(&matcher.captured, &event.fields),
                 reasons: if matcher.reports {
-                    matcher.detection.explain(&event.fields)
+                    reasons()
                 } else {
                     Vec::new()
                 },
             });
-        }
+        });
     }
 }

@@ -5,20 +5,20 @@
 //! value to a [`Test`], both in this file. The rows are the specification's
 //! appendix of modifiers, version 2.1.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Datelike as _, Timelike as _};
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 use crate::detect::encoding::{base64, base64_offset, utf16, utf16be, utf16le, windash};
 use crate::detect::line::codes;
 use crate::detect::pattern::{Anchor, Part, Pattern, parse};
 use crate::diag::Problems;
 use crate::document::{Kind, Node};
-use crate::event::{FieldPath, Time, fold, scalar_text};
+use crate::event::{FieldPath, Time};
+use crate::json::Scalar;
 
 /// A modifier as the table has it.
 #[derive(Clone, Copy)]
@@ -61,9 +61,9 @@ pub static MODIFIERS: [Modifier; 31] = [
     row("endswith", |m| m.anchor = Some(Anchor::End), ANCHORED),
     // Regular expressions and networks.
     row("re", |m| m.compare = Some(expression), &["all", "neq", "expand"]).before(&["i", "m", "s"]),
-    row("i", |m| m.ignore_case = true, &["all", "neq", "expand", "re"]).needs("re"),
-    row("m", |m| m.multi_line = true, &["all", "neq", "expand", "re", "i"]).needs("re"),
-    row("s", |m| m.dot_all = true, &["all", "neq", "expand", "re", "i", "m"]).needs("re"),
+    row("i", |m| m.flags.ignore_case = true, &["all", "neq", "expand", "re"]).needs("re"),
+    row("m", |m| m.flags.multi_line = true, &["all", "neq", "expand", "re", "i"]).needs("re"),
+    row("s", |m| m.flags.dot_all = true, &["all", "neq", "expand", "re", "i", "m"]).needs("re"),
     row("cidr", |m| m.compare = Some(network), &["all", "neq", "expand"]),
     // A part of a time, and numbers, that of a time among them.
     row("minute", |m| m.part_of_time(MINUTE), &["all", "neq"]).before(ORDERS).of_a_field(),
@@ -149,12 +149,18 @@ pub struct Modifiers {
     pub anchor: Option<Anchor>,
     cased: bool,
     encodings: Vec<Encoding>,
-    ignore_case: bool,
-    multi_line: bool,
-    dot_all: bool,
+    flags: Flags,
     part: Option<PartOfTime>,
     order: Option<Order>,
     compare: Option<Comparison>,
+}
+
+/// The flags of a regular expression.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags {
+    ignore_case: bool,
+    multi_line: bool,
+    dot_all: bool,
 }
 
 /// Other spellings of a text, or why it cannot be encoded.
@@ -166,7 +172,8 @@ type Order = fn(f64, f64) -> bool;
 /// A number read from a time in UTC, and its bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct PartOfTime {
-    read: fn(DateTime<chrono::Utc>) -> i64,
+    /// How it is read.
+    pub read: fn(DateTime<chrono::Utc>) -> i64,
     least: f64,
     most: f64,
 }
@@ -232,7 +239,7 @@ pub enum Test {
     /// It is this number, or the text of it.
     Number(Number),
     /// The expression finds something in its text.
-    Regex(Regex),
+    Regex(Regex, Flags),
     /// It is an address of the network.
     Cidr(IpNet),
     /// It, or a part of the time that it is, compares with the bound.
@@ -244,87 +251,85 @@ pub enum Test {
 }
 
 impl Test {
-    /// Whether any of the values that the field reaches passes.
+    /// Whether a scalar passes, given its text, as it is and folded. What is asked of
+    /// a field as a whole, no value passes.
     #[must_use]
-    pub fn holds(&self, found: &[&Value], field: Option<&FieldPath>, fields: &Value) -> bool {
+    pub fn passes(&self, value: Scalar<'_>, text: &str, folded: &str) -> bool {
         match self {
-            Self::Null => found.is_empty() || found.iter().any(|value| value.is_null()),
-            Self::Exists(wanted) => field.is_some_and(|field| field.exists(fields) == *wanted),
-            Self::SameAs(other, anchor, cased) => {
-                same_as(found, &other.values(fields), *anchor, *cased)
+            Self::Text(patterns) => patterns.iter().any(|pattern| pattern.fits(text, folded)),
+            Self::Number(number) => match value.as_number() {
+                Some(found) => same_number(number, &found),
+                None => text == number.to_string(),
+            },
+            Self::Regex(regex, _) => regex.is_match(text),
+            Self::Cidr(net) => {
+                value.is_str() && text.parse::<IpAddr>().is_ok_and(|ip| net.contains(&ip))
             }
-            _ => found.iter().any(|value| self.passes(value)),
-        }
-    }
-
-    fn passes(&self, value: &Value) -> bool {
-        match self {
-            Self::Text(patterns) => scalar_text(value)
-                .is_some_and(|text| patterns.iter().any(|pattern| pattern.matches(&text))),
-            Self::Number(number) => same_number(number, value),
-            Self::Regex(regex) => scalar_text(value).is_some_and(|text| regex.is_match(&text)),
-            Self::Cidr(net) => value
-                .as_str()
-                .and_then(|text| text.parse::<IpAddr>().ok())
-                .is_some_and(|ip| net.contains(&ip)),
-            Self::Compare(None, order, bound) => {
-                number_of(value).is_some_and(|number| order(number, *bound))
-            }
-            Self::Compare(Some(part), order, bound) => {
-                part_of(value, *part).is_some_and(|number| order(number, *bound))
+            Self::Compare(part, order, bound) => {
+                number_of(value, text, *part).is_some_and(|number| order(number, *bound))
             }
             Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
         }
     }
-}
 
-/// Whether any of the one stands there in any of the other.
-fn same_as(found: &[&Value], others: &[&Value], anchor: Anchor, cased: bool) -> bool {
-    let prepared = |value: &&Value| {
-        let text = scalar_text(value)?;
-        Some(if cased {
-            text.into_owned()
-        } else {
-            fold(&text)
+    /// What tells the test from others of its field; `None` for one that is about the
+    /// field as a whole.
+    #[must_use]
+    pub fn key(&self) -> Option<TestKey> {
+        Some(match self {
+            Self::Text(patterns) => TestKey::Text(patterns.clone()),
+            Self::Number(number) => TestKey::Number(number.to_string()),
+            Self::Regex(regex, flags) => TestKey::Regex(regex.as_str().to_owned(), *flags),
+            Self::Cidr(net) => TestKey::Cidr(*net),
+            Self::Compare(part, order, bound) => {
+                let read = part.map(|part| part.read as usize);
+                TestKey::Compare(read, *order as usize, bound.to_bits())
+            }
+            Self::Null | Self::Exists(_) | Self::SameAs(..) => return None,
         })
-    };
-    let others: HashSet<String> = others.iter().filter_map(prepared).collect();
-    found.iter().filter_map(prepared).any(|text| match anchor {
-        Anchor::Whole => others.contains(&text),
-        _ => others.iter().any(|other| anchor.fits(other, &text)),
-    })
-}
-
-/// A number equals a number by value, and a text by its text.
-fn same_number(number: &Number, value: &Value) -> bool {
-    match value {
-        Value::Number(found) => {
-            found == number
-                || (found.as_f64() == number.as_f64() && (found.is_f64() || number.is_f64()))
-        }
-        _ => scalar_text(value).is_some_and(|text| text == number.to_string()),
     }
 }
 
-fn number_of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|number: &f64| number.is_finite()),
-        _ => None,
-    }
+/// See [`Test::key`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TestKey {
+    /// Texts.
+    Text(Vec<Pattern>),
+    /// A number, as it is shown.
+    Number(String),
+    /// An expression and its flags.
+    Regex(String, Flags),
+    /// A network.
+    Cidr(IpNet),
+    /// Which functions read and compare, and the bits of the bound. That two are told
+    /// apart although they are alike costs time alone.
+    Compare(Option<usize>, usize, u64),
 }
 
+/// Numbers are compared by value, whole ones exactly.
+fn same_number(number: &Number, found: &Number) -> bool {
+    found == number || (found.as_f64() == number.as_f64() && (found.is_f64() || number.is_f64()))
+}
+
+/// The number that a value is or spells, or the part of the time that it names.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a year has four digits, and the other parts have two"
 )]
-fn part_of(value: &Value, part: PartOfTime) -> Option<f64> {
-    let time = Time::parse(value.as_str()?.trim())?;
-    Some((part.read)(DateTime::from_timestamp_nanos(time.0)) as f64)
+fn number_of(value: Scalar<'_>, text: &str, part: Option<PartOfTime>) -> Option<f64> {
+    match part {
+        None if value.is_str() => text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite()),
+        None => value.as_number()?.as_f64(),
+        Some(_) if !value.is_str() => None,
+        Some(part) => {
+            let time = Time::parse(text.trim())?;
+            Some((part.read)(DateTime::from_timestamp_nanos(time.0)) as f64)
+        }
+    }
 }
 
 /// Matching takes time in proportion to the value and, with wildcards, to this.
@@ -383,16 +388,17 @@ fn field(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option
 
 fn expression(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {
     let text = text_of(value, problems)?;
+    let flags = modifiers.flags;
     let built = RegexBuilder::new(&text)
-        .case_insensitive(modifiers.ignore_case)
-        .multi_line(modifiers.multi_line)
-        .dot_matches_new_line(modifiers.dot_all)
+        .case_insensitive(flags.ignore_case)
+        .multi_line(flags.multi_line)
+        .dot_matches_new_line(flags.dot_all)
         .size_limit(1 << 20)
         .dfa_size_limit(1 << 20)
         .nest_limit(64)
         .build();
     match built {
-        Ok(regex) => Some(Test::Regex(regex)),
+        Ok(regex) => Some(Test::Regex(regex, flags)),
         Err(error) => {
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default();

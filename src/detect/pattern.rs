@@ -5,14 +5,14 @@ use crate::event::fold;
 /// A Sigma text to match against a value: `*` is any run of characters, `?` is
 /// one, and a backslash before `*`, `?` or `\` takes its meaning away
 /// (Sigma specification 2.1, "Special values in rules").
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     cased: bool,
     anchor: Anchor,
     shape: Shape,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Shape {
     /// A text without wildcards, folded unless cased: the common case.
     Plain(String),
@@ -21,7 +21,7 @@ enum Shape {
 }
 
 /// What a Sigma text is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The character itself.
     Char(char),
@@ -39,7 +39,7 @@ pub enum Part {
 pub const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
 /// Where in the value the text must stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Anchor {
     /// The value is the text.
     Whole,
@@ -108,28 +108,42 @@ impl Pattern {
     /// Whether the value matches.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
-        if self.cased {
-            self.matches_prepared(value)
-        } else {
-            self.matches_prepared(&fold(value))
-        }
+        self.fits(value, &fold(value))
     }
 
-    fn matches_prepared(&self, value: &str) -> bool {
+    /// Whether the value matches, which is given as it is and folded.
+    #[must_use]
+    pub fn fits(&self, value: &str, folded: &str) -> bool {
+        let value = if self.cased { value } else { folded };
         match (&self.shape, self.anchor) {
             (Shape::Wild(parts), _) => matches_wild(parts, value),
             (Shape::Plain(text), anchor) => anchor.fits(text, value),
         }
     }
 
-    /// The whole text that a value must be, folded unless cased, when there is only one.
+    /// The pattern as a text, where it has no wildcards.
     #[must_use]
-    pub fn as_plain(&self) -> Option<&str> {
-        match (&self.shape, self.anchor) {
-            (Shape::Plain(text), Anchor::Whole) => Some(text),
-            _ => None,
-        }
+    pub fn as_plain(&self) -> Option<Plain<'_>> {
+        let Shape::Plain(text) = &self.shape else {
+            return None;
+        };
+        Some(Plain {
+            text,
+            anchor: self.anchor,
+            cased: self.cased,
+        })
     }
+}
+
+/// A pattern without wildcards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain<'p> {
+    /// The text, folded unless cased.
+    pub text: &'p str,
+    /// Where in the value it stands.
+    pub anchor: Anchor,
+    /// Whether case matters.
+    pub cased: bool,
 }
 
 /// What `text` writes, wildcards and escapes read.

@@ -1,7 +1,5 @@
 //! The `detection` of a Sigma rule: named searches and a condition over them.
 
-use serde_json::Value;
-
 use crate::detect::condition::{Condition, parse_condition};
 use crate::detect::line::{Decoded, decode_keyword, decode_predicate};
 use crate::detect::lists::Lists;
@@ -31,54 +29,15 @@ pub struct Detection {
 pub struct Search {
     /// Its name.
     pub name: String,
-    alternatives: Vec<Vec<Predicate>>,
-}
-
-impl Search {
-    fn holds(&self, fields: &Value) -> bool {
-        self.alternatives
-            .iter()
-            .any(|all| all.iter().all(|predicate| predicate.holds(fields)))
-    }
+    /// What it takes to hold.
+    pub alternatives: Vec<Vec<Predicate>>,
 }
 
 impl Detection {
-    /// Whether the event satisfies the condition.
+    /// The searches, the condition over them by position, and the filters by title.
     #[must_use]
-    pub fn matches(&self, fields: &Value) -> bool {
-        let mut filters = self.filters.iter();
-        self.condition_holds(fields) && filters.all(|(_, filter)| filter.matches(fields))
-    }
-
-    fn condition_holds(&self, fields: &Value) -> bool {
-        let mut known: Vec<Option<bool>> = vec![None; self.searches.len()];
-        self.condition.holds(&mut |at| {
-            let Some((slot, search)) = known.get_mut(at).zip(self.searches.get(at)) else {
-                return false;
-            };
-            *slot.get_or_insert_with(|| search.holds(fields))
-        })
-    }
-
-    /// Why the event matches: each search that holds, with the alternative that made it hold.
-    #[must_use]
-    pub fn explain(&self, fields: &Value) -> Vec<String> {
-        let mut reasons = Vec::new();
-        for search in &self.searches {
-            let satisfied = search
-                .alternatives
-                .iter()
-                .find(|all| all.iter().all(|p| p.holds(fields)));
-            if let Some(predicates) = satisfied {
-                let shown: Vec<_> = predicates.iter().map(|p| p.shown.as_str()).collect();
-                reasons.push(format!("{}: {}", search.name, shown.join(", ")));
-            }
-        }
-        for (title, filter) in &self.filters {
-            let named = |reason: String| format!("filter {title}: {reason}");
-            reasons.extend(filter.explain(fields).into_iter().map(named));
-        }
-        reasons
+    pub fn parts(&self) -> (&[Search], &Condition, &[(String, Self)]) {
+        (&self.searches, &self.condition, &self.filters)
     }
 
     /// From now on an event matches only when it satisfies the filter too.

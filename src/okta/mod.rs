@@ -9,14 +9,16 @@ mod time;
 
 pub use self::catalogue::{event_types, fields, is_open_map};
 pub use self::log_source::not_ours;
-pub use self::mapping::{MAPPINGS, Mapping, is_lower_cased, place};
+use self::mapping::is_lower_cased;
+pub use self::mapping::{MAPPINGS, Mapping, place};
 pub use self::time::parse_time;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::event::Event;
+use crate::event::{Event, solid_parts};
+use crate::json::{self, Fields, Slot, Wanted};
 
 /// The field that names what kind of event a record is.
 pub const EVENT_TYPE: &str = "eventType";
@@ -38,50 +40,181 @@ pub enum NotAnEvent {
     EmptyEnvelope,
 }
 
-/// The events of one record: itself, or those inside an event-hook envelope.
+/// What an event says about its own kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It has an event type.
+    Typed,
+    /// It has none, and its field names look lower-cased: no rule matches it as it is.
+    LowerCased,
+    /// It has none.
+    Untyped,
+}
+
+/// Reads records, one after the other, in the same memory.
 ///
-/// # Errors
-///
-/// Says why the record is not read; none of it is then used.
-pub fn read_record<'a>(raw: &'a [u8], mapping: &Mapping) -> Result<Vec<Event<'a>>, NotAnEvent> {
-    let text = std::str::from_utf8(raw)
-        .map_err(|_| NotAnEvent::Encoding)?
-        .trim_ascii();
-    let tree = parse(text)?;
-    match &tree {
-        Value::Object(map) if is_envelope(map) => envelope(text, mapping),
-        Value::Object(_) => Ok(vec![event(text, tree, mapping)]),
-        other => Err(NotAnEvent::Shape(describe(other))),
+/// Most records are one event in compact JSON, whose fields are read straight from
+/// its bytes. What is not goes the long way, through a tree, which also decides
+/// whether it is an event at all and if not, why: white space outside strings that
+/// does not part two tokens is the exception, and only left out.
+#[derive(Debug)]
+pub struct Records {
+    json: json::Reader,
+    mapping: Mapping,
+    event_type: Slot,
+    published: Slot,
+    uuid: Slot,
+    /// A record in compact JSON, where it is not as it came.
+    compact: Vec<u8>,
+}
+
+/// What Okta posts to an event hook says that it is of this type.
+const HOOK: &str = "com.okta.event_hook";
+
+impl Records {
+    /// Reads records whose fields become Okta's by the mapping, and of them those that are wanted.
+    #[must_use]
+    pub fn new(mapping: Mapping, wanted: &Wanted) -> Self {
+        let mut wanted = wanted.clone();
+        let [event_type, published, uuid] =
+            [EVENT_TYPE, "published", "uuid"].map(|key| wanted.add([key]));
+        Self {
+            json: json::Reader::new(wanted),
+            mapping,
+            event_type,
+            published,
+            uuid,
+            compact: Vec::new(),
+        }
     }
+
+    /// Shows `take` the events of one record: itself, or those inside an event-hook envelope.
+    ///
+    /// # Errors
+    ///
+    /// Says why the record is not read; none of it was then shown.
+    pub fn read(
+        &mut self,
+        raw: &[u8],
+        take: &mut dyn FnMut(&Event<'_>, Kind),
+    ) -> Result<(), NotAnEvent> {
+        let raw = raw.trim_ascii();
+        if matches!(self.mapping, Mapping::Auto | Mapping::Okta) {
+            let slots = (self.event_type, self.published, self.uuid);
+            if let Some(event) = typed(raw, true, slots, self.json.read(raw)) {
+                take(&event, Kind::Typed);
+                return Ok(());
+            }
+            if without_blanks(raw, &mut self.compact)
+                && let Some(event) = typed(raw, false, slots, self.json.read(&self.compact))
+            {
+                take(&event, Kind::Typed);
+                return Ok(());
+            }
+        }
+        let text = std::str::from_utf8(raw).map_err(|_| NotAnEvent::Encoding)?;
+        match parse(text)? {
+            Value::Object(map) if is_envelope(&map) => envelope(text)?
+                .into_iter()
+                .try_for_each(|(raw, tree)| self.event(raw, tree, take)),
+            tree @ Value::Object(_) => self.event(text, tree, take),
+            other => Err(NotAnEvent::Shape(describe(&other))),
+        }
+    }
+
+    /// Shows the event that a tree holds.
+    fn event(
+        &mut self,
+        raw: &str,
+        tree: Value,
+        take: &mut dyn FnMut(&Event<'_>, Kind),
+    ) -> Result<(), NotAnEvent> {
+        let tree = self.mapping.apply(tree);
+        let kind = if tree.get(EVENT_TYPE).is_some() {
+            Kind::Typed
+        } else if is_lower_cased(&tree) {
+            Kind::LowerCased
+        } else {
+            Kind::Untyped
+        };
+        self.compact.clear();
+        let written = serde_json::to_writer(&mut self.compact, &tree);
+        let fields = written
+            .ok()
+            .and_then(|()| self.json.read_canonical(&self.compact));
+        let fields = fields.ok_or_else(|| NotAnEvent::Syntax("nested too deeply".to_owned()))?;
+        take(
+            &event(raw.as_bytes(), false, self.published, self.uuid, fields),
+            kind,
+        );
+        Ok(())
+    }
+}
+
+/// The event that a record is, unless it has to go the long way.
+fn typed<'r>(
+    raw: &'r [u8],
+    compact: bool,
+    (event_type, published, uuid): (Slot, Slot, Slot),
+    fields: Option<Fields<'r>>,
+) -> Option<Event<'r>> {
+    let fields = fields.filter(|fields| fields.exists(event_type))?;
+    let hook = fields
+        .first(event_type)
+        .and_then(|value| value.as_str())
+        .is_some_and(|text| text == HOOK);
+    (!hook).then(|| event(raw, compact, published, uuid, fields))
+}
+
+fn event<'r>(
+    raw: &'r [u8],
+    compact: bool,
+    published: Slot,
+    id: Slot,
+    fields: Fields<'r>,
+) -> Event<'r> {
+    let time = fields
+        .own(published)
+        .and_then(|value| parse_time(&value.as_str()?));
+    Event {
+        raw,
+        compact,
+        fields,
+        time,
+        id,
+    }
+}
+
+/// Copies a record without the white space outside its strings: whether there was
+/// any, and none of it parted two tokens.
+fn without_blanks(raw: &[u8], compact: &mut Vec<u8>) -> bool {
+    let is_mark = |byte: &u8| matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',');
+    compact.clear();
+    let mut end = None;
+    for part in solid_parts(raw) {
+        let start = part.as_ptr_range().start;
+        let parted = end.is_some_and(|end| end != start);
+        let apart = |last: &u8| {
+            part.first()
+                .is_some_and(|first| !is_mark(last) && !is_mark(first))
+        };
+        if parted && compact.last().is_some_and(apart) {
+            return false;
+        }
+        compact.extend_from_slice(part);
+        end = Some(part.as_ptr_range().end);
+    }
+    compact.len() < raw.len()
 }
 
 /// Whether an object is what Okta posts to an event hook, or its body as some stores keep it.
 fn is_envelope(map: &serde_json::Map<String, Value>) -> bool {
     match map.get(EVENT_TYPE) {
-        Some(event_type) => event_type == "com.okta.event_hook",
+        Some(event_type) => event_type == HOOK,
         None => map
             .get("data")
             .and_then(|data| data.get("events"))
             .is_some_and(Value::is_array),
-    }
-}
-
-fn event<'a>(text: &'a str, tree: Value, mapping: &Mapping) -> Event<'a> {
-    let fields = mapping.apply(tree);
-    let time = fields
-        .get("published")
-        .and_then(Value::as_str)
-        .and_then(parse_time);
-    let uuid = fields
-        .get("uuid")
-        .and_then(Value::as_str)
-        .filter(|uuid| !uuid.is_empty())
-        .map(crate::event::clip);
-    Event {
-        raw: text.as_bytes(),
-        fields,
-        time,
-        uuid,
     }
 }
 
@@ -98,18 +231,15 @@ struct EnvelopeData<'a> {
 }
 
 /// Events that Okta delivers to a hook (`{"eventType":"com.okta.event_hook","data":{"events":[…]}}`).
-fn envelope<'a>(text: &'a str, mapping: &Mapping) -> Result<Vec<Event<'a>>, NotAnEvent> {
-    let envelope: Envelope<'a> =
+fn envelope(text: &str) -> Result<Vec<(&str, Value)>, NotAnEvent> {
+    let envelope: Envelope<'_> =
         serde_json::from_str(text).map_err(|_| NotAnEvent::EmptyEnvelope)?;
-    let mut events = Vec::new();
-    for raw in envelope.data.events {
-        let tree = parse(raw.get())?;
-        if !tree.is_object() {
-            return Err(NotAnEvent::Shape(describe(&tree)));
-        }
-        events.push(event(raw.get(), tree, mapping));
-    }
-    Ok(events)
+    let event = |raw: &'_ RawValue| match parse(raw.get())? {
+        tree @ Value::Object(_) => Ok(tree),
+        other => Err(NotAnEvent::Shape(describe(&other))),
+    };
+    let events = envelope.data.events.into_iter();
+    events.map(|raw| Ok((raw.get(), event(raw)?))).collect()
 }
 
 /// The tree of a record. A half of a surrogate pair, which is JSON and no text, must
@@ -146,87 +276,4 @@ fn describe(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_an_event_says_why() {
-        let cases: [(&[u8], &str); 7] = [
-            (b"", "not JSON: EOF while parsing a value, at byte 0"),
-            (b"{\"a\":", "not JSON: EOF while parsing a value, at byte 5"),
-            (b"42", "expected a JSON object, found a number"),
-            (b"[1]", "expected a JSON object, found an array"),
-            (b"{\"a\":\"\xff\"}", "not UTF-8 text"),
-            (
-                b"{\"eventType\":\"com.okta.event_hook\"}",
-                "an event-hook envelope without `data.events`",
-            ),
-            (
-                b"{\"eventType\":\"com.okta.event_hook\",\"data\":{\"events\":[1]}}",
-                "expected a JSON object, found a number",
-            ),
-        ];
-        for (raw, expected) in cases {
-            let error = read_record(raw, &Mapping::Okta)
-                .map(|_| ())
-                .expect_err("not an event");
-            assert_eq!(error.to_string(), expected);
-        }
-        let deep = "[".repeat(1_000_000);
-        assert!(matches!(
-            read_record(deep.as_bytes(), &Mapping::Okta),
-            Err(NotAnEvent::Syntax(_))
-        ));
-    }
-
-    #[test]
-    fn the_body_of_a_hook_is_opened_without_its_envelope() {
-        let cases = [
-            (r#"{"data":{"events":[{"uuid":"a"},{"uuid":"b"}]}}"#, 2),
-            (r#"{"data":{"events":[]}}"#, 0),
-            (r#"{"data":{"events":7}}"#, 1),
-            (
-                r#"{"eventType":"user.session.start","data":{"events":[{},{}]}}"#,
-                1,
-            ),
-        ];
-        for (raw, expected) in cases {
-            let events = read_record(raw.as_bytes(), &Mapping::Auto).expect(raw);
-            assert_eq!(events.len(), expected, "{raw}");
-        }
-    }
-
-    #[test]
-    fn half_a_surrogate_pair_hides_no_event() {
-        let cases = [
-            (r#"{"a":"x\ud800y"}"#, "x\u{fffd}y"),
-            (r#"{"a":"\udc00\ud83d\ude00"}"#, "\u{fffd}\u{1f600}"),
-            (
-                r#"{"a":"\ud800\ud83d\ude00\uD8AB"}"#,
-                "\u{fffd}\u{1f600}\u{fffd}",
-            ),
-            (r#"{"a":"\\ud800 \ud800"}"#, "\\ud800 \u{fffd}"),
-        ];
-        for (raw, expected) in cases {
-            let events = read_record(raw.as_bytes(), &Mapping::Okta).expect(raw);
-            let found: Vec<_> = events
-                .iter()
-                .map(|event| event.fields["a"].as_str())
-                .collect();
-            assert_eq!(found, [Some(expected)], "{raw}");
-        }
-    }
-
-    #[test]
-    fn an_envelope_holds_events_with_their_own_bytes() {
-        let raw = br#"{"eventType":"com.okta.event_hook","data":{"events":[{"uuid":"a","published":"2026-01-01T00:00:00Z"},{"uuid":"b"}]}}"#;
-        let events = read_record(raw, &Mapping::Auto).expect("an envelope");
-        let seen: Vec<_> = events
-            .iter()
-            .map(|e| (e.uuid.as_deref(), e.time.is_some(), e.raw))
-            .collect();
-        let first = br#"{"uuid":"a","published":"2026-01-01T00:00:00Z"}"#.as_slice();
-        let second = br#"{"uuid":"b"}"#.as_slice();
-        assert_eq!(seen, [(Some("a"), true, first), (Some("b"), false, second)]);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Okta's times, as they are written in real exports.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime};
 
 use crate::event::Time;
 
@@ -10,7 +10,55 @@ use crate::event::Time;
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Time> {
     let text = text.trim();
-    Time::parse(text).or_else(|| without_zone(text))
+    in_utc(text)
+        .or_else(|| Time::parse(text))
+        .or_else(|| without_zone(text))
+}
+
+/// The form that Okta itself writes, `2026-03-02T10:00:00.123Z`: every event has one.
+fn in_utc(text: &str) -> Option<Time> {
+    let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let [
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        o1,
+        o2,
+        b'-',
+        d1,
+        d2,
+        b'T',
+        h1,
+        h2,
+        b':',
+        m1,
+        m2,
+        b':',
+        s1,
+        s2,
+        b'.',
+        f1,
+        f2,
+        f3,
+        b'Z',
+    ] = *bytes
+    else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0_u32, |number, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| 10 * number + u32::from(digit - b'0'))
+        })
+    };
+    let year = i32::try_from(number(&[y1, y2, y3, y4])?).ok()?;
+    let day = NaiveDate::from_ymd_opt(year, number(&[o1, o2])?, number(&[d1, d2])?)?;
+    let (hour, minute) = (number(&[h1, h2])?, number(&[m1, m2])?);
+    let moment = day.and_hms_milli_opt(hour, minute, number(&[s1, s2])?, number(&[f1, f2, f3])?)?;
+    moment.and_utc().timestamp_nanos_opt().map(Time)
 }
 
 fn without_zone(text: &str) -> Option<Time> {
@@ -22,6 +70,15 @@ fn without_zone(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        /// What Okta writes is read as by the general parser.
+        #[test]
+        fn the_common_form_is_read_as_all_others(text in "(1[67]|2[0-4])[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{3}Z") {
+            let general = Time::parse(&text).or_else(|| without_zone(&text));
+            proptest::prop_assert_eq!(parse_time(&text), general);
+        }
+    }
 
     #[test]
     fn every_published_form_is_read_or_refused() {

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::detect::{Detector, Finding, Heading, Match, Tally, Windows};
-use crate::pipeline::scan::{Scanned, scan};
+use crate::pipeline::scan::{Scanned, Scanner, scan};
 use crate::pipeline::sorter::Sorter;
 use crate::pipeline::{Counts, Progress, Rejected, RunError, Settings, parallel};
 use crate::source::{Chunk, Input, Reader, SourceError};
@@ -51,7 +51,8 @@ pub fn detect(
     parallel::map_in_order(
         Feed(Reader::new(inputs)),
         settings.threads,
-        |(chunk, read)| chunk.map(|chunk| (scan(detector, &chunk, settings, &names), read)),
+        || Scanner::new(detector, settings),
+        |scanner, (chunk, read)| chunk.map(|chunk| (scan(scanner, &chunk, settings, &names), read)),
         |scanned: Result<(Scanned, u64), SourceError>| {
             match scanned {
                 Ok((scanned, read)) => {

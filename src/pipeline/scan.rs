@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Detector, Match};
+use crate::detect::{Detector, Match, Scratch};
 use crate::event::{Event, Time};
-use crate::okta::{self, Mapping};
+use crate::json::Wanted;
+use crate::okta::{Kind, Mapping, Records};
 use crate::pipeline::{Counts, parallel};
 use crate::source::{Chunk, Input, Reader, SourceError};
 
@@ -52,13 +53,35 @@ pub(super) struct Scanned {
 /// So much of a rejected record is kept.
 const KEPT: usize = 64 << 10;
 
+/// What a thread needs to scan chunks.
+pub(super) struct Scanner<'d> {
+    detector: &'d Detector,
+    records: Records,
+    scratch: Scratch,
+}
+
+impl<'d> Scanner<'d> {
+    pub(super) fn new(detector: &'d Detector, settings: &Settings) -> Self {
+        Self {
+            detector,
+            records: Records::new(settings.mapping, detector.wanted()),
+            scratch: detector.scratch(),
+        }
+    }
+}
+
 pub(super) fn scan(
-    detector: &Detector,
+    scanner: &mut Scanner<'_>,
     chunk: &Chunk,
     settings: &Settings,
     names: &[String],
 ) -> Scanned {
     let name = |input: u32| names.get(input as usize).cloned().unwrap_or_default();
+    let Scanner {
+        detector,
+        records,
+        scratch,
+    } = scanner;
     let mut scanned = Scanned {
         matches: Vec::new(),
         rejected: Vec::new(),
@@ -66,23 +89,23 @@ pub(super) fn scan(
     };
     scanned.counts.bytes = chunk.bytes();
     for record in chunk.records() {
-        match okta::read_record(record.bytes, &settings.mapping) {
-            Ok(events) => events
-                .iter()
-                .for_each(|event| scanned.event(detector, event, settings)),
-            Err(reason) => {
-                let (kept, length) = (
-                    record.bytes.get(..KEPT).unwrap_or(record.bytes),
-                    record.bytes.len() as u64,
-                );
-                scanned.reject(
-                    name(record.place.input),
-                    record.place.line,
-                    reason.to_string(),
-                    kept,
-                    length,
-                );
+        let read = records.read(record.bytes, &mut |event, kind| {
+            if scanned.event(event, kind, settings) {
+                detector.scan(scratch, event, &mut scanned.matches);
             }
+        });
+        if let Err(reason) = read {
+            let (kept, length) = (
+                record.bytes.get(..KEPT).unwrap_or(record.bytes),
+                record.bytes.len() as u64,
+            );
+            scanned.reject(
+                name(record.place.input),
+                record.place.line,
+                reason.to_string(),
+                kept,
+                length,
+            );
         }
     }
     for reject in chunk.rejects() {
@@ -99,20 +122,18 @@ pub(super) fn scan(
 }
 
 impl Scanned {
-    fn event(&mut self, detector: &Detector, event: &Event<'_>, settings: &Settings) {
+    /// Counts an event: whether it is in the time range.
+    fn event(&mut self, event: &Event<'_>, kind: Kind, settings: &Settings) -> bool {
         if !in_range(event.time, settings) {
             self.counts.outside_range += 1;
-            return;
+            return false;
         }
         self.counts.events += 1;
         self.counts.without_time += u64::from(event.time.is_none());
         self.counts.saw(event.time);
-        if okta::is_lower_cased(&event.fields) {
-            self.counts.lower_cased += 1;
-        } else if event.fields.get(okta::EVENT_TYPE).is_none() {
-            self.counts.without_type += 1;
-        }
-        detector.scan(event, &mut self.matches);
+        self.counts.lower_cased += u64::from(kind == Kind::LowerCased);
+        self.counts.without_type += u64::from(kind == Kind::Untyped);
+        true
     }
 
     fn reject(&mut self, input: String, line: u64, reason: String, kept: &[u8], length: u64) {
@@ -142,23 +163,27 @@ fn in_range(time: Option<Time>, settings: &Settings) -> bool {
 /// The time of the newest event that is not after `now`; inputs that fail are left to the run itself.
 #[must_use]
 pub fn newest(inputs: Vec<Input>, settings: &Settings, now: Time) -> Option<Time> {
-    let newest_of = |chunk: Result<Chunk, SourceError>| {
-        let chunk = chunk.ok()?;
-        let events = chunk.records().filter_map(|record| {
-            okta::read_record(record.bytes, &settings.mapping)
-                .ok()?
-                .iter()
-                .filter_map(|event| event.time)
-                .filter(|time| *time <= now)
-                .max()
-        });
-        events.max()
+    let records = || Records::new(settings.mapping, &Wanted::default());
+    let newest_of = |records: &mut Records, chunk: Result<Chunk, SourceError>| {
+        let mut newest = None;
+        for record in chunk.ok()?.records() {
+            // What is no event has no time; the run itself will say so.
+            let _ = records.read(record.bytes, &mut |event, _| {
+                newest = newest.max(event.time.filter(|time| *time <= now));
+            });
+        }
+        newest
     };
     let mut newest = None;
-    let taken: Result<(), std::convert::Infallible> =
-        parallel::map_in_order(Reader::new(inputs), settings.threads, newest_of, |time| {
+    let taken: Result<(), std::convert::Infallible> = parallel::map_in_order(
+        Reader::new(inputs),
+        settings.threads,
+        records,
+        newest_of,
+        |time| {
             newest = newest.max(time);
             Ok(())
-        });
+        },
+    );
     taken.map_or(None, |()| newest)
 }

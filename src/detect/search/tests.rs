@@ -2,28 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::detect::lists::Lists;
-use crate::detect::search::{DecodedDetection, decode_detection};
-use crate::diag::Problems;
-use crate::document::parse_yaml;
+use crate::detect::reference::{
+    self,
+    tests::{answers, detection},
+};
 
-/// Whether a search holds for an event, or what is wrong with it.
+/// Whether a search holds for an event, on which both engines agree, or what is wrong with it.
 pub fn holds(search: &str, event: &Value) -> Result<bool, String> {
-    let text = format!("s: {search}\ncondition: s\n");
-    let mut problems = Problems::default();
-    let file = problems.add_file("rule", &text);
-    let mut lists = Lists::default();
-    lists.add("commands", "cmd\nwhoami\n");
-    let node = parse_yaml(file, &text, &mut problems);
-    let decoded = node.map(|node| decode_detection(&node, &[], &lists, &mut problems));
-    match decoded {
-        Some(DecodedDetection::Ready(detection)) => Ok(detection.matches(event)),
-        _ => Err(problems
-            .sorted()
-            .first()
-            .map(|problem| problem.message.clone())
-            .unwrap_or_default()),
-    }
+    let detection = detection(&format!("s: {search}\ncondition: s\n"))?;
+    let expected = reference::matches(&detection, event);
+    let engine = answers(&[detection], &[event.to_string()]);
+    assert_eq!(engine == [[0]], expected, "{search} {event}");
+    Ok(expected)
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! The two engines, held together: the same rules and the same events, made up near
+//! the boundary of each rule, and the same answers.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::Value;
+
+use crate::detect::engine::Engine;
+use crate::detect::lists::Lists;
+use crate::detect::reference::generate::{Case, a_case};
+use crate::detect::reference::matches;
+use crate::detect::search::{DecodedDetection, Detection, decode_detection};
+use crate::diag::Problems;
+use crate::document::parse_yaml;
+use crate::json::{Reader, Wanted};
+
+/// A detection as YAML has it; the message of its first problem if it cannot be read.
+pub fn detection(text: &str) -> Result<Detection, String> {
+    let mut problems = Problems::default();
+    let file = problems.add_file("rule", text);
+    let mut lists = Lists::default();
+    lists.add("commands", "cmd\nwhoami\n");
+    let node = parse_yaml(file, text, &mut problems);
+    let decoded = node.map(|node| decode_detection(&node, &[], &lists, &mut problems));
+    match decoded {
+        Some(DecodedDetection::Ready(detection)) => Ok(detection),
+        _ => {
+            let problems = problems.sorted();
+            Err(problems
+                .first()
+                .map(|problem| problem.message.clone())
+                .unwrap_or_default())
+        }
+    }
+}
+
+/// Which of the detections each event satisfies, as the engine has it.
+pub fn answers(detections: &[Detection], events: &[String]) -> Vec<Vec<usize>> {
+    let mut wanted = Wanted::default();
+    let engine = Engine::new(detections.iter().enumerate(), &mut wanted);
+    let mut scratch = engine.scratch();
+    let mut reader = Reader::new(wanted);
+    let mut all = Vec::new();
+    for event in events {
+        let mut satisfied = Vec::new();
+        let mut found = |at: usize, _: &mut dyn FnMut() -> Vec<String>| satisfied.push(at);
+        if let Some(fields) = reader.read(event.as_bytes()) {
+            engine.scan(&mut scratch, &fields, &mut found);
+        } else {
+            let tree: Value = serde_json::from_str(event).expect("an event");
+            let canonical = tree.to_string();
+            let fields = reader
+                .read_canonical(canonical.as_bytes())
+                .expect("canonical");
+            engine.scan(&mut scratch, &fields, &mut found);
+        }
+        all.push(satisfied);
+    }
+    all
+}
+
+/// The same, as the reference has it.
+fn expected(detections: &[Detection], events: &[String]) -> Vec<Vec<usize>> {
+    let satisfied = |event: &String| {
+        let event: Value = serde_json::from_str(event).expect("an event");
+        let numbered = detections.iter().enumerate();
+        numbered
+            .filter(|(_, detection)| matches(detection, &event))
+            .map(|(at, _)| at)
+            .collect()
+    };
+    events.iter().map(satisfied).collect()
+}
+
+/// How many made-up events are asked: `RULECTL_CASES`, for a long run by hand.
+fn cases() -> u32 {
+    let asked = std::env::var("RULECTL_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    asked.unwrap_or(8_000)
+}
+
+#[test]
+fn both_engines_give_the_same_answers() {
+    let each = u32::try_from(Case::EVENTS).expect("few");
+    let config = Config {
+        cases: cases().div_ceil(each),
+        max_shrink_iters: 2_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let (asked, matched) = (Cell::new(0), Cell::new(0));
+    let outcome = runner.run(&a_case(), |case| {
+        let detections: Vec<Detection> = case
+            .detections
+            .iter()
+            .filter_map(|text| detection(text).ok())
+            .collect();
+        let engine = answers(&detections, &case.events);
+        let reference = expected(&detections, &case.events);
+        asked.set(asked.get() + detections.len() * case.events.len());
+        matched.set(matched.get() + reference.iter().map(Vec::len).sum::<usize>());
+        prop_assert_eq!(&engine, &reference, "{}", case.detections.join("---\n"));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    // Rules that all events satisfy, or none, would prove little.
+    let share = 100 * matched.get() / asked.get();
+    assert!(
+        (10..=90).contains(&share),
+        "{share} % of {} answers are yes",
+        asked.get()
+    );
+}

@@ -1,0 +1,137 @@
+//! The tests of one field: which of them does a value pass?
+//!
+//! Whole texts are looked up, parts of texts are found in one pass over the value,
+//! and what remains is tried one by one.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::detect::modifiers::Test;
+use crate::detect::pattern::{Anchor, Plain};
+use crate::event::fold;
+use crate::json::Scalar;
+
+/// A test of a field among all distinct ones of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TestId(pub u32);
+
+/// The tests of a field, arranged by how they are decided.
+#[derive(Debug, Default)]
+pub struct Values {
+    /// Texts without regard to case.
+    folded: Texts,
+    /// Texts letter by letter.
+    cased: Texts,
+    /// Everything else.
+    others: Vec<(TestId, Test)>,
+}
+
+/// Texts without wildcards.
+#[derive(Debug, Default)]
+struct Texts {
+    whole: HashMap<Box<str>, Vec<TestId>>,
+    parts: Vec<(Box<str>, Anchor, TestId)>,
+    /// Finds the parts, where there are more than a few.
+    finder: Option<AhoCorasick>,
+}
+
+/// So few parts are looked for one by one.
+const FEW: usize = 3;
+
+impl Values {
+    /// Adds a test.
+    pub fn add(&mut self, id: TestId, test: &Test) {
+        let Test::Text(patterns) = test else {
+            self.others.push((id, test.clone()));
+            return;
+        };
+        let mut wild = Vec::new();
+        for pattern in patterns {
+            match pattern.as_plain() {
+                Some(Plain {
+                    text,
+                    anchor,
+                    cased: true,
+                }) => self.cased.add(text, anchor, id),
+                Some(Plain {
+                    text,
+                    anchor,
+                    cased: false,
+                }) => self.folded.add(text, anchor, id),
+                None => wild.push(pattern.clone()),
+            }
+        }
+        if !wild.is_empty() {
+            self.others.push((id, Test::Text(wild)));
+        }
+    }
+
+    /// Makes ready to run.
+    pub fn finish(&mut self) {
+        self.folded.finish();
+        self.cased.finish();
+    }
+
+    /// Appends the tests that a value passes; one may come twice.
+    pub fn passed(&self, value: Scalar<'_>, passed: &mut Vec<TestId>) {
+        let Some(text) = value.shown() else { return };
+        let folded = if self.folded.is_empty() && self.others.is_empty() {
+            String::new()
+        } else {
+            fold(&text)
+        };
+        self.folded.passed(&folded, passed);
+        self.cased.passed(&text, passed);
+        let passes = |(_, test): &&(TestId, Test)| test.passes(value, &text, &folded);
+        passed.extend(self.others.iter().filter(passes).map(|(id, _)| *id));
+    }
+}
+
+impl Texts {
+    fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.parts.is_empty()
+    }
+
+    fn add(&mut self, text: &str, anchor: Anchor, id: TestId) {
+        match anchor {
+            Anchor::Whole => self.whole.entry(text.into()).or_default().push(id),
+            _ => self.parts.push((text.into(), anchor, id)),
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.parts.len() > FEW {
+            let texts = self.parts.iter().map(|(text, ..)| text.as_bytes());
+            // Where the automaton cannot be built, each part is looked for by itself.
+            self.finder = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(texts)
+                .ok();
+        }
+    }
+
+    fn passed(&self, value: &str, passed: &mut Vec<TestId>) {
+        if let Some(ids) = self.whole.get(value) {
+            passed.extend(ids);
+        }
+        let Some(finder) = &self.finder else {
+            let fits = |(text, anchor, _): &&(Box<str>, Anchor, TestId)| anchor.fits(text, value);
+            passed.extend(self.parts.iter().filter(fits).map(|(.., id)| *id));
+            return;
+        };
+        for found in finder.find_overlapping_iter(value) {
+            let Some((_, anchor, id)) = self.parts.get(found.pattern().as_usize()) else {
+                continue;
+            };
+            let fits = match anchor {
+                Anchor::Start => found.start() == 0,
+                Anchor::End => found.end() == value.len(),
+                Anchor::Whole | Anchor::Anywhere => true,
+            };
+            if fits && passed.last() != Some(id) {
+                passed.push(*id);
+            }
+        }
+    }
+}
