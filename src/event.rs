@@ -250,9 +250,18 @@ fn string_end(rest: &[u8]) -> Stretch {
     }
 }
 
+impl Digest {
+    /// In hexadecimal digits: a policy writes one for each of its files.
+    fn hex(self) -> String {
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.map(digit).collect()
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&self.hex())
     }
 }
 
