@@ -3,7 +3,7 @@
 //! The engine knows JSON and nothing of Okta: a reader (see [`crate::okta`])
 //! fills in where the time and the provider's own id stand in a record.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -250,18 +250,14 @@ fn string_end(rest: &[u8]) -> Stretch {
     }
 }
 
-impl Digest {
-    /// In hexadecimal digits: a policy writes one for each of its files.
-    fn hex(self) -> String {
-        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.map(digit).collect()
-    }
-}
-
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.hex())
+        // A policy writes one digest for each of its files.
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+        self.0.iter().try_for_each(|byte| {
+            f.write_char(digit(byte >> 4))?;
+            f.write_char(digit(byte & 15))
+        })
     }
 }
 
