@@ -111,10 +111,15 @@ pub struct Problems {
 impl Problems {
     /// Makes a file known, under the name that messages show.
     pub fn add_file(&mut self, name: &str, text: &str) -> FileId {
+        self.share_file(name, text.into())
+    }
+
+    /// The same for a text that somebody else holds too.
+    pub fn share_file(&mut self, name: &str, text: Arc<str>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         self.files.push(File {
             name: name.into(),
-            text: text.into(),
+            text,
         });
         id
     }
