@@ -1,6 +1,7 @@
 //! Checked rules → a [`Detector`]: names resolved, captured fields shared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -125,10 +126,10 @@ impl Scope<'_> {
 }
 
 impl Compiler {
-    fn add_detection(&mut self, rule: &Rule, detection: &Detection, reports: bool) -> usize {
+    fn add_detection(&mut self, rule: &Rule, detection: &Arc<Detection>, reports: bool) -> usize {
         let matcher = self.matchers.len();
         self.matchers.push(Matcher {
-            detection: detection.clone(),
+            detection: Arc::clone(detection),
             captured: Vec::new(),
             consumers: Vec::new(),
             reports,

@@ -4,6 +4,7 @@
 //! (condition of the filter)` (Sigma's specification of filters, and pySigma).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::detect::lists::Lists;
 use crate::detect::rule::{LogSource, Logic, Rule, decode_id, decode_log_source};
@@ -166,7 +167,7 @@ pub fn apply_filters(
             if let (Some(Logic::Detection(rule)), Some(filter_detection)) =
                 (logic, &filter.detection)
             {
-                rule.add_filter(&filter.title, filter_detection.clone());
+                Arc::make_mut(rule).add_filter(&filter.title, filter_detection.clone());
             }
         }
     }

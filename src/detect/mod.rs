@@ -59,7 +59,7 @@ pub struct Detector {
 /// A detection, and who wants its matches.
 #[derive(Debug)]
 struct Matcher {
-    detection: Detection,
+    detection: Arc<Detection>,
     /// What to call the values that are captured, and the field they stand in.
     captured: Vec<(CaptureId, CaptureId)>,
     /// Who wants its matches, and as which of the rules that a consumer names.

@@ -1,6 +1,8 @@
 //! A Sigma document, checked: what the rule is called, what it looks for, and
 //! what its findings say.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::detect::correlation::{Correlation, decode_correlation};
@@ -116,7 +118,7 @@ pub struct LogSource {
 #[derive(Clone, Debug)]
 pub enum Logic {
     /// A condition on one event.
-    Detection(Detection),
+    Detection(Arc<Detection>),
     /// A detection that names a list that does not exist, or is for another
     /// log source: it never matches.
     Inactive,
@@ -321,7 +323,7 @@ fn decode_logic(
         (Some(node), None) => {
             table.require("logsource", problems);
             let logic = match decode_detection(node, &[], lists, problems) {
-                DecodedDetection::Ready(detection) => Some(Logic::Detection(detection)),
+                DecodedDetection::Ready(detection) => Some(Logic::Detection(Arc::new(detection))),
                 DecodedDetection::Inactive => Some(Logic::Inactive),
                 DecodedDetection::Broken => None,
             };
