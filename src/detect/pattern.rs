@@ -135,7 +135,7 @@ impl Pattern {
 /// What `text` writes, wildcards and escapes read.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let part = match c {
