@@ -7,7 +7,7 @@
 //! parser gives, place by place; `yaml/tests.rs` compares the two.
 
 use crate::diag::Span;
-use crate::document::yaml::{Base, resolve};
+use crate::document::yaml::{Base, is_text, resolve};
 use crate::document::{Key, Kind, Node};
 
 /// A longer text may hold more values than are read, which the full parser counts.
@@ -21,7 +21,8 @@ const LONGEST_KEY: usize = 256;
 
 /// The only document of a text, when it is plain.
 pub(super) fn read(base: Base, text: &str) -> Option<Node> {
-    if text.len() > LONGEST || !text.chars().all(is_plain) {
+    let is_ascii = text.bytes().all(|b| matches!(b, b'\n' | b' '..=b'~'));
+    if text.len() > LONGEST || !(is_ascii || text.chars().all(is_plain)) {
         return None;
     }
     let mut reader = Reader {
@@ -87,7 +88,8 @@ impl<'t> Reader<'t> {
     fn advance(&mut self) {
         self.line = None;
         while self.line.is_none() && !self.rest.is_empty() {
-            let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+            let end = memchr::memchr(b'\n', self.rest.as_bytes()).unwrap_or(self.rest.len());
+            let (line, rest) = self.rest.split_at(end);
             let text = line.trim_start_matches(' ');
             if !text.is_empty() && !text.starts_with('#') {
                 let indent = line.len() - text.len();
@@ -98,7 +100,7 @@ impl<'t> Reader<'t> {
                 });
             }
             self.at += line.len() + 1;
-            self.rest = rest;
+            self.rest = rest.get(1..).unwrap_or_default();
         }
     }
 
@@ -172,7 +174,7 @@ impl<'t> Reader<'t> {
             let before = line.text.get(..colon(line.text)?)?;
             let text = before.trim_end_matches(' ');
             let plain = text.starts_with(|c: char| c.is_ascii_alphabetic());
-            if !plain || text.contains(" #") || !matches!(resolve(text)?, Kind::Text(_)) {
+            if !plain || without_comment(text).len() < text.len() || !is_text(text) {
                 return None;
             }
             (text.len(), text.to_owned())
@@ -193,7 +195,7 @@ impl<'t> Reader<'t> {
             }
             (length, Kind::Text(text))
         } else {
-            let text = words.text.split(" #").next()?.trim_end_matches(' ');
+            let text = without_comment(words.text);
             if text.is_empty() || text.starts_with(INDICATORS) || colon(text).is_some() {
                 return None;
             }
@@ -215,9 +217,17 @@ const INDICATORS: [char; 19] = [
 
 /// Where a colon ends a key.
 fn colon(text: &str) -> Option<usize> {
-    let ends = |at: &usize| matches!(text.as_bytes().get(at + 1), None | Some(b' '));
-    let mut colons = text.match_indices(':').map(|(at, _)| at);
-    colons.find(ends)
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b':', bytes).find(|at| matches!(bytes.get(at + 1), None | Some(b' ')))
+}
+
+/// A plain scalar ends where a comment begins, or before the blanks at the end.
+fn without_comment(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let mut hashes = memchr::memchr_iter(b'#', bytes).filter_map(|at| at.checked_sub(1));
+    let end = hashes.find(|before| bytes.get(*before) == Some(&b' '));
+    let text = end.and_then(|end| text.get(..end)).unwrap_or(text);
+    text.trim_end_matches(' ')
 }
 
 /// The length of a quoted scalar, quotes included, and what it holds.

@@ -16,7 +16,8 @@ impl<'n> Table<'n> {
         Self {
             span,
             entries,
-            asked: Vec::new(),
+            // A rule asks for some two dozen keys.
+            asked: Vec::with_capacity(24),
         }
     }
 

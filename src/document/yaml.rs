@@ -167,19 +167,23 @@ impl Base {
     }
 }
 
-/// What a plain scalar means, without the parser where its looks tell: a text
-/// unless it begins like a number, or is a word of YAML.
+/// What a plain scalar means; the parser is asked only where its looks do not tell.
 pub(super) fn resolve(scalar: &str) -> Option<Kind> {
-    const WORDS: [&str; 3] = ["null", "true", "false"];
-    let letter = scalar.starts_with(|c: char| c.is_ascii_alphabetic());
-    if letter && !WORDS.iter().any(|word| scalar.eq_ignore_ascii_case(word)) || is_no_number(scalar)
-    {
+    if is_text(scalar) {
         return Some(Kind::Text(scalar.to_owned()));
     }
     match serde_yaml::from_str_with_options::<Raw>(scalar, options()).ok()? {
         Raw::Scalar(kind) => Some(kind),
         Raw::List(_) | Raw::Map(_) => None,
     }
+}
+
+/// Whether a plain scalar is a text by its looks. `false`: that is not said.
+pub(super) fn is_text(scalar: &str) -> bool {
+    const WORDS: [&str; 3] = ["null", "true", "false"];
+    let letter = scalar.starts_with(|c: char| c.is_ascii_alphabetic());
+    let word = WORDS.iter().any(|word| scalar.eq_ignore_ascii_case(word));
+    (letter && !word) || is_no_number(scalar)
 }
 
 /// Whether something that begins with a digit cannot be a number: a date, an address, a phrase.

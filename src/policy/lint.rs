@@ -34,8 +34,8 @@ fn fields(named: &[(&str, Span)], problems: &mut Problems) {
 
 fn event_types(named: &[(&str, Span)], problems: &mut Problems) {
     for (event_type, span) in named {
-        let folded = event_type.to_lowercase();
-        if okta::event_types().binary_search(&folded.as_str()).is_err() {
+        let known = |name: &str| okta::event_types().binary_search(&name).is_ok();
+        if !known(event_type) && !known(&event_type.to_lowercase()) {
             let message = format!("Okta's catalogue has no event type `{event_type}`");
             problems
                 .warn(codes::UNKNOWN_EVENT_TYPE, *span, message)

@@ -123,6 +123,8 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         return None;
     }
     let settings = settings?;
+    // A map is built at once from what is sorted; rules are large, and are moved once like this.
+    rules.sort_by_cached_key(|rule| rule.id);
     Some(Policy {
         digest: files::digest(files),
         detector,
@@ -220,7 +222,10 @@ struct Documents {
 
 fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents {
     let lists = lists(files);
-    let mut found = Documents::default();
+    let mut found = Documents {
+        rules: Vec::with_capacity(files.len()),
+        ..Documents::default()
+    };
     for file in files.iter().filter(|file| file.is_rule()) {
         let errors = problems.counts().0;
         let documents = parse_yaml_documents(file.id, &file.text, problems);
