@@ -21,8 +21,7 @@ const LONGEST_KEY: usize = 256;
 
 /// The only document of a text, when it is plain.
 pub(super) fn read(base: Base, text: &str) -> Option<Node> {
-    let is_ascii = text.bytes().all(|b| matches!(b, b'\n' | b' '..=b'~'));
-    if text.len() > LONGEST || !(is_ascii || text.chars().all(is_plain)) {
+    if text.len() > LONGEST || !(is_plain_ascii(text) || text.chars().all(is_plain)) {
         return None;
     }
     let mut reader = Reader {
@@ -34,6 +33,14 @@ pub(super) fn read(base: Base, text: &str) -> Option<Node> {
     reader.advance();
     let root = reader.mapping(reader.line?.indent, 0)?;
     reader.line.is_none().then_some(root)
+}
+
+/// The same as asking [`is_plain`] of each character, for most texts: looking at
+/// all bytes whatever was found is several of them at a time.
+fn is_plain_ascii(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| {
+        plain & ((byte == b'\n') | (b' '..=b'~').contains(&byte))
+    })
 }
 
 /// What every YAML parser takes for text or for the end of a line.
