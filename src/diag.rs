@@ -292,13 +292,12 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     let word = Letters::of(word);
     let mut best: Option<(usize, &str)> = None;
     for candidate in known {
-        let letters = Letters::of(candidate);
         let allowed = candidate.chars().count().max(3) / 3;
         let allowed = best.map_or(allowed, |(distance, _)| distance.min(allowed));
-        if word.least_distance(&letters) > allowed {
+        if word.least_distance(candidate) > allowed {
             continue;
         }
-        let distance = strsim::damerau_levenshtein(&word.folded, &letters.folded);
+        let distance = strsim::damerau_levenshtein(&word.folded, &candidate.to_lowercase());
         if distance <= allowed && best.is_none_or(|best| (distance, candidate) < best) {
             best = Some((distance, candidate));
         }
@@ -309,31 +308,39 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
 /// A word in lower case, and how often it has each letter.
 struct Letters {
     folded: String,
-    counts: [usize; 32],
+    counts: [isize; 32],
 }
 
 impl Letters {
     fn of(word: &str) -> Self {
         let folded = word.to_lowercase();
         let mut counts = [0; 32];
-        for letter in folded.chars() {
-            if let Some(count) = counts.get_mut(letter as usize % 32) {
-                *count += 1;
-            }
-        }
+        let letters = folded.chars().map(|letter| letter as usize);
+        letters.for_each(|letter| add(&mut counts, letter, 1));
         Self { folded, counts }
     }
 
     /// The edit distance is at least this: an edit brings in one letter and takes out one at most.
-    fn least_distance(&self, other: &Self) -> usize {
-        let pairs = || self.counts.iter().zip(&other.counts);
-        let missing: usize = pairs()
-            .map(|(own, theirs)| own.saturating_sub(*theirs))
-            .sum();
-        let added: usize = pairs()
-            .map(|(own, theirs)| theirs.saturating_sub(*own))
-            .sum();
-        missing.max(added)
+    fn least_distance(&self, other: &str) -> usize {
+        let mut counts = self.counts;
+        if other.is_ascii() {
+            let letters = other.bytes().map(|byte| byte.to_ascii_lowercase().into());
+            letters.for_each(|letter| add(&mut counts, letter, -1));
+        } else {
+            let folded = other.to_lowercase();
+            let letters = folded.chars().map(|letter| letter as usize);
+            letters.for_each(|letter| add(&mut counts, letter, -1));
+        }
+        let missing: isize = counts.iter().map(|count| (*count).max(0)).sum();
+        let added: isize = counts.iter().map(|count| (*count).min(0)).sum();
+        missing.unsigned_abs().max(added.unsigned_abs())
+    }
+}
+
+/// Letters that share a place make the least distance smaller, never larger.
+fn add(counts: &mut [isize; 32], letter: usize, times: isize) {
+    if let Some(count) = counts.get_mut(letter % 32) {
+        *count += times;
     }
 }
 
