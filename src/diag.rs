@@ -4,6 +4,7 @@
 //! everything. A code is an opaque text here; each stage owns its own range
 //! (`docs/diagnostics.md` lists them).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One of the files that a [`Problems`] knows.
@@ -58,8 +59,30 @@ pub struct Diagnostic {
     pub message: String,
     /// Where.
     pub span: Span,
+    advice: Option<Advice>,
+}
+
+/// What to do about a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Advice {
+    /// This.
+    Text(String),
+    /// Write the nearest of many known words, which is looked for when the problem is shown.
+    Nearest(String, &'static [&'static str]),
+}
+
+impl Diagnostic {
     /// What to do about it.
-    pub help: Option<String>,
+    #[must_use]
+    pub fn help(&self) -> Option<Cow<'_, str>> {
+        match self.advice.as_ref()? {
+            Advice::Text(text) => Some(Cow::Borrowed(text)),
+            Advice::Nearest(word, known) => {
+                let near = nearest(word, known.iter().copied())?;
+                Some(Cow::Owned(did_you_mean(near)))
+            }
+        }
+    }
 }
 
 /// A place in words that a person uses: both counted from 1, columns in characters.
@@ -88,10 +111,15 @@ pub struct Problems {
 impl Problems {
     /// Makes a file known, under the name that messages show.
     pub fn add_file(&mut self, name: &str, text: &str) -> FileId {
+        self.share_file(name, text.into())
+    }
+
+    /// The same for a text that somebody else holds too.
+    pub fn share_file(&mut self, name: &str, text: Arc<str>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         self.files.push(File {
             name: name.into(),
-            text: text.into(),
+            text,
         });
         id
     }
@@ -142,7 +170,7 @@ impl Problems {
             code,
             message: clipped(message),
             span,
-            help: None,
+            advice: None,
         });
         Help(self.list.last_mut())
     }
@@ -224,14 +252,21 @@ impl Help<'_> {
     /// Says what to do.
     pub fn help(self, text: impl Into<String>) {
         if let Some(diagnostic) = self.0 {
-            diagnostic.help = Some(text.into());
+            diagnostic.advice = Some(Advice::Text(text.into()));
+        }
+    }
+
+    /// Suggests the nearest of a catalogue to the word found, if any is near.
+    pub fn did_you_mean_one_of(self, word: &str, catalogue: &'static [&'static str]) {
+        if let Some(diagnostic) = self.0 {
+            diagnostic.advice = Some(Advice::Nearest(word.to_owned(), catalogue));
         }
     }
 
     /// Suggests the nearest of `known` to the word found, if any is near.
     pub fn did_you_mean_only<'k>(self, word: &str, known: impl IntoIterator<Item = &'k str>) {
         if let Some(near) = nearest(word, known) {
-            self.help(format!("did you mean `{near}`?"));
+            self.help(did_you_mean(near));
         }
     }
 
@@ -239,7 +274,7 @@ impl Help<'_> {
     pub fn did_you_mean<'k>(self, word: &str, known: impl IntoIterator<Item = &'k str>) {
         let known: Vec<&str> = known.into_iter().collect();
         if let Some(near) = nearest(word, known.iter().copied()) {
-            self.help(format!("did you mean `{near}`?"));
+            self.help(did_you_mean(near));
         } else if !known.is_empty() && known.len() <= 30 {
             let listed: Vec<_> = known.iter().map(|k| format!("`{k}`")).collect();
             self.help(format!("known here: {}", listed.join(", ")));
@@ -247,19 +282,66 @@ impl Help<'_> {
     }
 }
 
+fn did_you_mean(near: &str) -> String {
+    format!("did you mean `{near}`?")
+}
+
 /// The known word that is most like `word`, if any is near enough to be meant.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let word_folded = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&word_folded, &candidate.to_lowercase());
-            (distance, candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
+    let word = Letters::of(word);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known {
+        let allowed = candidate.chars().count().max(3) / 3;
+        let allowed = best.map_or(allowed, |(distance, _)| distance.min(allowed));
+        if word.least_distance(candidate) > allowed {
+            continue;
+        }
+        let distance = strsim::damerau_levenshtein(&word.folded, &candidate.to_lowercase());
+        if distance <= allowed && best.is_none_or(|best| (distance, candidate) < best) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// A word in lower case, and how often it has each letter.
+struct Letters {
+    folded: String,
+    counts: [isize; 32],
+}
+
+impl Letters {
+    fn of(word: &str) -> Self {
+        let folded = word.to_lowercase();
+        let mut counts = [0; 32];
+        let letters = folded.chars().map(|letter| letter as usize);
+        letters.for_each(|letter| add(&mut counts, letter, 1));
+        Self { folded, counts }
+    }
+
+    /// The edit distance is at least this: an edit brings in one letter and takes out one at most.
+    fn least_distance(&self, other: &str) -> usize {
+        let mut counts = self.counts;
+        if other.is_ascii() {
+            let letters = other.bytes().map(|byte| byte.to_ascii_lowercase().into());
+            letters.for_each(|letter| add(&mut counts, letter, -1));
+        } else {
+            let folded = other.to_lowercase();
+            let letters = folded.chars().map(|letter| letter as usize);
+            letters.for_each(|letter| add(&mut counts, letter, -1));
+        }
+        let missing: isize = counts.iter().map(|count| (*count).max(0)).sum();
+        let added: isize = counts.iter().map(|count| (*count).min(0)).sum();
+        missing.unsigned_abs().max(added.unsigned_abs())
+    }
+}
+
+/// Letters that share a place make the least distance smaller, never larger.
+fn add(counts: &mut [isize; 32], letter: usize, times: isize) {
+    if let Some(count) = counts.get_mut(letter % 32) {
+        *count += times;
+    }
 }
 
 #[cfg(test)]
@@ -276,6 +358,39 @@ mod tests {
         ];
         for (word, expected) in cases {
             assert_eq!(nearest(word, known), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_catalogue_is_searched_when_a_problem_is_shown() {
+        let mut problems = Problems::default();
+        let file = problems.add_file("a.yml", "");
+        for word in ["eventtype", "zzz"] {
+            let problem = problems.file_error("RL0150", file, word);
+            problem.did_you_mean_one_of(word, &["condition", "eventType"]);
+        }
+        let helps: Vec<_> = problems
+            .sorted()
+            .into_iter()
+            .map(Diagnostic::help)
+            .collect();
+        assert_eq!(helps, [Some("did you mean `eventType`?".into()), None]);
+    }
+
+    proptest::proptest! {
+        /// Words that cannot be near are passed over, and that changes nothing.
+        #[test]
+        fn the_nearest_word_is_that_of_a_plain_search(
+            word in "[a-dA-D.é]{0,9}",
+            known in proptest::collection::vec("[a-dA-D.é]{0,9}", 0..12),
+        ) {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let plain = known
+                .iter()
+                .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), *candidate))
+                .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+                .min();
+            proptest::prop_assert_eq!(nearest(&word, known.iter().copied()), plain.map(|(_, near)| near));
         }
     }
 

@@ -1,5 +1,7 @@
 //! One line of a Sigma search, read: `field|modifier…: value`.
 
+use std::borrow::Cow;
+
 use crate::detect::lists::Lists;
 use crate::detect::modifiers::{MODIFIERS, Modifier, Modifiers};
 use crate::detect::pattern::{Anchor, Pattern};
@@ -64,10 +66,12 @@ pub fn decode_predicate(
     if name.is_empty() {
         modifiers = of_a_keyword(modifiers);
     }
-    let tests = expanded
-        .iter()
-        .filter_map(|value| modifiers.test(value, problems))
-        .collect();
+    let mut tests = Vec::with_capacity(expanded.len());
+    tests.extend(
+        expanded
+            .iter()
+            .filter_map(|value| modifiers.test(value, problems)),
+    );
     if problems.counts().0 > errors {
         return Decoded::Broken;
     }
@@ -77,6 +81,7 @@ pub fn decode_predicate(
             .help("give it a list of values, or leave `all` out");
     }
     let plain = expanded.iter().filter(|_| modifiers.is_plain());
+    let plain = plain.filter_map(|value| plain_literal(value));
     let fields = expanded.iter().filter(|_| modifiers.names_fields());
     Decoded::Predicate(Predicate {
         field: (!name.is_empty()).then(|| FieldPath::new(name)),
@@ -87,7 +92,7 @@ pub fn decode_predicate(
         tests,
         all: modifiers.all,
         negated: modifiers.negated,
-        literals: plain.filter_map(plain_literal).collect(),
+        literals: plain.collect(),
         shown: shown(&key.text, &values),
     })
 }
@@ -231,14 +236,14 @@ fn companions(first: &Modifier, second: &Modifier) -> String {
 }
 
 /// Replaces `%name%` by the values of a list. `None`: a list is missing, with a warning.
-fn expand(
-    values: &[&Node],
+fn expand<'v>(
+    values: &[&'v Node],
     modifiers: &Modifiers,
     lists: &Lists,
     problems: &mut Problems,
-) -> Option<Vec<Node>> {
+) -> Option<Vec<Cow<'v, Node>>> {
     if !modifiers.expand {
-        return Some(values.iter().map(|value| (*value).clone()).collect());
+        return Some(values.iter().copied().map(Cow::Borrowed).collect());
     }
     let mut expanded = Vec::new();
     for value in values {
@@ -253,7 +258,7 @@ fn expand(
                     .error(codes::VALUE, value.span, message)
                     .help("write what stands around it into the list, or leave `expand` out");
             }
-            expanded.push((*value).clone());
+            expanded.push(Cow::Borrowed(*value));
             continue;
         };
         let Some(list) = lists.get(name) else {
@@ -268,9 +273,11 @@ fn expand(
                 ));
             return None;
         };
-        expanded.extend(list.iter().map(|text| Node {
-            span: value.span,
-            kind: Kind::Text(text.clone()),
+        expanded.extend(list.iter().map(|text| {
+            Cow::Owned(Node {
+                span: value.span,
+                kind: Kind::Text(text.clone()),
+            })
         }));
     }
     Some(expanded)
@@ -278,18 +285,25 @@ fn expand(
 
 fn plain_literal(value: &Node) -> Option<(String, Span)> {
     let text = value.scalar_text()?;
+    if !text.contains(['\\', '*', '?']) {
+        return Some((text, value.span));
+    }
     let pattern = Pattern::new(&text, Anchor::Whole, true);
     Some((pattern.as_plain()?.text.to_owned(), value.span))
 }
 
 fn shown(key: &str, values: &[&Node]) -> String {
-    let mut texts: Vec<_> = values
-        .iter()
-        .take(3)
-        .map(|v| v.scalar_text().unwrap_or("null".to_owned()))
-        .collect();
-    if values.len() > texts.len() {
-        texts.push(format!("… ({} values)", values.len()));
+    const SHOWN: usize = 3;
+    let mut shown = key.to_owned();
+    for (at, value) in values.iter().take(SHOWN).enumerate() {
+        shown.push_str(if at == 0 { ": " } else { " | " });
+        match &value.kind {
+            Kind::Text(text) => shown.push_str(text),
+            _ => shown.push_str(value.scalar_text().as_deref().unwrap_or("null")),
+        }
     }
-    format!("{key}: {}", texts.join(" | "))
+    if values.len() > SHOWN {
+        shown.push_str(&format!(" | … ({} values)", values.len()));
+    }
+    shown
 }

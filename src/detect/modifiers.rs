@@ -352,6 +352,12 @@ fn text(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<
             "this value is longer than {LONGEST_TEXT} characters"
         ));
     }
+    let anchor = modifiers.anchor.unwrap_or(Anchor::Whole);
+    // Most values of most rules: nothing to take apart.
+    if modifiers.encodings.is_empty() && !written.contains(['\\', '*', '?']) {
+        let pattern = Pattern::literal(&written, anchor, modifiers.cased);
+        return Some(Test::Text(vec![pattern]));
+    }
     let mut spellings = vec![parse(&written)];
     for encode in &modifiers.encodings {
         let encoded: Result<Vec<_>, String> = spellings.iter().map(|s| encode(s)).collect();
@@ -367,7 +373,6 @@ fn text(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<
     {
         return refuse("in this encoding the value is no text; add `base64`".to_owned());
     }
-    let anchor = modifiers.anchor.unwrap_or(Anchor::Whole);
     let patterns = spellings
         .into_iter()
         .map(|parts| Pattern::of(parts, anchor, modifiers.cased));

@@ -71,6 +71,17 @@ impl Pattern {
         Self::of(parse(text), anchor, cased)
     }
 
+    /// The pattern of a text that has no wildcards and no escapes.
+    #[must_use]
+    pub fn literal(text: &str, anchor: Anchor, cased: bool) -> Self {
+        let text = if cased { text.to_owned() } else { fold(text) };
+        Self {
+            cased,
+            anchor,
+            shape: Shape::Plain(text),
+        }
+    }
+
     /// The pattern of these parts.
     #[must_use]
     pub fn of(parts: Vec<Part>, anchor: Anchor, cased: bool) -> Self {
@@ -149,7 +160,7 @@ pub struct Plain<'p> {
 /// What `text` writes, wildcards and escapes read.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let part = match c {
@@ -255,6 +266,16 @@ mod tests {
                 expected,
                 "{text} {anchor:?} {value}"
             );
+        }
+    }
+
+    #[test]
+    fn a_text_without_wildcards_is_the_pattern_of_its_characters() {
+        for text in ["", "admin", "ADMIN", "ÄÖΣ", "İx"] {
+            for cased in [false, true] {
+                let literal = Pattern::literal(text, Anchor::Start, cased);
+                assert_eq!(literal, Pattern::new(text, Anchor::Start, cased), "{text}");
+            }
         }
     }
 

@@ -282,7 +282,7 @@ pub(super) fn decode_id(
 pub(super) fn decode_log_source(node: &Node, problems: &mut Problems) -> Option<LogSource> {
     let mut table = node.table(problems)?;
     table.get("definition");
-    let mut text = |key: &str| {
+    let mut text = |key: &'static str| {
         let text = table.get(key).and_then(|node| node.text(problems));
         text.map(str::to_owned)
     };

@@ -205,7 +205,7 @@ fn decode_map(
             "this search is empty and would match every event",
         );
     }
-    let mut predicates = Vec::new();
+    let mut predicates = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         match decode_predicate(key, value, lists, problems) {
             Decoded::Predicate(predicate) => predicates.push(predicate),

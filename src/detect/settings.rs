@@ -215,7 +215,7 @@ fn decode_field(
 
 fn decode_fields(
     table: &mut Table<'_>,
-    key: &str,
+    key: &'static str,
     fields: &mut Vec<(String, Span)>,
     problems: &mut Problems,
 ) -> Vec<FieldPath> {

@@ -4,6 +4,7 @@
 //! decoder can report every problem of a file in one run, each at its place.
 //! Serde's derive stops at the first one.
 
+mod plain;
 mod table;
 mod toml;
 mod yaml;

@@ -8,7 +8,7 @@ use crate::document::{Key, Kind, Node, codes};
 pub struct Table<'n> {
     span: Span,
     entries: &'n [(Key, Node)],
-    asked: Vec<String>,
+    asked: Vec<&'n str>,
 }
 
 impl<'n> Table<'n> {
@@ -16,7 +16,8 @@ impl<'n> Table<'n> {
         Self {
             span,
             entries,
-            asked: Vec::new(),
+            // A rule asks for some two dozen keys.
+            asked: Vec::with_capacity(24),
         }
     }
 
@@ -33,14 +34,14 @@ impl<'n> Table<'n> {
     }
 
     /// The value of a key, if it is there; an explicit null counts as absent.
-    pub fn get(&mut self, key: &str) -> Option<&'n Node> {
+    pub fn get(&mut self, key: &'n str) -> Option<&'n Node> {
         self.get_even_null(key)
             .filter(|node| node.kind != Kind::Null)
     }
 
     /// The value of a key, if it is there, null included.
-    pub fn get_even_null(&mut self, key: &str) -> Option<&'n Node> {
-        self.asked.push(key.to_owned());
+    pub fn get_even_null(&mut self, key: &'n str) -> Option<&'n Node> {
+        self.asked.push(key);
         self.entries
             .iter()
             .find(|(k, _)| k.text == key)
@@ -48,7 +49,7 @@ impl<'n> Table<'n> {
     }
 
     /// The value of a key; reports its absence at the mapping.
-    pub fn require(&mut self, key: &str, problems: &mut Problems) -> Option<&'n Node> {
+    pub fn require(&mut self, key: &'n str, problems: &mut Problems) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
             let at = self.place_of(key).unwrap_or(Span {
@@ -82,7 +83,7 @@ impl<'n> Table<'n> {
                     key.span,
                     format!("unknown key `{}`", key.text),
                 )
-                .did_you_mean(&key.text, self.asked.iter().map(String::as_str));
+                .did_you_mean(&key.text, self.asked.iter().copied());
         }
     }
 
@@ -93,7 +94,7 @@ impl<'n> Table<'n> {
                 "`{}` is not an attribute of this format and has no effect",
                 key.text
             );
-            let near = crate::diag::nearest(&key.text, self.asked.iter().map(String::as_str));
+            let near = crate::diag::nearest(&key.text, self.asked.iter().copied());
             let warning = problems.warn(codes::UNKNOWN_KEY, key.span, message);
             if let Some(near) = near {
                 warning.help(format!("did you mean `{near}`?"));
@@ -106,6 +107,6 @@ impl<'n> Table<'n> {
         self.entries
             .iter()
             .map(|(key, _)| key)
-            .filter(move |key| !asked.contains(&key.text))
+            .filter(move |key| !asked.contains(&key.text.as_str()))
     }
 }

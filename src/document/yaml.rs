@@ -9,7 +9,7 @@ use serde_yaml::budget::BudgetBreach;
 use serde_yaml::{Error, Spanned};
 
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Key, Kind, Node, codes};
+use crate::document::{Key, Kind, Node, codes, plain};
 
 /// The documents of a YAML file, separated by `---`; empty ones are left out.
 ///
@@ -20,14 +20,23 @@ pub fn parse_yaml_documents(file: FileId, text: &str, problems: &mut Problems) -
         Some(rest) => (3, rest),
         None => (0, text),
     };
+    let base = Base { file, mark };
+    if let Some(document) = plain::read(base, text) {
+        return vec![document];
+    }
+    full(base, text, problems)
+}
+
+/// The same, whatever the text holds.
+fn full(base: Base, text: &str, problems: &mut Problems) -> Vec<Node> {
     match serde_yaml::from_multiple_with_options::<Spanned<Raw>>(text, options()) {
         Ok(documents) => documents
             .into_iter()
-            .map(|document| node(Base { file, mark }, document))
+            .map(|document| node(base, document))
             .filter(|document| document.kind != Kind::Null)
             .collect(),
         Err(error) => {
-            report(Base { file, mark }, text, &error, problems);
+            report(base, text, &error, problems);
             Vec::new()
         }
     }
@@ -140,9 +149,51 @@ impl<'de> Visitor<'de> for RawVisitor {
 
 /// What places are counted from: a byte order mark is not part of the text that is parsed.
 #[derive(Clone, Copy)]
-struct Base {
+pub(super) struct Base {
     file: FileId,
     mark: u32,
+}
+
+impl Base {
+    /// So many bytes of the text that is parsed.
+    pub(super) fn span(self, at: usize, length: usize) -> Span {
+        let offset = |by: usize| u32::try_from(by).unwrap_or(u32::MAX);
+        let start = offset(at).saturating_add(self.mark);
+        Span {
+            file: self.file,
+            start,
+            end: start.saturating_add(offset(length)),
+        }
+    }
+}
+
+/// What a plain scalar means; the parser is asked only where its looks do not tell.
+pub(super) fn resolve(scalar: &str) -> Option<Kind> {
+    if is_text(scalar) {
+        return Some(Kind::Text(scalar.to_owned()));
+    }
+    match serde_yaml::from_str_with_options::<Raw>(scalar, options()).ok()? {
+        Raw::Scalar(kind) => Some(kind),
+        Raw::List(_) | Raw::Map(_) => None,
+    }
+}
+
+/// Whether a plain scalar is a text by its looks. `false`: that is not said.
+pub(super) fn is_text(scalar: &str) -> bool {
+    const WORDS: [&str; 3] = ["null", "true", "false"];
+    let letter = scalar.starts_with(|c: char| c.is_ascii_alphabetic());
+    let word = WORDS.iter().any(|word| scalar.eq_ignore_ascii_case(word));
+    (letter && !word) || is_no_number(scalar)
+}
+
+/// Whether something that begins with a digit cannot be a number: a date, an address, a phrase.
+fn is_no_number(scalar: &str) -> bool {
+    let strange = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-' | '_'));
+    let dashed = scalar
+        .as_bytes()
+        .windows(2)
+        .any(|pair| matches!(pair, [b'0'..=b'9', b'-']));
+    scalar.starts_with(|c: char| c.is_ascii_digit()) && (dashed || scalar.contains(strange))
 }
 
 fn node(base: Base, raw: Spanned<Raw>) -> Node {
@@ -272,3 +323,6 @@ fn offset_of(text: &str, line: u64, column: u64) -> u32 {
         .sum();
     u32::try_from(line_start + in_line).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::diag::{FileId, Problems};
 use crate::event::Digest;
@@ -17,7 +18,7 @@ pub struct PolicyFile {
     /// Its place among the problems.
     pub id: FileId,
     /// Its text.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl PolicyFile {
@@ -51,6 +52,7 @@ pub fn read_folder(folder: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
         root: Root::Policy(folder.to_owned()),
         problems,
         found: Vec::new(),
+        buffer: Vec::new(),
     };
     for required in ["routing.toml", "tools.yaml"] {
         reader.required(required);
@@ -82,23 +84,25 @@ pub fn read_rules(place: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
         root: root(place.to_owned()),
         problems,
         found: Vec::new(),
+        buffer: Vec::new(),
     };
     if is_folder {
         reader.directory("rules", 0);
     } else {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        reader.file(&format!("rules/{name}"));
+        reader.file(&format!("rules/{name}"), false);
     }
     reader.finish("--rules")
 }
 
 /// The digest of a policy: of each file's path and content, in the order of their paths.
 pub(super) fn digest(files: &[PolicyFile]) -> Digest {
-    let lines: Vec<String> = files
-        .iter()
-        .map(|file| format!("{} {}\n", Digest::of(file.text.as_bytes()), file.path))
-        .collect();
-    Digest::of(lines.concat().as_bytes())
+    let mut lines = String::new();
+    for file in files {
+        let digest = Digest::of(file.text.as_bytes()).to_string();
+        lines.extend([&digest, " ", &file.path, "\n"]);
+    }
+    Digest::of(lines.as_bytes())
 }
 
 /// Where the files stand whose paths are those of a policy.
@@ -135,6 +139,8 @@ struct Reader<'p> {
     root: Root,
     problems: &'p mut Problems,
     found: Vec<PolicyFile>,
+    /// The bytes of the file that is being read.
+    buffer: Vec<u8>,
 }
 
 impl Reader<'_> {
@@ -160,7 +166,7 @@ impl Reader<'_> {
     fn required(&mut self, path: &str) {
         let full = self.root.full(path);
         if fs::symlink_metadata(&full).is_ok() {
-            self.file(path);
+            self.file(path, false);
             return;
         }
         let id = self.problems.add_file(path, "");
@@ -180,11 +186,12 @@ impl Reader<'_> {
             Err(error) => return self.no_directory(path, &error),
         };
         let shown = self.root.shown(path);
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<(String, bool)> = Vec::new();
         for entry in entries {
-            match entry.map(|entry| entry.file_name().into_string()) {
-                Ok(Ok(name)) => names.push(name),
-                Ok(Err(name)) => self.report(
+            let is_file = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
+            match entry.map(|entry| (entry.file_name().into_string(), is_file(&entry))) {
+                Ok((Ok(name), is_file)) => names.push((name, is_file)),
+                Ok((Err(name), _)) => self.report(
                     path,
                     codes::UNREADABLE,
                     &format!(
@@ -200,13 +207,8 @@ impl Reader<'_> {
             }
         }
         names.sort_unstable();
-        for name in names.iter().filter(|name| !name.starts_with('.')) {
-            let inner = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}/{name}")
-            };
-            self.entry(&inner, depth);
+        for (name, is_file) in names.iter().filter(|(name, _)| !name.starts_with('.')) {
+            self.entry(&format!("{path}/{name}"), *is_file, depth);
         }
     }
 
@@ -224,12 +226,12 @@ impl Reader<'_> {
         }
     }
 
-    fn entry(&mut self, path: &str, depth: usize) {
-        let full = self.root.full(path);
-        let shown = self.root.shown(path);
+    fn entry(&mut self, path: &str, is_file: bool, depth: usize) {
         if wanted(path) {
-            self.file(path);
-        } else if fs::symlink_metadata(&full).is_ok_and(|metadata| metadata.is_dir()) {
+            return self.file(path, is_file);
+        }
+        let (full, shown) = (self.root.full(path), self.root.shown(path));
+        if fs::symlink_metadata(&full).is_ok_and(|metadata| metadata.is_dir()) {
             if depth >= MAX_DEPTH {
                 let message = format!("`{shown}` is nested deeper than {MAX_DEPTH} folders");
                 self.report(path, codes::TOO_LARGE, &message);
@@ -246,7 +248,8 @@ impl Reader<'_> {
         }
     }
 
-    fn file(&mut self, path: &str) {
+    /// Reads a file of the policy; `is_file` where its folder says that it is a regular one.
+    fn file(&mut self, path: &str, is_file: bool) {
         if self.found.len() == MAX_FILES {
             return self.report(
                 path,
@@ -258,9 +261,10 @@ impl Reader<'_> {
             return;
         }
         let shown = self.root.shown(path);
-        match read_text(&self.root.full(path)) {
+        match read_text(&self.root.full(path), is_file, &mut self.buffer) {
             Ok(text) => {
-                let id = self.problems.add_file(&shown, &text);
+                let text: Arc<str> = text.into();
+                let id = self.problems.share_file(&shown, Arc::clone(&text));
                 self.found.push(PolicyFile {
                     path: path.to_owned(),
                     id,
@@ -342,39 +346,39 @@ impl Unread {
 }
 
 /// A regular file of at most [`MAX_FILE`] bytes of UTF-8. A FIFO is never opened: that could wait for ever.
-fn read_text(path: &Path) -> Result<String, Unread> {
+fn read_text<'b>(path: &Path, is_file: bool, buffer: &'b mut Vec<u8>) -> Result<&'b str, Unread> {
     let unreadable = |error: std::io::Error| {
         Unread::new(
             codes::UNREADABLE,
             format!("cannot be read: {}", reason(&error)),
         )
     };
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(Unread::new(
-            codes::NOT_A_FILE,
-            "is a folder, expected a file",
-        ));
+    if !is_file {
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(Unread::new(
+                codes::NOT_A_FILE,
+                "is a folder, expected a file",
+            ));
+        }
+        if !metadata.is_file() {
+            return Err(Unread::new(codes::NOT_A_FILE, "is not a regular file"));
+        }
     }
-    if !metadata.is_file() {
-        return Err(Unread::new(codes::NOT_A_FILE, "is not a regular file"));
-    }
-    let mut bytes = Vec::new();
+    // Room for most files, so that the end of one is met in the second read.
+    buffer.clear();
+    buffer.reserve(8 << 10);
     let file = fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
+        .read_to_end(buffer)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
+    if buffer.len() as u64 > MAX_FILE {
         return Err(Unread::new(codes::TOO_LARGE, "is larger than 1 MiB"));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        Unread {
-            code: codes::UNREADABLE,
-            reason: "is not UTF-8 text".to_owned(),
-            text,
-            at,
-        }
+    std::str::from_utf8(buffer).map_err(|error| Unread {
+        code: codes::UNREADABLE,
+        reason: "is not UTF-8 text".to_owned(),
+        text: String::from_utf8_lossy(buffer).into_owned(),
+        at: error.valid_up_to(),
     })
 }

@@ -1,7 +1,7 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
 use crate::detect::{Filter, Rule};
-use crate::diag::{Problems, Span, nearest};
+use crate::diag::{Problems, Span};
 use crate::okta;
 use crate::policy::codes;
 
@@ -23,24 +23,23 @@ pub(super) fn filters(filters: &[Filter], problems: &mut Problems) {
 
 fn fields(named: &[(&str, Span)], problems: &mut Problems) {
     for (field, span) in named {
-        if let Some(help) = unknown_field(field) {
+        if okta::fields().binary_search(field).is_err() && !okta::is_open_map(field) {
             let message = format!("Okta sends no field `{field}`");
-            let warning = problems.warn(codes::UNKNOWN_FIELD, *span, message);
-            if let Some(help) = help {
-                warning.help(help);
-            }
+            problems
+                .warn(codes::UNKNOWN_FIELD, *span, message)
+                .did_you_mean_one_of(field, okta::fields());
         }
     }
 }
 
 fn event_types(named: &[(&str, Span)], problems: &mut Problems) {
     for (event_type, span) in named {
-        let folded = event_type.to_lowercase();
-        if okta::event_types().binary_search(&folded.as_str()).is_err() {
+        let known = |name: &str| okta::event_types().binary_search(&name).is_ok();
+        if !known(event_type) && !known(&event_type.to_lowercase()) {
             let message = format!("Okta's catalogue has no event type `{event_type}`");
             problems
                 .warn(codes::UNKNOWN_EVENT_TYPE, *span, message)
-                .did_you_mean_only(event_type, okta::event_types().iter().copied());
+                .did_you_mean_one_of(event_type, okta::event_types());
         }
     }
 }
@@ -59,18 +58,4 @@ pub(super) fn finding_types(rules: &[Rule], named: &[(String, Span)], problems: 
                 .did_you_mean_only(name, produced());
         }
     }
-}
-
-/// `None`: the field is known, or may be. Otherwise what to write instead, where something is near.
-fn unknown_field(field: &str) -> Option<Option<String>> {
-    let known = okta::fields();
-    if known.binary_search(&field).is_ok() || okta::is_open_map(field) {
-        return None;
-    }
-    let same_but_case = known
-        .iter()
-        .find(|path| path.eq_ignore_ascii_case(field))
-        .copied();
-    let near = same_but_case.or_else(|| nearest(field, known.iter().copied()));
-    Some(near.map(|near| format!("did you mean `{near}`?")))
 }

@@ -109,18 +109,15 @@ pub struct LoadedRules {
 
 /// Reads, checks and compiles the rules of any folder, or of one file, for
 /// detection alone: what only shapes the findings of a run is left out, and
-/// each match of a detection is by itself.
+/// each match of a detection is by itself. Whether Okta has the event types and
+/// fields that they name is for [`load`] to say.
 #[must_use]
 pub fn load_rules(place: &Path) -> LoadedRules {
     let mut problems = Problems::default();
     let files = read_rules(place, &mut problems);
     let Documents {
-        mut rules,
-        filters,
-        broken,
+        mut rules, broken, ..
     } = decode_active(&files, &mut problems);
-    lint::rules(&rules, &mut problems);
-    lint::filters(&filters, &mut problems);
     for rule in &mut rules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
@@ -138,7 +135,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let errors = problems.counts().0;
     let Documents {
-        rules,
+        mut rules,
         filters,
         broken,
     } = decode_active(files, problems);
@@ -159,6 +156,8 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         return None;
     }
     let settings = settings?;
+    // A map is built at once from what is sorted; rules are large, and are moved once like this.
+    rules.sort_by_cached_key(|rule| rule.id);
     Some(Policy {
         digest: files::digest(files),
         detector,
@@ -264,7 +263,10 @@ fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
 
 fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents {
     let lists = lists(files);
-    let mut found = Documents::default();
+    let mut found = Documents {
+        rules: Vec::with_capacity(files.len()),
+        ..Documents::default()
+    };
     for file in files.iter().filter(|file| file.is_rule()) {
         let errors = problems.counts().0;
         let documents = parse_yaml_documents(file.id, &file.text, problems);

@@ -1,5 +1,7 @@
 //! Problems of policy files, with the source line underlined.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
@@ -49,7 +51,7 @@ fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> Str
         Severity::Warning => Level::WARNING,
     };
     let title = visible(&diagnostic.message);
-    let help = diagnostic.help.as_deref().map(visible);
+    let help = diagnostic.help().as_deref().map(visible);
     let file = visible(problems.file_name(diagnostic.span.file));
     let text = problems.text(diagnostic.span.file);
     let title = level.primary_title(title.as_str()).id(diagnostic.code);
@@ -145,7 +147,7 @@ struct Shown<'p> {
     file: &'p str,
     line: usize,
     column: usize,
-    help: Option<&'p str>,
+    help: Option<Cow<'p, str>>,
 }
 
 /// The same problems as values for a machine.
@@ -164,7 +166,7 @@ pub fn problems_as_values(problems: &Problems) -> Vec<impl Serialize> {
             file: problems.file_name(diagnostic.span.file),
             line: at.line,
             column: at.column,
-            help: diagnostic.help.as_deref(),
+            help: diagnostic.help(),
         }
     });
     shown.collect::<Vec<_>>()
