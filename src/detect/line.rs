@@ -289,7 +289,10 @@ fn plain_literal(value: &Node) -> Option<(String, Span)> {
         return Some((text, value.span));
     }
     let pattern = Pattern::new(&text, Anchor::Whole, true);
-    Some((pattern.as_plain()?.text.to_owned(), value.span))
+    let plain = pattern
+        .as_plain()
+        .filter(|plain| plain.anchor == Anchor::Whole)?;
+    Some((plain.text.to_owned(), value.span))
 }
 
 fn shown(key: &str, values: &[&Node]) -> String {

@@ -85,30 +85,32 @@ impl Pattern {
     /// The pattern of these parts.
     #[must_use]
     pub fn of(parts: Vec<Part>, anchor: Anchor, cased: bool) -> Self {
-        let mut parts = if cased { parts } else { folded(&parts) };
-        let plain: Option<String> = parts
-            .iter()
-            .map(|part| {
-                if let Part::Char(c) = part {
-                    Some(*c)
-                } else {
-                    None
-                }
-            })
-            .collect();
-        let shape = match plain {
-            Some(plain) => Shape::Plain(plain),
-            None => {
-                if matches!(anchor, Anchor::End | Anchor::Anywhere) {
-                    parts.insert(0, Part::AnyRun);
-                }
-                if matches!(anchor, Anchor::Start | Anchor::Anywhere) {
-                    parts.push(Part::AnyRun);
-                }
-                parts.dedup_by(|a, b| *a == Part::AnyRun && *b == Part::AnyRun);
-                Shape::Wild(parts)
+        let parts = if cased { parts } else { folded(&parts) };
+        // A run at an end says no more than an anchor does.
+        let inner = parts.as_slice();
+        let (inner, starts) = match inner {
+            [Part::AnyRun, rest @ ..] => (rest, false),
+            all => (all, matches!(anchor, Anchor::Whole | Anchor::Start)),
+        };
+        let (inner, ends) = match inner {
+            [rest @ .., Part::AnyRun] => (rest, false),
+            all => (all, matches!(anchor, Anchor::Whole | Anchor::End)),
+        };
+        let anchor = match (starts, ends) {
+            (true, true) => Anchor::Whole,
+            (true, false) => Anchor::Start,
+            (false, true) => Anchor::End,
+            (false, false) => Anchor::Anywhere,
+        };
+        let char = |part: &Part| {
+            if let Part::Char(c) = part {
+                Some(*c)
+            } else {
+                None
             }
         };
+        let plain: Option<String> = inner.iter().map(char).collect();
+        let shape = plain.map_or_else(|| Shape::Wild(runs(inner, starts, ends)), Shape::Plain);
         Self {
             cased,
             anchor,
@@ -174,6 +176,18 @@ pub fn parse(text: &str) -> Vec<Part> {
         };
         parts.push(part);
     }
+    parts
+}
+
+/// The parts with a run at each end that is not anchored, and no run behind another.
+fn runs(inner: &[Part], starts: bool, ends: bool) -> Vec<Part> {
+    let run = |anchored: bool| (!anchored).then_some(Part::AnyRun);
+    let mut parts: Vec<Part> = run(starts)
+        .into_iter()
+        .chain(inner.iter().copied())
+        .chain(run(ends))
+        .collect();
+    parts.dedup_by(|a, b| *a == Part::AnyRun && *b == Part::AnyRun);
     parts
 }
 

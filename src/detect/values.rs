@@ -3,9 +3,11 @@
 //! Whole texts are looked up, parts of texts are found in one pass over the value,
 //! and what remains is tried one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use ipnet::IpNet;
 
 use crate::detect::modifiers::Test;
 use crate::detect::pattern::{Anchor, Plain};
@@ -23,8 +25,15 @@ pub struct Values {
     folded: Texts,
     /// Texts letter by letter.
     cased: Texts,
+    networks: Networks,
     /// Everything else.
     others: Vec<(TestId, Test)>,
+}
+
+/// Networks by the length of their prefix.
+#[derive(Debug, Default)]
+struct Networks {
+    by_length: BTreeMap<u8, HashMap<IpAddr, Vec<TestId>>>,
 }
 
 /// Texts without wildcards.
@@ -42,9 +51,10 @@ const FEW: usize = 3;
 impl Values {
     /// Adds a test.
     pub fn add(&mut self, id: TestId, test: &Test) {
-        let Test::Text(patterns) = test else {
-            self.others.push((id, test.clone()));
-            return;
+        let patterns = match test {
+            Test::Text(patterns) => patterns,
+            Test::Cidr(net) => return self.networks.add(*net, id),
+            _ => return self.others.push((id, test.clone())),
         };
         let mut wild = Vec::new();
         for pattern in patterns {
@@ -83,8 +93,34 @@ impl Values {
         };
         self.folded.passed(&folded, passed);
         self.cased.passed(&text, passed);
+        if value.is_str() {
+            self.networks.passed(&text, passed);
+        }
         let passes = |(_, test): &&(TestId, Test)| test.passes(value, &text, &folded);
         passed.extend(self.others.iter().filter(passes).map(|(id, _)| *id));
+    }
+}
+
+impl Networks {
+    fn add(&mut self, net: IpNet, id: TestId) {
+        let of_length = self.by_length.entry(net.prefix_len()).or_default();
+        of_length.entry(net.network()).or_default().push(id);
+    }
+
+    fn passed(&self, value: &str, passed: &mut Vec<TestId>) {
+        let Some(address) = (!self.by_length.is_empty())
+            .then(|| value.parse().ok())
+            .flatten()
+        else {
+            return;
+        };
+        for (length, networks) in &self.by_length {
+            // A prefix that is longer than the address is of the other family.
+            let network = IpNet::new(address, *length).map(|net| net.network());
+            if let Some(ids) = network.ok().and_then(|network| networks.get(&network)) {
+                passed.extend(ids);
+            }
+        }
     }
 }
 
