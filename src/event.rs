@@ -3,6 +3,7 @@
 //! The engine knows JSON and nothing of Okta: a reader (see [`crate::okta`])
 //! fills in where the time and the provider's own id stand in a record.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -176,6 +177,18 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest whose bytes these are.
+    #[must_use]
+    pub fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The identity of a JSON record: the digest of its text with the white
@@ -362,7 +375,7 @@ fn has_key(value: &Value, steps: &[String]) -> bool {
 
 /// The text of a scalar; `None` for null, an object or an array.
 #[must_use]
-pub fn scalar_text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
+pub fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.into()),
         Value::Bool(true) => Some("true".into()),
@@ -385,17 +398,17 @@ pub fn fold(text: &str) -> String {
 /// Keeps at most 512 bytes of a value that is stored or shown; a longer one
 /// ends in its own digest, so that two long values stay two values.
 #[must_use]
-pub fn clip(text: &str) -> String {
+pub fn clip(text: &str) -> Cow<'_, str> {
     const KEPT: usize = 440;
     if text.len() <= 512 {
-        return text.to_owned();
+        return text.into();
     }
     let end = (0..=KEPT)
         .rev()
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0);
     let (kept, _) = text.split_at(end);
-    format!("{kept}…[sha256 {}]", Digest::of(text.as_bytes()))
+    format!("{kept}…[sha256 {}]", Digest::of(text.as_bytes())).into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
 use crate::detect::condition::{self, Words};
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
-use crate::detect::windows::Member;
+use crate::detect::seen::Member;
 use crate::diag::Problems;
 use crate::document::Kind as Shape;
 use crate::event::Nanos;
@@ -129,7 +129,6 @@ impl Condition for Temporal {
                 starts: vec![None; self.rules],
                 entered: 0,
                 left: 0,
-                asked: self,
             }),
             Meeting::SoMany(_) | Meeting::Expression(_) => Box::new(Met {
                 times: vec![0; self.rules],
@@ -137,13 +136,14 @@ impl Condition for Temporal {
             }),
         })
     }
-}
 
-impl Temporal {
-    fn reason(&self) -> String {
+    fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
         format!("{} within {}", self.shown, self.timespan)
     }
 }
+
+/// There is no number to a meeting.
+const MET: f64 = 1.0;
 
 fn is_met(rules: Rules, at: usize) -> bool {
     (rules >> at) & 1 == 1
@@ -168,7 +168,7 @@ impl Account for Met {
         }
     }
 
-    fn hit(&self) -> Option<String> {
+    fn hit(&self) -> Option<f64> {
         let mut met = |at: usize| self.times.get(at).is_some_and(|times| *times > 0);
         let holds = match &self.asked.asked {
             Meeting::SoMany(bounds) => {
@@ -179,7 +179,7 @@ impl Account for Met {
             Meeting::Expression(expression) => expression.holds(&mut met),
             Meeting::Ordered => false,
         };
-        holds.then(|| self.asked.reason())
+        holds.then_some(MET)
     }
 }
 
@@ -189,7 +189,6 @@ struct Chain {
     starts: Vec<Option<u64>>,
     entered: u64,
     left: u64,
-    asked: Arc<Temporal>,
 }
 
 impl Account for Chain {
@@ -214,10 +213,8 @@ impl Account for Chain {
         self.left += 1;
     }
 
-    fn hit(&self) -> Option<String> {
+    fn hit(&self) -> Option<f64> {
         let start = self.starts.last().copied().flatten();
-        start
-            .is_some_and(|start| start >= self.left)
-            .then(|| self.asked.reason())
+        start.is_some_and(|start| start >= self.left).then_some(MET)
     }
 }

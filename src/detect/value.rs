@@ -8,7 +8,7 @@ use crate::detect::bounds::{Bounds, FARTHEST, Kind, decode_bounds};
 use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
-use crate::detect::windows::Member;
+use crate::detect::seen::Member;
 use crate::diag::{Problems, Span};
 use crate::document::{Kind as Shape, Node, codes as shape};
 use crate::event::{FieldPath, Nanos, fold};
@@ -185,17 +185,31 @@ impl Condition for Value<CaptureId> {
             }),
         })
     }
+
+    fn reason(&self, number: f64, _: Option<&(Member, Member)>) -> String {
+        let (shown, within, bounds) = (&self.shown, self.timespan, &self.bounds);
+        let what = match self.of {
+            Of::Count => format!("{number} values of {shown}"),
+            Of::Sum => format!("a sum of {shown} of {number}"),
+            Of::Average => format!("an average of {shown} of {number}"),
+            #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
+            Of::Percentile(share) => {
+                format!("percentile {} of {shown} at {number}", share as f64 / 1e3)
+            }
+        };
+        format!("{what} within {within}, where {bounds} is asked")
+    }
 }
 
 impl Value<CaptureId> {
     /// The event's values, folded; of several fields, all mixes of theirs.
     fn texts(&self, member: &Member) -> Vec<String> {
         if let [field] = self.fields.as_slice() {
-            return member.captured.all(*field).map(fold).collect();
+            return member.values().all(*field).map(fold).collect();
         }
         let mut mixes = vec![String::new()];
         for field in &self.fields {
-            let values: Vec<String> = member.captured.all(*field).map(fold).collect();
+            let values: Vec<String> = member.values().all(*field).map(fold).collect();
             // The length keeps the parts apart whatever they hold.
             let with = |mix: &String| -> Vec<String> {
                 let one = |value: &String| format!("{mix}{}:{value}", value.len());
@@ -209,27 +223,15 @@ impl Value<CaptureId> {
     /// The event's values that are numbers.
     fn numbers<'m>(&self, member: &'m Member) -> impl Iterator<Item = f64> + use<'m> {
         let field = self.fields.first().copied();
-        let texts = field.into_iter().flat_map(|id| member.captured.all(id));
+        let texts = field.into_iter().flat_map(|id| member.values().all(id));
         texts.filter_map(|text| {
             let number: f64 = text.trim().parse().ok()?;
             (number.abs() <= FARTHEST).then_some(number)
         })
     }
 
-    fn verdict(&self, number: f64) -> Option<String> {
-        let (shown, within, bounds) = (&self.shown, self.timespan, &self.bounds);
-        let what = match self.of {
-            Of::Count => format!("{number} values of {shown}"),
-            Of::Sum => format!("a sum of {shown} of {number}"),
-            Of::Average => format!("an average of {shown} of {number}"),
-            #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
-            Of::Percentile(share) => {
-                format!("percentile {} of {shown} at {number}", share as f64 / 1e3)
-            }
-        };
-        bounds
-            .hold(number)
-            .then(|| format!("{what} within {within}, where {bounds} is asked"))
+    fn held(&self, number: f64) -> Option<f64> {
+        self.bounds.hold(number).then_some(number)
     }
 }
 
@@ -258,8 +260,8 @@ impl Account for Distinct {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
-    fn hit(&self) -> Option<String> {
-        self.asked.verdict(self.times.len() as f64)
+    fn hit(&self) -> Option<f64> {
+        self.asked.held(self.times.len() as f64)
     }
 }
 
@@ -286,7 +288,7 @@ impl Account for Total {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
-    fn hit(&self) -> Option<String> {
+    fn hit(&self) -> Option<f64> {
         let sum = self.sum.rounded();
         let average = self.asked.of == Of::Average;
         let number = if average {
@@ -294,7 +296,7 @@ impl Account for Total {
         } else {
             sum
         };
-        self.asked.verdict(number)
+        self.asked.held(number)
     }
 }
 
@@ -368,8 +370,8 @@ impl Account for Ranked {
         }
     }
 
-    fn hit(&self) -> Option<String> {
-        self.asked.verdict(self.split.at_rank()?)
+    fn hit(&self) -> Option<f64> {
+        self.asked.held(self.split.at_rank()?)
     }
 }
 

@@ -76,7 +76,7 @@ fn event<'a>(text: &'a str, tree: Value, mapping: &Mapping) -> Event<'a> {
         .get("uuid")
         .and_then(Value::as_str)
         .filter(|uuid| !uuid.is_empty())
-        .map(crate::event::clip);
+        .map(|uuid| crate::event::clip(uuid).into_owned());
     Event {
         raw: text.as_bytes(),
         fields,

@@ -159,12 +159,11 @@ pub fn run(
                 .map_err(RunError::Sink)?;
         }
     }
-    let (rest, tally) = windows.finish(&policy.detector);
-    for finding in rest {
-        sink.outcome(&follow(policy, finding))
-            .map_err(RunError::Sink)?;
-    }
-    counts.correlation = tally;
+    counts.correlation = windows
+        .finish(&policy.detector, |finding| {
+            sink.outcome(&follow(policy, finding))
+        })
+        .map_err(RunError::Sink)?;
     Ok((counts, failed))
 }
 

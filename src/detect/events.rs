@@ -1,0 +1,205 @@
+//! The events of a finding: the first and last hundred are listed, and the
+//! first and last ten of those are shown with their values.
+
+use std::collections::VecDeque;
+
+use crate::detect::Reporter;
+use crate::detect::seen::{Member, Seen};
+use crate::event::{Digest, Time};
+
+/// The events of a finding, in order. Most findings have few, and then these
+/// are all there is: what all events say is read from them when it is asked.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// The first of the timeline.
+    first: Vec<Entry>,
+    more: Option<Box<More>>,
+}
+
+/// What follows the first events.
+#[derive(Debug, Default)]
+struct More {
+    /// Of the listed ones between those of the timeline: the first, and the last.
+    early: Vec<Entry>,
+    late: VecDeque<Entry>,
+    /// The last of the timeline.
+    last: VecDeque<Entry>,
+    /// What is said by the events before the last of the timeline, once some of them have no values any more.
+    told: Option<Told>,
+}
+
+/// An event of a finding; between those of the timeline it is without its values.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) time: Time,
+    pub(super) seen: Seen,
+}
+
+/// The first and last so many events are listed.
+const LISTED: usize = 100;
+/// The first and last so many events make the timeline.
+const TIMELINE: usize = 10;
+/// So many events at each end are listed and not in the timeline.
+const BETWEEN: usize = LISTED - TIMELINE;
+/// So many distinct values of a field are listed.
+const DISTINCT: usize = 10;
+
+impl Entry {
+    pub(super) fn order(&self) -> (Time, Digest) {
+        (self.time, self.seen.digest())
+    }
+
+    fn new(member: &Member) -> Self {
+        Self {
+            time: member.time,
+            seen: member.seen.clone(),
+        }
+    }
+
+    fn bare(&self) -> Self {
+        Self {
+            time: self.time,
+            seen: self.seen.bare(),
+        }
+    }
+}
+
+impl Events {
+    /// Adds events that follow.
+    pub(super) fn extend<'m>(
+        &mut self,
+        members: impl Iterator<Item = &'m Member>,
+        reporter: &Reporter,
+    ) {
+        for member in members {
+            if self.first.len() < TIMELINE {
+                self.first.push(Entry::new(member));
+                continue;
+            }
+            let more = self.more.get_or_insert_default();
+            more.last.push_back(Entry::new(member));
+            if more.last.len() > TIMELINE {
+                let told = more
+                    .told
+                    .get_or_insert_with(|| Told::of(&self.first, reporter));
+                if let Some(entry) = more.last.pop_front() {
+                    told.hear(&entry.seen, reporter);
+                    more.pass(&entry);
+                }
+            }
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<&Entry> {
+        self.first.first()
+    }
+
+    pub(super) fn last(&self) -> Option<&Entry> {
+        let more = self.more.as_ref().and_then(|more| more.last.back());
+        more.or(self.first.last())
+    }
+
+    /// The first and last hundred.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Entry> {
+        let more = self.more.iter();
+        let more = more.flat_map(|more| more.early.iter().chain(&more.late).chain(&more.last));
+        self.first.iter().chain(more)
+    }
+
+    /// The first and last ten.
+    pub(super) fn timeline(&self) -> impl Iterator<Item = &Entry> {
+        let more = self.more.iter();
+        self.first.iter().chain(more.flat_map(|more| &more.last))
+    }
+
+    /// What all events say.
+    pub(super) fn told(&self, reporter: &Reporter) -> Told {
+        let Some(more) = &self.more else {
+            return Told::of(&self.first, reporter);
+        };
+        let told = more.told.clone();
+        let mut told = told.unwrap_or_else(|| Told::of(&self.first, reporter));
+        more.last
+            .iter()
+            .for_each(|entry| told.hear(&entry.seen, reporter));
+        told
+    }
+}
+
+impl More {
+    /// Lists an event that is not of the timeline any more.
+    fn pass(&mut self, entry: &Entry) {
+        if self.early.len() < BETWEEN {
+            self.early.push(entry.bare());
+            return;
+        }
+        if self.late.len() == BETWEEN {
+            self.late.pop_front();
+        }
+        self.late.push_back(entry.bare());
+    }
+}
+
+/// What events say of the account and of the fields that the rule lists.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    user: User,
+    /// The first distinct values of each field.
+    pub(super) metadata: Vec<Vec<String>>,
+}
+
+/// What the events say of the account they are about.
+#[derive(Clone, Debug)]
+enum User {
+    Unknown,
+    One(String),
+    Disputed,
+}
+
+impl Told {
+    fn of(entries: &[Entry], reporter: &Reporter) -> Self {
+        let mut told = Self {
+            user: User::Unknown,
+            metadata: vec![Vec::new(); reporter.metadata.len()],
+        };
+        entries
+            .iter()
+            .for_each(|entry| told.hear(&entry.seen, reporter));
+        told
+    }
+
+    fn hear(&mut self, seen: &Seen, reporter: &Reporter) {
+        let captured = seen.values();
+        for ((_, id), known) in reporter.metadata.iter().zip(&mut self.metadata) {
+            if known.len() == DISTINCT {
+                continue;
+            }
+            for value in captured.all(*id) {
+                if known.len() < DISTINCT && !known.iter().any(|known| known == value) {
+                    known.push(value.to_owned());
+                }
+            }
+        }
+        if let Some(id) = reporter.user {
+            captured.all(id).for_each(|user| self.user.hears(user));
+        }
+    }
+
+    /// The account; none where the events disagree.
+    pub(super) fn user(&self) -> Option<String> {
+        match &self.user {
+            User::One(user) => Some(user.clone()),
+            User::Unknown | User::Disputed => None,
+        }
+    }
+}
+
+impl User {
+    fn hears(&mut self, user: &str) {
+        match self {
+            Self::Unknown => *self = Self::One(user.to_owned()),
+            Self::One(known) if known == user => {}
+            Self::One(_) | Self::Disputed => *self = Self::Disputed,
+        }
+    }
+}
