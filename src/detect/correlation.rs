@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::detect::Rules;
 use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
@@ -11,7 +12,8 @@ use crate::detect::groups::Window;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
-    decode_value_avg, decode_value_count, decode_value_percentile, decode_value_sum,
+    decode_value_avg, decode_value_count, decode_value_median, decode_value_percentile,
+    decode_value_sum,
 };
 use crate::diag::{Problems, Span};
 use crate::document::{Node, codes as shape};
@@ -59,10 +61,10 @@ const TYPES: [(&str, Option<Decode>); 14] = [
     ("value_sum", Some(decode_value_sum)),
     ("value_avg", Some(decode_value_avg)),
     ("value_percentile", Some(decode_value_percentile)),
+    ("value_median", Some(decode_value_median)),
     ("temporal", Some(decode_temporal)),
     ("temporal_ordered", Some(decode_temporal_ordered)),
     ("consecutive", Some(decode_consecutive)),
-    ("value_median", None),
     ("first_seen", None),
     ("absent", None),
     ("ratio", None),
@@ -138,8 +140,8 @@ pub(super) trait Condition: Debug + Send + Sync {
 
 /// What is kept of one window.
 pub(super) trait Account {
-    /// An event came, the newest.
-    fn enter(&mut self, member: &Member);
+    /// An event came, the newest, which satisfies these rules of the correlation.
+    fn enter(&mut self, member: &Member, rules: Rules);
     /// An event went, the oldest.
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.

@@ -5,34 +5,26 @@ use std::collections::VecDeque;
 
 use crate::detect::Reporter;
 use crate::detect::seen::{Member, Seen};
-use crate::event::{Digest, Time};
 
 /// The events of a finding, in order. Most findings have few, and then these
 /// are all there is: what all events say is read from them when it is asked.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     /// The first of the timeline.
-    first: Vec<Entry>,
+    first: Vec<Member>,
     more: Option<Box<More>>,
 }
 
 /// What follows the first events.
 #[derive(Debug, Default)]
 struct More {
-    /// Of the listed ones between those of the timeline: the first, and the last.
-    early: Vec<Entry>,
-    late: VecDeque<Entry>,
+    /// Of the listed ones between those of the timeline, without their values: the first, and the last.
+    early: Vec<Member>,
+    late: VecDeque<Member>,
     /// The last of the timeline.
-    last: VecDeque<Entry>,
+    last: VecDeque<Member>,
     /// What is said by the events before the last of the timeline, once some of them have no values any more.
     told: Option<Told>,
-}
-
-/// An event of a finding; between those of the timeline it is without its values.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) time: Time,
-    pub(super) seen: Seen,
 }
 
 /// The first and last so many events are listed.
@@ -44,70 +36,55 @@ const BETWEEN: usize = LISTED - TIMELINE;
 /// So many distinct values of a field are listed.
 const DISTINCT: usize = 10;
 
-impl Entry {
-    pub(super) fn order(&self) -> (Time, Digest) {
-        (self.time, self.seen.digest())
-    }
-
-    fn new(member: &Member) -> Self {
-        Self {
-            time: member.time,
-            seen: member.seen.clone(),
-        }
-    }
-
-    fn bare(&self) -> Self {
-        Self {
-            time: self.time,
-            seen: self.seen.bare(),
-        }
-    }
-}
-
 impl Events {
-    /// Adds events that follow.
+    /// Adds so many events that follow.
     pub(super) fn extend<'m>(
         &mut self,
         members: impl Iterator<Item = &'m Member>,
+        count: usize,
         reporter: &Reporter,
     ) {
-        for member in members {
+        if self.first.is_empty() {
+            // Most findings never see another hit.
+            self.first.reserve_exact(count.min(TIMELINE));
+        }
+        for (at, member) in members.enumerate() {
             if self.first.len() < TIMELINE {
-                self.first.push(Entry::new(member));
+                self.first.push(member.clone());
                 continue;
             }
             let more = self.more.get_or_insert_default();
-            more.last.push_back(Entry::new(member));
+            more.last.push_back(member.clone());
             if more.last.len() > TIMELINE {
                 let told = more
                     .told
                     .get_or_insert_with(|| Told::of(&self.first, reporter));
                 if let Some(entry) = more.last.pop_front() {
                     told.hear(&entry.seen, reporter);
-                    more.pass(&entry);
+                    more.pass(&entry, count - at - 1);
                 }
             }
         }
     }
 
-    pub(super) fn first(&self) -> Option<&Entry> {
+    pub(super) fn first(&self) -> Option<&Member> {
         self.first.first()
     }
 
-    pub(super) fn last(&self) -> Option<&Entry> {
+    pub(super) fn last(&self) -> Option<&Member> {
         let more = self.more.as_ref().and_then(|more| more.last.back());
         more.or(self.first.last())
     }
 
     /// The first and last hundred.
-    pub(super) fn listed(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Member> {
         let more = self.more.iter();
         let more = more.flat_map(|more| more.early.iter().chain(&more.late).chain(&more.last));
         self.first.iter().chain(more)
     }
 
     /// The first and last ten.
-    pub(super) fn timeline(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn timeline(&self) -> impl Iterator<Item = &Member> {
         let more = self.more.iter();
         self.first.iter().chain(more.flat_map(|more| &more.last))
     }
@@ -127,10 +104,15 @@ impl Events {
 }
 
 impl More {
-    /// Lists an event that is not of the timeline any more.
-    fn pass(&mut self, entry: &Entry) {
+    /// Lists an event that is not of the timeline any more, unless so many
+    /// follow at once that it will not be one of the last.
+    fn pass(&mut self, entry: &Member, to_follow: usize) {
         if self.early.len() < BETWEEN {
             self.early.push(entry.bare());
+            return;
+        }
+        if to_follow >= BETWEEN {
+            self.late.clear();
             return;
         }
         if self.late.len() == BETWEEN {
@@ -157,7 +139,7 @@ enum User {
 }
 
 impl Told {
-    fn of(entries: &[Entry], reporter: &Reporter) -> Self {
+    fn of(entries: &[Member], reporter: &Reporter) -> Self {
         let mut told = Self {
             user: User::Unknown,
             metadata: vec![Vec::new(); reporter.metadata.len()],

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::detect::capture::Values;
-use crate::detect::events::{Entry, Events};
+use crate::detect::events::Events;
 use crate::detect::groups::Window;
 use crate::detect::rule::{Level, NAMESPACE};
 use crate::detect::seen::{Member, Seen};
@@ -210,7 +210,7 @@ impl Growing {
         self.hits += 1;
         self.last_hit = hit.event.time;
         // Windows slide forward, so what is not past the last event added is in already.
-        let known = self.events.last().map(Entry::order);
+        let known = self.events.last().map(Member::order);
         let new = hit
             .window
             .from(0)
@@ -218,8 +218,8 @@ impl Growing {
             .take_while(|member| known.is_none_or(|last| member.order() > last))
             .count();
         self.count += new as u64;
-        let new = hit.window.from(hit.window.len() - new);
-        self.events.extend(new, reporter);
+        let members = hit.window.from(hit.window.len() - new);
+        self.events.extend(members, new, reporter);
     }
 
     pub(super) fn first_hit(&self) -> Option<Time> {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use uuid::Uuid;
 
+use crate::detect::Rules;
 use crate::detect::correlation::{Account, Condition};
 use crate::detect::finding::Growing;
 use crate::detect::packed::{Unpacked, pack_text};
@@ -114,10 +115,10 @@ impl Groups {
     }
 
     /// The numbers of the groups with an open finding, and when it had its last hit.
-    pub(super) fn open(&self) -> impl Iterator<Item = (Option<Time>, u32)> {
+    pub(super) fn open(&self) -> impl Iterator<Item = (Time, u32)> {
         (0..).zip(&self.slots).filter_map(|(number, group)| {
             let open = group.open.as_ref()?;
-            Some((open.last_hit(), number))
+            Some((open.last_hit()?, number))
         })
     }
 
@@ -202,11 +203,11 @@ impl Group {
 
 impl Window {
     /// The window of a group's first event.
-    pub(super) fn new(condition: &Arc<dyn Condition>, member: &Member) -> Self {
+    pub(super) fn new(condition: &Arc<dyn Condition>, member: &Member, rules: Rules) -> Self {
         let Some(mut account) = condition.clone().account() else {
             return Self::One(member.clone());
         };
-        account.enter(member);
+        account.enter(member, rules);
         Self::Many(Box::new(Many {
             members: VecDeque::from([member.clone()]),
             account: Some(account),
@@ -215,7 +216,7 @@ impl Window {
     }
 
     /// Moves the window on to an event: what is not within `(t − span, t]` leaves.
-    pub(super) fn slide(&mut self, span: Nanos, member: &Member) {
+    pub(super) fn slide(&mut self, span: Nanos, member: &Member, rules: Rules) {
         let edge = member.time.minus(span);
         let many = match self {
             Self::One(only) if only.time <= edge => {
@@ -235,7 +236,7 @@ impl Window {
             many.members.pop_front();
         }
         if let Some(account) = &mut many.account {
-            account.enter(member);
+            account.enter(member, rules);
         }
         if many.is_bare() {
             *self = Self::One(member.clone());
@@ -345,6 +346,6 @@ mod tests {
 
     #[test]
     fn a_group_is_small() {
-        assert_eq!(size_of::<Group>(), 48);
+        assert_eq!(size_of::<Group>(), 40);
     }
 }

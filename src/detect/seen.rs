@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::detect::Rules;
 use crate::detect::capture::{Captured, Values};
 use crate::detect::packed::{Unpacked, pack_text};
 use crate::event::{Digest, Time};
@@ -15,8 +14,6 @@ use crate::event::{Digest, Time};
 pub(super) struct Member {
     pub(super) time: Time,
     pub(super) seen: Seen,
-    /// Which rules of the correlation it satisfies.
-    pub(super) rules: Rules,
 }
 
 impl std::ops::Deref for Member {
@@ -28,6 +25,14 @@ impl std::ops::Deref for Member {
 }
 
 impl Member {
+    /// The same event without its values.
+    pub(super) fn bare(&self) -> Self {
+        Self {
+            time: self.time,
+            seen: self.seen.bare(),
+        }
+    }
+
     /// Where it stands among the events of a group.
     pub(super) fn order(&self) -> (Time, Digest) {
         (self.time, self.digest())

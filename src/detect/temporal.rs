@@ -1,5 +1,6 @@
 //! `temporal` and `temporal_ordered`: events of several rules near each other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
@@ -132,6 +133,7 @@ impl Condition for Temporal {
             }),
             Meeting::SoMany(_) | Meeting::Expression(_) => Box::new(Met {
                 times: vec![0; self.rules],
+                events: VecDeque::new(),
                 asked: self,
             }),
         })
@@ -152,19 +154,23 @@ fn is_met(rules: Rules, at: usize) -> bool {
 /// How many events of the window satisfy each rule.
 struct Met {
     times: Vec<u32>,
+    /// Which rules each event of the window satisfies.
+    events: VecDeque<Rules>,
     asked: Arc<Temporal>,
 }
 
 impl Account for Met {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, _: &Member, rules: Rules) {
         for (at, times) in self.times.iter_mut().enumerate() {
-            *times += u32::from(is_met(member.rules, at));
+            *times += u32::from(is_met(rules, at));
         }
+        self.events.push_back(rules);
     }
 
-    fn leave(&mut self, member: &Member) {
+    fn leave(&mut self, _: &Member) {
+        let rules = self.events.pop_front().unwrap_or_default();
         for (at, times) in self.times.iter_mut().enumerate() {
-            *times -= u32::from(is_met(member.rules, at));
+            *times -= u32::from(is_met(rules, at));
         }
     }
 
@@ -192,12 +198,9 @@ struct Chain {
 }
 
 impl Account for Chain {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, _: &Member, rules: Rules) {
         // From the last rule to the first: an event is not after itself.
-        for at in (0..self.starts.len())
-            .rev()
-            .filter(|at| is_met(member.rules, *at))
-        {
+        for at in (0..self.starts.len()).rev().filter(|at| is_met(rules, *at)) {
             let start = match at.checked_sub(1) {
                 None => Some(self.entered),
                 Some(before) => self.starts.get(before).copied().flatten(),

@@ -1,9 +1,10 @@
-//! `value_count`, `value_sum`, `value_avg` and `value_percentile`: a number made
-//! of the values of a field over the events of a window.
+//! `value_count`, `value_sum`, `value_avg`, `value_percentile` and `value_median`:
+//! a number made of the values of a field over the events of a window.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, FARTHEST, Kind, decode_bounds};
 use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::compile::Scope;
@@ -33,10 +34,15 @@ enum Of {
     Average,
     /// By nearest rank, in thousandths of a percent.
     Percentile(u64),
+    /// The percentile of the half.
+    Median,
 }
 
 /// Thousandths of a percent in the whole.
 const WHOLE: u64 = 100_000;
+
+/// Thousandths of a percent in the half.
+const HALF: u64 = WHOLE / 2;
 
 /// Reads `condition: {field: PATH, gte: 5}`; the field may be a list.
 pub(super) fn decode_value_count(
@@ -67,7 +73,15 @@ pub(super) fn decode_value_percentile(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
-    decode(written, Of::Percentile(WHOLE / 2), problems)
+    decode(written, Of::Percentile(HALF), problems)
+}
+
+/// Reads `condition: {field: PATH, gt: 1.5}`.
+pub(super) fn decode_value_median(
+    written: &mut Written<'_>,
+    problems: &mut Problems,
+) -> Option<Arc<dyn Asked>> {
+    decode(written, Of::Median, problems)
 }
 
 fn decode(
@@ -179,10 +193,8 @@ impl Condition for Value<CaptureId> {
                 values: 0,
                 asked: self,
             }),
-            Of::Percentile(share) => Box::new(Ranked {
-                split: Split::new(share),
-                asked: self,
-            }),
+            Of::Percentile(share) => Ranked::boxed(share, self),
+            Of::Median => Ranked::boxed(HALF, self),
         })
     }
 
@@ -192,6 +204,7 @@ impl Condition for Value<CaptureId> {
             Of::Count => format!("{number} values of {shown}"),
             Of::Sum => format!("a sum of {shown} of {number}"),
             Of::Average => format!("an average of {shown} of {number}"),
+            Of::Median => format!("a median of {shown} of {number}"),
             #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
             Of::Percentile(share) => {
                 format!("percentile {} of {shown} at {number}", share as f64 / 1e3)
@@ -242,7 +255,7 @@ struct Distinct {
 }
 
 impl Account for Distinct {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, member: &Member, _: Rules) {
         for text in self.asked.texts(member) {
             *self.times.entry(text).or_default() += 1;
         }
@@ -273,7 +286,7 @@ struct Total {
 }
 
 impl Account for Total {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, member: &Member, _: Rules) {
         for number in self.asked.numbers(member) {
             self.sum.add(number);
             self.values += 1;
@@ -357,8 +370,15 @@ struct Ranked {
     asked: Arc<Value<CaptureId>>,
 }
 
+impl Ranked {
+    fn boxed(share: u64, asked: Arc<Value<CaptureId>>) -> Box<Self> {
+        let split = Split::new(share);
+        Box::new(Self { split, asked })
+    }
+}
+
 impl Account for Ranked {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, member: &Member, _: Rules) {
         for number in self.asked.numbers(member) {
             self.split.insert(Ordered(number + 0.0));
         }

@@ -99,13 +99,14 @@ impl Windows {
         mut each: impl FnMut(Finding) -> Result<(), E>,
     ) -> Result<Tally, E> {
         self.step(detector).into_iter().try_for_each(&mut each)?;
-        let mut open: Vec<_> = (0..)
+        let mut open: Vec<(Time, u32, u32)> = (0..)
             .zip(&self.consumers)
             .flat_map(|(at, groups)| groups.open().map(move |(last, number)| (last, at, number)))
             .collect();
         open.sort_unstable();
         for (last, at, number) in open {
-            while let Some(finding) = self.ledger.next_before(detector, last) {
+            let at = at as usize;
+            while let Some(finding) = self.ledger.next_before(detector, Some(last)) {
                 each(finding)?;
             }
             if let (Some(consumer), Some(groups)) =
@@ -207,6 +208,8 @@ impl Windows {
 struct Sighting {
     time: Option<Time>,
     member: Member,
+    /// Which rules of the correlation it satisfies.
+    rules: Rules,
     why: Why,
 }
 
@@ -217,8 +220,8 @@ impl Sighting {
             member: Member {
                 time: time.unwrap_or(Time(i64::MIN)),
                 seen,
-                rules,
             },
+            rules,
             why,
         }
     }
@@ -289,11 +292,11 @@ fn correlate(
     sightings: &[Sighting],
 ) -> Vec<Passed> {
     let mut hits = Vec::new();
-    for (key, member) in memberships(ledger, consumer, condition, sightings) {
+    for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
         let number = groups.enter(
             &key,
-            |window| window.slide(consumer.timespan, &member),
-            || Window::new(condition, &member),
+            |window| window.slide(consumer.timespan, &member, rules),
+            || Window::new(condition, &member, rules),
         );
         let Some(group) = groups.get_mut(number) else {
             continue;
@@ -319,8 +322,8 @@ fn memberships(
     consumer: &Consumer,
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
-) -> Vec<(Key, Member)> {
-    let mut found: Vec<(Key, Member)> = Vec::new();
+) -> Vec<(Key, Member, Rules)> {
+    let mut found: Vec<(Key, Member, Rules)> = Vec::new();
     let mut places: HashMap<Key, usize> = HashMap::new();
     for sighting in sightings {
         if sighting.time.is_none() {
@@ -336,8 +339,8 @@ fn memberships(
         }
         for key in keys {
             if sightings.len() > 1 {
-                if let Some((_, member)) = places.get(&key).and_then(|at| found.get_mut(*at)) {
-                    member.rules |= sighting.member.rules;
+                if let Some((_, _, rules)) = places.get(&key).and_then(|at| found.get_mut(*at)) {
+                    *rules |= sighting.rules;
                     continue;
                 }
                 if found.len() >= MAX_GROUPS {
@@ -346,7 +349,7 @@ fn memberships(
                 }
                 places.insert(key.clone(), found.len());
             }
-            found.push((key, sighting.member.clone()));
+            found.push((key, sighting.member.clone(), sighting.rules));
         }
         ledger.tally.cut_groups += u64::from(cut);
     }
