@@ -1,9 +1,11 @@
 //! The events of a finding: the first and last hundred are listed, and the
 //! first and last ten of those are shown with their values.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::detect::Reporter;
+use crate::detect::groups::Window;
 use crate::detect::seen::{Member, Seen};
 
 /// The events of a finding, in order. Most findings have few, and then these
@@ -37,6 +39,28 @@ const BETWEEN: usize = LISTED - TIMELINE;
 const DISTINCT: usize = 10;
 
 impl Events {
+    /// The events of a window, however many, of which it is known what they say.
+    pub(super) fn of_window(window: &Window, told: Told) -> Self {
+        let len = window.len();
+        Self {
+            first: window.from(0).take(TIMELINE).cloned().collect(),
+            more: (len > TIMELINE).then(|| {
+                let last = len.saturating_sub(TIMELINE).max(TIMELINE);
+                let late = len.saturating_sub(LISTED).clamp(LISTED, last.max(LISTED));
+                let bare = |from: usize, to: usize| {
+                    let between = window.from(from).take(to.saturating_sub(from));
+                    between.map(Member::bare)
+                };
+                Box::new(More {
+                    early: bare(TIMELINE, last.min(LISTED)).collect(),
+                    late: bare(late, last).collect(),
+                    last: window.from(last).cloned().collect(),
+                    told: Some(told),
+                })
+            }),
+        }
+    }
+
     /// Adds so many events that follow.
     pub(super) fn extend<'m>(
         &mut self,
@@ -172,6 +196,105 @@ impl Told {
         match &self.user {
             User::One(user) => Some(user.clone()),
             User::Unknown | User::Disputed => None,
+        }
+    }
+}
+
+/// What the events of a window say, kept as they come and go, for findings
+/// that are made of a whole window at each of its hits.
+#[derive(Default)]
+pub(super) struct Telling {
+    /// How often each account is named.
+    users: HashMap<String, u32>,
+    fields: Vec<Field>,
+    entered: u64,
+}
+
+/// Where a value stands: in which event, and there as which value.
+type Place = (u64, usize);
+
+/// The values of a field.
+#[derive(Default)]
+struct Field {
+    places: HashMap<Arc<str>, VecDeque<Place>>,
+    /// The values by where each stands first.
+    firsts: BTreeMap<Place, Arc<str>>,
+}
+
+impl Telling {
+    pub(super) fn enter(&mut self, seen: &Seen, reporter: &Reporter) {
+        let captured = seen.values();
+        self.fields
+            .resize_with(reporter.metadata.len(), Field::default);
+        for ((_, id), field) in reporter.metadata.iter().zip(&mut self.fields) {
+            for (at, value) in captured.all(*id).enumerate() {
+                field.enter(value, (self.entered, at));
+            }
+        }
+        for user in reporter.user.iter().flat_map(|id| captured.all(*id)) {
+            *self.users.entry(user.to_owned()).or_default() += 1;
+        }
+        self.entered += 1;
+    }
+
+    /// The oldest event goes.
+    pub(super) fn leave(&mut self, seen: &Seen, reporter: &Reporter) {
+        let captured = seen.values();
+        for ((_, id), field) in reporter.metadata.iter().zip(&mut self.fields) {
+            captured.all(*id).for_each(|value| field.leave(value));
+        }
+        for user in reporter.user.iter().flat_map(|id| captured.all(*id)) {
+            if let Some(times) = self.users.get_mut(user) {
+                *times -= 1;
+                if *times == 0 {
+                    self.users.remove(user);
+                }
+            }
+        }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        let mut users = self.users.keys();
+        let values = |field: &Field| {
+            let firsts = field.firsts.values().take(DISTINCT);
+            firsts.map(|value| value.to_string()).collect()
+        };
+        Told {
+            user: match (users.next(), users.next()) {
+                (None, _) => User::Unknown,
+                (Some(user), None) => User::One(user.clone()),
+                (Some(_), Some(_)) => User::Disputed,
+            },
+            metadata: self.fields.iter().map(values).collect(),
+        }
+    }
+}
+
+impl Field {
+    fn enter(&mut self, value: &str, place: Place) {
+        if let Some(places) = self.places.get_mut(value) {
+            places.push_back(place);
+            return;
+        }
+        let value: Arc<str> = value.into();
+        self.firsts.insert(place, value.clone());
+        self.places.insert(value, VecDeque::from([place]));
+    }
+
+    fn leave(&mut self, value: &str) {
+        let Some(places) = self.places.get_mut(value) else {
+            return;
+        };
+        let first = places.pop_front();
+        let value = first.and_then(|first| self.firsts.remove(&first));
+        match (places.front(), value) {
+            (Some(next), Some(value)) => {
+                self.firsts.insert(*next, value);
+            }
+            (_, Some(value)) => {
+                self.places.remove(&value);
+            }
+            (_, None) => {}
         }
     }
 }

@@ -191,6 +191,7 @@ impl Growing {
             continues,
         };
         let has_rare = rare.untimed || rare.pair.is_some() || continues.is_some();
+        let told = hit.window.told();
         let mut growing = Self {
             first_hit: hit.event.time,
             last_hit: hit.event.time,
@@ -201,7 +202,13 @@ impl Growing {
             events: Events::default(),
             rare: has_rare.then(|| Box::new(rare)),
         };
-        growing.add(hit, reporter);
+        if let Some(told) = told {
+            growing.hits = 1;
+            growing.count = hit.window.len() as u64;
+            growing.events = Events::of_window(hit.window, told);
+        } else {
+            growing.add(hit, reporter);
+        }
         growing
     }
 

@@ -18,11 +18,12 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use uuid::Uuid;
 
-use crate::detect::Rules;
 use crate::detect::correlation::{Account, Condition};
+use crate::detect::events::{Telling, Told};
 use crate::detect::finding::Growing;
 use crate::detect::packed::{Unpacked, pack_text};
 use crate::detect::seen::Member;
+use crate::detect::{Consumer, Rules};
 use crate::event::{Nanos, Time};
 
 /// What is known of each group, by the folded values of its fields.
@@ -55,6 +56,8 @@ pub(super) enum Window {
 pub(super) struct Many {
     members: VecDeque<Member>,
     account: Option<Box<dyn Account>>,
+    /// For findings that are made of a whole window at each hit.
+    telling: Option<Box<Telling>>,
     /// A finding that was closed for its age alone, and when it had its last
     /// hit: the next one goes on from it.
     aged: Option<(Uuid, Time)>,
@@ -203,21 +206,30 @@ impl Group {
 
 impl Window {
     /// The window of a group's first event.
-    pub(super) fn new(condition: &Arc<dyn Condition>, member: &Member, rules: Rules) -> Self {
-        let Some(mut account) = condition.clone().account() else {
+    pub(super) fn new(
+        consumer: &Consumer,
+        condition: &Arc<dyn Condition>,
+        member: &Member,
+        rules: Rules,
+    ) -> Self {
+        let account = condition.clone().account();
+        let telling = consumer.tells_windows().then(Box::default);
+        if account.is_none() && telling.is_none() {
             return Self::One(member.clone());
+        }
+        let mut many = Many {
+            account,
+            telling,
+            ..Many::default()
         };
-        account.enter(member, rules);
-        Self::Many(Box::new(Many {
-            members: VecDeque::from([member.clone()]),
-            account: Some(account),
-            aged: None,
-        }))
+        many.enter(consumer, member, rules);
+        many.members.push_back(member.clone());
+        Self::Many(Box::new(many))
     }
 
     /// Moves the window on to an event: what is not within `(t − span, t]` leaves.
-    pub(super) fn slide(&mut self, span: Nanos, member: &Member, rules: Rules) {
-        let edge = member.time.minus(span);
+    pub(super) fn slide(&mut self, consumer: &Consumer, member: &Member, rules: Rules) {
+        let edge = member.time.minus(consumer.timespan);
         let many = match self {
             Self::One(only) if only.time <= edge => {
                 *only = member.clone();
@@ -233,11 +245,12 @@ impl Window {
             if let Some(account) = &mut many.account {
                 account.leave(oldest);
             }
+            if let Some(telling) = &mut many.telling {
+                telling.leave(oldest, &consumer.reporter);
+            }
             many.members.pop_front();
         }
-        if let Some(account) = &mut many.account {
-            account.enter(member, rules);
-        }
+        many.enter(consumer, member, rules);
         if many.is_bare() {
             *self = Self::One(member.clone());
         } else {
@@ -250,6 +263,14 @@ impl Window {
         match self {
             Self::Many(many) if many.account.is_some() => many.account.as_ref()?.hit(),
             _ => condition.hit(self),
+        }
+    }
+
+    /// What its events say, where that is kept.
+    pub(super) fn told(&self) -> Option<Told> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(many) => many.telling.as_ref().map(|telling| telling.told()),
         }
     }
 
@@ -316,8 +337,8 @@ impl Window {
                 let members = [only.clone()].into();
                 *self = Self::Many(Box::new(Many {
                     members,
-                    account: None,
                     aged: finding,
+                    ..Many::default()
                 }));
             }
             Self::One(_) => {}
@@ -334,9 +355,21 @@ impl Window {
 }
 
 impl Many {
+    fn enter(&mut self, consumer: &Consumer, member: &Member, rules: Rules) {
+        if let Some(account) = &mut self.account {
+            account.enter(member, rules);
+        }
+        if let Some(telling) = &mut self.telling {
+            telling.enter(member, &consumer.reporter);
+        }
+    }
+
     /// Whether there is nothing but an empty list.
     fn is_bare(&self) -> bool {
-        self.members.is_empty() && self.account.is_none() && self.aged.is_none()
+        self.members.is_empty()
+            && self.account.is_none()
+            && self.telling.is_none()
+            && self.aged.is_none()
     }
 }
 

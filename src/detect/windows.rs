@@ -295,8 +295,8 @@ fn correlate(
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
         let number = groups.enter(
             &key,
-            |window| window.slide(consumer.timespan, &member, rules),
-            || Window::new(condition, &member, rules),
+            |window| window.slide(consumer, &member, rules),
+            || Window::new(consumer, condition, &member, rules),
         );
         let Some(group) = groups.get_mut(number) else {
             continue;
@@ -458,6 +458,11 @@ impl Ledger {
 }
 
 impl Consumer {
+    /// Whether each hit is a finding of the whole window.
+    pub(super) fn tells_windows(&self) -> bool {
+        self.reports && self.reporter.suppress == Nanos(0) && !self.is_of_pairs()
+    }
+
     fn is_of_pairs(&self) -> bool {
         matches!(&self.kind, ConsumerKind::Over(condition) if condition.is_of_pairs())
     }
