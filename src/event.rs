@@ -3,6 +3,7 @@
 //! The engine knows JSON and nothing of Okta: a reader (see [`crate::okta`])
 //! fills in where the time and the provider's own id stand in a record.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ impl Event<'_> {
     #[must_use]
     pub fn uuid(&self) -> Option<String> {
         let uuid = self.fields.own(self.id)?.as_str()?;
-        (!uuid.is_empty()).then(|| clip(&uuid))
+        (!uuid.is_empty()).then(|| clip(&uuid).into_owned())
     }
 }
 
@@ -190,6 +191,18 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest whose bytes these are.
+    #[must_use]
+    pub fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The identity of a JSON record: the digest of its text with the white
@@ -363,17 +376,17 @@ pub fn fold(text: &str) -> String {
 /// Keeps at most 512 bytes of a value that is stored or shown; a longer one
 /// ends in its own digest, so that two long values stay two values.
 #[must_use]
-pub fn clip(text: &str) -> String {
+pub fn clip(text: &str) -> Cow<'_, str> {
     const KEPT: usize = 440;
     if text.len() <= 512 {
-        return text.to_owned();
+        return text.into();
     }
     let end = (0..=KEPT)
         .rev()
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0);
     let (kept, _) = text.split_at(end);
-    format!("{kept}…[sha256 {}]", Digest::of(text.as_bytes()))
+    format!("{kept}…[sha256 {}]", Digest::of(text.as_bytes())).into()
 }
 
 #[cfg(test)]

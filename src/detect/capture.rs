@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use crate::detect::packed::{Unpacked, pack_number, pack_text};
 use crate::event::{FieldPath, clip};
-use crate::json::{Fields, Scalar, Slot, Wanted};
-use serde::{Deserialize, Serialize};
+use crate::json::{Fields, Slot, Wanted};
 
 /// A field among all those that some rule of the policy needs after a match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CaptureId(u32);
 
 impl CaptureId {
@@ -55,97 +55,152 @@ impl Captures {
     /// Reads the given fields from an event: what to call the values, and the field they stand in.
     #[must_use]
     pub fn read(&self, ids: &[(CaptureId, CaptureId)], fields: &Fields<'_>) -> Captured {
-        let mut ends = Vec::new();
-        let mut joined = String::new();
+        let mut captured = CapturedBuilder::default();
         for (id, field) in ids {
             let Some(Some(slot)) = self.slots.get(field.0 as usize) else {
                 continue;
             };
-            for text in distinct_texts(fields.values(*slot)) {
-                joined.push_str(&text);
-                ends.push((*id, u32::try_from(joined.len()).unwrap_or(u32::MAX)));
+            captured.begin(*id);
+            for text in fields.values(*slot).filter_map(|value| value.shown()) {
+                captured.push(&text);
             }
         }
-        Captured {
-            ends: ends.into(),
-            joined: joined.into(),
-        }
+        captured.finish()
     }
 }
 
 /// At most so many distinct values of one field of one event are carried on.
 pub(super) const MAX_VALUES: usize = 1_000;
 
-/// The texts of scalars, null left out. Elements of one array often repeat.
-/// One more than [`MAX_VALUES`] says that there were more.
-fn distinct_texts<'r>(values: impl Iterator<Item = Scalar<'r>>) -> Vec<String> {
-    let mut known = HashSet::new();
-    let texts = values.filter_map(|value| value.shown());
-    let distinct = texts
-        .map(|text| clip(&text))
-        .filter(|text| known.insert(text.clone()));
-    distinct.take(MAX_VALUES + 1).collect()
+/// So many values of a field are compared one with the other before a set is made of them.
+const FEW: usize = 16;
+
+/// Takes the values of one event, field by field, and keeps what is carried
+/// on: the distinct ones, each clipped, up to [`MAX_VALUES`] and one more that
+/// says that there were more.
+#[derive(Debug, Default)]
+pub struct CapturedBuilder {
+    packed: Vec<u8>,
+    field: u32,
+    /// Where the field's values begin.
+    start: usize,
+    /// How many distinct values the field has so far.
+    values: usize,
+    /// The field's values once they are many.
+    known: HashSet<String>,
+}
+
+impl CapturedBuilder {
+    /// What is pushed from here on are the values of this field. A field that
+    /// is begun twice is two fields of one name.
+    pub fn begin(&mut self, field: CaptureId) {
+        self.field = field.0;
+        self.start = self.packed.len();
+        self.values = 0;
+        self.known.clear();
+    }
+
+    /// Takes the text of a scalar. Elements of one array often repeat.
+    pub fn push(&mut self, text: &str) {
+        let text = clip(text);
+        if self.values > MAX_VALUES || self.knows(&text) {
+            return;
+        }
+        self.values += 1;
+        pack_value(&mut self.packed, CaptureId(self.field), &text);
+    }
+
+    /// Everything that was kept.
+    #[must_use]
+    pub fn finish(self) -> Captured {
+        Captured(self.packed.into())
+    }
+
+    /// Whether the field has the value already; from now on it does.
+    fn knows(&mut self, text: &str) -> bool {
+        let mut values = Values(self.packed.get(self.start..).unwrap_or_default());
+        if self.values < FEW {
+            return values.any(|(_, known)| known == text);
+        }
+        if self.known.is_empty() {
+            self.known.extend(values.map(|(_, known)| known.to_owned()));
+        }
+        !self.known.insert(text.to_owned())
+    }
+}
+
+fn pack_value(packed: &mut Vec<u8>, id: CaptureId, text: &str) {
+    pack_number(packed, u64::from(id.0));
+    pack_text(packed, text);
 }
 
 /// The captured values of one event: texts of scalars, null and absent left
-/// out. One text and where its parts end, since there are millions of these.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Captured {
-    ends: Box<[(CaptureId, u32)]>,
-    joined: Box<str>,
-}
+/// out. They are packed into one allocation, since there are millions of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured(Box<[u8]>);
 
 impl Captured {
+    /// The values as bytes, which [`Captured::of_bytes`] reads back.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+/// A look at captured values: each with its field, in the order they were taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a>(&'a [u8]);
+
+impl<'a> Iterator for Values<'a> {
+    type Item = (CaptureId, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let id = self.0.number()?;
+        Some((CaptureId(u32::try_from(id).ok()?), self.0.text()?))
+    }
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The same with one value alone for each of the given fields.
     #[must_use]
-    pub fn narrowed(&self, to: &[(CaptureId, &str)]) -> Self {
-        let mut ends = Vec::new();
-        let mut joined = String::new();
-        let mut push = |id: CaptureId, text: &str| {
-            joined.push_str(text);
-            ends.push((id, u32::try_from(joined.len()).unwrap_or(u32::MAX)));
-        };
-        to.iter().for_each(|(id, text)| push(*id, text));
-        let narrowed = |id: CaptureId| to.iter().any(|(known, _)| *known == id);
-        let mut start = 0;
-        for (id, end) in &self.ends {
-            let text = self.joined.get(start as usize..*end as usize);
-            if let Some(text) = text.filter(|_| !narrowed(*id)) {
-                push(*id, text);
+    pub fn narrowed(self, to: &[(CaptureId, &str)]) -> Captured {
+        let mut packed = Vec::new();
+        for (id, text) in to {
+            pack_value(&mut packed, *id, text);
+        }
+        for (id, text) in self {
+            if !to.iter().any(|(narrowed, _)| *narrowed == id) {
+                pack_value(&mut packed, id, text);
             }
-            start = *end;
         }
-        Self {
-            ends: ends.into(),
-            joined: joined.into(),
-        }
+        Captured(packed.into())
     }
 
     /// Whether a field had more distinct values than are carried on.
     #[must_use]
-    pub fn is_cut(&self, id: CaptureId) -> bool {
-        self.ends.iter().filter(|(known, _)| *known == id).count() > MAX_VALUES
+    pub fn is_cut(self, id: CaptureId) -> bool {
+        self.filter(|(known, _)| *known == id)
+            .nth(MAX_VALUES)
+            .is_some()
     }
 
     /// Every distinct value of a field, in document order, up to [`MAX_VALUES`].
-    pub fn all(&self, id: CaptureId) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
-        let parts = starts.zip(&self.ends);
-        parts
-            .filter(move |(_, (known, _))| *known == id)
+    pub fn all(self, id: CaptureId) -> impl Iterator<Item = &'a str> {
+        self.filter(move |(known, _)| *known == id)
             .take(MAX_VALUES)
-            .filter_map(|(start, (_, end))| self.joined.get(start as usize..*end as usize))
+            .map(|(_, text)| text)
     }
 
     /// The first value of a field.
     #[must_use]
-    pub fn first(&self, id: CaptureId) -> Option<&str> {
+    pub fn first(self, id: CaptureId) -> Option<&'a str> {
         self.all(id).next()
-    }
-
-    /// Roughly how many bytes this takes.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        64 + 8 * self.ends.len() + self.joined.len()
     }
 }

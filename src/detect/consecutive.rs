@@ -1,14 +1,14 @@
 //! `consecutive`: two neighbouring events of a group that do not go together,
 //! such as sign-ins from two places that nobody can travel between in time.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written, codes};
 use crate::detect::country::country_code;
-use crate::detect::windows::Member;
+use crate::detect::groups::Window;
+use crate::detect::seen::Member;
 use crate::diag::{Problems, Span};
 use crate::document::Node;
 use crate::event::{FieldPath, Nanos, fold};
@@ -163,31 +163,39 @@ impl Condition for Pair<CaptureId> {
     /// Neighbours are events with a place: one without would otherwise part two
     /// that do not go together. Speed is computed from the last event with
     /// coordinates, countries are compared with the last event at all.
-    fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
-        let newest = window.pop_back()?;
+    fn hit(&self, window: &mut Window) -> Option<f64> {
+        let mut earlier: Vec<Member> = window.from(0).cloned().collect();
+        let newest = earlier.pop()?;
         if !self.is_placed(&newest) {
+            window.keep(earlier);
             return None;
         }
-        let hit = self.hit_with(window, &newest);
+        let hit = self.hit_with(&earlier, &newest);
         let kept = match &hit {
             Some((_, other)) => Some(other.clone()),
             // Only the last event, and the last with coordinates, can still meet another.
             None if self.position(&newest).is_some() => None,
-            None => window
-                .iter()
-                .rfind(|member| self.position(member).is_some())
-                .cloned(),
+            None => earlier
+                .into_iter()
+                .rfind(|member| self.position(member).is_some()),
         };
-        window.clear();
-        window.extend(kept);
-        window.push_back(newest);
-        hit.map(|(reason, _)| reason)
+        window.keep(kept.into_iter().chain([newest]));
+        hit.is_some().then_some(PAIR)
+    }
+
+    fn reason(&self, _: f64, pair: Option<&(Member, Member)>) -> String {
+        let hit =
+            pair.and_then(|(earlier, later)| self.hit_with(std::slice::from_ref(earlier), later));
+        hit.map(|(reason, _)| reason).unwrap_or_default()
     }
 }
 
+/// There is no number to a pair.
+const PAIR: f64 = 2.0;
+
 impl Pair<CaptureId> {
-    fn hit_with(&self, earlier: &VecDeque<Member>, newest: &Member) -> Option<(String, Member)> {
-        let last = earlier.back()?;
+    fn hit_with(&self, earlier: &[Member], newest: &Member) -> Option<(String, Member)> {
+        let last = earlier.last()?;
         if let Some(to) = self.position(newest)
             && let Some(travel) = &self.travel
         {
@@ -216,7 +224,7 @@ impl Pair<CaptureId> {
     fn is_placed(&self, member: &Member) -> bool {
         let named = |difference: &Difference<CaptureId>| {
             member
-                .captured
+                .values()
                 .first(difference.country)
                 .and_then(country)
                 .is_some()
@@ -229,7 +237,7 @@ impl Travel<CaptureId> {
     /// Degrees north and east; `None` where they are missing or not on Earth.
     fn position(&self, member: &Member) -> Option<(f64, f64)> {
         let read = |id: CaptureId, limit: f64| -> Option<f64> {
-            let degrees: f64 = member.captured.first(id)?.trim().parse().ok()?;
+            let degrees: f64 = member.values().first(id)?.trim().parse().ok()?;
             (-limit..=limit).contains(&degrees).then_some(degrees)
         };
         Some((read(self.latitude, 90.0)?, read(self.longitude, 180.0)?))
@@ -252,8 +260,8 @@ impl Travel<CaptureId> {
 impl Difference<CaptureId> {
     fn hit(&self, earlier: &Member, later: &Member) -> Option<String> {
         let (from, to) = (
-            earlier.captured.first(self.country)?,
-            later.captured.first(self.country)?,
+            earlier.values().first(self.country)?,
+            later.values().first(self.country)?,
         );
         let apart = later.time.since(earlier.time);
         let (here, there) = (country(from)?, country(to)?);

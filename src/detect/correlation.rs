@@ -1,17 +1,20 @@
 //! The `correlation` of a rule: a condition over several events of one group.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::detect::Rules;
 use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
+use crate::detect::groups::Window;
+use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
-    decode_value_avg, decode_value_count, decode_value_percentile, decode_value_sum,
+    decode_value_avg, decode_value_count, decode_value_median, decode_value_percentile,
+    decode_value_sum,
 };
-use crate::detect::windows::Member;
 use crate::diag::{Problems, Span};
 use crate::document::{Node, codes as shape};
 use crate::event::{FieldPath, Nanos};
@@ -58,10 +61,10 @@ const TYPES: [(&str, Option<Decode>); 14] = [
     ("value_sum", Some(decode_value_sum)),
     ("value_avg", Some(decode_value_avg)),
     ("value_percentile", Some(decode_value_percentile)),
+    ("value_median", Some(decode_value_median)),
     ("temporal", Some(decode_temporal)),
     ("temporal_ordered", Some(decode_temporal_ordered)),
     ("consecutive", Some(decode_consecutive)),
-    ("value_median", None),
     ("first_seen", None),
     ("absent", None),
     ("ratio", None),
@@ -121,10 +124,13 @@ pub(super) trait Condition: Debug + Send + Sync {
         None
     }
 
-    /// Why the window is a hit, if it is one; not asked where there is an account.
-    fn hit(&self, _window: &mut VecDeque<Member>) -> Option<String> {
+    /// Whether the window is a hit, and at which number; not asked where there is an account.
+    fn hit(&self, _window: &mut Window) -> Option<f64> {
         None
     }
+
+    /// Why a window was a hit: at this number, over this pair where a hit is about one.
+    fn reason(&self, measure: f64, pair: Option<&(Member, Member)>) -> String;
 
     /// Whether a hit is about the two events of a pair.
     fn is_of_pairs(&self) -> bool {
@@ -134,12 +140,12 @@ pub(super) trait Condition: Debug + Send + Sync {
 
 /// What is kept of one window.
 pub(super) trait Account {
-    /// An event came, the newest.
-    fn enter(&mut self, member: &Member);
+    /// An event came, the newest, which satisfies these rules of the correlation.
+    fn enter(&mut self, member: &Member, rules: Rules);
     /// An event went, the oldest.
     fn leave(&mut self, member: &Member);
-    /// Why the window is a hit, if it is one.
-    fn hit(&self) -> Option<String>;
+    /// Whether the window is a hit, and at which number.
+    fn hit(&self) -> Option<f64>;
 }
 
 /// Names that a correlation gives to fields: what each means in each rule.

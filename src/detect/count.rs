@@ -1,12 +1,12 @@
 //! `event_count`: so many events of a group in a window.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written};
-use crate::detect::windows::Member;
+use crate::detect::groups::Window;
+use crate::detect::seen::Member;
 use crate::diag::Problems;
 use crate::event::Nanos;
 
@@ -39,14 +39,14 @@ impl Asked for EventCount {
 }
 
 impl Condition for EventCount {
-    fn hit(&self, window: &mut VecDeque<Member>) -> Option<String> {
-        let count = window.len();
+    fn hit(&self, window: &mut Window) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
-        self.bounds.hold(count as f64).then(|| {
-            format!(
-                "{count} events within {}, where {} is asked",
-                self.timespan, self.bounds
-            )
-        })
+        let count = window.len() as f64;
+        self.bounds.hold(count).then_some(count)
+    }
+
+    fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {
+        let (within, bounds) = (self.timespan, &self.bounds);
+        format!("{count} events within {within}, where {bounds} is asked")
     }
 }

@@ -1,17 +1,20 @@
 //! What a rule found: the record, and how it grows hit by hit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::detect::Reporter;
-use crate::detect::capture::{CaptureId, Captured};
+use crate::detect::capture::Values;
+use crate::detect::events::Events;
+use crate::detect::groups::Window;
 use crate::detect::rule::{Level, NAMESPACE};
+use crate::detect::seen::{Member, Seen};
 use crate::detect::template::Part;
-use crate::detect::windows::{Member, Seen};
-use crate::event::{Digest, Time, fold};
+use crate::detect::windows::display;
+use crate::detect::{Consumer, ConsumerKind, Reporter};
+use crate::event::{Digest, FieldPath, Time, fold};
 
 /// One suspicious pattern: the rule, the group, the events that caused it and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,45 +117,37 @@ pub struct OrderKey {
     anchor: Digest,
 }
 
-/// The first and last so many events are listed.
-const LISTED: usize = 100;
-/// The first and last so many events make the timeline.
-const TIMELINE: usize = 10;
-/// So many distinct values of a field are listed.
-const DISTINCT: usize = 10;
-
-/// A finding that may still grow.
+/// A finding that may still grow. There may be millions: what can be told from
+/// the events that it still has, and what few have, takes no room here.
+#[derive(Debug)]
 pub(super) struct Growing {
-    anchor: Digest,
-    group: Vec<(String, String)>,
-    pub(super) first_hit: Option<Time>,
-    pub(super) last_hit: Option<Time>,
+    first_hit: Time,
+    last_hit: Time,
     hits: u64,
     count: u64,
-    first_seen: Option<Time>,
-    last_added: Option<(Option<Time>, Digest)>,
-    first: Vec<Entry>,
-    last: VecDeque<Entry>,
-    metadata: Vec<Vec<String>>,
-    user: User,
-    hit: Member,
+    why: Why,
+    /// The event of the first hit.
+    hit: Seen,
+    events: Events,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few findings have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// The event has no readable time.
+    untimed: bool,
     pair: Option<(Member, Member)>,
-    reasons: Vec<String>,
     continues: Option<Uuid>,
 }
 
-struct Entry {
-    at: Option<Time>,
-    uuid: Option<String>,
-    digest: Digest,
-    seen: Option<Arc<Seen>>,
-}
-
-/// What the events say of the account they are about.
-enum User {
-    Unknown,
-    One(String),
-    Disputed,
+/// Why a hit is one.
+#[derive(Clone, Debug)]
+pub(super) enum Why {
+    /// In words.
+    Texts(Arc<[String]>),
+    /// The number at which a condition held, which has the words.
+    Measure(f64),
 }
 
 /// A condition that held: at which event, over which others, and why.
@@ -161,132 +156,196 @@ pub(super) struct Hit<'w> {
     pub(super) at: Option<Time>,
     /// The event at which it held.
     pub(super) event: &'w Member,
-    /// Its window, in order, the event itself included.
-    pub(super) window: &'w VecDeque<Member>,
+    /// Its window, the event itself included.
+    pub(super) window: &'w Window,
     /// Why.
-    pub(super) reasons: Vec<String>,
+    pub(super) why: &'w Why,
     /// Whether the window is a pair of neighbours.
     pub(super) pair: bool,
 }
 
+impl Why {
+    pub(super) fn texts(texts: Vec<String>) -> Self {
+        if texts.is_empty() {
+            Self::default()
+        } else {
+            Self::Texts(texts.into())
+        }
+    }
+}
+
+impl Default for Why {
+    fn default() -> Self {
+        Self::Measure(0.0)
+    }
+}
+
 impl Growing {
-    pub(super) fn open(
-        reporter: &Reporter,
-        group: Vec<(String, String)>,
-        hit: &Hit<'_>,
-        continues: Option<Uuid>,
-    ) -> Self {
-        let pair = hit
-            .window
-            .front()
-            .zip(hit.window.back())
-            .filter(|_| hit.pair);
-        let mut growing = Self {
-            anchor: hit.event.digest,
-            group,
-            first_hit: hit.at,
-            last_hit: hit.at,
-            hits: 0,
-            count: 0,
-            first_seen: None,
-            last_added: None,
-            first: Vec::new(),
-            last: VecDeque::new(),
-            metadata: vec![Vec::new(); reporter.metadata.len()],
-            user: User::Unknown,
-            hit: hit.event.clone(),
-            pair: pair.map(|(earlier, later)| (earlier.clone(), later.clone())),
-            reasons: hit.reasons.clone(),
+    pub(super) fn open(reporter: &Reporter, hit: &Hit<'_>, continues: Option<Uuid>) -> Self {
+        let pair = hit.window.first().zip(hit.window.last());
+        let rare = Rare {
+            untimed: hit.at.is_none(),
+            pair: pair
+                .filter(|_| hit.pair)
+                .map(|(earlier, later)| (earlier.clone(), later.clone())),
             continues,
         };
-        growing.add(reporter, hit);
+        let has_rare = rare.untimed || rare.pair.is_some() || continues.is_some();
+        let told = hit.window.told();
+        let mut growing = Self {
+            first_hit: hit.event.time,
+            last_hit: hit.event.time,
+            hits: 0,
+            count: 0,
+            why: hit.why.clone(),
+            hit: hit.event.seen.clone(),
+            events: Events::default(),
+            rare: has_rare.then(|| Box::new(rare)),
+        };
+        if let Some(told) = told {
+            growing.hits = 1;
+            growing.count = hit.window.len() as u64;
+            growing.events = Events::of_window(hit.window, told);
+        } else {
+            growing.add(hit, reporter);
+        }
         growing
     }
 
     /// Joins a hit to the finding: its events are the union of its hits' windows.
-    pub(super) fn add(&mut self, reporter: &Reporter, hit: &Hit<'_>) {
+    pub(super) fn add(&mut self, hit: &Hit<'_>, reporter: &Reporter) {
         self.hits += 1;
-        self.last_hit = hit.at;
-        let key = |member: &Member| (hit.at.map(|_| member.time), member.digest);
+        self.last_hit = hit.event.time;
         // Windows slide forward, so what is not past the last event added is in already.
-        let known = self.last_added;
+        let known = self.events.last().map(Member::order);
         let new = hit
             .window
-            .iter()
+            .from(0)
             .rev()
-            .take_while(|member| known.is_none_or(|last| key(member) > last))
+            .take_while(|member| known.is_none_or(|last| member.order() > last))
             .count();
-        for member in hit.window.range(hit.window.len() - new..) {
-            self.last_added = Some(key(member));
-            self.add_event(reporter, member, key(member).0);
-        }
+        self.count += new as u64;
+        let members = hit.window.from(hit.window.len() - new);
+        self.events.extend(members, new, reporter);
     }
 
-    fn add_event(&mut self, reporter: &Reporter, member: &Member, at: Option<Time>) {
-        self.count += 1;
-        if self.count == 1 {
-            self.first_seen = at;
-        }
-        for ((_, id), seen) in reporter.metadata.iter().zip(&mut self.metadata) {
-            for value in member.captured.all(*id) {
-                if seen.len() < DISTINCT && !seen.iter().any(|known| known == value) {
-                    seen.push(value.to_owned());
-                }
-            }
-        }
-        if let Some(id) = reporter.user {
-            let users = member.captured.all(id);
-            users.for_each(|user| self.user.hears(user));
-        }
-        self.list(Entry {
-            at,
-            uuid: member.uuid.clone(),
-            digest: member.digest,
-            seen: Some(member.seen.clone()),
-        });
+    pub(super) fn first_hit(&self) -> Option<Time> {
+        self.timed(self.first_hit)
     }
 
-    /// Lists an event among the first or the last; only those of the timeline keep their values.
-    fn list(&mut self, entry: Entry) {
-        if self.first.len() < LISTED {
-            self.first.push(entry);
-        } else {
-            if self.last.len() == LISTED {
-                self.last.pop_front();
-            }
-            self.last.push_back(entry);
-        }
-        let listed = self.first.len() + self.last.len();
-        let Some(left) = listed
-            .checked_sub(TIMELINE + 1)
-            .filter(|at| *at >= TIMELINE)
-        else {
-            return;
-        };
-        let entry = match left.checked_sub(self.first.len()) {
-            None => self.first.get_mut(left),
-            Some(at) => self.last.get_mut(at),
-        };
-        if let Some(entry) = entry {
-            entry.seen = None;
-        }
+    pub(super) fn last_hit(&self) -> Option<Time> {
+        self.timed(self.last_hit)
+    }
+
+    fn timed(&self, time: Time) -> Option<Time> {
+        let untimed = self.rare.as_ref().is_some_and(|rare| rare.untimed);
+        (!untimed).then_some(time)
+    }
+
+    fn pair(&self) -> Option<&(Member, Member)> {
+        self.rare.as_ref()?.pair.as_ref()
+    }
+
+    /// The values of a group with this key, as the first event shows them.
+    pub(super) fn group<'k>(
+        &self,
+        consumer: &Consumer,
+        folded: impl Iterator<Item = &'k str>,
+    ) -> Vec<String> {
+        let first = self.events.first().map_or(&self.hit, |entry| &entry.seen);
+        display(consumer, first, folded)
     }
 
     /// The id, which does not change while the finding grows.
-    pub(super) fn id(&self, reporter: &Reporter) -> Uuid {
-        let group: Vec<String> = self.group.iter().map(|(_, value)| fold(value)).collect();
+    pub(super) fn id(&self, reporter: &Reporter, group: &[String]) -> Uuid {
+        let group: Vec<String> = group.iter().map(|value| fold(value)).collect();
+        let anchor = self.hit.digest().to_string();
         // JSON keeps the parts apart whatever they hold.
-        let name = serde_json::json!([reporter.rule, group, self.anchor.to_string()]).to_string();
+        let name = serde_json::json!([reporter.rule, group, anchor]).to_string();
         Uuid::new_v5(&NAMESPACE, name.as_bytes())
     }
 
-    /// The record of the finding as it stands.
-    pub(super) fn close(self, reporter: &Reporter) -> Finding {
-        let id = self.id(reporter);
-        let entries: Vec<&Entry> = self.first.iter().chain(&self.last).collect();
-        let last_seen = entries.last().and_then(|entry| entry.at);
+    fn describe(&self, reporter: &Reporter, last_seen: Option<Time>) -> String {
+        let Some(summary) = &reporter.summary else {
+            return reporter.title.clone();
+        };
+        let value = |seen: &Seen, path: &FieldPath| {
+            let id = reporter.capture(path);
+            let value = id.and_then(|id| seen.values().first(id));
+            value.unwrap_or(ABSENT).to_owned()
+        };
+        let of_pair = |member: Option<&Member>, path: &FieldPath| {
+            member.map_or(ABSENT.to_owned(), |member| value(&member.seen, path))
+        };
+        summary.fill(|part| match part {
+            Part::Literal(text) => text.clone(),
+            Part::Count => self.count.to_string(),
+            Part::Hits => self.hits.to_string(),
+            Part::Span => self
+                .first_seen()
+                .zip(last_seen)
+                .map_or(ABSENT.to_owned(), |(first, last)| {
+                    last.since(first).to_string()
+                }),
+            Part::Field(path) => value(&self.hit, path),
+            Part::Earlier(path) => of_pair(self.pair().map(|(earlier, _)| earlier), path),
+            Part::Later(path) => of_pair(self.pair().map(|(_, later)| later), path),
+        })
+    }
+
+    fn first_seen(&self) -> Option<Time> {
+        self.events.first().and_then(|entry| self.timed(entry.time))
+    }
+
+    fn reasons(&self, consumer: &Consumer) -> Vec<String> {
+        match (&self.why, &consumer.kind) {
+            (Why::Texts(texts), _) => texts.to_vec(),
+            (Why::Measure(measure), ConsumerKind::Over(condition)) => {
+                vec![condition.reason(*measure, self.pair())]
+            }
+            (Why::Measure(_), ConsumerKind::Each) => Vec::new(),
+        }
+    }
+}
+
+/// A finding that waits for its turn: the record of it is ten times as large.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) growing: Growing,
+    /// The values of its group, as shown; none where the event does not have all of them.
+    pub(super) group: Box<[String]>,
+}
+
+impl Closed {
+    /// See [`Finding::order`].
+    pub(super) fn order(&self, reporter: &Reporter) -> OrderKey {
+        OrderKey {
+            last_hit: self.growing.last_hit(),
+            rule: reporter.rule,
+            group: self
+                .named(reporter)
+                .values()
+                .map(|value| fold(value))
+                .collect(),
+            anchor: self.growing.hit.digest(),
+        }
+    }
+
+    /// The values of the group by the names of its fields.
+    fn named<'a>(&'a self, reporter: &'a Reporter) -> BTreeMap<&'a str, &'a str> {
+        let names = reporter.group_by.iter().map(|(name, _)| name.as_str());
+        names.zip(self.group.iter().map(String::as_str)).collect()
+    }
+
+    /// The record of the finding.
+    pub(super) fn finding(&self, consumer: &Consumer) -> Finding {
+        let (growing, reporter) = (&self.growing, &consumer.reporter);
+        let events = &growing.events;
+        let last_seen = events.last().and_then(|entry| growing.timed(entry.time));
+        let told = events.told(reporter);
+        let group = self.named(reporter).into_iter();
         Finding {
-            id,
+            id: growing.id(reporter, &self.group),
             finding_type: reporter.finding_type.clone(),
             rule: reporter.rule,
             rule_name: reporter.name.clone(),
@@ -294,108 +353,54 @@ impl Growing {
             rule_author: reporter.author.clone(),
             level: reporter.level,
             tags: reporter.tags.clone(),
-            description: self.describe(reporter, last_seen),
-            okta_event_ids: entries
-                .iter()
-                .filter_map(|entry| entry.uuid.clone())
+            description: growing.describe(reporter, last_seen),
+            okta_event_ids: events
+                .listed()
+                .filter_map(|entry| entry.seen.id())
                 .collect(),
-            event_digests: entries.iter().map(|entry| entry.digest).collect(),
-            anchor: self.anchor,
-            user_id: if let User::One(user) = &self.user {
-                Some(user.clone())
-            } else {
-                None
-            },
-            group: self.group.iter().cloned().collect(),
-            first_seen: self.first_seen,
+            event_digests: events.listed().map(|entry| entry.seen.digest()).collect(),
+            anchor: growing.hit.digest(),
+            user_id: told.user(),
+            group: group
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            first_seen: growing.first_seen(),
             last_seen,
-            count: self.count,
-            hits: self.hits,
-            created_at: self.last_hit,
-            metadata: named(reporter, &self.metadata),
+            count: growing.count,
+            hits: growing.hits,
+            created_at: growing.last_hit(),
+            metadata: named(reporter, told.metadata),
             status: Status::Closed,
-            continues: self.continues,
-            reasons: self.reasons.clone(),
-            timeline: timeline(reporter, &entries),
+            continues: growing.rare.as_ref().and_then(|rare| rare.continues),
+            reasons: growing.reasons(consumer),
+            timeline: events
+                .timeline()
+                .map(|entry| Moment {
+                    at: growing.timed(entry.time),
+                    okta_event_id: entry.seen.id(),
+                    values: values(reporter, entry.seen.values()).collect(),
+                })
+                .collect(),
         }
-    }
-
-    fn describe(&self, reporter: &Reporter, last_seen: Option<Time>) -> String {
-        let Some(summary) = &reporter.summary else {
-            return reporter.title.clone();
-        };
-        summary.fill(|part| match part {
-            Part::Literal(text) => text.clone(),
-            Part::Count => self.count.to_string(),
-            Part::Hits => self.hits.to_string(),
-            Part::Span => self
-                .first_seen
-                .zip(last_seen)
-                .map_or(ABSENT.to_owned(), |(first, last)| {
-                    last.since(first).to_string()
-                }),
-            Part::Field(path) => value_of(&self.hit, reporter.capture(path)),
-            Part::Earlier(path) => self.pair.as_ref().map_or(ABSENT.to_owned(), |(a, _)| {
-                value_of(a, reporter.capture(path))
-            }),
-            Part::Later(path) => self.pair.as_ref().map_or(ABSENT.to_owned(), |(_, b)| {
-                value_of(b, reporter.capture(path))
-            }),
-        })
-    }
-}
-
-impl User {
-    fn hears(&mut self, user: &str) {
-        *self = match std::mem::replace(self, Self::Disputed) {
-            Self::Unknown => Self::One(user.to_owned()),
-            Self::One(known) if known == user => Self::One(known),
-            Self::One(_) | Self::Disputed => Self::Disputed,
-        };
     }
 }
 
 /// What a text shows for a field that the event does not have.
 const ABSENT: &str = "unknown";
 
-fn value_of(member: &Member, id: Option<CaptureId>) -> String {
-    id.and_then(|id| member.captured.first(id))
-        .unwrap_or(ABSENT)
-        .to_owned()
-}
-
-fn named(reporter: &Reporter, metadata: &[Vec<String>]) -> BTreeMap<String, Vec<String>> {
+fn named(reporter: &Reporter, metadata: Vec<Vec<String>>) -> BTreeMap<String, Vec<String>> {
     let pairs = reporter.metadata.iter().zip(metadata);
     pairs
         .filter(|(_, values)| !values.is_empty())
-        .map(|((name, _), values)| (name.clone(), values.clone()))
-        .collect()
-}
-
-fn timeline(reporter: &Reporter, entries: &[&Entry]) -> Vec<Moment> {
-    let skipped = TIMELINE..entries.len().saturating_sub(TIMELINE);
-    let shown = entries
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| !skipped.contains(at));
-    shown
-        .map(|(_, entry)| Moment {
-            at: entry.at,
-            okta_event_id: entry.uuid.clone(),
-            values: entry
-                .seen
-                .iter()
-                .flat_map(|seen| values(reporter, &seen.captured))
-                .collect(),
-        })
+        .map(|((name, _), values)| (name.clone(), values))
         .collect()
 }
 
 /// The first value of each field that the rule lists.
 fn values<'c>(
     reporter: &'c Reporter,
-    captured: &'c Captured,
+    captured: Values<'c>,
 ) -> impl Iterator<Item = (String, String)> + 'c {
     let fields = reporter.metadata.iter();
-    fields.filter_map(|(name, id)| Some((name.clone(), captured.first(*id)?.to_owned())))
+    fields.filter_map(move |(name, id)| Some((name.clone(), captured.first(*id)?.to_owned())))
 }

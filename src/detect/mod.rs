@@ -14,14 +14,18 @@ mod consecutive;
 mod correlation;
 mod count;
 mod country;
+mod deadlines;
 mod encoding;
 mod engine;
+mod events;
 mod filter;
 mod finding;
+mod groups;
 mod line;
 mod lists;
 mod memory;
 mod modifiers;
+mod packed;
 mod pattern;
 mod predicate;
 mod program;
@@ -30,6 +34,7 @@ mod reference;
 mod report;
 mod rule;
 mod search;
+mod seen;
 mod settings;
 mod template;
 mod temporal;
@@ -46,14 +51,15 @@ pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_cod
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::windows::{Tally, Windows};
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::capture::{CaptureId, Captured, Captures};
 use self::correlation::Condition;
 use self::engine::Engine;
+use self::packed::{Unpacked, pack_bytes, pack_text};
 use self::template::Template;
 use crate::event::{Digest, Event, FieldPath, Nanos, Time};
 use crate::json::Wanted;
@@ -141,7 +147,7 @@ impl Reporter {
 }
 
 /// An event that satisfies a rule, with the values that are needed later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// Event time.
     pub time: Option<Time>,
@@ -166,15 +172,73 @@ impl Match {
         (self.time, self.digest, self.matcher)
     }
 
+    /// Which of two comes first in [`Match::order`].
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let rest = || (self.digest, self.matcher).cmp(&(other.digest, other.matcher));
+        self.time.cmp(&other.time).then_with(rest)
+    }
+
     /// Roughly how many bytes this takes.
     #[must_use]
     pub fn size(&self) -> usize {
-        160 + self.captured.size()
-            + self
-                .reasons
-                .iter()
-                .map(|reason| 24 + reason.len())
-                .sum::<usize>()
+        let reasons = self.reasons.iter().map(|reason| 24 + reason.len());
+        192 + self.captured.as_bytes().len() + reasons.sum::<usize>()
+    }
+
+    /// A match for tests, of an event of this text.
+    #[cfg(test)]
+    pub(crate) fn sample(time: Option<Time>, text: &str) -> Self {
+        let mut captured = capture::CapturedBuilder::default();
+        captured.begin(Captures::default().alias());
+        captured.push(text);
+        Self {
+            time,
+            digest: Digest::of(text.as_bytes()),
+            matcher: 7,
+            uuid: Some(text.to_owned()),
+            captured: captured.finish(),
+            reasons: vec![text.to_owned(), String::new()],
+        }
+    }
+
+    /// Appends the match as bytes, which [`Match::unpack`] reads back.
+    pub fn pack(&self, packed: &mut Vec<u8>) {
+        packed.push(u8::from(self.time.is_some()));
+        let time = self.time.map_or(0, |time| time.0);
+        packed.extend_from_slice(&time.to_le_bytes());
+        packed.extend_from_slice(self.digest.as_bytes());
+        packed.extend_from_slice(&self.matcher.to_le_bytes());
+        packed.push(u8::from(self.uuid.is_some()));
+        pack_text(packed, self.uuid.as_deref().unwrap_or_default());
+        pack_bytes(packed, self.captured.as_bytes());
+        for reason in &self.reasons {
+            pack_text(packed, reason);
+        }
+    }
+
+    /// The match whose bytes these are; `None` where they are something else.
+    #[must_use]
+    pub fn unpack(mut packed: &[u8]) -> Option<Self> {
+        let timed = packed.take(1)? == [1];
+        let time = i64::from_le_bytes(*packed.take(8)?.first_chunk()?);
+        let digest = Digest::of_bytes(*packed.take(32)?.first_chunk()?);
+        let matcher = u32::from_le_bytes(*packed.take(4)?.first_chunk()?);
+        let has_uuid = packed.take(1)? == [1];
+        let uuid = packed.text()?.to_owned();
+        let captured = Captured::of_bytes(packed.bytes()?);
+        let mut reasons = Vec::new();
+        while !packed.is_empty() {
+            reasons.push(packed.text()?.to_owned());
+        }
+        Some(Self {
+            time: timed.then_some(Time(time)),
+            digest,
+            matcher,
+            uuid: has_uuid.then_some(uuid),
+            captured,
+            reasons,
+        })
     }
 }
 

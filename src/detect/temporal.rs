@@ -1,5 +1,6 @@
 //! `temporal` and `temporal_ordered`: events of several rules near each other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
@@ -7,7 +8,7 @@ use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
 use crate::detect::condition::{self, Words};
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
-use crate::detect::windows::Member;
+use crate::detect::seen::Member;
 use crate::diag::Problems;
 use crate::document::Kind as Shape;
 use crate::event::Nanos;
@@ -129,21 +130,22 @@ impl Condition for Temporal {
                 starts: vec![None; self.rules],
                 entered: 0,
                 left: 0,
-                asked: self,
             }),
             Meeting::SoMany(_) | Meeting::Expression(_) => Box::new(Met {
                 times: vec![0; self.rules],
+                events: VecDeque::new(),
                 asked: self,
             }),
         })
     }
-}
 
-impl Temporal {
-    fn reason(&self) -> String {
+    fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
         format!("{} within {}", self.shown, self.timespan)
     }
 }
+
+/// There is no number to a meeting.
+const MET: f64 = 1.0;
 
 fn is_met(rules: Rules, at: usize) -> bool {
     (rules >> at) & 1 == 1
@@ -152,23 +154,27 @@ fn is_met(rules: Rules, at: usize) -> bool {
 /// How many events of the window satisfy each rule.
 struct Met {
     times: Vec<u32>,
+    /// Which rules each event of the window satisfies.
+    events: VecDeque<Rules>,
     asked: Arc<Temporal>,
 }
 
 impl Account for Met {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, _: &Member, rules: Rules) {
         for (at, times) in self.times.iter_mut().enumerate() {
-            *times += u32::from(is_met(member.rules, at));
+            *times += u32::from(is_met(rules, at));
+        }
+        self.events.push_back(rules);
+    }
+
+    fn leave(&mut self, _: &Member) {
+        let rules = self.events.pop_front().unwrap_or_default();
+        for (at, times) in self.times.iter_mut().enumerate() {
+            *times -= u32::from(is_met(rules, at));
         }
     }
 
-    fn leave(&mut self, member: &Member) {
-        for (at, times) in self.times.iter_mut().enumerate() {
-            *times -= u32::from(is_met(member.rules, at));
-        }
-    }
-
-    fn hit(&self) -> Option<String> {
+    fn hit(&self) -> Option<f64> {
         let mut met = |at: usize| self.times.get(at).is_some_and(|times| *times > 0);
         let holds = match &self.asked.asked {
             Meeting::SoMany(bounds) => {
@@ -179,7 +185,7 @@ impl Account for Met {
             Meeting::Expression(expression) => expression.holds(&mut met),
             Meeting::Ordered => false,
         };
-        holds.then(|| self.asked.reason())
+        holds.then_some(MET)
     }
 }
 
@@ -189,16 +195,12 @@ struct Chain {
     starts: Vec<Option<u64>>,
     entered: u64,
     left: u64,
-    asked: Arc<Temporal>,
 }
 
 impl Account for Chain {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, _: &Member, rules: Rules) {
         // From the last rule to the first: an event is not after itself.
-        for at in (0..self.starts.len())
-            .rev()
-            .filter(|at| is_met(member.rules, *at))
-        {
+        for at in (0..self.starts.len()).rev().filter(|at| is_met(rules, *at)) {
             let start = match at.checked_sub(1) {
                 None => Some(self.entered),
                 Some(before) => self.starts.get(before).copied().flatten(),
@@ -214,10 +216,8 @@ impl Account for Chain {
         self.left += 1;
     }
 
-    fn hit(&self) -> Option<String> {
+    fn hit(&self) -> Option<f64> {
         let start = self.starts.last().copied().flatten();
-        start
-            .is_some_and(|start| start >= self.left)
-            .then(|| self.asked.reason())
+        start.is_some_and(|start| start >= self.left).then_some(MET)
     }
 }

@@ -1,14 +1,15 @@
-//! `value_count`, `value_sum`, `value_avg` and `value_percentile`: a number made
-//! of the values of a field over the events of a window.
+//! `value_count`, `value_sum`, `value_avg`, `value_percentile` and `value_median`:
+//! a number made of the values of a field over the events of a window.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, FARTHEST, Kind, decode_bounds};
 use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
-use crate::detect::windows::Member;
+use crate::detect::seen::Member;
 use crate::diag::{Problems, Span};
 use crate::document::{Kind as Shape, Node, codes as shape};
 use crate::event::{FieldPath, Nanos, fold};
@@ -33,10 +34,15 @@ enum Of {
     Average,
     /// By nearest rank, in thousandths of a percent.
     Percentile(u64),
+    /// The percentile of the half.
+    Median,
 }
 
 /// Thousandths of a percent in the whole.
 const WHOLE: u64 = 100_000;
+
+/// Thousandths of a percent in the half.
+const HALF: u64 = WHOLE / 2;
 
 /// Reads `condition: {field: PATH, gte: 5}`; the field may be a list.
 pub(super) fn decode_value_count(
@@ -67,7 +73,15 @@ pub(super) fn decode_value_percentile(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
-    decode(written, Of::Percentile(WHOLE / 2), problems)
+    decode(written, Of::Percentile(HALF), problems)
+}
+
+/// Reads `condition: {field: PATH, gt: 1.5}`.
+pub(super) fn decode_value_median(
+    written: &mut Written<'_>,
+    problems: &mut Problems,
+) -> Option<Arc<dyn Asked>> {
+    decode(written, Of::Median, problems)
 }
 
 fn decode(
@@ -179,11 +193,24 @@ impl Condition for Value<CaptureId> {
                 values: 0,
                 asked: self,
             }),
-            Of::Percentile(share) => Box::new(Ranked {
-                split: Split::new(share),
-                asked: self,
-            }),
+            Of::Percentile(share) => Ranked::boxed(share, self),
+            Of::Median => Ranked::boxed(HALF, self),
         })
+    }
+
+    fn reason(&self, number: f64, _: Option<&(Member, Member)>) -> String {
+        let (shown, within, bounds) = (&self.shown, self.timespan, &self.bounds);
+        let what = match self.of {
+            Of::Count => format!("{number} values of {shown}"),
+            Of::Sum => format!("a sum of {shown} of {number}"),
+            Of::Average => format!("an average of {shown} of {number}"),
+            Of::Median => format!("a median of {shown} of {number}"),
+            #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
+            Of::Percentile(share) => {
+                format!("percentile {} of {shown} at {number}", share as f64 / 1e3)
+            }
+        };
+        format!("{what} within {within}, where {bounds} is asked")
     }
 }
 
@@ -191,11 +218,11 @@ impl Value<CaptureId> {
     /// The event's values, folded; of several fields, all mixes of theirs.
     fn texts(&self, member: &Member) -> Vec<String> {
         if let [field] = self.fields.as_slice() {
-            return member.captured.all(*field).map(fold).collect();
+            return member.values().all(*field).map(fold).collect();
         }
         let mut mixes = vec![String::new()];
         for field in &self.fields {
-            let values: Vec<String> = member.captured.all(*field).map(fold).collect();
+            let values: Vec<String> = member.values().all(*field).map(fold).collect();
             // The length keeps the parts apart whatever they hold.
             let with = |mix: &String| -> Vec<String> {
                 let one = |value: &String| format!("{mix}{}:{value}", value.len());
@@ -209,27 +236,15 @@ impl Value<CaptureId> {
     /// The event's values that are numbers.
     fn numbers<'m>(&self, member: &'m Member) -> impl Iterator<Item = f64> + use<'m> {
         let field = self.fields.first().copied();
-        let texts = field.into_iter().flat_map(|id| member.captured.all(id));
+        let texts = field.into_iter().flat_map(|id| member.values().all(id));
         texts.filter_map(|text| {
             let number: f64 = text.trim().parse().ok()?;
             (number.abs() <= FARTHEST).then_some(number)
         })
     }
 
-    fn verdict(&self, number: f64) -> Option<String> {
-        let (shown, within, bounds) = (&self.shown, self.timespan, &self.bounds);
-        let what = match self.of {
-            Of::Count => format!("{number} values of {shown}"),
-            Of::Sum => format!("a sum of {shown} of {number}"),
-            Of::Average => format!("an average of {shown} of {number}"),
-            #[expect(clippy::cast_precision_loss, reason = "at most 100,000")]
-            Of::Percentile(share) => {
-                format!("percentile {} of {shown} at {number}", share as f64 / 1e3)
-            }
-        };
-        bounds
-            .hold(number)
-            .then(|| format!("{what} within {within}, where {bounds} is asked"))
+    fn held(&self, number: f64) -> Option<f64> {
+        self.bounds.hold(number).then_some(number)
     }
 }
 
@@ -240,7 +255,7 @@ struct Distinct {
 }
 
 impl Account for Distinct {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, member: &Member, _: Rules) {
         for text in self.asked.texts(member) {
             *self.times.entry(text).or_default() += 1;
         }
@@ -258,8 +273,8 @@ impl Account for Distinct {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
-    fn hit(&self) -> Option<String> {
-        self.asked.verdict(self.times.len() as f64)
+    fn hit(&self) -> Option<f64> {
+        self.asked.held(self.times.len() as f64)
     }
 }
 
@@ -271,7 +286,7 @@ struct Total {
 }
 
 impl Account for Total {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, member: &Member, _: Rules) {
         for number in self.asked.numbers(member) {
             self.sum.add(number);
             self.values += 1;
@@ -286,7 +301,7 @@ impl Account for Total {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
-    fn hit(&self) -> Option<String> {
+    fn hit(&self) -> Option<f64> {
         let sum = self.sum.rounded();
         let average = self.asked.of == Of::Average;
         let number = if average {
@@ -294,7 +309,7 @@ impl Account for Total {
         } else {
             sum
         };
-        self.asked.verdict(number)
+        self.asked.held(number)
     }
 }
 
@@ -355,8 +370,15 @@ struct Ranked {
     asked: Arc<Value<CaptureId>>,
 }
 
+impl Ranked {
+    fn boxed(share: u64, asked: Arc<Value<CaptureId>>) -> Box<Self> {
+        let split = Split::new(share);
+        Box::new(Self { split, asked })
+    }
+}
+
 impl Account for Ranked {
-    fn enter(&mut self, member: &Member) {
+    fn enter(&mut self, member: &Member, _: Rules) {
         for number in self.asked.numbers(member) {
             self.split.insert(Ordered(number + 0.0));
         }
@@ -368,8 +390,8 @@ impl Account for Ranked {
         }
     }
 
-    fn hit(&self) -> Option<String> {
-        self.asked.verdict(self.split.at_rank()?)
+    fn hit(&self) -> Option<f64> {
+        self.asked.held(self.split.at_rank()?)
     }
 }
 

@@ -1,41 +1,16 @@
 //! The beat after the scan: matches in event-time order → hits → findings.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::detect::capture::{Captured, MAX_VALUES};
-use crate::detect::correlation::{Account, Condition};
-use crate::detect::finding::{Finding, Growing, Hit, OrderKey};
+use crate::detect::capture::MAX_VALUES;
+use crate::detect::correlation::Condition;
+use crate::detect::deadlines::Deadlines;
+use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Why};
+use crate::detect::groups::{Group, Groups, Key, Window};
+use crate::detect::seen::{Member, Seen};
 use crate::detect::{Consumer, ConsumerKind, Detector, Match, Outer, Rules};
-use crate::event::{Digest, Nanos, Time, fold};
-
-/// An event in a window. There may be millions, and each may be in many windows.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) time: Time,
-    pub(super) seen: Arc<Seen>,
-    /// Which rules of the correlation it satisfies.
-    pub(super) rules: Rules,
-}
-
-/// What is kept of a matched event.
-#[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) digest: Digest,
-    pub(super) uuid: Option<String>,
-    pub(super) captured: Captured,
-}
-
-impl std::ops::Deref for Member {
-    type Target = Seen;
-
-    fn deref(&self) -> &Seen {
-        &self.seen
-    }
-}
+use crate::event::{Nanos, Time, fold};
 
 /// What was left out of correlation, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,42 +27,24 @@ pub struct Tally {
 
 /// The state of every window and every finding that may still grow.
 pub struct Windows {
-    consumers: Vec<HashMap<Vec<String>, Group>>,
+    consumers: Vec<Groups>,
     ledger: Ledger,
     /// The matches of one event, until the next one comes: what an event
     /// satisfies is looked at together.
     event: Vec<Match>,
-    /// How many groups of each consumer the last sweep left.
-    left: Vec<usize>,
 }
 
 /// The findings of all groups: which are open, and which wait for their turn.
-#[derive(Default)]
 struct Ledger {
-    /// When each open finding closes at the earliest, soonest first; one entry a finding.
-    deadlines: BinaryHeap<Reverse<(Time, usize, Vec<String>)>>,
-    /// How many open findings had their last hit when.
-    open_since: BTreeMap<Time, usize>,
+    /// When each open finding closes at the earliest.
+    deadlines: Deadlines,
     /// Closed findings that an open one may still have to precede.
-    closed: BTreeMap<OrderKey, Finding>,
+    closed: BTreeMap<OrderKey, (usize, Closed)>,
     tally: Tally,
-}
-
-#[derive(Default)]
-struct Group {
-    window: VecDeque<Member>,
-    account: Option<Box<dyn Account>>,
-    open: Option<Box<Growing>>,
-    /// A finding that was closed for its age alone: the next one goes on from it.
-    aged: Option<(Uuid, Time)>,
 }
 
 /// A finding closes when it has been open so long.
 const LONGEST: Nanos = Nanos::DAY;
-
-/// Groups that hold nothing any more are looked for when there are so many, and
-/// again when there are twice as many as were left.
-const SWEEP: usize = 4_096;
 
 /// An event belongs to at most so many groups of a rule: a record with long arrays must not multiply.
 const MAX_GROUPS: usize = MAX_VALUES;
@@ -96,11 +53,20 @@ impl Windows {
     /// No windows yet.
     #[must_use]
     pub fn new(detector: &Detector) -> Self {
+        // A deadline is set just after the time until which a hit still joins.
+        let lag = |consumer: &Consumer| Nanos(consumer.reporter.suppress.min(LONGEST).0 + 1);
         Self {
-            consumers: detector.consumers.iter().map(|_| HashMap::new()).collect(),
-            ledger: Ledger::default(),
+            consumers: detector
+                .consumers
+                .iter()
+                .map(|_| Groups::default())
+                .collect(),
+            ledger: Ledger {
+                deadlines: Deadlines::new(detector.consumers.iter().map(lag)),
+                closed: BTreeMap::new(),
+                tally: Tally::default(),
+            },
             event: Vec::new(),
-            left: vec![0; detector.consumers.len()],
         }
     }
 
@@ -121,16 +87,40 @@ impl Windows {
         ready
     }
 
-    /// The end of the input: closes everything that is open.
-    pub fn finish(mut self, detector: &Detector) -> (Vec<Finding>, Tally) {
-        let mut findings = self.step(detector);
-        for (groups, consumer) in self.consumers.into_iter().zip(&detector.consumers) {
-            for growing in groups.into_values().filter_map(|group| group.open) {
-                self.ledger.close(consumer, *growing);
+    /// The end of the input: closes everything that is open, and gives what
+    /// that makes complete one at a time, since it may be much.
+    ///
+    /// # Errors
+    ///
+    /// The first of `each`.
+    pub fn finish<E>(
+        mut self,
+        detector: &Detector,
+        mut each: impl FnMut(Finding) -> Result<(), E>,
+    ) -> Result<Tally, E> {
+        self.step(detector).into_iter().try_for_each(&mut each)?;
+        let mut open: Vec<(Time, u32, u32)> = (0..)
+            .zip(&self.consumers)
+            .flat_map(|(at, groups)| groups.open().map(move |(last, number)| (last, at, number)))
+            .collect();
+        open.sort_unstable();
+        for (last, at, number) in open {
+            let at = at as usize;
+            while let Some(finding) = self.ledger.next_before(detector, Some(last)) {
+                each(finding)?;
+            }
+            if let (Some(consumer), Some(groups)) =
+                (detector.consumers.get(at), self.consumers.get_mut(at))
+            {
+                self.ledger.close_group(at, consumer, groups, number);
             }
         }
-        findings.extend(self.ledger.closed.into_values());
-        (findings, self.ledger.tally)
+        while let Some((_, (at, closed))) = self.ledger.closed.pop_first() {
+            if let Some(consumer) = detector.consumers.get(at) {
+                each(closed.finding(consumer))?;
+            }
+        }
+        Ok(self.ledger.tally)
     }
 
     /// Shows the event that waits to all that consume it, inner correlations before outer ones.
@@ -143,14 +133,13 @@ impl Windows {
         }
         let mut feeds: BTreeMap<usize, Vec<Sighting>> = BTreeMap::new();
         for found in self.event.drain(..) {
-            let matcher = detector.matchers.get(found.matcher as usize);
-            let seen = Arc::new(Seen {
-                digest: found.digest,
-                uuid: found.uuid,
-                captured: found.captured,
-            });
-            for (at, rules) in matcher.map_or(&[][..], |m| &m.consumers) {
-                let sighting = Sighting::new(time, seen.clone(), *rules, found.reasons.clone());
+            let Some(matcher) = detector.matchers.get(found.matcher as usize) else {
+                continue;
+            };
+            let seen = Seen::new(found.digest, found.uuid.as_deref(), &found.captured);
+            let why = Why::texts(found.reasons);
+            for (at, rules) in &matcher.consumers {
+                let sighting = Sighting::new(time, seen.clone(), *rules, why.clone());
                 feeds.entry(*at).or_default().push(sighting);
             }
         }
@@ -161,14 +150,8 @@ impl Windows {
                 continue;
             };
             if let ConsumerKind::Over(condition) = &consumer.kind {
-                let hits = correlate(
-                    &mut self.ledger,
-                    groups,
-                    at,
-                    consumer,
-                    condition,
-                    &sightings,
-                );
+                let ledger = &mut self.ledger;
+                let hits = correlate(ledger, groups, at, consumer, condition, &sightings);
                 for outer in &consumer.outer {
                     let passed = hits.iter().map(|hit| outer.sighting(consumer, hit));
                     feeds.entry(outer.consumer).or_default().extend(passed);
@@ -178,61 +161,45 @@ impl Windows {
                     report(&mut self.ledger, groups, at, consumer, sighting);
                 }
             }
+            if let Some(now) = time.filter(|_| groups.are_many()) {
+                let reach = consumer.timespan.max(consumer.reporter.suppress);
+                let renumbered = groups.sweep(now, reach);
+                self.ledger.deadlines.renumber(at, &renumbered);
+            }
         }
-        self.sweep(detector, time);
-        self.ledger.ready(time)
+        self.ledger.ready(detector, time)
     }
 
     /// Closes the findings whose last hit is more than `suppress` ago, and those open for a day.
     fn close_until(&mut self, detector: &Detector, now: Time) {
-        while let Some((at, key)) = self.ledger.due(now) {
-            let Some(consumer) = detector.consumers.get(at) else {
-                continue;
-            };
-            let Some(group) = self
-                .consumers
-                .get_mut(at)
-                .and_then(|groups| groups.get_mut(&key))
+        while let Some((at, number)) = self.ledger.deadlines.pop(now) {
+            let (Some(consumer), Some(groups)) =
+                (detector.consumers.get(at), self.consumers.get_mut(at))
             else {
                 continue;
             };
-            let Some(open) = group.open.take() else {
+            let Some(open) = groups.get(number).and_then(|group| group.open.as_ref()) else {
                 continue;
             };
-            let (Some(first), Some(last)) = (open.first_hit, open.last_hit) else {
+            let (Some(first), Some(last)) = (open.first_hit(), open.last_hit()) else {
                 continue;
             };
             let (quiet, aged) = (last.plus(consumer.reporter.suppress), first.plus(LONGEST));
             if now <= quiet && now < aged {
                 // One hit exactly `suppress` later still joins, so look again just after.
                 let next = quiet.plus(Nanos(1)).min(aged);
-                self.ledger
-                    .deadlines
-                    .push(Reverse((next.max(now.plus(Nanos(1))), at, key)));
-                group.open = Some(open);
+                let next = next.max(now.plus(Nanos(1)));
+                self.ledger.deadlines.push(at, next, number);
                 continue;
             }
-            group.aged = (now <= quiet).then(|| (open.id(&consumer.reporter), last));
-            self.ledger.moved(Some(last), None);
-            self.ledger.close(consumer, *open);
-        }
-    }
-
-    /// Lets go of groups that no later event can meet.
-    fn sweep(&mut self, detector: &Detector, now: Option<Time>) {
-        let Some(now) = now else { return };
-        let swept = self.consumers.iter_mut().zip(&mut self.left);
-        for ((groups, left), consumer) in swept.zip(&detector.consumers) {
-            if groups.len() < SWEEP.max(2 * *left) {
-                continue;
-            }
-            let reach = consumer.timespan.max(consumer.reporter.suppress);
-            groups.retain(|_, group| {
-                let newest = group.window.back().map(|member| member.time);
-                group.open.is_some() || newest.is_some_and(|newest| now.since(newest) <= reach)
+            let aged = (now <= quiet).then(|| {
+                let group = open.group(consumer, groups.values(number));
+                (open.id(&consumer.reporter, &group), last)
             });
-            groups.shrink_to(2 * groups.len());
-            *left = groups.len();
+            self.ledger.close_group(at, consumer, groups, number);
+            if let Some(group) = groups.get_mut(number) {
+                group.window.age(aged);
+            }
         }
     }
 }
@@ -241,19 +208,21 @@ impl Windows {
 struct Sighting {
     time: Option<Time>,
     member: Member,
-    reasons: Vec<String>,
+    /// Which rules of the correlation it satisfies.
+    rules: Rules,
+    why: Why,
 }
 
 impl Sighting {
-    fn new(time: Option<Time>, seen: Arc<Seen>, rules: Rules, reasons: Vec<String>) -> Self {
+    fn new(time: Option<Time>, seen: Seen, rules: Rules, why: Why) -> Self {
         Self {
             time,
             member: Member {
                 time: time.unwrap_or(Time(i64::MIN)),
                 seen,
-                rules,
             },
-            reasons,
+            rules,
+            why,
         }
     }
 }
@@ -261,15 +230,15 @@ impl Sighting {
 /// A hit of a correlation that others name: its event and its group.
 struct Passed {
     member: Member,
-    key: Vec<String>,
+    key: Key,
 }
 
 impl Outer {
     /// A hit of the inner correlation as an event of this one: at the time and with the identity
     /// and the values of the hit's event, of the fields that the inner one groups by the group's.
     fn sighting(&self, inner: &Consumer, hit: &Passed) -> Sighting {
-        let shown = display(inner, &hit.member, &hit.key);
-        let value = |at: usize| shown.get(at).map(|(_, value)| value.as_str());
+        let shown = display(inner, &hit.member.seen, hit.key.values());
+        let value = |at: usize| shown.get(at).map(String::as_str);
         let narrowed: Vec<_> = self
             .narrowed
             .iter()
@@ -278,64 +247,69 @@ impl Outer {
         let seen = if narrowed.is_empty() {
             hit.member.seen.clone()
         } else {
-            Arc::new(Seen {
-                digest: hit.member.digest,
-                uuid: hit.member.uuid.clone(),
-                captured: hit.member.captured.narrowed(&narrowed),
-            })
+            let values = hit.member.values().narrowed(&narrowed);
+            hit.member.seen.with(&values)
         };
-        Sighting::new(Some(hit.member.time), seen, self.rules, Vec::new())
+        let why = Why::default();
+        Sighting::new(Some(hit.member.time), seen, self.rules, why)
     }
 }
 
 /// Takes a match of a rule whose every match is a hit.
 fn report(
     ledger: &mut Ledger,
-    groups: &mut HashMap<Vec<String>, Group>,
+    groups: &mut Groups,
     at: usize,
     consumer: &Consumer,
     sighting: &Sighting,
 ) {
-    let (shown, cut) = groups_of(consumer, &sighting.member);
+    let (keys, cut) = groups_of(consumer, &sighting.member);
     ledger.tally.cut_groups += u64::from(cut);
-    if shown.is_empty() {
+    if keys.is_empty() {
         ledger.tally.without_group += 1;
     }
-    if shown.is_empty() || sighting.time.is_none() || consumer.reporter.suppress == Nanos(0) {
-        ledger.report_alone(consumer, sighting, shown.into_iter().next());
+    if keys.is_empty() || sighting.time.is_none() || consumer.reporter.suppress == Nanos(0) {
+        ledger.report_alone(at, consumer, sighting);
         return;
     }
-    for values in shown {
-        let key: Vec<String> = values.iter().map(|value| fold(value)).collect();
-        let group = groups.entry(key.clone()).or_default();
-        group.window.clear();
-        group.window.push_back(sighting.member.clone());
-        ledger.join(at, consumer, key, group, sighting.reasons.clone());
+    let member = &sighting.member;
+    for key in keys {
+        let known = |window: &mut Window| window.renew(member);
+        let number = groups.enter(&key, known, || Window::One(member.clone()));
+        if let Some(group) = groups.get_mut(number) {
+            ledger.join((at, number), consumer, &key, group, &sighting.why);
+        }
     }
 }
 
 /// Shows one event to a correlation, in all groups it belongs to, and gives its hits to pass on.
 fn correlate(
     ledger: &mut Ledger,
-    groups: &mut HashMap<Vec<String>, Group>,
+    groups: &mut Groups,
     at: usize,
     consumer: &Consumer,
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
 ) -> Vec<Passed> {
     let mut hits = Vec::new();
-    for (key, member) in memberships(ledger, consumer, condition, sightings) {
-        let group = groups.entry(key.clone()).or_default();
-        group.slide(consumer, condition, &member);
-        let Some(reason) = group.hit(condition) else {
+    for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
+        let number = groups.enter(
+            &key,
+            |window| window.slide(consumer, &member, rules),
+            || Window::new(consumer, condition, &member, rules),
+        );
+        let Some(group) = groups.get_mut(number) else {
             continue;
         };
-        if !consumer.outer.is_empty() {
-            let key = key.clone();
-            hits.push(Passed { member, key });
-        }
+        let Some(measure) = group.window.hit(condition.as_ref()) else {
+            continue;
+        };
         if consumer.reports {
-            ledger.join(at, consumer, key, group, vec![reason]);
+            let why = Why::Measure(measure);
+            ledger.join((at, number), consumer, &key, group, &why);
+        }
+        if !consumer.outer.is_empty() {
+            hits.push(Passed { member, key });
         }
     }
     hits
@@ -348,9 +322,9 @@ fn memberships(
     consumer: &Consumer,
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
-) -> Vec<(Vec<String>, Member)> {
-    let mut found: Vec<(Vec<String>, Member)> = Vec::new();
-    let mut places: HashMap<Vec<String>, usize> = HashMap::new();
+) -> Vec<(Key, Member, Rules)> {
+    let mut found: Vec<(Key, Member, Rules)> = Vec::new();
+    let mut places: HashMap<Key, usize> = HashMap::new();
     for sighting in sightings {
         if sighting.time.is_none() {
             ledger.tally.without_time += 1;
@@ -359,15 +333,14 @@ fn memberships(
         if !condition.admits(&sighting.member) {
             continue;
         }
-        let (shown, mut cut) = groups_of(consumer, &sighting.member);
-        if shown.is_empty() {
+        let (keys, mut cut) = groups_of(consumer, &sighting.member);
+        if keys.is_empty() {
             ledger.tally.without_group += 1;
         }
-        for values in shown {
-            let key: Vec<String> = values.iter().map(|value| fold(value)).collect();
+        for key in keys {
             if sightings.len() > 1 {
-                if let Some((_, member)) = places.get(&key).and_then(|at| found.get_mut(*at)) {
-                    member.rules |= sighting.member.rules;
+                if let Some((_, _, rules)) = places.get(&key).and_then(|at| found.get_mut(*at)) {
+                    *rules |= sighting.rules;
                     continue;
                 }
                 if found.len() >= MAX_GROUPS {
@@ -376,7 +349,7 @@ fn memberships(
                 }
                 places.insert(key.clone(), found.len());
             }
-            found.push((key, sighting.member.clone()));
+            found.push((key, sighting.member.clone(), sighting.rules));
         }
         ledger.tally.cut_groups += u64::from(cut);
     }
@@ -387,196 +360,162 @@ impl Ledger {
     /// Adds a hit to the open finding of its group, or opens one.
     fn join(
         &mut self,
-        at: usize,
+        (at, number): (usize, u32),
         consumer: &Consumer,
-        key: Vec<String>,
+        key: &Key,
         group: &mut Group,
-        reasons: Vec<String>,
+        why: &Why,
     ) {
         let reporter = &consumer.reporter;
-        let Some(event) = group.window.back() else {
+        let Group { window, open, .. } = group;
+        let Some(event) = window.last().cloned() else {
             return;
         };
         let now = event.time;
+        let aged = if open.is_none() {
+            window.take_aged()
+        } else {
+            None
+        };
         let hit = Hit {
             at: Some(now),
-            event,
-            window: &group.window,
-            reasons,
+            event: &event,
+            window,
+            why,
             pair: consumer.is_of_pairs(),
         };
-        if let Some(open) = &mut group.open {
-            let before = open.last_hit;
-            open.add(reporter, &hit);
-            self.moved(before, Some(now));
+        if let Some(open) = open {
+            open.add(&hit, reporter);
             return;
         }
-        let values = hit
-            .window
-            .front()
-            .map_or_else(Vec::new, |first| display(consumer, first, &key));
-        let continues = group
-            .aged
-            .take()
+        let continues = aged
             .filter(|(_, last)| now.since(*last) <= reporter.suppress)
             .map(|(id, _)| id);
-        let opened = Growing::open(reporter, values, &hit, continues);
+        let opened = Growing::open(reporter, &hit, continues);
         if reporter.suppress == Nanos(0) {
-            self.close(consumer, opened);
+            let group = opened.group(consumer, key.values());
+            self.close(at, consumer, opened, group);
             return;
         }
-        group.open = Some(Box::new(opened));
-        self.moved(None, Some(now));
+        *open = Some(Box::new(opened));
         let deadline = now.plus(reporter.suppress.min(LONGEST));
-        self.deadlines.push(Reverse((deadline, at, key)));
+        self.deadlines.push(at, deadline, number);
     }
 
-    fn report_alone(
-        &mut self,
-        consumer: &Consumer,
-        sighting: &Sighting,
-        group: Option<Vec<String>>,
-    ) {
-        let names = consumer
-            .reporter
-            .group_by
-            .iter()
-            .map(|(name, _)| name.clone());
-        let values = names.zip(group.unwrap_or_default()).collect();
-        let window = VecDeque::from([sighting.member.clone()]);
+    fn report_alone(&mut self, at: usize, consumer: &Consumer, sighting: &Sighting) {
+        let fields = consumer.reporter.group_by.iter();
+        let values = sighting.member.values();
+        let group: Option<Vec<String>> = fields
+            .map(|(_, id)| values.first(*id).map(str::to_owned))
+            .collect();
+        let window = Window::One(sighting.member.clone());
         let hit = Hit {
             at: sighting.time,
             event: &sighting.member,
             window: &window,
-            reasons: sighting.reasons.clone(),
+            why: &sighting.why,
             pair: false,
         };
-        self.close(
-            consumer,
-            Growing::open(&consumer.reporter, values, &hit, None),
-        );
+        let growing = Growing::open(&consumer.reporter, &hit, None);
+        self.close(at, consumer, growing, group.unwrap_or_default());
     }
 
-    fn close(&mut self, consumer: &Consumer, growing: Growing) {
-        let finding = growing.close(&consumer.reporter);
-        self.closed.insert(finding.order(), finding);
+    /// Closes the open finding of a group.
+    fn close_group(&mut self, at: usize, consumer: &Consumer, groups: &mut Groups, number: u32) {
+        let open = groups.get_mut(number).and_then(|group| group.open.take());
+        if let Some(growing) = open {
+            let group = growing.group(consumer, groups.values(number));
+            self.close(at, consumer, *growing, group);
+        }
     }
 
-    /// The next group whose finding is to be looked at.
-    fn due(&mut self, now: Time) -> Option<(usize, Vec<String>)> {
-        let Reverse((deadline, ..)) = self.deadlines.peek()?;
-        if *deadline > now {
-            return None;
-        }
-        self.deadlines.pop().map(|Reverse((_, at, key))| (at, key))
-    }
-
-    /// Records that an open finding's last hit went from one time to another.
-    fn moved(&mut self, from: Option<Time>, to: Option<Time>) {
-        if let Some(from) = from
-            && let Some(count) = self.open_since.get_mut(&from)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.open_since.remove(&from);
-            }
-        }
-        if let Some(to) = to {
-            *self.open_since.entry(to).or_default() += 1;
-        }
+    fn close(&mut self, at: usize, consumer: &Consumer, growing: Growing, group: Vec<String>) {
+        let group = group.into();
+        let closed = Closed { growing, group };
+        let order = closed.order(&consumer.reporter);
+        self.closed.insert(order, (at, closed));
     }
 
     /// The closed findings that nothing still to come can precede.
-    fn ready(&mut self, now: Option<Time>) -> Vec<Finding> {
-        let Some(now) = now else { return Vec::new() };
-        let bound = self
-            .open_since
-            .keys()
-            .next()
-            .copied()
-            .unwrap_or(now)
-            .min(now);
-        let mut ready = Vec::new();
-        while self
-            .closed
-            .first_key_value()
-            .is_some_and(|(key, _)| key.last_hit < Some(bound))
-        {
-            ready.extend(self.closed.pop_first().map(|(_, finding)| finding));
-        }
-        ready
-    }
-}
-
-impl Group {
-    /// Moves the window on to an event: what is not within `(t − span, t]` leaves.
-    fn slide(&mut self, consumer: &Consumer, condition: &Arc<dyn Condition>, member: &Member) {
-        if self.window.is_empty() && self.account.is_none() {
-            self.account = condition.clone().account();
-        }
-        let edge = member.time.minus(consumer.timespan);
-        while let Some(oldest) = self.window.front().filter(|oldest| oldest.time <= edge) {
-            if let Some(account) = &mut self.account {
-                account.leave(oldest);
-            }
-            self.window.pop_front();
-        }
-        if let Some(account) = &mut self.account {
-            account.enter(member);
-        }
-        if self.window.capacity() == 0 {
-            self.window.reserve_exact(1); // most groups never see a second event
-        }
-        self.window.push_back(member.clone());
+    fn ready(&mut self, detector: &Detector, now: Option<Time>) -> Vec<Finding> {
+        let Some(now) = now.filter(|_| !self.closed.is_empty()) else {
+            return Vec::new();
+        };
+        let bound = self.deadlines.since().map_or(now, |since| since.min(now));
+        std::iter::from_fn(|| self.next_before(detector, Some(bound))).collect()
     }
 
-    fn hit(&mut self, condition: &Arc<dyn Condition>) -> Option<String> {
-        match &self.account {
-            Some(account) => account.hit(),
-            None => condition.hit(&mut self.window),
+    /// The first closed finding, if its last hit was before a time.
+    fn next_before(&mut self, detector: &Detector, bound: Option<Time>) -> Option<Finding> {
+        let (order, _) = self.closed.first_key_value()?;
+        if order.last_hit >= bound {
+            return None;
         }
+        let (_, (at, closed)) = self.closed.pop_first()?;
+        let consumer = detector.consumers.get(at)?;
+        Some(closed.finding(consumer))
     }
 }
 
 impl Consumer {
+    /// Whether each hit is a finding of the whole window.
+    pub(super) fn tells_windows(&self) -> bool {
+        self.reports && self.reporter.suppress == Nanos(0) && !self.is_of_pairs()
+    }
+
     fn is_of_pairs(&self) -> bool {
         matches!(&self.kind, ConsumerKind::Over(condition) if condition.is_of_pairs())
     }
 }
 
-/// The groups an event belongs to, as shown: one an element where a field is an
-/// array, all mixes where several are; none when a field has no value. And
-/// whether there were more than are followed.
-fn groups_of(consumer: &Consumer, member: &Member) -> (Vec<Vec<String>>, bool) {
-    let mut groups: Vec<Vec<String>> = vec![Vec::new()];
+/// The groups an event belongs to: one an element where a field is an array,
+/// all mixes where several are; none when a field has no value. And whether
+/// there were more than are followed.
+fn groups_of(consumer: &Consumer, member: &Member) -> (Vec<Key>, bool) {
+    let mut keys = vec![Key::default()];
     let mut cut = false;
+    let captured = member.values();
     for (_, id) in &consumer.reporter.group_by {
-        let mut folded: HashSet<String> = HashSet::new();
-        let values: Vec<&str> = member
-            .captured
-            .all(*id)
-            .filter(|value| folded.insert(fold(value)))
+        let mut values = captured.all(*id).map(fold);
+        let first = values.next();
+        let second = values.next();
+        if let (Some(value), None, [key]) = (&first, &second, keys.as_mut_slice()) {
+            key.push(value);
+            continue;
+        }
+        let mut known = HashSet::new();
+        let values: Vec<String> = first
+            .into_iter()
+            .chain(second)
+            .chain(values)
+            .filter(|value| known.insert(value.clone()))
             .collect();
-        cut |= member.captured.is_cut(*id) || groups.len() * values.len() > MAX_GROUPS;
-        let extended = |group: &Vec<String>| -> Vec<Vec<String>> {
-            let one = |value: &&str| [group.as_slice(), &[(*value).to_owned()]].concat();
+        cut |= captured.is_cut(*id) || keys.len() * values.len() > MAX_GROUPS;
+        let extended = |key: &Key| -> Vec<Key> {
+            let one = |value: &String| {
+                let mut key = key.clone();
+                key.push(value);
+                key
+            };
             values.iter().map(one).collect()
         };
-        groups = groups.iter().flat_map(extended).take(MAX_GROUPS).collect();
+        keys = keys.iter().flat_map(extended).take(MAX_GROUPS).collect();
     }
-    (groups, cut)
+    (keys, cut)
 }
 
 /// A group's values as the given event shows them.
-fn display(consumer: &Consumer, member: &Member, key: &[String]) -> Vec<(String, String)> {
-    let fields = consumer.reporter.group_by.iter().zip(key);
+pub(super) fn display<'k>(
+    consumer: &Consumer,
+    seen: &Seen,
+    folded: impl Iterator<Item = &'k str>,
+) -> Vec<String> {
+    let fields = consumer.reporter.group_by.iter().zip(folded);
     fields
-        .map(|((name, id), folded)| {
-            let shown = member
-                .captured
-                .all(*id)
-                .find(|value| fold(value) == *folded);
-            (name.clone(), shown.unwrap_or(folded).to_owned())
+        .map(|((_, id), folded)| {
+            let mut values = seen.values().all(*id);
+            let shown = values.find(|value| fold(value) == folded);
+            shown.unwrap_or(folded).to_owned()
         })
         .collect()
 }

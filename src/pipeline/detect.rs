@@ -100,9 +100,9 @@ fn correlate(
         let findings = windows.advance(detector, found.map_err(RunError::Sort)?);
         hand_on(findings, sink)?;
     }
-    let (rest, tally) = windows.finish(detector);
-    hand_on(rest, sink)?;
-    Ok(tally)
+    windows
+        .finish(detector, |finding| sink.finding(finding))
+        .map_err(RunError::Sink)
 }
 
 fn hand_on(findings: Vec<Finding>, sink: &mut dyn DetectSink) -> Result<(), RunError> {

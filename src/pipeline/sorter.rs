@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Lines, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 
 use crate::detect::Match;
 use crate::event::{Digest, Time};
@@ -62,14 +62,14 @@ impl Sorter {
     ///
     /// When a temporary file cannot be read back.
     pub fn sorted(mut self) -> io::Result<Sorted> {
-        self.buffer.sort_by_key(Match::order);
+        self.buffer.sort_by(Match::compare);
         merge(self.buffer, self.runs)
     }
 
     /// Sorts the buffer into a file that is gone when the process ends.
     fn spill(&mut self) -> io::Result<()> {
         self.size = 0;
-        self.buffer.sort_by_key(Match::order);
+        self.buffer.sort_by(Match::compare);
         let run = write(self.buffer.drain(..).map(Ok))?;
         self.runs.push(run);
         if self.runs.len() >= MAX_RUNS {
@@ -82,9 +82,13 @@ impl Sorter {
 
 fn write(matches: impl Iterator<Item = io::Result<Match>>) -> io::Result<File> {
     let mut run = BufWriter::new(tempfile::tempfile()?);
+    let mut packed = Vec::new();
     for found in matches {
-        serde_json::to_writer(&mut run, &found?)?;
-        run.write_all(b"\n")?;
+        packed.clear();
+        found?.pack(&mut packed);
+        let length = u32::try_from(packed.len()).map_err(io::Error::other)?;
+        run.write_all(&length.to_le_bytes())?;
+        run.write_all(&packed)?;
     }
     run.into_inner().map_err(io::IntoInnerError::into_error)
 }
@@ -93,7 +97,7 @@ fn merge(sorted: Vec<Match>, runs: Vec<File>) -> io::Result<Sorted> {
     let mut sources = vec![Source::Memory(sorted.into_iter())];
     for mut run in runs {
         run.rewind()?;
-        sources.push(Source::Disk(BufReader::new(run).lines()));
+        sources.push(Source::Disk(Run::new(run)));
     }
     let mut sorted = Sorted {
         heads: BinaryHeap::new(),
@@ -108,18 +112,44 @@ fn merge(sorted: Vec<Match>, runs: Vec<File>) -> io::Result<Sorted> {
 
 enum Source {
     Memory(std::vec::IntoIter<Match>),
-    Disk(Lines<BufReader<File>>),
+    Disk(Run),
 }
 
 impl Source {
     fn next(&mut self) -> io::Result<Option<Match>> {
         match self {
             Self::Memory(matches) => Ok(matches.next()),
-            Self::Disk(lines) => match lines.next() {
-                Some(line) => Ok(Some(serde_json::from_str(&line?)?)),
-                None => Ok(None),
-            },
+            Self::Disk(run) => run.next(),
         }
+    }
+}
+
+/// A file of sorted matches, each behind its length.
+struct Run {
+    file: BufReader<File>,
+    packed: Vec<u8>,
+}
+
+impl Run {
+    fn new(file: File) -> Self {
+        Self {
+            file: BufReader::new(file),
+            packed: Vec::new(),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Match>> {
+        if self.file.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        let mut length = [0; size_of::<u32>()];
+        self.file.read_exact(&mut length)?;
+        self.packed.resize(u32::from_le_bytes(length) as usize, 0);
+        self.file.read_exact(&mut self.packed)?;
+        let found = Match::unpack(&self.packed);
+        found
+            .map(Some)
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -165,15 +195,8 @@ mod tests {
     use crate::detect::Match;
 
     fn found(second: u32, text: &str) -> Match {
-        let line = serde_json::json!({
-            "time": format!("2026-01-01T00:00:{second:02}Z"),
-            "digest": Digest::of(text.as_bytes()),
-            "matcher": 0,
-            "uuid": text,
-            "captured": {"ends": [[0, text.len()]], "joined": text},
-            "reasons": [],
-        });
-        serde_json::from_value(line).expect("a match")
+        let time = Time::parse(&format!("2026-01-01T00:00:{second:02}Z"));
+        Match::sample(time, text)
     }
 
     proptest::proptest! {

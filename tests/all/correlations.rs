@@ -147,12 +147,17 @@ fn numbers_are_summed_and_averaged() {
 #[test]
 fn percentiles_are_of_nearest_rank() {
     let median = "type: value_percentile; rules: [a]; condition: {field: debugContext.debugData.risk, gte: 5}";
+    let half =
+        "type: value_median; rules: [a]; condition: {field: debugContext.debugData.risk, gte: 5}";
     let high = "type: value_percentile; rules: [a]; condition: {field: debugContext.debugData.risk, percentile: 99.9, gte: 5}";
     #[rustfmt::skip]
     check_all(&[
         (median, "a@0=1 a@1=5", &[]),
         (median, "a@0=1 a@1=5 a@2=9", &["x 3/1 percentile 50 of `debugContext.debugData.risk` at 5 within 10m, where gte 5 is asked"]),
         (median, "a@0=1 a@1=2 a@600=5 a@601=6", &["x 2/1 percentile 50 of `debugContext.debugData.risk` at 5 within 10m, where gte 5 is asked"]),
+        (half, "a@0=1 a@1=5", &[]),
+        (half, "a@0=1 a@1=5 a@2=9", &["x 3/1 a median of `debugContext.debugData.risk` of 5 within 10m, where gte 5 is asked"]),
+        (half, "a@0=9 a@1=8 a@600=4 a@601=3", &["x 2/2 a median of `debugContext.debugData.risk` of 9 within 10m, where gte 5 is asked"]),
         (high, "a@0=1 a@1=4.9", &[]),
         (high, "a@0=1 a@1=2 a@2=5", &["x 3/1 percentile 99.9 of `debugContext.debugData.risk` at 5 within 10m, where gte 5 is asked"]),
     ]);

@@ -678,6 +678,57 @@ fn an_account_is_named_where_the_events_agree() {
 }
 
 #[test]
+fn a_finding_that_never_merges_is_its_window() {
+    let body = format!(
+        "{TWO_IN_TEN_MINUTES}rulectl: {{suppress: 0s, user: actor.alternateId, metadata: [client.ipAddress]}}\n"
+    );
+    let policy = policy_of(&correlation(&body));
+    // Two seconds apart, 300 are in a window of ten minutes; every third names the address again.
+    let address = |turn: usize| {
+        format!(
+            "192.0.2.{}",
+            if turn.is_multiple_of(3) { 250 } else { turn }
+        )
+    };
+    let actor = |turn: usize| if turn < 250 { "u1" } else { "u2" };
+    let events: Vec<Value> = (0..500)
+        .map(|turn| {
+            with(
+                failure(2 * turn as i64, 0),
+                [
+                    ("client.ipAddress", address(turn).into()),
+                    ("actor.alternateId", actor(turn).into()),
+                    ("uuid", format!("e{turn:04}").into()),
+                ],
+            )
+        })
+        .collect();
+    let received = run(&policy, &events);
+    let found = findings(&received);
+    assert_eq!(found.len(), 499);
+    for (finding, last) in found.iter().zip(1_usize..) {
+        let window = (last + 1).saturating_sub(300)..last + 1;
+        let ids: Vec<String> = window
+            .clone()
+            .filter(|turn| *turn < window.start + 100 || *turn + 100 > last)
+            .map(|turn| format!("e{turn:04}"))
+            .collect();
+        let mut addresses: Vec<String> = Vec::new();
+        for address in window.clone().map(address) {
+            if addresses.len() < 10 && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let actors = (actor(window.start), actor(last));
+        assert_eq!((finding.count, finding.hits), (window.len() as u64, 1));
+        assert_eq!(finding.okta_event_ids, ids, "{last}");
+        assert_eq!(finding.metadata.get("client.ipAddress"), Some(&addresses));
+        let one = (actors.0 == actors.1).then(|| actors.0.to_owned());
+        assert_eq!(finding.user_id, one, "{last}");
+    }
+}
+
+#[test]
 fn lists_of_a_finding_are_capped_and_its_count_is_not() {
     let body =
         format!("{TWO_IN_TEN_MINUTES}rulectl: {{metadata: [client.ipAddress, client.zone]}}\n");

@@ -1,0 +1,384 @@
+//! The groups of one consumer. There may be millions, so that they are small.
+//!
+//! A group is a slot of a vector, in the order in which the groups came up,
+//! and its number is its place there. The keys stand in one buffer in the same
+//! order: a slot says where its key ends, which is where the next begins. A
+//! hash table of numbers finds a group by its key. A group goes in a sweep
+//! only, which moves those that stay together and numbers them anew.
+//!
+//! A window of one event is that event; only a second one makes it a list.
+//!
+//! Keys are text out of a log. They are hashed by `SipHash` under a random
+//! key, so that nobody can make up a million that collide.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use uuid::Uuid;
+
+use crate::detect::correlation::{Account, Condition};
+use crate::detect::events::{Telling, Told};
+use crate::detect::finding::Growing;
+use crate::detect::packed::{Unpacked, pack_text};
+use crate::detect::seen::Member;
+use crate::detect::{Consumer, Rules};
+use crate::event::{Nanos, Time};
+
+/// What is known of each group, by the folded values of its fields.
+#[derive(Default)]
+pub(super) struct Groups {
+    numbers: HashTable<u32>,
+    slots: Vec<Group>,
+    keys: Vec<u8>,
+    hasher: RandomState,
+    /// How many the last sweep left.
+    left: usize,
+}
+
+/// What is known of a group.
+pub(super) struct Group {
+    /// Where its key ends.
+    end: usize,
+    pub(super) window: Window,
+    pub(super) open: Option<Box<Growing>>,
+}
+
+/// The events of a window, in order.
+pub(super) enum Window {
+    One(Member),
+    Many(Box<Many>),
+}
+
+/// A window of any number of events, and what few groups have.
+#[derive(Default)]
+pub(super) struct Many {
+    members: VecDeque<Member>,
+    account: Option<Box<dyn Account>>,
+    /// For findings that are made of a whole window at each hit.
+    telling: Option<Box<Telling>>,
+    /// A finding that was closed for its age alone, and when it had its last
+    /// hit: the next one goes on from it.
+    aged: Option<(Uuid, Time)>,
+}
+
+/// The folded values of a group's fields, one behind the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Key(Vec<u8>);
+
+/// Groups that hold nothing any more are looked for when there are so many, and
+/// again when there are twice as many as were left.
+const SWEEP: usize = 4_096;
+
+impl Groups {
+    /// The number of a group. The window of one that is known is changed, a new one gets its first.
+    pub(super) fn enter(
+        &mut self,
+        key: &Key,
+        change: impl FnOnce(&mut Window),
+        first: impl FnOnce() -> Window,
+    ) -> u32 {
+        let hash = self.hasher.hash_one(key.0.as_slice());
+        let known = self.numbers.find(hash, |at| self.key(*at) == key.0);
+        if let Some(number) = known.copied() {
+            if let Some(group) = self.get_mut(number) {
+                change(&mut group.window);
+            }
+            return number;
+        }
+        let number = u32::try_from(self.slots.len()).unwrap_or(GONE);
+        self.keys.extend_from_slice(&key.0);
+        self.slots.push(Group {
+            end: self.keys.len(),
+            window: first(),
+            open: None,
+        });
+        let (slots, keys, hasher) = (&self.slots, &self.keys, &self.hasher);
+        self.numbers
+            .insert_unique(hash, number, |at| hasher.hash_one(key_at(slots, keys, *at)));
+        number
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Group> {
+        self.slots.get(number as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Group> {
+        self.slots.get_mut(number as usize)
+    }
+
+    /// The values of a group, folded.
+    pub(super) fn values(&self, number: u32) -> impl Iterator<Item = &str> {
+        values(self.key(number))
+    }
+
+    fn key(&self, number: u32) -> &[u8] {
+        key_at(&self.slots, &self.keys, number)
+    }
+
+    /// The numbers of the groups with an open finding, and when it had its last hit.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Time, u32)> {
+        (0..).zip(&self.slots).filter_map(|(number, group)| {
+            let open = group.open.as_ref()?;
+            Some((open.last_hit()?, number))
+        })
+    }
+
+    /// Whether there are so many that it is worth while to look for those that no later event can meet.
+    pub(super) fn are_many(&self) -> bool {
+        self.slots.len() >= SWEEP.max(2 * self.left)
+    }
+
+    /// Lets go of the groups without an open finding whose newest event is
+    /// longer ago than `reach`. Gives the numbers of those that stay, at the places of the old ones.
+    pub(super) fn sweep(&mut self, now: Time, reach: Nanos) -> Vec<u32> {
+        let mut renumbered = Vec::with_capacity(self.slots.len());
+        let (mut begin, mut kept, mut left) = (0, 0, 0);
+        let keys = &mut self.keys;
+        self.slots.retain_mut(|group| {
+            let key = begin..group.end;
+            begin = group.end;
+            if !group.is_alive(now, reach) {
+                renumbered.push(GONE);
+                return false;
+            }
+            let length = key.len();
+            keys.copy_within(key, kept);
+            kept += length;
+            group.end = kept;
+            renumbered.push(left);
+            left += 1;
+            true
+        });
+        keys.truncate(kept);
+        self.numbers.retain(|number| {
+            *number = renumbered.get(*number as usize).copied().unwrap_or(GONE);
+            *number != GONE
+        });
+        self.left = self.slots.len();
+        self.shrink();
+        renumbered
+    }
+
+    /// Leaves room for twice as many.
+    fn shrink(&mut self) {
+        self.slots.shrink_to(2 * self.slots.len());
+        self.keys.shrink_to(2 * self.keys.len());
+        let (slots, keys, hasher) = (&self.slots, &self.keys, &self.hasher);
+        self.numbers.shrink_to(2 * slots.len(), |at| {
+            hasher.hash_one(key_at(slots, keys, *at))
+        });
+    }
+}
+
+/// The number of a group that a sweep let go.
+const GONE: u32 = u32::MAX;
+
+fn key_at<'k>(slots: &[Group], keys: &'k [u8], number: u32) -> &'k [u8] {
+    let end = |at: usize| slots.get(at).map_or(0, |group| group.end);
+    let number = number as usize;
+    let begin = number.checked_sub(1).map_or(0, end);
+    keys.get(begin..end(number)).unwrap_or_default()
+}
+
+fn values(mut key: &[u8]) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || key.text())
+}
+
+impl Key {
+    /// The key with one more value.
+    pub(super) fn push(&mut self, folded: &str) {
+        pack_text(&mut self.0, folded);
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        values(&self.0)
+    }
+}
+
+impl Group {
+    fn is_alive(&self, now: Time, reach: Nanos) -> bool {
+        let newest = self.window.last().map(|member| member.time);
+        self.open.is_some() || newest.is_some_and(|newest| now.since(newest) <= reach)
+    }
+}
+
+impl Window {
+    /// The window of a group's first event.
+    pub(super) fn new(
+        consumer: &Consumer,
+        condition: &Arc<dyn Condition>,
+        member: &Member,
+        rules: Rules,
+    ) -> Self {
+        let account = condition.clone().account();
+        let telling = consumer.tells_windows().then(Box::default);
+        if account.is_none() && telling.is_none() {
+            return Self::One(member.clone());
+        }
+        let mut many = Many {
+            account,
+            telling,
+            ..Many::default()
+        };
+        many.enter(consumer, member, rules);
+        many.members.push_back(member.clone());
+        Self::Many(Box::new(many))
+    }
+
+    /// Moves the window on to an event: what is not within `(t − span, t]` leaves.
+    pub(super) fn slide(&mut self, consumer: &Consumer, member: &Member, rules: Rules) {
+        let edge = member.time.minus(consumer.timespan);
+        let many = match self {
+            Self::One(only) if only.time <= edge => {
+                *only = member.clone();
+                return;
+            }
+            Self::One(only) => {
+                *self = Self::list([only.clone(), member.clone()].into());
+                return;
+            }
+            Self::Many(many) => many,
+        };
+        while let Some(oldest) = many.members.front().filter(|oldest| oldest.time <= edge) {
+            if let Some(account) = &mut many.account {
+                account.leave(oldest);
+            }
+            if let Some(telling) = &mut many.telling {
+                telling.leave(oldest, &consumer.reporter);
+            }
+            many.members.pop_front();
+        }
+        many.enter(consumer, member, rules);
+        if many.is_bare() {
+            *self = Self::One(member.clone());
+        } else {
+            many.members.push_back(member.clone());
+        }
+    }
+
+    /// Whether the condition holds over the window, and at which number.
+    pub(super) fn hit(&mut self, condition: &dyn Condition) -> Option<f64> {
+        match self {
+            Self::Many(many) if many.account.is_some() => many.account.as_ref()?.hit(),
+            _ => condition.hit(self),
+        }
+    }
+
+    /// What its events say, where that is kept.
+    pub(super) fn told(&self) -> Option<Told> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(many) => many.telling.as_ref().map(|telling| telling.told()),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let (front, back) = self.slices();
+        front.len() + back.len()
+    }
+
+    pub(super) fn first(&self) -> Option<&Member> {
+        self.slices().0.first()
+    }
+
+    pub(super) fn last(&self) -> Option<&Member> {
+        let (front, back) = self.slices();
+        back.last().or(front.last())
+    }
+
+    /// The events from the given one on.
+    pub(super) fn from(&self, at: usize) -> impl DoubleEndedIterator<Item = &Member> {
+        let (front, back) = self.slices();
+        let (left, right) = (at.min(front.len()), at.saturating_sub(front.len()));
+        let front = front.get(left..).unwrap_or_default();
+        front.iter().chain(back.get(right..).unwrap_or_default())
+    }
+
+    fn slices(&self) -> (&[Member], &[Member]) {
+        match self {
+            Self::One(only) => (std::slice::from_ref(only), &[]),
+            Self::Many(many) => many.members.as_slices(),
+        }
+    }
+
+    fn list(members: VecDeque<Member>) -> Self {
+        Self::Many(Box::new(Many {
+            members,
+            ..Many::default()
+        }))
+    }
+
+    /// Leaves these events alone, of which there are few.
+    pub(super) fn keep(&mut self, members: impl IntoIterator<Item = Member>) {
+        match self {
+            Self::One(_) => *self = Self::list(members.into_iter().collect()),
+            Self::Many(many) => {
+                many.members.clear();
+                many.members.extend(members);
+            }
+        }
+    }
+
+    /// Leaves one event alone.
+    pub(super) fn renew(&mut self, member: &Member) {
+        match self {
+            Self::One(only) => *only = member.clone(),
+            Self::Many(_) => self.keep([member.clone()]),
+        }
+    }
+
+    /// Remembers the finding that was closed for its age alone, and its last hit.
+    pub(super) fn age(&mut self, finding: Option<(Uuid, Time)>) {
+        match self {
+            Self::Many(many) => many.aged = finding,
+            Self::One(only) if finding.is_some() => {
+                let members = [only.clone()].into();
+                *self = Self::Many(Box::new(Many {
+                    members,
+                    aged: finding,
+                    ..Many::default()
+                }));
+            }
+            Self::One(_) => {}
+        }
+    }
+
+    /// The finding that was closed for its age alone, and its last hit; from now on there is none.
+    pub(super) fn take_aged(&mut self) -> Option<(Uuid, Time)> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(many) => many.aged.take(),
+        }
+    }
+}
+
+impl Many {
+    fn enter(&mut self, consumer: &Consumer, member: &Member, rules: Rules) {
+        if let Some(account) = &mut self.account {
+            account.enter(member, rules);
+        }
+        if let Some(telling) = &mut self.telling {
+            telling.enter(member, &consumer.reporter);
+        }
+    }
+
+    /// Whether there is nothing but an empty list.
+    fn is_bare(&self) -> bool {
+        self.members.is_empty()
+            && self.account.is_none()
+            && self.telling.is_none()
+            && self.aged.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_small() {
+        assert_eq!(size_of::<Group>(), 40);
+    }
+}
