@@ -228,7 +228,7 @@ impl AnEvent<'_> {
             }
         };
         match field.slot {
-            Some(slot) => self.fields.values(slot).for_each(&mut take),
+            Some(slot) => self.fields.each(slot, &mut take),
             None => self.fields.scalars().for_each(&mut take),
         }
     }

@@ -5,14 +5,21 @@
 //! parity of the quotes before a byte tells whether it stands in one, and what
 //! stands outside is structure.
 //!
-//! This is the one place with `unsafe`: it calls a function for processors with
-//! AVX2 after asking whether this is one. The function itself is safe code.
+//! This is the one place with `unsafe`: calls of functions compiled for processors
+//! with more than the common instructions, after asking for them, and in those the
+//! loads and stores of a whole block. Everything else is safe code, and all ways of
+//! classifying a block are held against each other by a test.
 
 /// Bytes in a block.
 const BLOCK: usize = 64;
 
 /// So many places are written at once, whether there are so many or not.
 const AHEAD: usize = 8;
+
+/// By its low four bits, from 10 on, the operator that a byte with bit 0x20 set may be.
+/// That takes two control characters for operators too; no text with one is read.
+#[cfg(target_arch = "x86_64")]
+const OPERATORS: [u8; 4] = [b':', b'{', b',', b'}'];
 
 /// What a block holds: bit `n` is about byte `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +134,15 @@ fn bad_escapes(text: &[u8], start: usize, mut escaped: u64) -> u64 {
 /// Writes the places of the structure of a text and says how many there are.
 pub(super) fn look(strings: &mut Strings, text: &[u8], places: &mut Vec<u32>) -> usize {
     #[cfg(target_arch = "x86_64")]
+    if avx512::is_there() {
+        #[expect(
+            unsafe_code,
+            reason = "a call of a function compiled for processors with AVX-512"
+        )]
+        // SAFETY: `is_there` has asked the processor for every feature that `look` is compiled for.
+        return unsafe { avx512::look(strings, text, places) };
+    }
+    #[cfg(target_arch = "x86_64")]
     if avx2::is_there() {
         #[expect(
             unsafe_code,
@@ -146,62 +162,156 @@ fn look_with(
     places: &mut Vec<u32>,
     mut classify: impl FnMut(&[u8; BLOCK]) -> Block,
     parity: impl Fn(u64) -> u64,
+    write: impl Fn(u64, u32, &mut [u32; BLOCK]),
 ) -> usize {
     let mut state = *strings;
     let mut start = 0;
     let mut count = 0;
     let (blocks, rest) = text.as_chunks::<BLOCK>();
-    for bytes in blocks {
+    let last = padded(rest);
+    for bytes in blocks.iter().chain(last.as_ref()) {
         let structure = state.structure(classify(bytes), text, start, &parity);
-        count = write(structure, start, places, count);
-        start += BLOCK;
-    }
-    if !rest.is_empty() {
-        let mut bytes = [b' '; BLOCK];
-        for (to, from) in bytes.iter_mut().zip(rest) {
-            *to = *from;
+        if places.len() < count + BLOCK {
+            places.resize(2 * (count + BLOCK), 0);
         }
-        let structure = state.structure(classify(&bytes), text, start, &parity);
-        count = write(structure, start, places, count);
+        if let Some(room) = places.get_mut(count..).and_then(<[u32]>::first_chunk_mut) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "`Marks` takes no longer text"
+            )]
+            write(structure, start as u32, room);
+        }
+        count += structure.count_ones() as usize;
+        start += BLOCK;
     }
     *strings = state;
     count
 }
 
-/// Writes the places of the bits behind the `count` that are there.
-#[inline(always)]
-fn write(mut bits: u64, start: usize, places: &mut Vec<u32>, count: usize) -> usize {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`Marks` takes no longer text"
-    )]
-    let start = start as u32;
-    let total = count + bits.count_ones() as usize;
-    let mut at = count;
-    if places.len() < count + BLOCK + AHEAD {
-        places.resize(2 * (count + BLOCK + AHEAD), 0);
+/// What is behind the last whole block, with blanks behind it; `None` where nothing is.
+fn padded(rest: &[u8]) -> Option<[u8; BLOCK]> {
+    let mut bytes = [b' '; BLOCK];
+    for (to, from) in bytes.iter_mut().zip(rest) {
+        *to = *from;
     }
-    while at < total {
-        let Some(slots) = places.get_mut(at..at + AHEAD) else {
-            break;
-        };
+    (!rest.is_empty()).then_some(bytes)
+}
+
+/// Writes the places of the bits, and whatever behind them.
+#[inline(always)]
+fn write_each(mut bits: u64, start: u32, room: &mut [u32; BLOCK]) {
+    for slots in room.as_chunks_mut::<AHEAD>().0 {
         for slot in slots {
             *slot = start.wrapping_add(bits.trailing_zeros());
             bits &= bits.wrapping_sub(1);
         }
-        at += AHEAD;
+        if bits == 0 {
+            return;
+        }
     }
-    total
+}
+
+/// For processors with AVX-512 and its byte instructions (Intel since 2019, AMD since 2022).
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::{
+        __m512i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_setr_epi8, _mm512_add_epi32, _mm512_broadcast_i32x4, _mm512_cmpeq_epi8_mask,
+        _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32,
+        _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_min_epu8, _mm512_movepi8_mask,
+        _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512,
+        _mm512_shuffle_epi8, _mm512_storeu_si512,
+    };
+
+    use super::{BLOCK, Block, OPERATORS, Strings, look_with};
+
+    pub(super) fn is_there() -> bool {
+        super::avx2::is_there()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2")
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,pclmulqdq,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn look(strings: &mut Strings, text: &[u8], places: &mut Vec<u32>) -> usize {
+        let [a, b, c, d] = OPERATORS.map(u8::cast_signed);
+        let operators = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d, 0, 0);
+        let operators = _mm512_broadcast_i32x4(operators);
+        let all_of = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+        let mut least = all_of(b' ');
+        let mut all = _mm512_setzero_si512();
+        let classify = |bytes: &[u8; BLOCK]| {
+            let block = load(bytes);
+            least = _mm512_min_epu8(least, block);
+            all = _mm512_or_si512(all, block);
+            let folded = _mm512_or_si512(block, all_of(0x20));
+            Block {
+                quotes: _mm512_cmpeq_epi8_mask(block, all_of(b'"')),
+                backslashes: _mm512_cmpeq_epi8_mask(block, all_of(b'\\')),
+                operators: _mm512_cmpeq_epi8_mask(folded, _mm512_shuffle_epi8(operators, block)),
+            }
+        };
+        let parity = |bits: u64| {
+            let bits = _mm_set_epi64x(0, bits.cast_signed());
+            let product = _mm_clmulepi64_si128(bits, _mm_set1_epi8(-1), 0);
+            _mm_cvtsi128_si64(product).cast_unsigned()
+        };
+        let mut numbers = [0; BLOCK];
+        for (number, at) in numbers.iter_mut().zip(0..) {
+            *number = at;
+        }
+        let numbers = load(&numbers);
+        let write = |bits: u64, start: u32, room: &mut [u32; BLOCK]| {
+            let places = _mm512_maskz_compress_epi8(bits, numbers);
+            let start = _mm512_set1_epi32(start.cast_signed());
+            let count = bits.count_ones();
+            let [first, second, third, fourth] = room.as_chunks_mut::<16>().0 else {
+                return;
+            };
+            let quarter = |quarter| _mm512_add_epi32(start, _mm512_cvtepu8_epi32(quarter));
+            store(first, quarter(_mm512_extracti32x4_epi32::<0>(places)));
+            if count > 16 {
+                store(second, quarter(_mm512_extracti32x4_epi32::<1>(places)));
+                store(third, quarter(_mm512_extracti32x4_epi32::<2>(places)));
+                store(fourth, quarter(_mm512_extracti32x4_epi32::<3>(places)));
+            }
+        };
+        let count = look_with(strings, text, places, classify, parity, write);
+        strings.ascii &= _mm512_movepi8_mask(all) == 0;
+        strings.controls |= _mm512_cmplt_epu8_mask(least, all_of(b' ')) != 0;
+        count
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(bytes: &[u8; BLOCK]) -> __m512i {
+        #[expect(unsafe_code, reason = "a load of 64 bytes")]
+        // SAFETY: the array has the 64 bytes that are read; they need not be aligned.
+        unsafe {
+            _mm512_loadu_si512(bytes.as_ptr().cast())
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn store(places: &mut [u32; 16], values: __m512i) {
+        #[expect(unsafe_code, reason = "a store of 64 bytes")]
+        // SAFETY: the array has the 64 bytes that are written; they need not be aligned.
+        unsafe {
+            _mm512_storeu_si512(places.as_mut_ptr().cast(), values);
+        }
+    }
 }
 
 /// For processors with AVX2 (Intel since 2013, AMD since 2015).
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{BLOCK, Block, Strings, look_with};
+    use super::{BLOCK, Block, OPERATORS, Strings, look_with, write_each};
     use std::arch::x86_64::{
         __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
-        _mm256_cmpeq_epi8, _mm256_max_epu8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setr_epi8, _mm256_shuffle_epi8,
+        _mm_setr_epi8, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
+        _mm256_max_epu8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+        _mm256_shuffle_epi8,
     };
 
     pub(super) fn is_there() -> bool {
@@ -215,15 +325,9 @@ mod avx2 {
 
     #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn look(strings: &mut Strings, text: &[u8], places: &mut Vec<u32>) -> usize {
-        // By its low four bits, the operator that a byte with bit 0x20 set may be.
-        const C: i8 = b':'.cast_signed();
-        const O: i8 = b'{'.cast_signed();
-        const M: i8 = b','.cast_signed();
-        const E: i8 = b'}'.cast_signed();
-        let operator = _mm256_setr_epi8(
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, C, O, M, E, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, C, O, M,
-            E, 0, 0,
-        );
+        let [a, b, c, d] = OPERATORS.map(u8::cast_signed);
+        let operators = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d, 0, 0);
+        let operators = _mm256_broadcastsi128_si256(operators);
         let bits = |low: __m256i, high: __m256i| {
             let [low, high] = [low, high].map(|half| _mm256_movemask_epi8(half).cast_unsigned());
             u64::from(low) | u64::from(high) << 32
@@ -232,15 +336,15 @@ mod avx2 {
             |half: __m256i, byte: u8| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte.cast_signed()));
         let is_operator = |half: __m256i| {
             let folded = _mm256_or_si256(half, _mm256_set1_epi8(0x20));
-            _mm256_cmpeq_epi8(folded, _mm256_shuffle_epi8(operator, half))
+            _mm256_cmpeq_epi8(folded, _mm256_shuffle_epi8(operators, half))
         };
         let mut least = _mm256_set1_epi8(0x20);
         let mut all = _mm256_set1_epi8(0);
         let classify = |bytes: &[u8; BLOCK]| {
-            let (words, _) = bytes.as_chunks::<8>();
-            let word = |at: usize| words.get(at).map_or(0, |word| i64::from_le_bytes(*word));
-            let low = _mm256_set_epi64x(word(3), word(2), word(1), word(0));
-            let high = _mm256_set_epi64x(word(7), word(6), word(5), word(4));
+            let [low, high] = bytes.as_chunks::<32>().0 else {
+                return Block::default();
+            };
+            let (low, high) = (load(low), load(high));
             least = _mm256_min_epu8(least, _mm256_min_epu8(low, high));
             all = _mm256_or_si256(all, _mm256_or_si256(low, high));
             Block {
@@ -255,18 +359,28 @@ mod avx2 {
             let product = _mm_clmulepi64_si128(bits, _mm_set1_epi8(-1), 0);
             _mm_cvtsi128_si64(product).cast_unsigned()
         };
-        let count = look_with(strings, text, places, classify, parity);
+        let count = look_with(strings, text, places, classify, parity, write_each);
         strings.ascii &= _mm256_movemask_epi8(all) == 0;
         let space = _mm256_set1_epi8(0x20);
         strings.controls |=
             _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(least, space), least)) != -1;
         count
     }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load(bytes: &[u8; 32]) -> __m256i {
+        #[expect(unsafe_code, reason = "a load of 32 bytes")]
+        // SAFETY: the array has the 32 bytes that are read; they need not be aligned.
+        unsafe {
+            _mm256_loadu_si256(bytes.as_ptr().cast())
+        }
+    }
 }
 
 /// For all other processors: eight bytes at a time in a word.
 mod words {
-    use super::{BLOCK, Block, Strings, look_with};
+    use super::{BLOCK, Block, Strings, look_with, write_each};
 
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -289,7 +403,7 @@ mod words {
             }
             block
         };
-        let count = look_with(strings, text, places, classify, parity);
+        let count = look_with(strings, text, places, classify, parity, write_each);
         strings.ascii &= all & HIGHS == 0;
         strings.controls |= controls != 0;
         count
@@ -336,6 +450,13 @@ mod tests {
                 (strings, places[..count].to_vec())
             };
             proptest::prop_assert_eq!(found(look), found(words::look));
+            #[cfg(target_arch = "x86_64")]
+            if avx2::is_there() {
+                // SAFETY: see `look`.
+                #[expect(unsafe_code, reason = "see `look`")]
+                let found_by_avx2 = found(|strings, text, places| unsafe { avx2::look(strings, text, places) });
+                proptest::prop_assert_eq!(found_by_avx2, found(words::look));
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Where the wanted fields of a record stand, and what they hold.
 
-use memchr::memchr2;
-
 use super::scalar::Scalar;
 use super::wanted::{NodeId, Slot, Wanted};
 
@@ -17,51 +15,58 @@ impl<'r> Fields<'r> {
         Self { text, places }
     }
 
-    /// Every value that the path of a field reaches, in the order of the text: several
-    /// when it crosses arrays, none when a key is missing. An array at the end of the
-    /// path stands for its elements.
-    pub fn values(&self, slot: Slot) -> impl Iterator<Item = Scalar<'r>> + use<'r> {
-        let Self { text, places } = *self;
-        let first = places.first.get(slot.index()).copied();
-        let first = first.filter(|place| *place < EMPTY);
-        let more = if first.is_some() {
-            places.more.as_slice()
-        } else {
-            &[]
+    /// Calls `take` with every value that the path of a field reaches, in the order of
+    /// the text: several when it crosses arrays, none when a key is missing. An array
+    /// at the end of the path stands for its elements.
+    #[inline]
+    pub fn each(&self, slot: Slot, mut take: impl FnMut(Scalar<'r>)) {
+        let Some(first) = self.first(slot) else {
+            return;
         };
-        let more = more.iter().filter(move |(other, _)| *other == slot);
-        let all = first.into_iter().chain(more.map(|(_, place)| *place));
-        all.map(move |place| scalar(text, place))
+        take(first);
+        self.more(slot).for_each(take);
+    }
+
+    /// The same values, one after the other.
+    pub fn values(&self, slot: Slot) -> impl Iterator<Item = Scalar<'r>> + use<'r> {
+        let first = self.first(slot);
+        let more = first.map(|_| self.more(slot));
+        first.into_iter().chain(more.into_iter().flatten())
     }
 
     /// The first value of a field.
+    #[inline]
     #[must_use]
     pub fn first(&self, slot: Slot) -> Option<Scalar<'r>> {
-        let place = self.places.first.get(slot.index()).copied();
-        place
-            .filter(|place| *place < EMPTY)
-            .map(|place| scalar(self.text, place))
+        let place = self.places.first.get(slot.index())?;
+        (place.start < EMPTY).then(|| place.scalar(self.text))
+    }
+
+    /// The values of a field behind the first.
+    fn more(&self, slot: Slot) -> impl Iterator<Item = Scalar<'r>> + use<'r> {
+        let text = self.text;
+        let of_field = self
+            .places
+            .more
+            .iter()
+            .filter(move |(other, _)| *other == slot);
+        of_field.map(move |(_, place)| place.scalar(text))
     }
 
     /// The value of a field that stands in an object, and not in an array.
     #[must_use]
     pub fn own(&self, slot: Slot) -> Option<Scalar<'r>> {
-        let place = *self
-            .places
-            .first
-            .get(slot.index())
-            .filter(|place| **place < EMPTY)?;
-        let before = self.text.get((place as usize).checked_sub(1)?);
-        (before == Some(&b':')).then(|| scalar(self.text, place))
+        let value = self.first(slot)?;
+        let start = self.places.first.get(slot.index())?.start as usize;
+        let before = self.text.get(start.checked_sub(1)?);
+        (before == Some(&b':')).then_some(value)
     }
 
     /// Whether the key is there at all, whatever its value (JSON null included).
     #[must_use]
     pub fn exists(&self, slot: Slot) -> bool {
-        self.places
-            .first
-            .get(slot.index())
-            .is_some_and(|place| *place != ABSENT)
+        let place = self.places.first.get(slot.index());
+        place.is_some_and(|place| place.start != ABSENT)
     }
 
     /// Every scalar of the record, if they are wanted.
@@ -70,67 +75,65 @@ impl<'r> Fields<'r> {
         self.places
             .scalars
             .iter()
-            .map(move |place| scalar(text, *place))
+            .map(move |place| place.scalar(text))
     }
-}
-
-/// The value that begins at a place of a record in compact JSON.
-fn scalar(text: &[u8], place: u32) -> Scalar<'_> {
-    let value = text.get(place as usize..).unwrap_or_default();
-    match value {
-        [b'"', rest @ ..] => {
-            let (length, escaped) = string(rest);
-            Scalar::text(rest.get(..length).unwrap_or_default(), escaped)
-        }
-        [b'{', ..] => Scalar::object(),
-        _ => {
-            let end = value
-                .iter()
-                .position(|byte| matches!(byte, b',' | b'}' | b']'));
-            Scalar::literal(value.get(..end.unwrap_or(value.len())).unwrap_or_default())
-        }
-    }
-}
-
-/// How long a string is that begins here, and whether there are escapes in it.
-fn string(text: &[u8]) -> (usize, bool) {
-    let mut at = 0;
-    let mut escaped = false;
-    while let Some(found) = memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
-        at += found;
-        if text.get(at) == Some(&b'"') {
-            return (at, escaped);
-        }
-        escaped = true;
-        at += 2;
-    }
-    (text.len(), escaped)
 }
 
 /// Where the wanted fields of one record stand; used again for the next.
 #[derive(Debug, Default)]
 pub struct Places {
     /// For each field its first value, or why there is none.
-    first: Vec<u32>,
+    first: Vec<Place>,
     /// The values behind the first, where a path crosses arrays.
-    more: Vec<(Slot, u32)>,
+    more: Vec<(Slot, Place)>,
     /// Every scalar of the record, if they are wanted.
-    scalars: Vec<u32>,
+    scalars: Vec<Place>,
     /// For each node the object in which it was last reached.
     reached: Vec<u64>,
     /// How many objects were entered, over all records.
     objects: u64,
 }
 
-/// The key is not there.
+/// Where a value begins, and where it ends.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u32,
+    end: u32,
+}
+
+/// The start of a field whose key is not there.
 const ABSENT: u32 = u32::MAX;
-/// The key is there, and no value: its array is empty.
+/// The start of a field whose key is there, and no value: its array is empty.
 const EMPTY: u32 = u32::MAX - 1;
+
+const NOWHERE: Place = Place {
+    start: ABSENT,
+    end: 0,
+};
+
+impl Place {
+    /// `Marks` takes no text whose places do not fit.
+    #[expect(clippy::cast_possible_truncation, reason = "see above")]
+    fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    #[inline]
+    fn scalar(self, text: &[u8]) -> Scalar<'_> {
+        Scalar::new(
+            text.get(self.start as usize..self.end as usize)
+                .unwrap_or_default(),
+        )
+    }
+}
 
 impl Places {
     pub(super) fn new(wanted: &Wanted) -> Self {
         Self {
-            first: vec![ABSENT; wanted.slots()],
+            first: vec![NOWHERE; wanted.slots()],
             reached: vec![0; wanted.nodes()],
             ..Self::default()
         }
@@ -138,7 +141,7 @@ impl Places {
 
     /// Forgets the record before.
     pub(super) fn clear(&mut self) {
-        self.first.fill(ABSENT);
+        self.first.fill(NOWHERE);
         self.more.clear();
         self.scalars.clear();
     }
@@ -154,9 +157,9 @@ impl Places {
     pub(super) fn reach(&mut self, wanted: &Wanted, node: NodeId, object: u64) -> bool {
         let slot = wanted.node(node).and_then(|node| node.slot);
         if let Some(first) = slot.and_then(|slot| self.first.get_mut(slot.index()))
-            && *first == ABSENT
+            && first.start == ABSENT
         {
-            *first = EMPTY;
+            first.start = EMPTY;
         }
         let reached = self.reached.get_mut(node.index());
         reached.is_some_and(|reached| std::mem::replace(reached, object) != object)
@@ -164,24 +167,18 @@ impl Places {
 
     /// A value of the field stands there.
     #[inline]
-    pub(super) fn found(&mut self, slot: Option<Slot>, at: usize) {
-        let (Some(slot), at) = (slot, place(at)) else {
+    pub(super) fn found(&mut self, slot: Option<Slot>, start: usize, end: usize) {
+        let (Some(slot), place) = (slot, Place::new(start, end)) else {
             return;
         };
         match self.first.get_mut(slot.index()) {
-            Some(first) if *first >= EMPTY => *first = at,
-            _ => self.more.push((slot, at)),
+            Some(first) if first.start >= EMPTY => *first = place,
+            _ => self.more.push((slot, place)),
         }
     }
 
     /// A scalar stands there.
-    pub(super) fn scalar(&mut self, at: usize) {
-        self.scalars.push(place(at));
+    pub(super) fn scalar(&mut self, start: usize, end: usize) {
+        self.scalars.push(Place::new(start, end));
     }
-}
-
-/// `Marks` takes no text whose places do not fit.
-#[expect(clippy::cast_possible_truncation, reason = "see above")]
-fn place(at: usize) -> u32 {
-    at as u32
 }

@@ -17,7 +17,7 @@ impl Marks {
         u32::try_from(text.len()).ok()?;
         let mut strings = Strings::default();
         let count = look(&mut strings, text, &mut self.places);
-        let is_text = || strings.ascii || std::str::from_utf8(text).is_ok();
+        let is_text = || strings.ascii || simdutf8::basic::from_utf8(text).is_ok();
         (strings.are_sound() && is_text()).then(|| self.places.get(..count))?
     }
 }

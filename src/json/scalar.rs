@@ -15,10 +15,8 @@ pub struct Scalar<'r> {
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A string that stands as it is.
-    Plain,
-    /// A string with escapes.
-    Escaped,
+    /// A string, as JSON writes it.
+    Text,
     Number,
     True,
     False,
@@ -28,26 +26,18 @@ enum Kind {
 }
 
 impl<'r> Scalar<'r> {
-    pub(super) fn text(raw: &'r [u8], escaped: bool) -> Self {
-        let kind = if escaped { Kind::Escaped } else { Kind::Plain };
-        Self { kind, raw }
-    }
-
-    pub(super) fn literal(raw: &'r [u8]) -> Self {
-        let kind = match raw {
-            b"null" => Kind::Null,
-            b"true" => Kind::True,
-            b"false" => Kind::False,
-            _ => Kind::Number,
+    /// The value with this text, which was checked; of an object its first byte is enough.
+    #[inline]
+    pub(super) fn new(text: &'r [u8]) -> Self {
+        let (kind, raw) = match text {
+            [b'"', raw @ .., b'"'] => (Kind::Text, raw),
+            b"null" => (Kind::Null, text),
+            b"true" => (Kind::True, text),
+            b"false" => (Kind::False, text),
+            [b'{', ..] => (Kind::Object, text),
+            _ => (Kind::Number, text),
         };
         Self { kind, raw }
-    }
-
-    pub(super) fn object() -> Self {
-        Self {
-            kind: Kind::Object,
-            raw: b"{",
-        }
     }
 
     /// The bytes of the value in the record, without quotes. Two values of one
@@ -72,20 +62,20 @@ impl<'r> Scalar<'r> {
     /// Whether it is a string.
     #[must_use]
     pub fn is_str(&self) -> bool {
-        matches!(self.kind, Kind::Plain | Kind::Escaped)
+        self.kind == Kind::Text
     }
 
     /// The text of a string; `None` for what is none.
     #[must_use]
     pub fn as_str(&self) -> Option<Cow<'r, str>> {
-        match self.kind {
-            // The walk has checked that the record is UTF-8.
-            Kind::Plain => Some(Cow::Borrowed(
-                std::str::from_utf8(self.raw).unwrap_or_default(),
-            )),
-            Kind::Escaped => Some(Cow::Owned(unescaped(self.raw))),
-            _ => None,
-        }
+        self.is_str().then(|| unescaped(self.raw))
+    }
+
+    /// Whether it is a string, and this one.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        let plain = || self.raw == text.as_bytes() && !text.contains('\\');
+        self.is_str() && (plain() || (self.raw.contains(&b'\\') && unescaped(self.raw) == text))
     }
 
     /// A number as the parser reads it; `None` for what is none.
@@ -103,7 +93,7 @@ impl<'r> Scalar<'r> {
     #[must_use]
     pub fn shown(&self) -> Option<Cow<'r, str>> {
         match self.kind {
-            Kind::Plain | Kind::Escaped => self.as_str(),
+            Kind::Text => self.as_str(),
             Kind::True => Some(Cow::Borrowed("true")),
             Kind::False => Some(Cow::Borrowed("false")),
             Kind::Number if is_short_integer(self.raw) => Some(Cow::Borrowed(
@@ -124,8 +114,12 @@ fn is_short_integer(raw: &[u8]) -> bool {
 
 /// The text of a string whose escapes were checked. Half of a surrogate pair,
 /// which JSON can write and no text can hold, becomes U+FFFD.
-fn unescaped(raw: &[u8]) -> String {
+fn unescaped(raw: &[u8]) -> Cow<'_, str> {
+    // The walk has checked that the record is UTF-8.
     let text = std::str::from_utf8(raw).unwrap_or_default();
+    if !raw.contains(&b'\\') {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, escape)) = rest.split_once('\\') {
@@ -150,7 +144,7 @@ fn unescaped(raw: &[u8]) -> String {
         rest = chars.as_str();
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// The character that `uXXXX`, or `uXXXX\uXXXX`, stands for, and how long that is.

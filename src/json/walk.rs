@@ -1,5 +1,7 @@
 //! One walk over the structure of a record: is it JSON, and where do the wanted fields stand?
 
+use std::ops::Range;
+
 use super::fields::Places;
 use super::marks::Marks;
 use super::wanted::{Child, NodeId, Wanted};
@@ -28,17 +30,16 @@ pub(super) fn walk(
 ) -> Result<()> {
     places.clear();
     let marks = marks.of(text).ok_or(Unusual)?;
-    let mut walk = Walk {
+    let walk = Walk {
         text,
         marks,
         wanted,
         canonical,
-        places,
     };
     if walk.place(0)? != 0 || walk.byte(0)? != b'{' {
         return Err(Unusual);
     }
-    let close = walk.object(0, NodeId::ROOT, 1)?;
+    let close = walk.object(places, 0, NodeId::ROOT, 1)?;
     if walk.place(close)? + 1 == text.len() {
         Ok(())
     } else {
@@ -46,13 +47,33 @@ pub(super) fn walk(
     }
 }
 
+/// What is walked over. What is found is handed along and is no part of this, so that
+/// nothing here has to be read again after it was written to.
+#[derive(Clone, Copy)]
 struct Walk<'w> {
     text: &'w [u8],
     /// The places of brackets, colons and commas; one of them is meant by its position here.
     marks: &'w [u32],
     wanted: &'w Wanted,
     canonical: bool,
-    places: &'w mut Places,
+}
+
+/// A key, and the beginning of its value.
+struct Member {
+    /// Whether it is one at all.
+    is_key: bool,
+    key: Range<usize>,
+    first: u8,
+    /// The byte of the mark behind the colon: behind the value, if that is a scalar.
+    after: u8,
+}
+
+impl Member {
+    /// Whether it is a string, and another member follows.
+    #[inline(always)]
+    fn is_text(&self) -> bool {
+        self.is_key && self.first == b'"' && self.after == b','
+    }
 }
 
 impl Walk<'_> {
@@ -77,31 +98,45 @@ impl Walk<'_> {
         self.byte(self.place(mark)?)
     }
 
+    /// What stands behind a mark if it is a member of an object.
+    #[inline(always)]
+    fn member(&self, before: usize) -> Result<Member> {
+        let marks = self.marks.get(before..).and_then(<[u32]>::first_chunk);
+        let [start, colon, after] = marks.ok_or(Unusual)?.map(|place| place as usize);
+        Ok(Member {
+            is_key: self.byte(start + 1)? == b'"' && self.byte(colon)? == b':',
+            key: start + 2..colon - 1,
+            first: self.byte(colon + 1)?,
+            after: self.byte(after)?,
+        })
+    }
+
     /// Reads an object from the mark that opens it to the one that closes it, which it gives.
-    fn object(&mut self, open: usize, node: NodeId, depth: u32) -> Result<usize> {
-        let object = self.places.enter();
+    fn object(&self, places: &mut Places, open: usize, node: NodeId, depth: u32) -> Result<usize> {
+        let object = places.enter();
         let wanted = self.wanted.node(node).ok_or(Unusual)?;
         let mut before = open;
         loop {
-            let behind = self.place(before)? + 1;
-            if self.byte(behind)? != b'"' {
-                return self.nothing(before, b'}');
-            }
-            let colon = self.place(before + 1)?;
-            if self.byte(colon)? != b':' {
-                return Err(Unusual);
-            }
-            let key = self.text.get(behind + 1..colon - 1).ok_or(Unusual)?;
-            let after = match wanted.child(key) {
+            let member = match self.member(before) {
+                Ok(member) if member.is_key => member,
+                _ => return self.nothing(before, b'}'),
+            };
+            let after = match wanted.child(self.text, &member.key) {
                 Child::Wanted(child) => {
-                    let first = self.places.reach(self.wanted, child, object);
+                    let first = places.reach(self.wanted, child, object);
                     if !first && !self.canonical {
                         return Err(Unusual);
                     }
-                    self.take(before + 1, child, depth)?
+                    self.take(places, before + 1, child, depth)?
                 }
                 Child::Escaped if !self.canonical => return Err(Unusual),
-                Child::Unwanted | Child::Escaped => self.pass(before + 1, depth)?,
+                Child::Unwanted | Child::Escaped => {
+                    if member.is_text() && !self.wanted.scalars {
+                        before += 2;
+                        continue;
+                    }
+                    self.pass(places, before + 1, depth)?
+                }
             };
             match self.mark(after)? {
                 b',' => before = after,
@@ -112,13 +147,13 @@ impl Walk<'_> {
     }
 
     /// The same for a wanted array, whose elements stand for it.
-    fn array(&mut self, open: usize, node: NodeId, depth: u32) -> Result<usize> {
+    fn array(&self, places: &mut Places, open: usize, node: NodeId, depth: u32) -> Result<usize> {
         let mut before = open;
         loop {
             if self.byte(self.place(before)? + 1)? == b']' {
                 return self.nothing(before, b']');
             }
-            let after = self.take(before, node, depth)?;
+            let after = self.take(places, before, node, depth)?;
             match self.mark(after)? {
                 b',' => before = after,
                 b']' => return Ok(after),
@@ -128,77 +163,77 @@ impl Walk<'_> {
     }
 
     /// Reads the wanted value behind a mark and gives the mark behind the value.
-    fn take(&mut self, before: usize, node: NodeId, depth: u32) -> Result<usize> {
+    fn take(&self, places: &mut Places, before: usize, node: NodeId, depth: u32) -> Result<usize> {
         let wanted = self.wanted.node(node).ok_or(Unusual)?;
         let value = self.place(before)? + 1;
         let first = self.byte(value)?;
-        if first != b'[' {
-            self.places.found(wanted.slot, value);
-        }
         if depth >= DEPTH {
             return Err(Unusual);
         }
         match first {
             b'[' => {
-                let close = self.array(before + 1, node, depth + 1)?;
+                let close = self.array(places, before + 1, node, depth + 1)?;
                 self.behind(close)
             }
-            b'{' if !wanted.is_leaf() => {
-                let close = self.object(before + 1, node, depth + 1)?;
+            b'{' => {
+                places.found(wanted.slot, value, value + 1);
+                if wanted.is_leaf() {
+                    return self.pass(places, before, depth);
+                }
+                let close = self.object(places, before + 1, node, depth + 1)?;
                 self.behind(close)
             }
-            _ => self.pass(before, depth),
+            _ => {
+                let after = self.scalar(places, before, value, first)?;
+                places.found(wanted.slot, value, self.place(after)?);
+                Ok(after)
+            }
         }
     }
 
     /// Checks the value behind a mark, which nobody wants, and gives the mark behind the value.
     #[inline(always)]
-    fn pass(&mut self, before: usize, depth: u32) -> Result<usize> {
+    fn pass(&self, places: &mut Places, before: usize, depth: u32) -> Result<usize> {
         let value = self.place(before)? + 1;
         let first = self.byte(value)?;
         if matches!(first, b'{' | b'[') {
-            let close = self.skip(before + 1, depth + 1)?;
+            let close = self.skip(places, before + 1, depth + 1)?;
             return self.behind(close);
         }
-        self.scalar(before, value, first)
+        self.scalar(places, before, value, first)
     }
 
     /// Checks what is inside an unwanted object or array, and gives the mark that closes it.
     #[inline(never)]
-    fn skip(&mut self, open: usize, outside: u32) -> Result<usize> {
+    fn skip(&self, places: &mut Places, open: usize, outside: u32) -> Result<usize> {
         let mut depth = outside;
         let mut is_object = self.mark(open)? == b'{';
         // For each bracket around the innermost one whether it is an object's.
         let mut around = 0_u128;
         let mut before = open;
         loop {
-            let mut value = self.place(before)? + 1;
-            let mut first = self.byte(value)?;
-            let mut after = if is_object && first != b'"' {
-                self.nothing(before, b'}')?
-            } else if !is_object && first == b']' {
-                self.nothing(before, b']')?
+            let (value, first, empty) = if is_object {
+                match self.member(before) {
+                    Ok(member) if member.is_key => (before + 1, member.first, false),
+                    _ => (before, 0, true),
+                }
             } else {
-                if is_object {
-                    before += 1;
-                    let colon = self.place(before)?;
-                    if self.byte(colon)? != b':' {
-                        return Err(Unusual);
-                    }
-                    value = colon + 1;
-                    first = self.byte(value)?;
+                let first = self.byte(self.place(before)? + 1)?;
+                (before, first, first == b']')
+            };
+            let mut after = if empty {
+                self.nothing(before, if is_object { b'}' } else { b']' })?
+            } else if matches!(first, b'{' | b'[') {
+                depth += 1;
+                if depth > DEPTH {
+                    return Err(Unusual);
                 }
-                if matches!(first, b'{' | b'[') {
-                    before += 1;
-                    depth += 1;
-                    if depth > DEPTH {
-                        return Err(Unusual);
-                    }
-                    around = around << 1 | u128::from(is_object);
-                    is_object = first == b'{';
-                    continue;
-                }
-                self.scalar(before, value, first)?
+                around = around << 1 | u128::from(is_object);
+                is_object = first == b'{';
+                before = value + 1;
+                continue;
+            } else {
+                self.scalar(places, value, self.place(value)? + 1, first)?
             };
             loop {
                 match (self.mark(after)?, is_object) {
@@ -217,9 +252,9 @@ impl Walk<'_> {
 
     /// The mark behind the string, number, `true`, `false` or `null` that follows a mark.
     #[inline(always)]
-    fn scalar(&mut self, before: usize, value: usize, first: u8) -> Result<usize> {
+    fn scalar(&self, places: &mut Places, before: usize, value: usize, first: u8) -> Result<usize> {
         if self.wanted.scalars {
-            self.places.scalar(value);
+            places.scalar(value, self.place(before + 1)?);
         }
         // A string ends before the next mark: `Marks` has seen to it.
         if first == b'"'

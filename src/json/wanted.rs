@@ -1,5 +1,7 @@
 //! The fields that somebody wants to read, as a tree of their paths.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 /// A field among those that are wanted.
@@ -49,6 +51,9 @@ const NO_KEY: u16 = u16::MAX;
 struct Key {
     /// The key as JSON writes it, without its quotes.
     text: Box<[u8]>,
+    /// Its first bytes, and which of a word they are.
+    head: u64,
+    mask: u64,
     node: NodeId,
     /// The next of the keys that begin with the same byte.
     next: u16,
@@ -145,55 +150,97 @@ impl Node {
         let at = u16::try_from(self.keys.len()).unwrap_or(NO_KEY);
         if let Some(slot) = self.first.get_mut(usize::from(first)) {
             let next = std::mem::replace(slot, at);
-            self.keys.push(Key {
-                text: text.into(),
-                node,
-                next,
-            });
+            self.keys.push(Key::new(text, node, next));
         }
     }
 
-    /// What a key is, given its text up to the quote that ends it, and what follows.
-    #[inline]
-    pub(super) fn child(&self, key: &[u8]) -> Child {
-        let first = key.first().copied().unwrap_or(b'"');
+    /// What the key is that stands at a range of a record, between its quotes.
+    #[inline(always)]
+    pub(super) fn child(&self, record: &[u8], key: &Range<usize>) -> Child {
+        let ahead = record.get(key.start..).and_then(<[u8]>::first_chunk);
+        let head = match ahead {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => head(record.get(key.start..).unwrap_or_default()),
+        };
         let mut at = self
             .first
-            .get(usize::from(first))
+            .get((head & 0xFF) as usize)
             .copied()
             .unwrap_or(NO_KEY);
         while let Some(known) = self.keys.get(usize::from(at)) {
-            if known.is(key) {
-                return Child::Wanted(known.node);
+            match known.compare(record, key, head) {
+                Same::Key => return Child::Wanted(known.node),
+                Same::Perhaps => return Child::Escaped,
+                Same::No => at = known.next,
             }
-            if known.differs_at_an_escape(key) {
-                return Child::Escaped;
-            }
-            at = known.next;
         }
-        if first == b'\\' {
-            Child::Escaped
-        } else {
-            Child::Unwanted
+        if head & 0xFF == u64::from(b'\\') {
+            return Child::Escaped;
         }
+        Child::Unwanted
     }
 }
 
+/// Whether a key of a record is a wanted one.
+enum Same {
+    Key,
+    /// The first byte in which it differs begins an escape: it may be the same key,
+    /// spelled in another way.
+    Perhaps,
+    No,
+}
+
+/// The first eight bytes of a text as a word, zeros behind a shorter one.
+fn head(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(text) {
+        *to = *from;
+    }
+    u64::from_le_bytes(bytes)
+}
+
 impl Key {
-    /// Whether this is the key. Most keys are short, and a call costs more than comparing them.
-    #[inline(always)]
-    fn is(&self, key: &[u8]) -> bool {
-        self.text.len() == key.len() && self.text.iter().zip(key).all(|(own, other)| own == other)
+    fn new(text: &[u8], node: NodeId, next: u16) -> Self {
+        let ones = [u8::MAX; 8];
+        let mask = head(ones.get(..text.len()).unwrap_or(&ones));
+        Self {
+            text: text.into(),
+            head: head(text),
+            mask,
+            node,
+            next,
+        }
     }
 
-    /// Whether the first byte in which `key` differs begins an escape: it may then
-    /// be the same key, spelled in another way.
-    fn differs_at_an_escape(&self, key: &[u8]) -> bool {
-        let same = self
+    /// Compares with the key at a range of a record, given the bytes from its first on.
+    #[inline(always)]
+    fn compare(&self, record: &[u8], key: &Range<usize>, head: u64) -> Same {
+        let different = (head ^ self.head) & self.mask;
+        if different != 0 {
+            let first = head >> (different.trailing_zeros() & !7);
+            let escape = first & 0xFF == u64::from(b'\\');
+            return if escape { Same::Perhaps } else { Same::No };
+        }
+        if self.text.len() <= 8 && self.text.len() == key.len() {
+            return Same::Key;
+        }
+        self.compare_all(record.get(key.clone()).unwrap_or_default())
+    }
+
+    /// The same for a key whose first bytes are those of this one.
+    #[inline(never)]
+    fn compare_all(&self, key: &[u8]) -> Same {
+        if *self.text == *key {
+            return Same::Key;
+        }
+        let alike = self
             .text
             .iter()
             .zip(key)
             .take_while(|(own, other)| own == other);
-        key.get(same.count()) == Some(&b'\\')
+        match key.get(alike.count()) {
+            Some(b'\\') => Same::Perhaps,
+            _ => Same::No,
+        }
     }
 }

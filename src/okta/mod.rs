@@ -159,10 +159,7 @@ fn typed<'r>(
     fields: Option<Fields<'r>>,
 ) -> Option<Event<'r>> {
     let fields = fields.filter(|fields| fields.exists(event_type))?;
-    let hook = fields
-        .first(event_type)
-        .and_then(|value| value.as_str())
-        .is_some_and(|text| text == HOOK);
+    let hook = fields.first(event_type).is_some_and(|value| value.is(HOOK));
     (!hook).then(|| event(raw, compact, published, uuid, fields))
 }
 
