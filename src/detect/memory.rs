@@ -8,13 +8,13 @@ use crate::json::Scalar;
 
 /// The values of one field that were seen last, and the tests that each passes.
 ///
-/// A value has one place where it can be kept, by its hash; a new one takes the
-/// place of the old. There are more places when many were taken, up to a bound, and
-/// what is forgotten is tested again.
+/// A value has two places where it can be kept, side by side, by its hash; a new one
+/// comes first and the one that was second is forgotten, to be tested again when it
+/// comes again. There are more places when many were forgotten, up to a bound.
 #[derive(Debug)]
 pub struct Memory {
     places: Vec<Place>,
-    /// How often a value took the place of another since there are so many places.
+    /// How often a value was forgotten for another since there are so many places.
     taken: usize,
     most: usize,
 }
@@ -57,26 +57,33 @@ impl Memory {
     ) -> &'m [TestId] {
         let (tag, raw) = (value.tag(), value.raw());
         let hash = HASHER.hash_one(raw) | 1;
-        let at = (hash >> 1) as usize & (self.places.len() - 1);
-        let place = self.places.get_mut(at);
-        let Some(place) = place.filter(|_| raw.len() <= LONGEST) else {
-            spare.clear();
-            values.passed(value, spare);
-            return spare;
-        };
-        if place.hash != hash || place.tag != tag || place.value != raw {
-            self.taken += usize::from(place.hash != 0);
-            place.hash = hash;
-            place.tag = tag;
-            place.value.clear();
-            place.value.extend_from_slice(raw);
-            place.passed.clear();
-            values.passed(value, &mut place.passed);
+        let first = (hash >> 1) as usize & (self.places.len() - 1);
+        let is = |place: &Place| place.hash == hash && place.tag == tag && place.value == raw;
+        let known = [first, first ^ 1]
+            .into_iter()
+            .find(|at| self.places.get(*at).is_some_and(is));
+        if known.is_none() {
+            if raw.len() > LONGEST {
+                spare.clear();
+                values.passed(value, spare);
+                return spare;
+            }
+            self.places.swap(first, first ^ 1);
+            if let Some(place) = self.places.get_mut(first) {
+                self.taken += usize::from(place.hash != 0);
+                place.hash = hash;
+                place.tag = tag;
+                place.value.clear();
+                place.value.extend_from_slice(raw);
+                place.passed.clear();
+                values.passed(value, &mut place.passed);
+            }
             if self.taken > self.places.len() && self.places.len() < self.most {
-                return self.grow(at, spare);
+                return self.grow(first, spare);
             }
         }
-        self.places.get(at).map_or(&[], |place| &place.passed)
+        let place = self.places.get(known.unwrap_or(first));
+        place.map_or(&[], |place| &place.passed)
     }
 
     /// Twice the places, all empty; gives the tests of the value at a place of before.
