@@ -70,6 +70,7 @@ impl Engine {
             fields: Vec::new(),
             by_slot: HashMap::new(),
             tests: HashMap::new(),
+            whole: Vec::new(),
         };
         let program = |(at, detection)| (at, Program::new(detection, &mut names));
         let programs = detections.map(program).collect();
@@ -83,12 +84,12 @@ impl Engine {
         for field in &mut engine.fields {
             field.values.finish();
         }
-        engine.arrange();
+        engine.arrange(&names.whole);
         engine
     }
 
-    /// Decides what calls each program.
-    fn arrange(&mut self) {
+    /// Decides what calls each program; `whole` tells which tests are of whole texts.
+    fn arrange(&mut self, whole: &[bool]) {
         let mut users = vec![0_u64; self.called.len()];
         let mut of_fields = vec![0_u64; self.fields.len()];
         for (field, test) in self
@@ -100,10 +101,14 @@ impl Engine {
             add_one(&mut of_fields, field);
         }
         let main = (0..of_fields.len()).max_by_key(|at| of_fields.get(*at));
-        // A test that many ask for is passed often; one more field is one more to read at each event.
+        // A test that many ask for is passed often; one more field is one more to read at each
+        // event; a field of which a part is looked for has many values, most of them new.
         let cost = |field: FieldId, test: TestId| {
-            let users = users.get(test.0 as usize).copied().unwrap_or(1);
-            4 * users + if Some(field) == main { 0 } else { 8 }
+            let at = test.0 as usize;
+            let users = users.get(at).copied().unwrap_or(1);
+            let other_field = if Some(field) == main { 0 } else { 8 };
+            let part = if whole.get(at) == Some(&true) { 0 } else { 32 };
+            4 * users + other_field + part
         };
         for (at, (_, program)) in (0..).zip(&self.programs) {
             let Some(needed) = program.needed(&cost) else {
@@ -288,6 +293,8 @@ struct Names<'w> {
     fields: Vec<Field>,
     by_slot: HashMap<Option<Slot>, FieldId>,
     tests: HashMap<(FieldId, TestKey), TestId>,
+    /// For each test whether it is of whole texts.
+    whole: Vec<bool>,
 }
 
 impl Interner for Names<'_> {
@@ -312,6 +319,7 @@ impl Interner for Names<'_> {
             && let Some(field) = self.fields.get_mut(field)
         {
             field.values.add(id, test);
+            self.whole.push(test.is_of_whole_texts());
         }
         Some(id)
     }

@@ -269,6 +269,16 @@ impl Test {
         }
     }
 
+    /// Whether it compares with texts as a whole, which is done by looking them up.
+    #[must_use]
+    pub fn is_of_whole_texts(&self) -> bool {
+        let is_whole = |pattern: &Pattern| {
+            let plain = pattern.as_plain();
+            plain.is_some_and(|plain| plain.anchor == Anchor::Whole)
+        };
+        matches!(self, Self::Text(patterns) if patterns.iter().all(is_whole))
+    }
+
     /// What tells the test from others of its field; `None` for one that is about the
     /// field as a whole.
     #[must_use]
