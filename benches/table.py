@@ -90,7 +90,12 @@ def arguments():
     options.add_argument("--duckdb", **path, help="a Python with duckdb, pysigma and pysigma-backend-duckdb")
     options.add_argument("--figures", **path, help="keep the figures here")
     options.add_argument("--redraw", **path, help="measure nothing: write the page from these figures")
-    return options.parse_args()
+    words = options.parse_args()
+    programs = [] if words.redraw else [words.rulectl, words.rsigma, words.duckdb]
+    for program in filter(None, programs):
+        if shutil.which(program) is None:
+            options.error(f"{program} is no program; docs/performance.md says how each is built")
+    return words
 
 
 # ------------------------------------------------------------------ measuring
@@ -296,7 +301,7 @@ def per_second(row):
 
 
 COLOURS = {"rulectl": "#2f81d6", "rsigma": "#c77b28", "DuckDB": "#7f7f86"}
-STYLE = "text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#24292f}.t{font-weight:600}@media(prefers-color-scheme:dark){text{fill:#d5dbe2}}"
+STYLE = "text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#24292f}.t{font-weight:600}@media (prefers-color-scheme:dark){text{fill:#d5dbe2}}"
 WIDTH, LEFT, BAR, STEP = 760, 160, 18, 24
 
 

@@ -32,13 +32,19 @@ fn main() -> Result<(), Failed> {
         Ok(out.write_all(b"\n")?)
     };
     if mode == "correlate" {
-        let mut config = CorrelationConfig { emit_detections: false, ..CorrelationConfig::default() };
+        let mut config = CorrelationConfig {
+            emit_detections: false,
+            ..CorrelationConfig::default()
+        };
         config.timestamp_fields.insert(0, "published".to_owned());
         let mut engine = CorrelationEngine::new(config);
         engine.add_collection(&rules)?;
         for line in lines {
             let event: Value = serde_json::from_str(&line?)?;
-            engine.process_event(&JsonEvent::borrow(&event)).iter().try_for_each(&mut write)?;
+            engine
+                .process_event(&JsonEvent::borrow(&event))
+                .iter()
+                .try_for_each(&mut write)?;
         }
         return Ok(());
     }
@@ -56,7 +62,10 @@ fn main() -> Result<(), Failed> {
         if batch.is_empty() {
             return Ok(());
         }
-        let results = batch.par_iter().map(evaluate).collect::<Result<Vec<_>, _>>()?;
+        let results = batch
+            .par_iter()
+            .map(evaluate)
+            .collect::<Result<Vec<_>, _>>()?;
         results.iter().flatten().try_for_each(&mut write)?;
     }
 }
