@@ -4,9 +4,10 @@
 //! fills in where the time and the provider's own id stand in a record.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use memchr::memchr2;
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::json::{Fields, Slot};
@@ -46,8 +47,8 @@ impl Event<'_> {
 }
 
 /// Nanoseconds since 1970-01-01T00:00:00Z: event time, never the clock's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Time(pub i64);
 
 impl Time {
@@ -86,9 +87,9 @@ impl fmt::Display for Time {
     }
 }
 
-impl From<Time> for String {
-    fn from(time: Time) -> Self {
-        time.to_string()
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -166,8 +167,8 @@ impl fmt::Display for Nanos {
 }
 
 /// A SHA-256 digest, shown and stored as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -217,84 +218,64 @@ impl Digest {
     }
 }
 
-/// The parts of a JSON text between the white space outside its strings.
+/// The parts of a JSON text between the white space outside its strings, each as
+/// long as it can be.
 pub fn solid_parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
-    let mut in_string = false;
     std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = if in_string {
-            string_end(rest)
-        } else {
-            text_end(rest)
-        };
-        let (part, left) = rest.split_at(end.length);
-        rest = left.get(end.skip..).unwrap_or_default();
-        in_string = end.in_string;
+        let start = rest.iter().position(|byte| !is_blank(*byte))?;
+        let solid = rest.get(start..)?;
+        let (part, left) = solid.split_at(solid_length(solid));
+        rest = left;
         Some(part)
     })
 }
 
-/// How far one stretch goes, what to leave out behind it, and what follows.
-struct Stretch {
-    length: usize,
-    skip: usize,
-    in_string: bool,
-}
-
-fn text_end(rest: &[u8]) -> Stretch {
-    let at = rest
-        .iter()
-        .position(|b| matches!(b, b'"' | b' ' | b'\t' | b'\n' | b'\r'));
-    match at {
-        Some(at) if rest.get(at) == Some(&b'"') => Stretch {
-            length: at + 1,
-            skip: 0,
-            in_string: true,
-        },
-        Some(at) => Stretch {
-            length: at,
-            skip: 1,
-            in_string: false,
-        },
-        None => Stretch {
-            length: rest.len(),
-            skip: 0,
-            in_string: false,
-        },
+/// Up to where there is no white space but in strings.
+fn solid_length(text: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let Some(ahead) = rest
+            .iter()
+            .position(|byte| *byte == b'"' || is_blank(*byte))
+        else {
+            return text.len();
+        };
+        at += ahead;
+        if rest.get(ahead) != Some(&b'"') {
+            return at;
+        }
+        at += 1 + string_length(rest.get(ahead + 1..).unwrap_or_default());
     }
 }
 
-fn string_end(rest: &[u8]) -> Stretch {
-    match memchr::memchr2(b'"', b'\\', rest) {
-        Some(at) if rest.get(at) == Some(&b'"') => Stretch {
-            length: at + 1,
-            skip: 0,
-            in_string: false,
-        },
-        Some(at) => Stretch {
-            length: (at + 2).min(rest.len()),
-            skip: 0,
-            in_string: true,
-        },
-        None => Stretch {
-            length: rest.len(),
-            skip: 0,
-            in_string: true,
-        },
+/// How long the rest of a string is, its quote included.
+fn string_length(rest: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(ahead) = memchr2(b'"', b'\\', rest.get(at..).unwrap_or_default()) {
+        at += ahead + 1;
+        if rest.get(at - 1) == Some(&b'"') {
+            return at;
+        }
+        at += 1; // whatever is escaped
     }
+    rest.len()
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A policy writes one digest for each of its files.
-        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-        self.0.iter().try_for_each(|byte| {
-            f.write_char(digit(byte >> 4))?;
-            f.write_char(digit(byte & 15))
-        })
+        // Every line of output has one at least: all digits at once.
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -304,9 +285,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -400,6 +381,23 @@ mod tests {
         let other = b"{\"a\":[1,2],\"bc\":\"x \\\" y \\\\\"}";
         assert_eq!(Digest::of_record(pretty), Digest::of(tight));
         assert_ne!(Digest::of_record(other), Digest::of(tight));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn all_but_white_space_outside_strings_is_solid(text in "[\" \\\\\n\tab:]{0,40}") {
+            let (mut in_string, mut escaped) = (false, false);
+            let is_solid = |byte: &u8| -> bool {
+                let solid = in_string || !is_blank(*byte);
+                in_string ^= *byte == b'"' && !escaped;
+                escaped = in_string && !escaped && *byte == b'\\';
+                solid
+            };
+            let expected: Vec<u8> = text.bytes().filter(is_solid).collect();
+            let parts: Vec<&[u8]> = solid_parts(text.as_bytes()).collect();
+            proptest::prop_assert!(parts.iter().all(|part| !part.is_empty()));
+            proptest::prop_assert_eq!(parts.concat(), expected);
+        }
     }
 
     #[test]

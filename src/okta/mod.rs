@@ -187,19 +187,12 @@ fn event<'r>(
 fn without_blanks(raw: &[u8], compact: &mut Vec<u8>) -> bool {
     let is_mark = |byte: &u8| matches!(byte, b'{' | b'}' | b'[' | b']' | b':' | b',');
     compact.clear();
-    let mut end = None;
     for part in solid_parts(raw) {
-        let start = part.as_ptr_range().start;
-        let parted = end.is_some_and(|end| end != start);
-        let apart = |last: &u8| {
-            part.first()
-                .is_some_and(|first| !is_mark(last) && !is_mark(first))
-        };
-        if parted && compact.last().is_some_and(apart) {
+        let apart = |(last, first)| !is_mark(last) && !is_mark(first);
+        if compact.last().zip(part.first()).is_some_and(apart) {
             return false;
         }
         compact.extend_from_slice(part);
-        end = Some(part.as_ptr_range().end);
     }
     compact.len() < raw.len()
 }
