@@ -162,16 +162,16 @@ impl Node {
             .get(usize::from(first))
             .copied()
             .unwrap_or(NO_KEY);
+        let mut is_escaped = first == b'\\';
         while let Some(known) = self.keys.get(usize::from(at)) {
             if known.is(key) {
                 return Child::Wanted(known.node);
             }
-            if known.differs_at_an_escape(key) {
-                return Child::Escaped;
-            }
+            // Another key may be the same, escapes and all.
+            is_escaped |= known.differs_at_an_escape(key);
             at = known.next;
         }
-        if first == b'\\' {
+        if is_escaped {
             Child::Escaped
         } else {
             Child::Unwanted
