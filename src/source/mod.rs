@@ -272,11 +272,11 @@ impl Spares {
 }
 
 impl Default for Limits {
-    /// 1 MiB of text a chunk, 16 MiB a record.
+    /// 1 MiB of text a chunk, 2 MiB a record: reading one takes up to thirty times its size.
     fn default() -> Self {
         Self {
             chunk: 1 << 20,
-            record: 16 << 20,
+            record: 2 << 20,
         }
     }
 }
