@@ -100,15 +100,26 @@ struct File {
     text: Arc<str>,
 }
 
-/// The files that were read and every problem found in them.
+/// The files that were read, every problem found in them, and what reading them has cost.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
     files: Vec<File>,
     list: Vec<Diagnostic>,
     errors: usize,
+    spent: usize,
 }
 
 impl Problems {
+    /// Takes so many bytes out of an allowance that all files share; `false` where less is left.
+    pub fn spend(&mut self, bytes: usize, allowance: usize) -> bool {
+        let spent = self.spent.saturating_add(bytes);
+        let allowed = spent <= allowance;
+        if allowed {
+            self.spent = spent;
+        }
+        allowed
+    }
+
     /// Makes a file known, under the name that messages show.
     pub fn add_file(&mut self, name: &str, text: &str) -> FileId {
         self.share_file(name, text.into())

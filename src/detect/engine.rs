@@ -13,6 +13,7 @@ use crate::detect::modifiers::{Test, TestKey};
 use crate::detect::pattern::Anchor;
 use crate::detect::predicate::Predicate;
 use crate::detect::program::{Answers, FieldId, Interner, Program};
+use crate::detect::relation::stands_in;
 use crate::detect::search::Detection;
 use crate::detect::values::{TestId, Values};
 use crate::event::{FieldPath, fold};
@@ -274,16 +275,9 @@ impl Answers for AnEvent<'_> {
                 fold(&text)
             })
         };
-        let others: Vec<String> = self.fields.values(other).filter_map(prepared).collect();
-        let mut values = self.fields.values(slot).filter_map(prepared);
-        match anchor {
-            Anchor::Whole => {
-                let others: std::collections::HashSet<&str> =
-                    others.iter().map(String::as_str).collect();
-                values.any(|value| others.contains(value.as_str()))
-            }
-            _ => values.any(|value| others.iter().any(|other| anchor.fits(other, &value))),
-        }
+        let texts = self.fields.values(other).filter_map(prepared).collect();
+        let values: Vec<String> = self.fields.values(slot).filter_map(prepared).collect();
+        stands_in(texts, &values, anchor)
     }
 }
 

@@ -31,6 +31,7 @@ mod predicate;
 mod program;
 #[cfg(test)]
 mod reference;
+mod relation;
 mod report;
 mod rule;
 mod search;

@@ -400,28 +400,68 @@ fn field(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option
 
 fn expression(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {
     let text = text_of(value, problems)?;
-    let flags = modifiers.flags;
-    let built = RegexBuilder::new(&text)
-        .case_insensitive(flags.ignore_case)
-        .multi_line(flags.multi_line)
-        .dot_matches_new_line(flags.dot_all)
-        .size_limit(1 << 20)
-        .dfa_size_limit(1 << 20)
-        .nest_limit(64)
-        .build();
-    match built {
-        Ok(regex) => Some(Test::Regex(regex, flags)),
-        Err(error) => {
+    let (reason, help) = match compiled(&text, modifiers.flags, problems) {
+        Some(Ok(regex)) => return Some(Test::Regex(regex, modifiers.flags)),
+        Some(Err(error)) => {
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default();
             let reason = last.trim_start_matches("error: ").trim_end_matches('.');
-            let reason = reason.to_lowercase();
-            problems
-                .error(codes::VALUE, value.span, format!("not a usable regular expression: {reason}"))
-                .help("look-around and back-references are not supported; the compiled size is limited to 1 MiB");
-            None
+            (
+                reason.to_lowercase(),
+                "look-around and back-references are not supported; the compiled size is limited to 1 MiB",
+            )
+        }
+        None => (
+            "all of them together are too large".to_owned(),
+            "the compiled size of all regular expressions is limited to about 128 MiB; simpler ones, such as `[0-9]` for `\\d`, take less",
+        ),
+    };
+    problems
+        .error(
+            codes::VALUE,
+            value.span,
+            format!("not a usable regular expression: {reason}"),
+        )
+        .help(help);
+    None
+}
+
+/// How large an expression may be when compiled: the sizes that are tried, one after the other.
+const SIZES: [usize; 4] = [8 << 10, 64 << 10, 256 << 10, 1 << 20];
+/// How large all expressions may be together, by the sizes that were tried with success.
+const SIZE_OF_ALL: usize = 128 << 20;
+
+/// The expression, or what is wrong with it; `None` where all are too large together.
+fn compiled(
+    text: &str,
+    flags: Flags,
+    problems: &mut Problems,
+) -> Option<Result<Regex, regex::Error>> {
+    let mut built = None;
+    for size in SIZES {
+        let regex = RegexBuilder::new(text)
+            .case_insensitive(flags.ignore_case)
+            .multi_line(flags.multi_line)
+            .dot_matches_new_line(flags.dot_all)
+            .size_limit(size)
+            .dfa_size_limit(1 << 20)
+            .nest_limit(64)
+            .build();
+        let is_too_large = matches!(regex, Err(regex::Error::CompiledTooBig(_)));
+        built = Some(regex);
+        if !is_too_large {
+            return if problems.spend(size, SIZE_OF_ALL) {
+                built
+            } else {
+                None
+            };
+        }
+        // What is too large for this size costs the time of compiling that much.
+        if !problems.spend(size, SIZE_OF_ALL) {
+            return None;
         }
     }
+    built
 }
 
 fn network(value: &Node, _: &Modifiers, problems: &mut Problems) -> Option<Test> {

@@ -117,6 +117,21 @@ fn compact_records_are_read_and_others_are_not() {
     assert_eq!(read("", br#"{"":"y"}"#), Some(vec!["y".to_owned()]));
 }
 
+#[test]
+fn a_key_that_needs_escapes_is_found_among_others_that_begin_alike() {
+    let text = br#"{"a\"b":1,"ade":2,"ab":3}"#;
+    for paths in [["a\"b", "ade", "ab"], ["ade", "ab", "a\"b"]] {
+        let mut wanted = Wanted::default();
+        let slots = paths.map(|path| wanted.add([path]));
+        let mut reader = Reader::new(wanted);
+        for canonical in [false, true] {
+            let fields = reader.fields(text, canonical).expect("compact");
+            let there = slots.map(|slot| fields.exists(slot));
+            assert_eq!(there, [true; 3], "{paths:?}");
+        }
+    }
+}
+
 /// A text near JSON: a tree in compact form with a few bytes changed.
 fn near_json() -> impl Strategy<Value = Vec<u8>> {
     let key = "[ab]{0,2}";

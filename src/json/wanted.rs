@@ -167,17 +167,21 @@ impl Node {
             .get((head & 0xFF) as usize)
             .copied()
             .unwrap_or(NO_KEY);
+        let mut is_escaped = head & 0xFF == u64::from(b'\\');
         while let Some(known) = self.keys.get(usize::from(at)) {
             match known.compare(record, key, head) {
                 Same::Key => return Child::Wanted(known.node),
-                Same::Perhaps => return Child::Escaped,
-                Same::No => at = known.next,
+                // Another key may be the same, escapes and all.
+                Same::Perhaps => is_escaped = true,
+                Same::No => {}
             }
+            at = known.next;
         }
-        if head & 0xFF == u64::from(b'\\') {
-            return Child::Escaped;
+        if is_escaped {
+            Child::Escaped
+        } else {
+            Child::Unwanted
         }
-        Child::Unwanted
     }
 }
 

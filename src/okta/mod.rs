@@ -13,7 +13,8 @@ use self::mapping::is_lower_cased;
 pub use self::mapping::{MAPPINGS, Mapping, place};
 pub use self::time::parse_time;
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -38,7 +39,14 @@ pub enum NotAnEvent {
     /// It is an event-hook envelope without a list of events.
     #[error("an event-hook envelope without `data.events`")]
     EmptyEnvelope,
+    /// It would take too much memory to read.
+    #[error("more than 50,000 objects in one record")]
+    TooManyObjects,
 }
+
+/// A record that is read through a tree has at most so many objects: each takes a
+/// hundred times its text there.
+const MOST_OBJECTS: usize = 50_000;
 
 /// What an event says about its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +121,39 @@ impl Records {
             }
         }
         let text = std::str::from_utf8(raw).map_err(|_| NotAnEvent::Encoding)?;
+        if has_more_objects_than(MOST_OBJECTS, text) {
+            return Err(NotAnEvent::TooManyObjects);
+        }
         match parse(text)? {
-            Value::Object(map) if is_envelope(&map) => envelope(text)?
-                .into_iter()
-                .try_for_each(|(raw, tree)| self.event(raw, tree, take)),
+            Value::Object(map) if is_envelope(&map) => {
+                // A tree takes much more than its text, and the events get theirs one by one.
+                drop(map);
+                self.envelope(text, take)
+            }
             tree @ Value::Object(_) => self.event(text, tree, take),
             other => Err(NotAnEvent::Shape(describe(&other))),
         }
+    }
+
+    /// Shows the events that Okta delivers to a hook
+    /// (`{"eventType":"com.okta.event_hook","data":{"events":[…]}}`).
+    fn envelope(
+        &mut self,
+        text: &str,
+        take: &mut dyn FnMut(&Event<'_>, Kind),
+    ) -> Result<(), NotAnEvent> {
+        let repaired;
+        let events = if let Some(events) = events_within(text) {
+            events
+        } else {
+            repaired = surrogates::repaired(text).unwrap_or_default();
+            events_within(&repaired).ok_or(NotAnEvent::EmptyEnvelope)?
+        };
+        if let Some(other) = events.iter().find(|raw| !raw.get().starts_with('{')) {
+            return Err(NotAnEvent::Shape(describe(&parse(other.get())?)));
+        }
+        let mut events = events.into_iter().map(RawValue::get);
+        events.try_for_each(|raw| self.event(raw, parse(raw)?, take))
     }
 
     /// Shows the event that a tree holds.
@@ -197,6 +231,28 @@ fn without_blanks(raw: &[u8], compact: &mut Vec<u8>) -> bool {
     compact.len() < raw.len()
 }
 
+/// Whether a text opens more than so many objects, not counting braces in its strings.
+fn has_more_objects_than(most: usize, text: &str) -> bool {
+    /// Each object has two braces.
+    const SHORTEST: usize = 2;
+    if text.len() / SHORTEST <= most {
+        return false;
+    }
+    let mut in_string = false;
+    let mut is_escaped = false;
+    let mut opens = |byte: &u8| {
+        let escaped = std::mem::take(&mut is_escaped);
+        match byte {
+            b'"' if !escaped => in_string = !in_string,
+            b'\\' => is_escaped = in_string && !escaped,
+            b'{' => return !in_string,
+            _ => {}
+        }
+        false
+    };
+    text.bytes().filter(|byte| opens(byte)).nth(most).is_some()
+}
+
 /// Whether an object is what Okta posts to an event hook, or its body as some stores keep it.
 fn is_envelope(map: &serde_json::Map<String, Value>) -> bool {
     match map.get(EVENT_TYPE) {
@@ -208,28 +264,16 @@ fn is_envelope(map: &serde_json::Map<String, Value>) -> bool {
     }
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    data: EnvelopeData<'a>,
+/// The texts in `data.events` of an object.
+fn events_within(text: &str) -> Option<Vec<&RawValue>> {
+    let data = member(text, "data")?;
+    serde_json::from_str(member(data.get(), "events")?.get()).ok()
 }
 
-#[derive(Deserialize)]
-struct EnvelopeData<'a> {
-    #[serde(borrow)]
-    events: Vec<&'a RawValue>,
-}
-
-/// Events that Okta delivers to a hook (`{"eventType":"com.okta.event_hook","data":{"events":[…]}}`).
-fn envelope(text: &str) -> Result<Vec<(&str, Value)>, NotAnEvent> {
-    let envelope: Envelope<'_> =
-        serde_json::from_str(text).map_err(|_| NotAnEvent::EmptyEnvelope)?;
-    let event = |raw: &'_ RawValue| match parse(raw.get())? {
-        tree @ Value::Object(_) => Ok(tree),
-        other => Err(NotAnEvent::Shape(describe(&other))),
-    };
-    let events = envelope.data.events.into_iter();
-    events.map(|raw| Ok((raw.get(), event(raw)?))).collect()
+/// The text of a member of an object; where a key stands twice, the last, as in a tree.
+fn member<'t>(text: &'t str, key: &str) -> Option<&'t RawValue> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+    members.get(key).copied()
 }
 
 /// The tree of a record. A half of a surrogate pair, which is JSON and no text, must

@@ -106,6 +106,53 @@ fn an_envelope_holds_events_with_their_own_bytes() {
     assert_eq!(seen, [(Some("a"), true, first), (Some("b"), false, second)]);
 }
 
+#[test]
+fn an_envelope_is_read_as_its_tree_has_it_or_refused_as_a_whole() {
+    let cases = [
+        // The last of two values of a key counts, as in a tree.
+        (
+            r#"{"data":{"events":[]},"data":{"events":[{}],"events":[{},{}]}}"#,
+            Ok(2),
+        ),
+        // Half of a surrogate pair around the events hides none of them.
+        (r#"{"\ud800":"\udc00","data":{"events":[{},{}]}}"#, Ok(2)),
+        // A list is no object whose members come in order.
+        (
+            r#"{"eventType":"com.okta.event_hook","data":[[{}]]}"#,
+            Err(NotAnEvent::EmptyEnvelope),
+        ),
+        (
+            r#"{"data":{"events":[{},2]}}"#,
+            Err(NotAnEvent::Shape("a number")),
+        ),
+    ];
+    for (raw, expected) in cases {
+        let read = read(raw.as_bytes(), Mapping::Auto).map(|events| events.len());
+        assert_eq!(read, expected, "{raw}");
+    }
+}
+
+#[test]
+fn a_record_of_very_many_objects_is_read_only_where_no_tree_is_built() {
+    let with = |objects: usize, first: &str| {
+        let text = "{},".repeat(objects - 1);
+        format!(r#"{{{first},"b":[{text}"{{\"{{"]}}"#)
+    };
+    let cases = [
+        (with(MOST_OBJECTS, r#""c":1"#), Ok(1)),
+        (
+            with(MOST_OBJECTS + 1, r#""c":1"#),
+            Err(NotAnEvent::TooManyObjects),
+        ),
+        (with(MOST_OBJECTS + 1, r#""eventType":"e""#), Ok(1)),
+        (with(MOST_OBJECTS + 1, r#" "eventType":"e""#), Ok(1)),
+    ];
+    for (raw, expected) in cases {
+        let read = read(raw.as_bytes(), Mapping::Auto).map(|events| events.len());
+        assert_eq!(read, expected, "{} bytes", raw.len());
+    }
+}
+
 /// A record with blanks between its tokens, escapes in its keys, and one byte changed.
 fn near_record() -> impl proptest::strategy::Strategy<Value = String> {
     use proptest::prelude::*;

@@ -272,11 +272,12 @@ impl Spares {
 }
 
 impl Default for Limits {
-    /// 256 KiB of text a chunk, which stays in a core's cache from reading to matching; 16 MiB a record.
+    /// 256 KiB of text a chunk, which stay in a core's cache from reading to matching, and
+    /// 2 MiB a record: reading one takes up to thirty times its size.
     fn default() -> Self {
         Self {
             chunk: 256 << 10,
-            record: 16 << 20,
+            record: 2 << 20,
         }
     }
 }

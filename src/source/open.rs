@@ -3,7 +3,7 @@
 //! The format is told from the first bytes and never from the name.
 
 use std::fs::{self, File, FileType, Metadata};
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead as _, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,8 @@ use super::error::SourceError;
 const COMPRESSED_READ: usize = 64 << 10;
 
 /// Bytes decompressed at once. A decoder that meets damage drops what the same call has
-/// produced already, so this bounds the text that damage takes with it.
+/// produced already, so this bounds the text that damage takes with it. It is the same
+/// for all reads, whatever room they have, so that the text of an input is too.
 const DECODED_READ: usize = 8 << 10;
 
 /// A pipe that gives less than this in one read has been drained.
@@ -100,13 +101,6 @@ pub(super) fn regular_file(path: &Path) -> Result<Metadata, SourceError> {
 impl Decoded {
     /// Reads some text into `room`; 0 means that the text is at its end.
     pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, SourceError> {
-        let room = match self.format {
-            Format::Plain => room,
-            Format::Gzip | Format::Zstd => {
-                let most = room.len().min(DECODED_READ);
-                room.get_mut(..most).unwrap_or_default()
-            }
-        };
         loop {
             match self.reader.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -171,9 +165,31 @@ impl Format {
         let buffered = |raw| BufReader::with_capacity(COMPRESSED_READ, raw);
         Ok(match self {
             Self::Plain => Box::new(raw),
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(raw))),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(buffered(raw))?),
+            Self::Gzip => Box::new(Steady::new(flate2::bufread::MultiGzDecoder::new(buffered(
+                raw,
+            )))),
+            Self::Zstd => Box::new(Steady::new(zstd::stream::read::Decoder::with_buffer(
+                buffered(raw),
+            )?)),
         })
+    }
+}
+
+/// A reader that asks for [`DECODED_READ`] bytes whoever asks it, unlike a buffered
+/// one that passes large requests on.
+struct Steady<R>(BufReader<R>);
+
+impl<R: Read> Steady<R> {
+    fn new(inner: R) -> Self {
+        Self(BufReader::with_capacity(DECODED_READ, inner))
+    }
+}
+
+impl<R: Read> Read for Steady<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.fill_buf()?.read(room)?;
+        self.0.consume(count);
+        Ok(count)
     }
 }
 

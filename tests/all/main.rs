@@ -9,6 +9,8 @@
 //! | `events` | the bundled logs and rules |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
+//! | `huge` | input that is large, deep or many, and what it may cost |
+//! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `docs` | every example of the documentation |
 //! | `layout` | which module imports which |
@@ -32,5 +34,7 @@ mod documents;
 mod events;
 mod harness;
 mod hostile;
+mod huge;
 mod layout;
+mod seeds;
 mod semantics;

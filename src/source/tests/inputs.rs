@@ -176,6 +176,27 @@ fn what_comes_before_the_end_of_a_cut_off_file_is_read() {
     }
 }
 
+/// A decoder drops what it has made in the call that meets the damage; how much that is must not
+/// depend on how much text is asked for.
+#[test]
+fn damage_costs_the_same_whatever_the_size_of_the_chunks() {
+    let text = records(5000);
+    for mut bytes in [gzip_member(text.as_bytes()), zstd(text.as_bytes())] {
+        let (middle, after) = (bytes.len() / 2, bytes.len() / 2 + 64);
+        bytes[middle..after].fill(0xff);
+        let of_chunks = |chunk| {
+            let record = 1024;
+            read(&bytes, Limits { chunk, record })
+        };
+        let whole = of_chunks(1 << 20);
+        assert_eq!(whole.errors.len(), 1);
+        assert!(whole.records.len() > 1000);
+        for chunk in [64, 1000, 1 << 14] {
+            assert_eq!(of_chunks(chunk), whole, "chunks of {chunk} bytes");
+        }
+    }
+}
+
 #[test]
 fn a_bad_checksum_costs_no_record() {
     let text = records(5000);

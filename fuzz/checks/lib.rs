@@ -1,0 +1,15 @@
+//! What must hold of any input: one function for each thing that strangers write.
+//!
+//! The fuzz targets call these with made-up bytes, and the tests of the project
+//! with the seeds. What does not hold is a panic.
+
+mod condition;
+mod event;
+mod path;
+mod plain;
+mod rule;
+
+pub use self::condition::condition;
+pub use self::event::event;
+pub use self::path::path;
+pub use self::rule::rule;
