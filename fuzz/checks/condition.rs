@@ -33,7 +33,8 @@ pub fn condition(bytes: &[u8]) {
     let Some(satisfied) = satisfied_by(text) else {
         return;
     };
-    let holds_where: [(&str, fn(bool) -> bool); 4] = [
+    type Truth = fn(bool) -> bool;
+    let holds_where: [(&str, Truth); 4] = [
         ("not (", |held| !held),
         ("a and not a or (", |held| held),
         ("(b or not b) and (", |held| held),
