@@ -24,6 +24,9 @@ static EVENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
+/// What is put before a condition in brackets, and whether that holds where the condition does.
+type Longer = (&'static str, fn(bool) -> bool);
+
 /// A text as a condition is read or reported, and where it is read, it means the same as when
 /// it is denied twice.
 pub fn condition(bytes: &[u8]) {
@@ -33,14 +36,13 @@ pub fn condition(bytes: &[u8]) {
     let Some(satisfied) = satisfied_by(text) else {
         return;
     };
-    type Truth = fn(bool) -> bool;
-    let holds_where: [(&str, Truth); 4] = [
+    let cases: [Longer; 4] = [
         ("not (", |held| !held),
         ("a and not a or (", |held| held),
         ("(b or not b) and (", |held| held),
         ("(a and not a) and not (", |_| false),
     ];
-    for (before, expected) in holds_where {
+    for (before, expected) in cases {
         let longer = format!("{before}{text}\n)");
         // Nesting has a limit.
         if let Some(found) = satisfied_by(&longer) {

@@ -14,9 +14,9 @@ fn replay(target: &str, check: fn(&[u8])) {
     let mut seeds = 0;
     for entry in fs::read_dir(folder).expect("seeds") {
         let path = entry.expect("an entry").path();
-        let bytes = fs::read(&path).expect("a seed");
-        let checked = std::panic::catch_unwind(|| check(&bytes));
-        assert!(checked.is_ok(), "{} is handled", path.display());
+        let seed = fs::read(&path).expect("a seed");
+        let holds = std::panic::catch_unwind(|| check(&seed)).is_ok();
+        assert!(holds, "{}", path.display());
         seeds += 1;
     }
     assert!(seeds > 20, "{seeds} seeds of {target}");
