@@ -289,8 +289,14 @@ impl Walk<'_> {
 }
 
 /// Whether a text is `null`, `true`, `false` or a number that the parser takes.
+#[inline(always)]
 fn is_literal(text: &[u8]) -> bool {
-    matches!(text, b"null" | b"true" | b"false") || is_number(text)
+    match text.first() {
+        Some(b'n') => text == b"null",
+        Some(b't') => text == b"true",
+        Some(b'f') => text == b"false",
+        _ => is_number(text),
+    }
 }
 
 /// A number of RFC 8259 that a double can hold, if not exactly.
