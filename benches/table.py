@@ -77,7 +77,7 @@ def main():
 def arguments():
     options = argparse.ArgumentParser(description="Measure rulectl and its peers, and write docs/performance.")
     path = {"type": pathlib.Path, "metavar": "PATH"}
-    options.add_argument("--rulectl", default=PROJECT / "target/release/rulectl", **path, help="the program (cargo build --release)")
+    options.add_argument("--rulectl", default=PROJECT / "target/dist/rulectl", **path, help="the program (cargo build --profile dist)")
     options.add_argument("--events", **path, help="a log of JSON lines; generated unless given")
     options.add_argument("--large", **path, help="another log for the rules of SigmaHQ, e.g. ten times as large")
     options.add_argument("--count", type=int, default=100_000, help="how many events to generate (100000)")
