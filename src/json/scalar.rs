@@ -117,7 +117,7 @@ fn is_short_integer(raw: &[u8]) -> bool {
 fn unescaped(raw: &[u8]) -> Cow<'_, str> {
     // The walk has checked that the record is UTF-8.
     let text = std::str::from_utf8(raw).unwrap_or_default();
-    if !raw.contains(&b'\\') {
+    if memchr::memchr(b'\\', raw).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
