@@ -100,6 +100,14 @@ impl Groups {
         number
     }
 
+    /// Whether there is a group of this key.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        let hash = self.hasher.hash_one(key.0.as_slice());
+        self.numbers
+            .find(hash, |at| self.key(*at) == key.0)
+            .is_some()
+    }
+
     pub(super) fn get(&self, number: u32) -> Option<&Group> {
         self.slots.get(number as usize)
     }
@@ -241,7 +249,9 @@ impl Window {
             }
             Self::Many(many) => many,
         };
-        while let Some(oldest) = many.members.front().filter(|oldest| oldest.time <= edge) {
+        let is_over = many.account.as_ref().is_some_and(|kept| kept.is_over());
+        let leaves = |oldest: &&Member| is_over || oldest.time <= edge;
+        while let Some(oldest) = many.members.front().filter(leaves) {
             if let Some(account) = &mut many.account {
                 account.leave(oldest);
             }

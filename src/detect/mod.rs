@@ -20,6 +20,7 @@ mod engine;
 mod events;
 mod filter;
 mod finding;
+mod first_seen;
 mod groups;
 mod line;
 mod lists;

@@ -293,6 +293,9 @@ fn correlate(
 ) -> Vec<Passed> {
     let mut hits = Vec::new();
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
+        if !condition.opens(rules) && !groups.has(&key) {
+            continue;
+        }
         let number = groups.enter(
             &key,
             |window| window.slide(consumer, &member, rules),

@@ -227,6 +227,41 @@ fn rules_meet_in_their_order() {
 }
 
 #[test]
+fn values_are_new_where_the_history_has_none() {
+    let new = "type: first_seen; rules: [a]; condition: {field: debugContext.debugData.risk, warm-up: 2m}; timespan: 5m";
+    let whole = "type: first_seen; rules: [a]; condition: {field: debugContext.debugData.risk}";
+    let first = "type: first_seen; rules: [a]; condition: {field: debugContext.debugData.risk, warm-up: 0s}";
+    let two = "type: first_seen; rules: [a]; condition: {field: [debugContext.debugData.risk, client.ipAddress], warm-up: 1m}";
+    let x = "x 1/1 a value of `debugContext.debugData.risk` that was not seen in the 5m before";
+    let whole_x =
+        "x 1/1 a value of `debugContext.debugData.risk` that was not seen in the 10m before";
+    #[rustfmt::skip]
+    check_all(&[
+        (new, "a@0=x a@120=y", &[x]),
+        (new, "a@0=x a@119=y", &[]),
+        (new, "a@0=x a@119=y a@121=Y", &[]),
+        (new, "a@0=x a@120=x", &[]),
+        (new, "a@0=x a@200=z a@120=x a@400=x", &["x 1/1 a value of `debugContext.debugData.risk` that was not seen in the 5m before"]),
+        (new, "a@0=x a@10=y a@200=y a@309=x", &[x]),
+        (new, "a@0=x a@10=y a@200=y a@299=x", &[]),
+        (new, "a@0=x a@10=y a@200=y a@300=x", &[x]),
+        (new, "a@0=x a@300=y", &[]),
+        (new, "a@0=x a@299=y", &[x]),
+        (new, "a@0=x/bob a@1=x a@120=y", &[]),
+        (new, "a@0=x a@1 a@120", &[]),
+        (new, "a@0 a@1=x a@120=y", &[]),
+        (new, "a@0=x a@120=[\"x\",\"y\"]", &[x]),
+        (whole, "a@0=x a@599=y", &[]),
+        (whole, "a@0=x a@300=x a@599=y", &[]),
+        (whole, "a@0=x a@300=x a@600=y", &[whole_x]),
+        (first, "a@0=x", &[whole_x]),
+        (first, "a@0=x a@1=x a@2=y", &["x 2/2 a value of `debugContext.debugData.risk` that was not seen in the 10m before"]),
+        (two, "a@0=x a@60=x~192.0.2.2", &["x 1/1 a value of `debugContext.debugData.risk` and `client.ipAddress` that was not seen in the 10m before"]),
+        (two, "a@0=x a@10=y a@60=X", &[]),
+    ]);
+}
+
+#[test]
 fn aliases_name_a_field_for_each_rule() {
     let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
     let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
