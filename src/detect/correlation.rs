@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::detect::Rules;
+use crate::detect::absent::decode_absent;
 use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
@@ -56,7 +57,7 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Decode); 10] = [
+const TYPES: [(&str, Decode); 11] = [
     ("event_count", decode_event_count),
     ("value_count", decode_value_count),
     ("value_sum", decode_value_sum),
@@ -67,6 +68,7 @@ const TYPES: [(&str, Decode); 10] = [
     ("temporal_ordered", decode_temporal_ordered),
     ("consecutive", decode_consecutive),
     ("first_seen", decode_first_seen),
+    ("absent", decode_absent),
 ];
 
 /// Reads the condition of one type; `None` when it was reported.
@@ -76,6 +78,8 @@ type Decode = fn(&mut Written<'_>, &mut Problems) -> Option<Arc<dyn Asked>>;
 pub(super) struct Written<'n> {
     condition: Option<&'n Node>,
     mapping: Span,
+    /// Where the rules are written.
+    pub(super) rules_at: Span,
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
@@ -87,6 +91,26 @@ impl<'n> Written<'n> {
     /// The condition, where it may be left out.
     pub(super) fn condition(&self) -> Option<&'n Node> {
         self.condition
+    }
+
+    /// Reports a condition of a type that has none.
+    pub(super) fn refuse_condition(&self, name: &str, problems: &mut Problems) -> Option<()> {
+        let Some(node) = self.condition else {
+            return Some(());
+        };
+        problems
+            .error(
+                codes::CONDITION,
+                node.span,
+                format!("`{name}` has no condition"),
+            )
+            .help("the order of `rules` says it all; a condition goes with `temporal`");
+        None
+    }
+
+    /// The names of its rules.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'n str> {
+        self.rules.iter().map(|(name, _)| name.as_str())
     }
 
     /// The condition; reports its absence.
@@ -125,6 +149,12 @@ pub(super) trait Condition: Debug + Send + Sync {
     /// What is kept of a group's window, so that nobody reads the whole of it at each event.
     fn account(self: Arc<Self>) -> Option<Box<dyn Account>> {
         None
+    }
+
+    /// Whether a hit is an event of the first rule that none of the others
+    /// follows within the timespan; of such a type nothing else is asked.
+    fn waits(&self) -> bool {
+        false
     }
 
     /// Whether the window is a hit, and at which number; not asked where there is an account.
@@ -201,6 +231,7 @@ pub fn decode_correlation(
     let mut written = Written {
         condition,
         mapping: table.span(),
+        rules_at: rules_node.map_or(node.span, |node| node.span),
         rules: &rules,
         timespan: timespan.unwrap_or_default(),
         fields: Vec::new(),

@@ -6,6 +6,7 @@
 //! [`Node`](crate::document::Node) as written, a [`Rule`] that was checked, and a
 //! place in a [`Detector`] that runs.
 
+mod absent;
 mod bounds;
 mod capture;
 mod compile;

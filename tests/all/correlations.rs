@@ -262,6 +262,66 @@ fn values_are_new_where_the_history_has_none() {
 }
 
 #[test]
+fn what_nothing_follows_is_a_hit_when_the_wait_is_over() {
+    let absent = "type: absent; rules: [a, b]";
+    let either = "type: absent; rules: [a, b, c]";
+    let silent = "type: absent; rules: [a, a]";
+    let x = "x 1/1 no b within 10m after a";
+    #[rustfmt::skip]
+    check_all(&[
+        (absent, "a@0 z@600", &[x]),
+        (absent, "a@0 z@599", &[]),
+        (absent, "a@0 b@1 z@900", &[]),
+        (absent, "a@0 b@600 z@900", &[]),
+        (absent, "a@0 b@601", &[x]),
+        (absent, "b@0 a@1 z@900", &[x]),
+        (absent, "a@0 b@0 z@900", &[x]),
+        (absent, "ab@0 z@900", &[x]),
+        (absent, "a@0 ab@300 z@900", &[x]),
+        (absent, "a@0 b@1/bob z@900", &[x]),
+        (absent, "a@0 a@10 a@20 z@900", &["x 3/3 no b within 10m after a"]),
+        (absent, "a@0 a@10 a@20 b@15 z@900", &[x]),
+        (absent, "a@0 a@601 z@2000", &["x 1/1 no b within 10m after a", x]),
+        (either, "a@0 c@1 z@900", &[]),
+        (either, "a@0 y@1 z@900", &["x 1/1 no b or c within 10m after a"]),
+        (silent, "a@0 a@300 a@900 z@1499", &[]),
+        (silent, "a@0 a@300 a@900 z@1500", &["x 1/1 no a within 10m after a"]),
+        (silent, "a@0 a@601", &["x 1/1 no a within 10m after a"]),
+    ]);
+    let policy = rules(&rule(absent));
+    let received = check(&policy, timeline("a@0 a@700 z@900"), &[x]);
+    assert_eq!(received.counts.correlation.pending, 1);
+    let finding = &received.outcomes[0].finding;
+    assert_eq!(json!(finding.created_at), at(600, 0));
+    assert_eq!(json!(finding.last_seen), at(0, 0));
+}
+
+#[test]
+fn an_absence_is_an_event_of_others_when_the_wait_is_over() {
+    let absent = "---\ntitle: Missing\nname: missing\ncorrelation:\n  type: absent\n  rules: [a, b]\n  group-by: [actor.id]\n  timespan: 10m\n";
+    let then =
+        "type: temporal_ordered; rules: [missing, c]; timespan: 5m; generate: true; group-by: []";
+    let twice = "type: absent; rules: [missing, c]";
+    let missing = "missing 1/1 no b within 10m after a";
+    #[rustfmt::skip]
+    let cases: [(&str, &str, &[&str]); 6] = [
+        (then, "a@0 c@601", &[missing, "c 1/1 s: displayMessage|contains: c", "x 2/1 missing, then c within 5m"]),
+        (then, "a@0 c@600 z@900", &[missing, "c 1/1 s: displayMessage|contains: c"]),
+        (then, "a@0 c@900", &[missing, "c 1/1 s: displayMessage|contains: c"]),
+        (twice, "a@0 c@500 z@1200", &["x 1/1 no c within 10m after missing"]),
+        (twice, "a@0 c@601 z@1200", &[]),
+        (twice, "a@0 z@1199", &[]),
+    ];
+    for (outer, events, expected) in cases {
+        check(
+            &rules(&format!("{}{absent}", rule(outer))),
+            timeline(events),
+            expected,
+        );
+    }
+}
+
+#[test]
 fn aliases_name_a_field_for_each_rule() {
     let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
     let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";

@@ -30,12 +30,16 @@ pub enum Kind {
     TemporalOrdered,
     /// A value that is new, to a group that was known for so long.
     FirstSeen(Vec<&'static str>, Option<i64>),
+    /// The first rule, and then none of the others.
+    Absent,
 }
 
 /// An event, or the hit of a correlation as one.
 #[derive(Clone, Debug)]
 pub struct Occurrence {
     pub at: i64,
+    /// Whether it stands behind the events of its second: a wait that ended.
+    pub late: bool,
     pub digest: Digest,
     /// The text of its `uuid`.
     pub id: String,
@@ -63,14 +67,14 @@ pub struct Found {
     pub hits: usize,
 }
 
-type Key = (i64, Digest);
+type Key = (i64, bool, Digest);
 
 /// An event with the rules that it satisfies, by position.
 type Satisfying = (Occurrence, BTreeSet<usize>);
 
 impl Occurrence {
     fn key(&self) -> Key {
-        (self.at, self.digest)
+        (self.at, self.late, self.digest)
     }
 
     /// All mixes of the values of the fields, folded.
@@ -90,15 +94,21 @@ impl Occurrence {
 }
 
 /// The findings of correlations over the matches of detections, by the names of
-/// those. Each correlation stands after those that it names.
+/// those, and how many events wait past the last second. Each correlation
+/// stands after those that it names.
 pub fn findings(
     correlations: &[Correlation],
     matches: &BTreeMap<String, Vec<Occurrence>>,
-) -> Vec<Found> {
+    last: i64,
+) -> (Vec<Found>, u64) {
     let mut seen = matches.clone();
     let mut found = Vec::new();
+    let mut waiting = 0;
     for (at, correlation) in correlations.iter().enumerate() {
-        let hits = correlation.hits(&seen, &correlation.in_turn(correlations));
+        let mut hits = correlation.hits(&seen, &correlation.in_turn(correlations));
+        let all = hits.len();
+        hits.retain(|hit| hit.occurrence.at <= last);
+        waiting += (all - hits.len()) as u64;
         let named = |other: &&Correlation| other.rules.contains(&correlation.name);
         let mut by = correlations.iter().filter(named).peekable();
         if by.peek().is_none() || by.any(|other| other.generate) {
@@ -115,7 +125,7 @@ pub fn findings(
         seen.insert(correlation.name.clone(), passed.collect());
     }
     found.sort();
-    found
+    (found, waiting)
 }
 
 impl Correlation {
@@ -174,6 +184,9 @@ impl Correlation {
 
     fn hits_of_group(&self, group: &[String], events: &[Satisfying]) -> Vec<Hit> {
         let mut hits = Vec::new();
+        if matches!(self.kind, Kind::Absent) {
+            return self.silences(group, events);
+        }
         for at in 0..events.len() {
             if let Some(window) = self.hit_at(&events[..=at]) {
                 hits.push(Hit {
@@ -217,8 +230,32 @@ impl Correlation {
                 return (is_new && now.0.at - since >= warm_up.unwrap_or(self.timespan))
                     .then(|| vec![now]);
             }
+            Kind::Absent => unreachable!("its hits are at no event"),
         };
         holds.then_some(window)
+    }
+
+    /// Each event of the first rule that no event of the others follows.
+    fn silences(&self, group: &[String], events: &[Satisfying]) -> Vec<Hit> {
+        let answered = |asked: &Occurrence| {
+            let until = asked.at + self.timespan;
+            let mut after = events.iter().filter(|(event, _)| {
+                event.at > asked.at && (event.at, event.late) <= (until, false)
+            });
+            after.any(|(_, rules)| rules.iter().any(|rule| *rule > 0))
+        };
+        let first = events.iter().filter(|(_, rules)| rules.contains(&0));
+        let unanswered = first.filter(|(event, _)| !answered(event));
+        let hit = |(event, _): &Satisfying| Hit {
+            group: group.to_vec(),
+            occurrence: Occurrence {
+                at: event.at + self.timespan,
+                late: true,
+                ..event.clone()
+            },
+            window: vec![event.clone()],
+        };
+        unanswered.map(hit).collect()
     }
 
     /// The first event after the last silence of the timespan.
