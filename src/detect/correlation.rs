@@ -11,6 +11,8 @@ use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
 use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
+use crate::detect::ratio::decode_ratio;
+use crate::detect::repeat::decode_repeat_until;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
@@ -57,7 +59,7 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Decode); 11] = [
+const TYPES: [(&str, Decode); 13] = [
     ("event_count", decode_event_count),
     ("value_count", decode_value_count),
     ("value_sum", decode_value_sum),
@@ -69,6 +71,8 @@ const TYPES: [(&str, Decode); 11] = [
     ("consecutive", decode_consecutive),
     ("first_seen", decode_first_seen),
     ("absent", decode_absent),
+    ("repeat_until", decode_repeat_until),
+    ("ratio", decode_ratio),
 ];
 
 /// Reads the condition of one type; `None` when it was reported.
@@ -79,7 +83,7 @@ pub(super) struct Written<'n> {
     condition: Option<&'n Node>,
     mapping: Span,
     /// Where the rules are written.
-    pub(super) rules_at: Span,
+    rules_at: Span,
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
@@ -111,6 +115,46 @@ impl<'n> Written<'n> {
     /// The names of its rules.
     pub(super) fn names(&self) -> impl Iterator<Item = &'n str> {
         self.rules.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The first rule, and the others in the words of a reason, of a type that
+    /// tells the first from the others; reports that there is one alone.
+    pub(super) fn first_and_others(
+        &self,
+        name: &str,
+        help: &str,
+        problems: &mut Problems,
+    ) -> Option<(String, String)> {
+        let names: Vec<&str> = self.names().collect();
+        match names.as_slice() {
+            [first, others @ ..] if !others.is_empty() => {
+                Some(((*first).to_owned(), others.join(" or ")))
+            }
+            [_] => {
+                let message = format!("`{name}` takes two rules or more");
+                problems
+                    .error(codes::CONDITION, self.rules_at, message)
+                    .help(help);
+                None
+            }
+            _ => None, // reported: there is at least one
+        }
+    }
+
+    /// Reports that the first rule is one of the others too.
+    pub(super) fn refuse_twice(&self, problems: &mut Problems) -> Option<()> {
+        let (first, others) = self.rules.split_first()?;
+        let Some((name, span)) = others.iter().find(|(name, _)| *name == first.0) else {
+            return Some(());
+        };
+        problems
+            .error(
+                codes::CONDITION,
+                *span,
+                format!("`{name}` is compared with itself"),
+            )
+            .help("the first of `rules` is another than those behind it");
+        None
     }
 
     /// The condition; reports its absence.

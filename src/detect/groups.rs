@@ -150,8 +150,10 @@ impl Groups {
 
     /// The next group in which a wait ends then.
     pub(super) fn next_ended(&mut self, end: Time) -> Option<u32> {
-        let ended = self.waits.pop_front_if(|(first, _)| *first == end);
-        ended.map(|(_, number)| number)
+        if self.first_end() != Some(end) {
+            return None;
+        }
+        self.waits.pop_front().map(|(_, number)| number)
     }
 
     /// How many events wait.

@@ -31,9 +31,11 @@ mod packed;
 mod pattern;
 mod predicate;
 mod program;
+mod ratio;
 #[cfg(test)]
 mod reference;
 mod relation;
+mod repeat;
 mod report;
 mod rule;
 mod search;

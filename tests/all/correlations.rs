@@ -322,6 +322,55 @@ fn an_absence_is_an_event_of_others_when_the_wait_is_over() {
 }
 
 #[test]
+fn a_row_goes_on_until_its_end() {
+    let until = "type: repeat_until; rules: [a, b]; condition: {gte: 3}";
+    let few = "type: repeat_until; rules: [a, b]; condition: {lt: 3}";
+    let three = "x 4/1 3 events of a before b within 10m, where gte 3 is asked";
+    #[rustfmt::skip]
+    check_all(&[
+        (until, "a@0 a@1 a@2 b@3", &[three]),
+        (until, "a@0 a@1 b@3", &[]),
+        (until, "a@0 a@1 a@2", &[]),
+        (until, "a@0 a@1 b@2 a@3 b@4", &[]),
+        (until, "a@0 a@1 a@2 b@3 b@4", &[three]),
+        (until, "a@0 a@1 a@2 b@3 a@4 a@5 a@6 b@7", &["x 8/2 3 events of a before b within 10m, where gte 3 is asked"]),
+        (until, "a@0 a@1 a@2 y@3 b@4", &[three]),
+        (until, "a@0 a@1 a@2 b@600", &[]),
+        (until, "a@0 a@1 a@2 b@599", &[three]),
+        (until, "a@0 a@1 a@2 b@3/bob", &[]),
+        (until, "a@0 a@1 ab@2", &[]),
+        (until, "a@0 a@1 a@2 ab@3 a@4 a@5 b@6", &[three]),
+        (few, "b@0", &[]),
+        (few, "a@0 b@601", &[]),
+        (few, "a@0 b@1", &["x 2/1 1 events of a before b within 10m, where lt 3 is asked"]),
+        (few, "a@0 a@1 a@2 b@3", &[]),
+    ]);
+}
+
+#[test]
+fn a_ratio_is_of_two_counts() {
+    let half = "type: ratio; rules: [a, b]; condition: {gt: 0.5, at-least: 4}";
+    let more = "type: ratio; rules: [a, b, c]; condition: {gte: 2}";
+    let little = "type: ratio; rules: [a, b]; condition: {lt: 0.3, at-least: 4}";
+    let x = "x 4/1 0.750 events of a on each of b within 10m, where gt 0.5 is asked";
+    #[rustfmt::skip]
+    check_all(&[
+        (half, "ab@0 ab@1 ab@2 b@3", &[x]),
+        (half, "ab@0 ab@1 b@2 b@3", &[]),
+        (half, "ab@0 ab@1 ab@2", &[]),
+        (half, "b@0 ab@1 ab@2 ab@600", &[]),
+        (half, "b@0 ab@1 ab@2 ab@599", &[x]),
+        (half, "ab@0 ab@1 ab@2/bob b@3", &[]),
+        (more, "a@0 a@1", &[]),
+        (more, "a@0 a@1 c@2", &["x 3/1 2.000 events of a on each of b or c within 10m, where gte 2 is asked"]),
+        (more, "a@0 c@1 b@2", &[]),
+        (little, "b@0 b@1 b@2 b@3", &["x 4/1 0.000 events of a on each of b within 10m, where lt 0.3 is asked"]),
+        (little, "ab@0 b@1 b@2 b@3", &["x 4/1 0.250 events of a on each of b within 10m, where lt 0.3 is asked"]),
+        (little, "ab@0 ab@1 b@2 b@3", &[]),
+    ]);
+}
+
+#[test]
 fn aliases_name_a_field_for_each_rule() {
     let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
     let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";

@@ -32,6 +32,10 @@ pub enum Kind {
     FirstSeen(Vec<&'static str>, Option<i64>),
     /// The first rule, and then none of the others.
     Absent,
+    /// The first rule so often, and then one of the others.
+    RepeatUntil(usize),
+    /// At least so many thousandths of the first rule to the others, of which there are so many.
+    Ratio(usize, usize),
 }
 
 /// An event, or the hit of a correlation as one.
@@ -229,6 +233,26 @@ impl Correlation {
                 let since = self.known_since(past)?;
                 return (is_new && now.0.at - since >= warm_up.unwrap_or(self.timespan))
                     .then(|| vec![now]);
+            }
+            Kind::RepeatUntil(least) => {
+                let is_last = |(_, rules): &&Satisfying| rules.iter().any(|rule| *rule > 0);
+                if !is_last(&now) {
+                    return None;
+                }
+                let (_, before) = window.split_last()?;
+                let row = before.iter().rev().take_while(|event| !is_last(event));
+                let mut row: Vec<&Satisfying> = row.copied().collect();
+                row.reverse();
+                let holds = row.len() >= *least && !row.is_empty();
+                return holds.then(|| [row, vec![now]].concat());
+            }
+            Kind::Ratio(thousandths, least) => {
+                let of = |wanted: fn(&usize) -> bool| {
+                    let some = |(_, rules): &&&Satisfying| rules.iter().any(wanted);
+                    window.iter().filter(some).count()
+                };
+                let (counted, compared) = (of(|rule| *rule == 0), of(|rule| *rule > 0));
+                compared >= *least && counted * 1_000 >= thousandths * compared
             }
             Kind::Absent => unreachable!("its hits are at no event"),
         };

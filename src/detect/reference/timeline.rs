@@ -81,17 +81,23 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
         rest /= of as u64;
         drawn as usize
     };
-    let count = match kind {
-        Kind::Temporal | Kind::TemporalOrdered | Kind::Absent => 2 + draw(2),
-        _ => 1 + draw(2),
+    let (least, repeats) = match kind {
+        Kind::Temporal | Kind::TemporalOrdered | Kind::RepeatUntil(_) | Kind::Ratio(..) => {
+            (2, false)
+        }
+        Kind::Absent => (2, true),
+        _ => (1, false),
     };
+    let count = least + draw(2);
     let mut rules: Vec<String> = Vec::new();
-    for _ in 0..count {
-        // The last names are those of correlations: chains are worth while.
-        let name = &names[names.len() - 1 - draw(names.len())];
-        if !rules.contains(name) || matches!(kind, Kind::Absent) {
+    // The last names are those of correlations: chains are worth while.
+    let mut next = draw(names.len());
+    while rules.len() < count {
+        let name = &names[names.len() - 1 - next % names.len()];
+        if repeats || !rules.contains(name) {
             rules.push(name.clone());
         }
+        next += 1 + draw(2);
     }
     let groups = [vec!["who"], vec![], vec!["who", "what"], vec!["what"]];
     Correlation {
@@ -115,6 +121,9 @@ fn a_kind() -> impl Strategy<Value = Kind> {
         (fields(), select(vec![None, Some(0), Some(3), Some(10)]))
             .prop_map(|(fields, warm_up)| Kind::FirstSeen(fields, warm_up)),
         Just(Kind::Absent),
+        (1..4_usize).prop_map(Kind::RepeatUntil),
+        (select(vec![250, 500, 1_000, 1_500]), 1..4_usize)
+            .prop_map(|(thousandths, least)| Kind::Ratio(thousandths, least)),
     ]
 }
 
@@ -129,6 +138,11 @@ fn document(at: usize, correlation: &Correlation) -> String {
         Kind::Temporal => "type: temporal".to_owned(),
         Kind::TemporalOrdered => "type: temporal_ordered".to_owned(),
         Kind::Absent => "type: absent".to_owned(),
+        Kind::RepeatUntil(least) => format!("type: repeat_until\n  condition: {{gte: {least}}}"),
+        Kind::Ratio(thousandths, least) => format!(
+            "type: ratio\n  condition: {{gte: {}, at-least: {least}}}",
+            *thousandths as f64 / 1e3
+        ),
         Kind::FirstSeen(fields, warm_up) => {
             let warm_up = warm_up.map_or(String::new(), |warm_up| format!(", warm-up: {warm_up}s"));
             let fields = fields.join(", ");
