@@ -6,6 +6,7 @@
 //! [`Node`](crate::document::Node) as written, a [`Rule`] that was checked, and a
 //! place in a [`Detector`] that runs.
 
+mod accessors;
 mod bounds;
 mod capture;
 mod compile;
@@ -43,6 +44,7 @@ mod value;
 mod values;
 mod windows;
 
+pub use self::accessors::{Accessors, decode_accessors, is_accessors};
 pub use self::engine::Scratch;
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
@@ -254,6 +256,11 @@ impl Detector {
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// From now on fields are found inside of texts too.
+    pub fn read_inside(&mut self, accessors: &Accessors) {
+        accessors.apply(&mut self.wanted);
     }
 
     /// What a thread needs to scan events.

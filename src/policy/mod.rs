@@ -17,8 +17,8 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::detect::{
-    Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_filter, decode_rule,
-    is_filter, rule_codes,
+    Accessors, Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_accessors,
+    decode_filter, decode_rule, is_accessors, is_filter, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
@@ -47,6 +47,8 @@ pub mod codes {
     pub const UNKNOWN_FIELD: &str = "RL0150";
     /// A finding type that no rule produces.
     pub const UNKNOWN_FINDING_TYPE: &str = "RL0152";
+    /// A field inside of a text of Okta's that no accessor reads.
+    pub const NO_ACCESSOR: &str = "RL0153";
     /// An event type that Okta's catalogue does not hold.
     pub const UNKNOWN_EVENT_TYPE: &str = "RL0151";
 }
@@ -116,8 +118,12 @@ pub fn load_rules(place: &Path) -> LoadedRules {
     let mut problems = Problems::default();
     let files = read_rules(place, &mut problems);
     let Documents {
-        mut rules, broken, ..
+        mut rules,
+        filters,
+        accessors,
+        broken,
     } = decode_active(&files, &mut problems);
+    lint::texts(&rules, &filters, &accessors, &mut problems);
     for rule in &mut rules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
@@ -125,7 +131,8 @@ pub fn load_rules(place: &Path) -> LoadedRules {
             ..Settings::default()
         };
     }
-    let detector = Detector::compile(&rules, &broken, &mut problems);
+    let mut detector = Detector::compile(&rules, &broken, &mut problems);
+    detector.read_inside(&accessors);
     LoadedRules {
         detector: (!problems.has_errors()).then_some(detector),
         problems,
@@ -137,12 +144,15 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let Documents {
         mut rules,
         filters,
+        accessors,
         broken,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
-    let detector = Detector::compile(&rules, &broken, problems);
-    lint::rules(&rules, problems);
-    lint::filters(&filters, problems);
+    let mut detector = Detector::compile(&rules, &broken, problems);
+    detector.read_inside(&accessors);
+    lint::rules(&rules, &accessors, problems);
+    lint::filters(&filters, &accessors, problems);
+    lint::texts(&rules, &filters, &accessors, problems);
     let settings = check_routing(files, problems);
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
@@ -249,6 +259,7 @@ fn check_tools(
 struct Documents {
     rules: Vec<Rule>,
     filters: Vec<Filter>,
+    accessors: Accessors,
     /// What the rules are called that are not right.
     broken: BTreeSet<String>,
 }
@@ -274,6 +285,10 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
             problems.warn(codes::NO_RULES, nowhere(file.id), "the file holds no rules");
         }
         for (place, document) in documents.iter().enumerate() {
+            if is_accessors(document) {
+                decode_accessors(document, &mut found.accessors, problems);
+                continue;
+            }
             if is_filter(document) {
                 found
                     .filters

@@ -29,7 +29,8 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 30] = [
+const CASES: [(&str, i32, Made); 31] = [
+    ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
     ("bad-toml", 2, Overlay),

@@ -1,8 +1,10 @@
 //! Documents that decide which events a rule sees: log sources and filters.
 
+use rulectl::policy;
+use rulectl::render::problems_as_text;
 use serde_json::{Value, json};
 
-use crate::harness::{policy_of, run};
+use crate::harness::{policy_of, root, run};
 
 /// Names of rules.
 type Names<'n> = &'n [&'n str];
@@ -128,4 +130,108 @@ fn the_reasons_name_the_filter() {
             "filter Service accounts: svc: actor.alternateId|startswith: svc"
         ]
     );
+}
+
+/// A sign-in with these texts.
+fn with_texts(debug_data: Value) -> Value {
+    json!({"eventType": "user.session.start", "published": "2026-03-02T10:00:00.000Z", "debugContext": {"debugData": debug_data}})
+}
+
+#[test]
+fn what_is_inside_a_text_is_a_field_like_any_other() {
+    let rules = r#"
+title: Risky
+name: risky
+logsource: {product: okta}
+detection:
+  s:
+    debugContext.debugData.risk.level: [HIGH, MEDIUM]
+    debugContext.debugData.risk.reasons|contains: new device
+    debugContext.debugData.logOnlySecurityData.behaviors.New IP: positive
+    debugContext.debugData.risk|contains: 'level='
+  condition: s
+rulectl:
+  summary: "{debugContext.debugData.risk.reasons}"
+  metadata: [debugContext.debugData.logOnlySecurityData.risk.level]
+  suppress: 1h
+  group-by: [debugContext.debugData.risk.level]
+---
+title: Texts
+accessors:
+  debugContext.debugData.risk: map
+  debugContext.debugData.logOnlySecurityData: json
+"#;
+    let event = |level: &str, reasons: &str| {
+        with_texts(json!({
+            "risk": format!("{{reasons={reasons}, level={level}}}"),
+            "logOnlySecurityData": "{\"risk\":{\"level\":\"LOW\"},\"behaviors\":{\"New IP\":\"POSITIVE\"}}",
+        }))
+    };
+    let events = [
+        event("HIGH", "Anomalous Location, New Device"),
+        event("MEDIUM", "New Device"),
+        event("LOW", "New Device"),
+        event("HIGH", "Anomalous Location"),
+    ];
+    let received = run(&policy_of(rules), &events);
+    let mut found: Vec<_> = received
+        .outcomes
+        .iter()
+        .map(|outcome| {
+            let finding = serde_json::to_value(&outcome.finding).expect("JSON");
+            [
+                finding["group"].to_string(),
+                finding["description"].to_string(),
+                finding["metadata"].to_string(),
+            ]
+        })
+        .collect();
+    found.sort();
+    let metadata = r#"{"debugContext.debugData.logOnlySecurityData.risk.level":["LOW"]}"#;
+    let expected = [
+        [
+            r#"{"debugContext.debugData.risk.level":"HIGH"}"#,
+            r#""Anomalous Location, New Device""#,
+            metadata,
+        ],
+        [
+            r#"{"debugContext.debugData.risk.level":"MEDIUM"}"#,
+            r#""New Device""#,
+            metadata,
+        ],
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn without_its_accessor_a_text_is_a_text() {
+    let rule = "title: t\nname: risky\nlogsource: {product: okta}\ndetection:\n  s: {debugContext.debugData.risk.level: HIGH}\n  condition: s\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rule.yml"), rule).expect("written");
+    let loaded = policy::load_rules(folder.path());
+    let text = problems_as_text(&loaded.problems, false);
+    assert!(loaded.detector.is_some(), "{text}");
+    assert!(
+        text.contains("declare `debugContext.debugData.risk: map`"),
+        "{text}"
+    );
+    let events = [with_texts(json!({"risk": "{level=HIGH}"}))];
+    assert!(found(rule, &events).is_empty());
+    let accessor = "---\naccessors: {debugContext.debugData.risk: map}\n";
+    assert_eq!(found(&(rule.to_owned() + accessor), &events), ["risky"]);
+}
+
+#[test]
+fn the_shipped_accessors_are_those_of_the_texts_that_are_known() {
+    let text = std::fs::read_to_string(root().join("rules/okta_texts.yml")).expect("accessors");
+    let declared = text.lines().filter_map(|line| line.trim().split_once(": "));
+    let declared: Vec<_> = declared
+        .filter(|(path, _)| path.starts_with("debugContext."))
+        .collect();
+    let above = |path: &str| rulectl::okta::text_above(&format!("{path}.x"));
+    assert_eq!(declared.len(), 8, "{declared:?}");
+    for (path, notation) in declared {
+        assert_eq!(above(path), Some((path, notation)));
+        assert_eq!(rulectl::okta::text_above(path), None);
+    }
 }
