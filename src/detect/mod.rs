@@ -48,7 +48,7 @@ pub use self::accessors::{Accessors, decode_accessors, is_accessors};
 pub use self::engine::Scratch;
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
-pub use self::lists::Lists;
+pub use self::lists::{Lists, NotThere};
 pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};

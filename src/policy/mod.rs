@@ -62,6 +62,8 @@ pub struct Policy {
     pub detector: Detector,
     /// The checked rules by id.
     pub rules: BTreeMap<Uuid, Rule>,
+    /// The lists that rules name.
+    pub lists: Lists,
     /// Agents and guardrails.
     pub routing: Routing,
     /// What is promoted.
@@ -122,6 +124,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
         filters,
         accessors,
         broken,
+        ..
     } = decode_active(&files, &mut problems);
     lint::texts(&rules, &filters, &accessors, &mut problems);
     for rule in &mut rules {
@@ -142,6 +145,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let errors = problems.counts().0;
     let Documents {
+        lists,
         mut rules,
         filters,
         accessors,
@@ -172,6 +176,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         digest: files::digest(files),
         detector,
         rules: rules.into_iter().map(|rule| (rule.id, rule)).collect(),
+        lists,
         routing: settings.routing?,
         promotion: settings.promotion?,
         slots: settings.slots,
@@ -257,6 +262,7 @@ fn check_tools(
 /// What the files of `rules/` hold.
 #[derive(Default)]
 struct Documents {
+    lists: Lists,
     rules: Vec<Rule>,
     filters: Vec<Filter>,
     accessors: Accessors,
@@ -273,7 +279,7 @@ fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
 }
 
 fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents {
-    let lists = lists(files);
+    let lists = lists(files, problems);
     let mut found = Documents {
         rules: Vec::with_capacity(files.len()),
         ..Documents::default()
@@ -302,6 +308,7 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
         }
     }
     report_duplicates(&found.rules, problems);
+    found.lists = lists;
     found
 }
 
@@ -316,15 +323,11 @@ fn called(document: &Node) -> Vec<String> {
     names.filter_map(|(_, value)| value.scalar_text()).collect()
 }
 
-fn lists(files: &[PolicyFile]) -> Lists {
+fn lists(files: &[PolicyFile], problems: &mut Problems) -> Lists {
     let mut lists = Lists::default();
     for file in files {
-        let name = file
-            .path
-            .strip_prefix("rules/lists/")
-            .and_then(|rest| rest.strip_suffix(".txt"));
-        if let Some(name) = name {
-            lists.add(name, &file.text);
+        if let Some(path) = file.path.strip_prefix("rules/lists/") {
+            lists.add(path, file.id, &file.text, problems);
         }
     }
     lists

@@ -235,3 +235,100 @@ fn the_shipped_accessors_are_those_of_the_texts_that_are_known() {
         assert_eq!(rulectl::okta::text_above(path), None);
     }
 }
+
+/// The rules that have findings, where the policy has these lists.
+fn found_with(lists: &[(&str, &str)], rules: &str, events: &[Value]) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    crate::harness::lay_over(&root().join("tests/diagnostics/good"), folder.path());
+    std::fs::create_dir_all(folder.path().join("rules/lists")).expect("made");
+    std::fs::write(folder.path().join("rules/sign_in.yml"), rules).expect("written");
+    for (name, text) in lists {
+        std::fs::write(folder.path().join("rules/lists").join(name), text).expect("written");
+    }
+    let received = run(&crate::harness::load(folder.path()), events);
+    let names = received.outcomes.into_iter();
+    names
+        .filter_map(|outcome| outcome.finding.rule_name)
+        .collect()
+}
+
+/// A rule of one search line.
+fn line(name: &str, line: &str) -> String {
+    format!(
+        "title: {name}\nname: {name}\nlogsource: {{product: okta}}\ndetection:\n  s: {{eventType: user.session.start, {line}}}\n  condition: s\n---\n"
+    )
+}
+
+fn from_address(address: &str, number: Value) -> Value {
+    json!({"eventType": "user.session.start", "published": "2026-03-02T10:00:00.000Z", "client": {"ipAddress": address}, "securityContext": {"asNumber": number}})
+}
+
+#[test]
+fn lists_are_texts_networks_and_numbers() {
+    let lists = [
+        (
+            "vpn.csv",
+            "operator,ip\nexample,192.0.2.1\nother,203.0.113.9\n",
+        ),
+        (
+            "offices.csv",
+            "# kind: networks\nnetwork,site\n10.0.0.0/8,Berlin\n2001:db8::/32,Tokyo\n",
+        ),
+        ("hosting.txt", "# kind: asn\nAS64500\n64501\n"),
+    ];
+    let rules = line("vpn", "client.ipAddress|expand: '%vpn.ip%'")
+        + &line("office", "client.ipAddress|cidr|expand: '%offices%'")
+        + &line(
+            "nearby",
+            "client.ipAddress|cidr|expand: ['%offices.network%', 192.0.2.0/24]",
+        )
+        + &line("hosted", "securityContext.asNumber|expand: '%hosting%'")
+        + &line("outside", "client.ipAddress|cidr|expand|neq: '%offices%'");
+    let cases: [(&str, Value, &[&str]); 6] = [
+        ("192.0.2.1", json!(1), &["vpn", "nearby", "outside"]),
+        ("10.1.2.3", json!(64500), &["office", "nearby", "hosted"]),
+        (
+            "2001:db8::1",
+            json!("64501"),
+            &["office", "nearby", "hosted"],
+        ),
+        ("203.0.113.9", Value::Null, &["vpn", "outside"]),
+        ("example", json!(6450), &["outside"]),
+        ("192.0.3.1", json!(64502), &["outside"]),
+    ];
+    for (address, number, expected) in cases {
+        let mut names = found_with(&lists, &rules, &[from_address(address, number)]);
+        let mut expected: Vec<_> = expected.to_vec();
+        names.sort();
+        expected.sort_unstable();
+        assert_eq!(names, expected, "{address}");
+    }
+}
+
+#[test]
+fn a_list_may_have_a_hundred_thousand_values() {
+    let numbers = || 0..100_000_u32;
+    let address = |number: u32| std::net::Ipv4Addr::from(0x0a00_0000 + 16 * number);
+    let texts: String = numbers()
+        .map(|number| format!("user-{number}@example.com\n"))
+        .collect();
+    let networks: String = numbers()
+        .map(|number| format!("{}/28,site {number}\n", address(number)))
+        .collect();
+    let networks = format!("# kind: networks\nnetwork,site\n{networks}");
+    let lists = [("users.txt", &*texts), ("sites.csv", &*networks)];
+    let rules = line("listed", "actor.alternateId|expand: '%users%'")
+        + &line("there", "client.ipAddress|cidr|expand: '%sites%'");
+    let event = |number: u32| {
+        let mut event = from_address(&address(number).to_string(), Value::Null);
+        event["actor"] = json!({"alternateId": format!("USER-{number}@example.com")});
+        event
+    };
+    let events: Vec<_> = (99_000..101_000).map(event).collect();
+    let names = found_with(&lists, &rules, &events);
+    let of = |name: &str| names.iter().filter(|known| *known == name).count();
+    assert_eq!(
+        (of("listed"), of("there"), names.len()),
+        (1_000, 1_000, 2_000)
+    );
+}

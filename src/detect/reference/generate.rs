@@ -36,6 +36,16 @@ pub const ACCESSORS: [Accessor; 3] = [
     ("t.json.map", Notation::Map),
 ];
 
+/// The lists that lines with `expand` name.
+pub const LISTS: [(&str, &str); 3] = [
+    ("commands.txt", "cmd\nwhoami\na*b\n403\n"),
+    (
+        "nets.csv",
+        "# kind: networks\nnet,name\n10.0.0.0/8,ab\n2001:db8::/32,\"a?c\"\n10.1.2.3,FAILURE\n",
+    ),
+    ("numbers.txt", "# kind: asn\nAS403\n5\n"),
+];
+
 const FIELDS: [&str; 18] = [
     "eventType",
     "outcome.result",
@@ -97,7 +107,7 @@ const TEXTS: [&str; 36] = [
 ];
 
 /// What stands behind the field, with the kind of value that it takes.
-const LINES: [(&str, Kind); 38] = [
+const LINES: [(&str, Kind); 43] = [
     ("", Kind::Any),
     ("", Kind::Any),
     ("", Kind::Any),
@@ -136,6 +146,11 @@ const LINES: [(&str, Kind); 38] = [
     ("|base64", Kind::Text),
     ("|wide|base64offset|contains", Kind::Text),
     ("|expand|base64", Kind::List),
+    ("|expand", Kind::List),
+    ("|expand|contains", Kind::List),
+    ("|expand|all", Kind::List),
+    ("|expand|neq", Kind::List),
+    ("|expand|cidr", Kind::Nets),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +164,7 @@ enum Kind {
     Hour,
     Field,
     List,
+    Nets,
 }
 
 const CONDITIONS: [&str; 16] = [
@@ -242,7 +258,8 @@ fn a_value(kind: Kind) -> BoxedStrategy<String> {
         Kind::Number => one_of(&["403", "4.5", "0", "-1"]).boxed(),
         Kind::Hour => one_of(&["10", "0", "23"]).boxed(),
         Kind::Field => select(FIELDS.to_vec()).prop_map(str::to_owned).boxed(),
-        Kind::List => one_of(&["'%commands%'"]).boxed(),
+        Kind::List => one_of(&["'%commands%'", "'%nets.name%'", "'%numbers%'", "ab"]).boxed(),
+        Kind::Nets => one_of(&["'%nets%'", "'%nets.net%'", "192.0.2.0/24"]).boxed(),
     }
 }
 

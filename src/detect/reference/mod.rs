@@ -104,9 +104,9 @@ fn passes(test: &Test, value: &Value) -> bool {
             _ => text(value).is_some_and(|text| text == number.to_string()),
         },
         Test::Regex(regex, _) => text(value).is_some_and(|text| regex.is_match(&text)),
-        Test::Cidr(net) => {
+        Test::Cidr(nets) => {
             let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-            address.is_some_and(|address| net.contains(&address))
+            address.is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
         }
         Test::Compare(part, order, bound) => {
             let number = match (part, value) {

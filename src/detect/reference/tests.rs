@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::detect::engine::Engine;
 use crate::detect::lists::Lists;
-use crate::detect::reference::generate::{ACCESSORS, Case, a_case};
+use crate::detect::reference::generate::{ACCESSORS, Case, LISTS, a_case};
 use crate::detect::reference::{Asked, matches};
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
 use crate::diag::Problems;
@@ -21,7 +21,10 @@ pub fn detection(text: &str) -> Result<Detection, String> {
     let mut problems = Problems::default();
     let file = problems.add_file("rule", text);
     let mut lists = Lists::default();
-    lists.add("commands", "cmd\nwhoami\n");
+    for (path, text) in LISTS {
+        let file = problems.add_file(path, text);
+        lists.add(path, file, text, &mut problems);
+    }
     let node = parse_yaml(file, text, &mut problems);
     let decoded = node.map(|node| decode_detection(&node, &[], &lists, &mut problems));
     match decoded {
