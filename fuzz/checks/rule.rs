@@ -76,7 +76,7 @@ pub fn rule(bytes: &[u8]) {
 }
 
 /// Problems show nothing raw, and stand where there is text.
-fn show(problems: &Problems) {
+pub fn show(problems: &Problems) {
     let text = problems_as_text(problems, false);
     let deceptive = |c: &char| *c != '\n' && is_deceptive(*c);
     assert_eq!(text.chars().find(deceptive), None, "{text}");

@@ -152,8 +152,11 @@ impl Lists {
         if let Some(list) = self.0.get(name) {
             return Ok(Column { list, at: 0 });
         }
-        let parts = name.rsplit_once('.');
-        let named = parts.and_then(|(list, column)| Some((self.0.get(list)?, list, column)));
+        let mut dots = name.rmatch_indices('.');
+        let named = dots.find_map(|(dot, _)| {
+            let (list, column) = (name.get(..dot)?, name.get(dot + 1..)?);
+            Some((self.0.get(list)?, list, column))
+        });
         let (list, name, column) = named.ok_or_else(|| NotThere::List(name.to_owned()))?;
         let at = list.columns.iter().position(|name| name == column);
         let at = at.ok_or_else(|| NotThere::Column {

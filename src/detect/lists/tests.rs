@@ -50,6 +50,7 @@ fn columns_of_a_table_have_names() {
     assert_eq!(texts("vpn"), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
     assert_eq!(texts("vpn.ip"), texts("vpn"));
     assert_eq!(texts("vpn.note"), ["", "5\" disk", "x"]);
+    assert_eq!(values("a.b.csv", "c,d.e\nx,y\n", "a.b.d.e")[0].0, "y");
     let sites = [
         ("Berlin, Mitte", "\"Berlin, Mitte\""),
         ("say \"hi\"\nthere", "\"say \"\"hi\"\"\nthere\""),
