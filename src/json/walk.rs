@@ -13,7 +13,7 @@ pub(super) struct Unusual;
 type Result<T> = std::result::Result<T, Unusual>;
 
 /// Arrays and objects nested deeper than this are left to the parser, which refuses them.
-const DEPTH: u32 = 127;
+pub(super) const DEPTH: u32 = 127;
 
 /// Finds the wanted fields of a record, which is to be one object in compact JSON.
 ///
@@ -185,7 +185,14 @@ impl Walk<'_> {
             }
             _ => {
                 let after = self.scalar(places, before, value, first)?;
-                places.found(wanted.slot, value, self.place(after)?);
+                let end = self.place(after)?;
+                places.found(wanted.slot, value, end);
+                if first == b'"'
+                    && let Some(notation) = wanted.inside
+                {
+                    let raw = self.text.get(value + 1..end - 1).unwrap_or_default();
+                    places.look_inside(self.wanted, node, notation, raw);
+                }
                 Ok(after)
             }
         }
@@ -290,7 +297,7 @@ impl Walk<'_> {
 
 /// Whether a text is `null`, `true`, `false` or a number that the parser takes.
 #[inline(always)]
-fn is_literal(text: &[u8]) -> bool {
+pub(super) fn is_literal(text: &[u8]) -> bool {
     match text.first() {
         Some(b'n') => text == b"null",
         Some(b't') => text == b"true",
