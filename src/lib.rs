@@ -50,6 +50,7 @@ pub mod promote;
 pub mod render;
 pub mod risk;
 pub mod route;
+pub mod script;
 pub mod slots;
 pub mod source;
 pub mod store;
