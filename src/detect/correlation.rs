@@ -9,6 +9,7 @@ use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
 use crate::detect::groups::Window;
+use crate::detect::judged::decode_script;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
@@ -18,6 +19,7 @@ use crate::detect::value::{
 use crate::diag::{Problems, Span};
 use crate::document::{Node, codes as shape};
 use crate::event::{FieldPath, Nanos};
+use crate::script::{Failure, Scripts};
 
 /// The codes of problems in a correlation.
 pub mod codes {
@@ -55,7 +57,7 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Option<Decode>); 14] = [
+const TYPES: [(&str, Option<Decode>); 15] = [
     ("event_count", Some(decode_event_count)),
     ("value_count", Some(decode_value_count)),
     ("value_sum", Some(decode_value_sum)),
@@ -65,6 +67,7 @@ const TYPES: [(&str, Option<Decode>); 14] = [
     ("temporal", Some(decode_temporal)),
     ("temporal_ordered", Some(decode_temporal_ordered)),
     ("consecutive", Some(decode_consecutive)),
+    ("script", Some(decode_script)),
     ("first_seen", None),
     ("absent", None),
     ("ratio", None),
@@ -109,7 +112,21 @@ impl<'n> Written<'n> {
 pub(super) trait Asked: Debug + Send + Sync {
     /// Resolves its fields.
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition>;
+
+    /// Whether it names functions of scripts.
+    fn is_scripted(&self) -> bool {
+        false
+    }
+
+    /// The same with the functions of scripts that it names, and the fields that they read;
+    /// `None` where it names none.
+    fn linked(&self, _: &mut Scripts, _: &mut Problems) -> Option<Linked> {
+        None
+    }
 }
+
+/// A condition whose functions were found, and the fields that they read.
+pub(super) type Linked = (Arc<dyn Asked>, Vec<(String, Span)>);
 
 /// The same, ready to run. A type implements [`Condition::hit`] where a look at
 /// the window is cheap, else [`Condition::account`].
@@ -146,6 +163,10 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// Why the script that was asked last gave no answer; told once.
+    fn failure(&mut self) -> Option<Failure> {
+        None
+    }
 }
 
 /// Names that a correlation gives to fields: what each means in each rule.

@@ -16,6 +16,12 @@ impl Lists {
         self.0.insert(name.to_owned(), values.collect());
     }
 
+    /// Every list with its values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let lists = self.0.iter();
+        lists.map(|(name, values)| (name.as_str(), values.as_slice()))
+    }
+
     /// The values of a list.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[String]> {

@@ -13,12 +13,13 @@ pub use self::files::{PolicyFile, read_folder, read_rules};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::detect::{
-    Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_filter, decode_rule,
-    is_filter, rule_codes,
+    Answers, Detector, Filter, Lists, Logic, Rule, ScriptSettings, Settings, apply_filters,
+    decode_filter, decode_rule, is_filter, link_scripts, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
@@ -26,6 +27,7 @@ use crate::event::Digest;
 use crate::plan::{Planning, decode_planning};
 use crate::promote::{Promotion, decode_promotion};
 use crate::route::{Routing, decode_routing};
+use crate::script::Scripts;
 use crate::slots::{Prompt, SlotSettings, decode_prompt, decode_slots};
 use crate::tools::{CommandTemplate, decode_tools};
 
@@ -122,9 +124,14 @@ pub fn load_rules(place: &Path) -> LoadedRules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
             suppress: rule.settings.suppress.filter(|_| correlates),
+            script: ScriptSettings {
+                matches: rule.settings.script.matches.take(),
+                ..ScriptSettings::default()
+            },
             ..Settings::default()
         };
     }
+    link(&files, &mut rules, &mut problems);
     let detector = Detector::compile(&rules, &broken, &mut problems);
     LoadedRules {
         detector: (!problems.has_errors()).then_some(detector),
@@ -140,6 +147,9 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         broken,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
+    if let Some(scripts) = link(files, &mut rules, problems) {
+        scripts.report_unused(problems);
+    }
     let detector = Detector::compile(&rules, &broken, problems);
     lint::rules(&rules, problems);
     lint::filters(&filters, problems);
@@ -313,6 +323,24 @@ fn lists(files: &[PolicyFile]) -> Lists {
         }
     }
     lists
+}
+
+/// Reads the scripts and finds the functions that rules name; nothing where there are neither.
+fn link(files: &[PolicyFile], rules: &mut [Rule], problems: &mut Problems) -> Option<Scripts> {
+    let mut written = files
+        .iter()
+        .filter_map(|file| Some((file.as_script()?, file)));
+    let mut next = written.next();
+    if next.is_none() && !rules.iter().any(Rule::names_scripts) {
+        return None;
+    }
+    let mut scripts = Scripts::new(Arc::new(Answers::new(&lists(files))));
+    while let Some((path, file)) = next {
+        scripts.add(path, file.id, &file.text, problems);
+        next = written.next();
+    }
+    link_scripts(rules, &mut scripts, problems);
+    Some(scripts)
 }
 
 fn report_duplicates(rules: &[Rule], problems: &mut Problems) {

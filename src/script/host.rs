@@ -69,6 +69,8 @@ type Answer<T> = Result<T, Box<EvalAltResult>>;
 
 /// A text of more bytes than this is cut when a script reads it.
 pub const FIELD_BYTES: usize = 8 << 10;
+/// So many of the events of a window are shown to a script.
+pub const WINDOW_EVENTS: usize = 256;
 /// So many values of a field are read at most.
 pub const FIELD_VALUES: usize = 256;
 

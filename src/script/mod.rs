@@ -17,7 +17,7 @@ mod bombs;
 mod tests;
 
 pub use self::definitions::definitions;
-pub use self::host::{FIELD_BYTES, FIELD_VALUES, Literal};
+pub use self::host::{FIELD_BYTES, FIELD_VALUES, Literal, WINDOW_EVENTS};
 pub use self::value::{EventView, FindingFacts, FindingView, Outside, Source, Value, WindowView};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -299,6 +299,12 @@ impl Function {
             fields: Arc::clone(&self.names),
             source,
         }
+    }
+
+    /// A failure for an answer that cannot be used.
+    #[must_use]
+    pub fn refuse(&self, message: String) -> Failure {
+        self.failure(self.at, message)
     }
 
     /// Asks it whether an event is a match.

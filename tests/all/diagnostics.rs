@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 30] = [
+const CASES: [(&str, i32, Made); 31] = [
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
     ("bad-toml", 2, Overlay),
@@ -56,6 +56,7 @@ const CASES: [(&str, i32, Made); 30] = [
     ("order-cycle", 2, Overlay),
     ("plans", 2, Overlay),
     ("prompts", 2, Overlay),
+    ("scripts", 2, Overlay),
     ("settings", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),
