@@ -11,6 +11,7 @@ use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
 use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
+use crate::detect::judged::decode_script;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
 use crate::detect::seen::Member;
@@ -22,6 +23,7 @@ use crate::detect::value::{
 use crate::diag::{Problems, Span};
 use crate::document::{Node, codes as shape};
 use crate::event::{FieldPath, Nanos};
+use crate::script::{Failure, Scripts};
 
 /// The codes of problems in a correlation.
 pub mod codes {
@@ -59,7 +61,7 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Decode); 13] = [
+const TYPES: [(&str, Decode); 14] = [
     ("event_count", decode_event_count),
     ("value_count", decode_value_count),
     ("value_sum", decode_value_sum),
@@ -69,6 +71,7 @@ const TYPES: [(&str, Decode); 13] = [
     ("temporal", decode_temporal),
     ("temporal_ordered", decode_temporal_ordered),
     ("consecutive", decode_consecutive),
+    ("script", decode_script),
     ("first_seen", decode_first_seen),
     ("absent", decode_absent),
     ("repeat_until", decode_repeat_until),
@@ -174,7 +177,21 @@ impl<'n> Written<'n> {
 pub(super) trait Asked: Debug + Send + Sync {
     /// Resolves its fields.
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition>;
+
+    /// Whether it names functions of scripts.
+    fn is_scripted(&self) -> bool {
+        false
+    }
+
+    /// The same with the functions of scripts that it names, and the fields that they read;
+    /// `None` where it names none.
+    fn linked(&self, _: &mut Scripts, _: &mut Problems) -> Option<Linked> {
+        None
+    }
 }
+
+/// A condition whose functions were found, and the fields that they read.
+pub(super) type Linked = (Arc<dyn Asked>, Vec<(String, Span)>);
 
 /// The same, ready to run. A type implements [`Condition::hit`] where a look at
 /// the window is cheap, else [`Condition::account`].
@@ -226,6 +243,10 @@ pub(super) trait Account {
     /// Whether the window ends with its newest event, so that the next begins another.
     fn is_over(&self) -> bool {
         false
+    }
+    /// Why the script that was asked last gave no answer; told once.
+    fn failure(&mut self) -> Option<Failure> {
+        None
     }
 }
 

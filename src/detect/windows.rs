@@ -9,6 +9,7 @@ use crate::detect::absent::{ABSENT, answers, begins};
 use crate::detect::capture::MAX_VALUES;
 use crate::detect::correlation::Condition;
 use crate::detect::deadlines::Deadlines;
+use crate::detect::failures::Failures;
 use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Why};
 use crate::detect::groups::{Group, Groups, Key, Window};
 use crate::detect::seen::{Member, Seen};
@@ -49,6 +50,8 @@ struct Ledger {
     /// Closed findings that an open one may still have to precede.
     closed: BTreeMap<OrderKey, (usize, Closed)>,
     tally: Tally,
+    /// What scripts could not answer.
+    failures: Failures,
 }
 
 /// A finding closes when it has been open so long.
@@ -75,6 +78,7 @@ impl Windows {
                 deadlines: Deadlines::new(detector.consumers.iter().map(lag)),
                 closed: BTreeMap::new(),
                 tally: Tally::default(),
+                failures: Failures::default(),
             },
             event: Vec::new(),
             waiting: waiting.map(|(at, _)| at).collect(),
@@ -106,7 +110,7 @@ impl Windows {
     ///
     /// The first of `each`.
     pub fn finish<E>(
-        mut self,
+        &mut self,
         detector: &Detector,
         last: Option<Time>,
         mut each: impl FnMut(Finding) -> Result<(), E>,
@@ -140,6 +144,11 @@ impl Windows {
             }
         }
         Ok(self.ledger.tally)
+    }
+
+    /// What scripts could not answer since this was asked last.
+    pub fn take_failures(&mut self) -> Failures {
+        std::mem::take(&mut self.ledger.failures)
     }
 
     /// Shows the event that is held to all that consume it, after the waits that ended before it.
@@ -440,6 +449,10 @@ fn correlate(
             continue;
         };
         let Some(measure) = group.window.hit(condition.as_ref()) else {
+            if let Some(why) = group.window.failure() {
+                let event = (Some(member.time), member.digest());
+                ledger.failures.add(consumer.reporter.called(), event, &why);
+            }
             continue;
         };
         if consumer.reports {

@@ -19,7 +19,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Finding, Heading, Match, Tally};
+use crate::detect::{Failures, Finding, Heading, Match, Tally};
 use crate::event::Time;
 use crate::policy::Policy;
 use crate::route::{Context, Facts, Route, Runs};
@@ -64,6 +64,9 @@ pub struct Counts {
     pub lower_cased: u64,
     /// Events without an event type.
     pub without_type: u64,
+    /// What scripts could not answer, by rule.
+    #[serde(skip_serializing_if = "Failures::is_empty", default)]
+    pub scripts: Failures,
     /// What correlation left out.
     pub correlation: Tally,
     /// The time of the earliest event.
@@ -159,6 +162,7 @@ impl Counts {
         self.rejected += other.rejected;
         self.lower_cased += other.lower_cased;
         self.without_type += other.without_type;
+        self.scripts.merge(other.scripts.clone());
         self.bytes += other.bytes;
         self.saw(other.first);
         self.saw(other.last);

@@ -117,6 +117,7 @@ pub(super) fn scan(
             reject.length,
         );
     }
+    scanned.counts.scripts = scratch.take_failures();
     scanned.rejected.sort_by_key(|rejected| rejected.line);
     scanned
 }

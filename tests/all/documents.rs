@@ -109,14 +109,14 @@ fn a_filter_must_hold_for_the_rules_that_it_names() {
 #[test]
 fn a_filtered_event_is_not_counted_either() {
     let correlation = "---\ntitle: Any\nname: any\ncorrelation: {type: event_count, rules: [seen], timespan: 1h, condition: {gte: 1}}\n";
-    let rules = sign_in("seen", OKTA) + &filter(OKTA, "[seen]", NOT_SVC) + correlation;
+    let rules = sign_in("seen", OKTA) + filter(OKTA, "[seen]", NOT_SVC).as_str() + correlation;
     assert_eq!(found(&rules, &[start("ann")]), ["any"]);
     assert!(found(&rules, &[start("svc-1")]).is_empty());
 }
 
 #[test]
 fn the_reasons_name_the_filter() {
-    let rules = sign_in("seen", OKTA) + &filter(OKTA, "[seen]", SVC);
+    let rules = sign_in("seen", OKTA) + filter(OKTA, "[seen]", SVC).as_str();
     let received = run(&policy_of(&rules), &[start("svc-1")]);
     let reasons: Vec<_> = received
         .outcomes

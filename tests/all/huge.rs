@@ -112,7 +112,7 @@ fn one_record_of_many_objects_or_one_long_text_is_read_in_little_memory() {
 
 #[test]
 fn what_is_too_long_or_too_deep_is_rejected() {
-    let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
+    let deep = "[".repeat(1_000_000) + "]".repeat(1_000_000).as_str();
     let cases = [
         format!(r#"{{"eventType":"e","x":"{}"}}"#, "x".repeat(100_000_000)),
         format!("[{}1]", "1,".repeat(20_000_000)).replace("[1,", "{\"x\":[1,") + "}",

@@ -192,7 +192,7 @@ fn a_detection() -> impl Strategy<Value = String> {
             .iter()
             .enumerate()
             .map(|(at, search)| format!("s{at}:\n{search}"));
-        named.collect::<String>() + &format!("condition: {condition}\n")
+        named.collect::<String>() + format!("condition: {condition}\n").as_str()
     })
 }
 
