@@ -26,7 +26,7 @@ pub fn a_case() -> impl Strategy<Value = Case> {
         .prop_map(|(detections, events)| Case { detections, events })
 }
 
-const FIELDS: [&str; 11] = [
+pub const FIELDS: [&str; 11] = [
     "eventType",
     "outcome.result",
     "actor.alternateId",

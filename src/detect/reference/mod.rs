@@ -7,6 +7,7 @@
 //! fields are found, which tests run, when, and on what, it has for itself.
 
 mod generate;
+mod scripts;
 pub mod tests;
 
 use std::net::IpAddr;
