@@ -8,7 +8,7 @@ use crate::script::host::ENTRIES;
 #[must_use]
 pub fn definitions() -> String {
     let mut out = String::from(
-        "// What rulectl gives to scripts; made by `rulectl script definitions`.\nmodule static;\n",
+        "// What rulectl gives to scripts, for editors. A test makes this file.\nmodule static;\n",
     );
     for entry in &ENTRIES {
         let _ = write!(out, "\n/// {}\n{};\n", entry.doc, entry.signature);

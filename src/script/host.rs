@@ -414,6 +414,15 @@ pub(super) const ENTRIES: [Entry; 33] = [
     },
 ];
 
+/// Whether a function is one of the table.
+pub(super) fn defines(name: &str) -> bool {
+    let named = |entry: &Entry| {
+        let rest = entry.signature.strip_prefix("fn ")?;
+        rest.split_once('(').map(|(name, _)| name)
+    };
+    ENTRIES.iter().filter_map(named).any(|known| known == name)
+}
+
 /// Registers everything of the table.
 pub(super) fn register(engine: &mut Engine, outside: &Arc<dyn Outside>) {
     engine

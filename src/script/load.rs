@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, ParseErrorType, Position, Stmt};
 
 use crate::diag::{FileId, Problems, Span};
-use crate::script::host::{LITERALS, Literal};
+use crate::script::host::{self, LITERALS, Literal};
 use crate::script::{codes, sandbox};
 
 /// A script file that was read and checked.
@@ -180,7 +180,7 @@ impl Script {
             .collect();
         let own: BTreeSet<&str> = functions.iter().map(|(name, _)| name.as_str()).collect();
         for (name, parameters) in &functions {
-            if known.0.contains_key(name) {
+            if host::defines(name) {
                 self.refuse_name(name, places, problems);
             }
             let mut alone = self.ast.as_ref().clone();

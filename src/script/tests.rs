@@ -1,7 +1,7 @@
 //! Tables of scripts.
 
 use crate::event::Time;
-use crate::script::{Outside, Source, Value};
+use crate::script::{Outside, Source, Value, definitions};
 
 /// Nothing outside of scripts.
 pub(super) struct Nothing;
@@ -38,4 +38,18 @@ impl Source for NoEvent {
     fn exists(&self, _: usize) -> bool {
         false
     }
+}
+
+/// `BLESS=1` rewrites the file.
+#[test]
+fn the_definition_file_is_that_of_the_host_interface() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rhai/rulectl.d.rhai");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, definitions()).expect("written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == definitions(),
+        "docs/rhai/rulectl.d.rhai differs; BLESS=1 rewrites it"
+    );
 }

@@ -46,7 +46,7 @@ pub const LISTS: [(&str, &str); 3] = [
     ("numbers.txt", "# kind: asn\nAS403\n5\n"),
 ];
 
-const FIELDS: [&str; 18] = [
+pub const FIELDS: [&str; 18] = [
     "eventType",
     "outcome.result",
     "actor.alternateId",
