@@ -171,7 +171,7 @@ fn documents(correlations: &[Correlation]) -> String {
     });
     let correlations = correlations.iter().enumerate();
     let correlations = correlations.map(|(at, correlation)| document(at, correlation));
-    detections.concat() + &correlations.collect::<String>()
+    detections.into_iter().chain(correlations).collect()
 }
 
 fn detector(text: &str) -> Detector {
