@@ -12,6 +12,7 @@ use crate::detect::count::decode_event_count;
 use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
 use crate::detect::judged::decode_script;
+use crate::detect::lists::Lists;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
 use crate::detect::seen::Member;
@@ -90,6 +91,9 @@ pub(super) struct Written<'n> {
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
+    pub(super) lists: &'n Lists,
+    /// Whether it names a list that does not exist, so that it never fires.
+    pub(super) inactive: bool,
     /// Every field it names goes here too, for lints.
     pub(super) fields: Vec<(String, Span)>,
 }
@@ -219,16 +223,42 @@ pub(super) trait Condition: Debug + Send + Sync {
     }
 
     /// Whether the window is a hit, and at which number; not asked where there is an account.
-    fn hit(&self, _window: &mut Window) -> Option<f64> {
+    fn hit(&self, _window: &Window) -> Option<f64> {
         None
     }
 
     /// Why a window was a hit: at this number, over this pair where a hit is about one.
     fn reason(&self, measure: f64, pair: Option<&(Member, Member)>) -> String;
 
-    /// Whether a hit is about the two events of a pair.
+    /// Whether a hit is about the two events of a pair; then [`Self::meet`] finds it.
     fn is_of_pairs(&self) -> bool {
         false
+    }
+
+    /// The event with which the newest of the window makes a hit. Of the others
+    /// those are left that a later one may meet.
+    fn meet(&self, _window: &mut Window) -> Option<Member> {
+        None
+    }
+}
+
+/// What is asked where the condition names a list that does not exist.
+#[derive(Clone, Debug)]
+struct Never;
+
+impl Asked for Never {
+    fn compile(&self, _: &mut Scope<'_>) -> Arc<dyn Condition> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Condition for Never {
+    fn admits(&self, _: &Member) -> bool {
+        false
+    }
+
+    fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
+        String::new()
     }
 }
 
@@ -274,6 +304,7 @@ impl Aliases {
 pub fn decode_correlation(
     node: &Node,
     generate: bool,
+    lists: &Lists,
     problems: &mut Problems,
 ) -> Option<Correlation> {
     let mut table = node.table(problems)?;
@@ -299,6 +330,8 @@ pub fn decode_correlation(
         rules_at: rules_node.map_or(node.span, |node| node.span),
         rules: &rules,
         timespan: timespan.unwrap_or_default(),
+        lists,
+        inactive: false,
         fields: Vec::new(),
     };
     table.finish(problems);
@@ -309,6 +342,8 @@ pub fn decode_correlation(
         .map(|node| field_list(node, &mut written.fields, problems))
         .unwrap_or_default();
     let asked = decode?(&mut written, problems);
+    let inactive = || -> Arc<dyn Asked> { Arc::new(Never) };
+    let asked = asked.or_else(|| written.inactive.then(inactive));
     let mut fields = written.fields;
     fields.retain(|(field, _)| !aliases.has(field));
     Some(Correlation {

@@ -32,6 +32,7 @@ mod lists;
 mod memory;
 mod modifiers;
 mod packed;
+mod pair;
 mod pattern;
 mod predicate;
 mod program;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::detect::lists::Lists;
 use crate::detect::reference::generate::{Case, FIELDS, a_case};
-use crate::detect::reference::matches;
+use crate::detect::reference::{Asked, matches};
 use crate::detect::{Answers, Detector, Logic, Rule, decode_rule, link_scripts};
 use crate::diag::Problems;
 use crate::document::parse_yaml_documents;
