@@ -8,8 +8,10 @@ mod event;
 mod path;
 mod plain;
 mod rule;
+mod script;
 
 pub use self::condition::condition;
 pub use self::event::event;
 pub use self::path::path;
 pub use self::rule::rule;
+pub use self::script::script;

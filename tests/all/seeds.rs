@@ -38,6 +38,11 @@ fn inputs() {
 }
 
 #[test]
+fn scripts() {
+    replay("script", checks::script);
+}
+
+#[test]
 fn paths() {
     replay("path", checks::path);
 }
