@@ -434,6 +434,9 @@ impl Function {
             EvalAltResult::ErrorDataTooLarge(..) => {
                 format!("maps of more than {} entries", sandbox::MAP_ENTRIES)
             }
+            EvalAltResult::ErrorFunctionNotFound(called, _) => {
+                format!("there is no function `{called}`")
+            }
             EvalAltResult::ErrorRuntime(value, _) => value.to_string(),
             other => sentence(&other.to_string()),
         };
