@@ -40,7 +40,11 @@ impl<'r> Fields<'r> {
     #[must_use]
     pub fn first(&self, slot: Slot) -> Option<Scalar<'r>> {
         let place = self.places.first.get(slot.index())?;
-        (place.start < EMPTY).then(|| self.scalar(*place))
+        match place.start {
+            ..INSIDE => Some(place.scalar(self.text)),
+            EMPTY.. => None,
+            _ => Some(self.scalar(*place)),
+        }
     }
 
     /// The values of a field behind the first.
@@ -63,7 +67,6 @@ impl<'r> Fields<'r> {
         (before == Some(&b':')).then_some(value)
     }
 
-    #[inline]
     fn scalar(self, place: Place) -> Scalar<'r> {
         if place.start & INSIDE == 0 {
             return place.scalar(self.text);
@@ -193,7 +196,6 @@ impl Places {
 
     /// The text of a node stands there, given as JSON spells it: the fields below the
     /// node are looked for inside.
-    #[cold]
     pub(super) fn look_inside(
         &mut self,
         wanted: &Wanted,

@@ -187,14 +187,22 @@ impl Walk<'_> {
                 let after = self.scalar(places, before, value, first)?;
                 let end = self.place(after)?;
                 places.found(wanted.slot, value, end);
-                if first == b'"'
-                    && let Some(notation) = wanted.inside
-                {
-                    let raw = self.text.get(value + 1..end - 1).unwrap_or_default();
-                    places.look_inside(self.wanted, node, notation, raw);
+                if wanted.inside.is_some() {
+                    self.look_inside(places, node, value..end);
                 }
                 Ok(after)
             }
+        }
+    }
+
+    /// Finds what is wanted inside of a scalar, if it is a text.
+    #[cold]
+    #[inline(never)]
+    fn look_inside(&self, places: &mut Places, node: NodeId, value: Range<usize>) {
+        let notation = self.wanted.node(node).and_then(|wanted| wanted.inside);
+        let value = self.text.get(value);
+        if let (Some(notation), Some([b'"', raw @ .., b'"'])) = (notation, value) {
+            places.look_inside(self.wanted, node, notation, raw);
         }
     }
 

@@ -16,7 +16,7 @@ const OPEN_MAPS: [&str; 6] = [
     "target.changeDetails.to",
 ];
 
-/// Texts in which Okta writes maps or JSON, and which of the two; `rules/okta_texts.yml`
+/// Texts in which Okta writes maps or JSON, each by a path of three keys, and which of the two; `rules/okta_texts.yml`
 /// declares accessors for them.
 const TEXTS: [(&str, &str); 8] = [
     ("debugContext.debugData.behaviors", "map"),
@@ -54,11 +54,9 @@ pub fn is_open_map(path: &str) -> bool {
 /// The text of Okta's that a path goes on below, and how it is written.
 #[must_use]
 pub fn text_above(path: &str) -> Option<(&'static str, &'static str)> {
-    let is_above = |text: &str| {
-        let below = path.strip_prefix(text);
-        below.is_some_and(|below| below.starts_with('.'))
-    };
-    TEXTS.into_iter().find(|(text, _)| is_above(text))
+    let (open, _) = path.match_indices('.').nth(2)?;
+    let text = path.get(..open)?;
+    TEXTS.into_iter().find(|(known, _)| *known == text)
 }
 
 fn lines(text: &'static str) -> Vec<&'static str> {

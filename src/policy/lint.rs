@@ -31,8 +31,9 @@ pub(super) fn texts(
     let of_rules = rules.iter().flat_map(Rule::fields);
     let filters = filters.iter().filter_map(Filter::detection);
     let named = of_rules.chain(filters.flat_map(|filter| filter.fields()));
-    for (field, span) in named.filter(|(field, _)| !accessors.lead_to(field)) {
-        if let Some((text, notation)) = okta::text_above(field) {
+    for (field, span) in named {
+        let text = okta::text_above(field).filter(|_| !accessors.lead_to(field));
+        if let Some((text, notation)) = text {
             let message =
                 format!("Okta sends `{text}` as a text, and no accessor reads what is in it");
             problems

@@ -37,8 +37,9 @@ pub const ACCESSORS: [Accessor; 3] = [
 ];
 
 /// The lists that lines with `expand` name.
-pub const LISTS: [(&str, &str); 3] = [
-    ("commands.txt", "cmd\nwhoami\na*b\n403\n"),
+pub const LISTS: [(&str, &str); 4] = [
+    ("commands.txt", "cmd\nwhoami\n"),
+    ("texts.txt", "cmd\na*b\n403\n"),
     (
         "nets.csv",
         "# kind: networks\nnet,name\n10.0.0.0/8,ab\n2001:db8::/32,\"a?c\"\n10.1.2.3,FAILURE\n",
@@ -146,10 +147,10 @@ const LINES: [(&str, Kind); 43] = [
     ("|base64", Kind::Text),
     ("|wide|base64offset|contains", Kind::Text),
     ("|expand|base64", Kind::List),
-    ("|expand", Kind::List),
-    ("|expand|contains", Kind::List),
-    ("|expand|all", Kind::List),
-    ("|expand|neq", Kind::List),
+    ("|expand", Kind::Lists),
+    ("|expand|contains", Kind::Lists),
+    ("|expand|all", Kind::Lists),
+    ("|expand|neq", Kind::Lists),
     ("|expand|cidr", Kind::Nets),
 ];
 
@@ -164,6 +165,7 @@ enum Kind {
     Hour,
     Field,
     List,
+    Lists,
     Nets,
 }
 
@@ -258,7 +260,8 @@ fn a_value(kind: Kind) -> BoxedStrategy<String> {
         Kind::Number => one_of(&["403", "4.5", "0", "-1"]).boxed(),
         Kind::Hour => one_of(&["10", "0", "23"]).boxed(),
         Kind::Field => select(FIELDS.to_vec()).prop_map(str::to_owned).boxed(),
-        Kind::List => one_of(&["'%commands%'", "'%nets.name%'", "'%numbers%'", "ab"]).boxed(),
+        Kind::List => one_of(&["'%commands%'"]).boxed(),
+        Kind::Lists => one_of(&["'%texts%'", "'%nets.name%'", "'%numbers%'", "ab"]).boxed(),
         Kind::Nets => one_of(&["'%nets%'", "'%nets.net%'", "192.0.2.0/24"]).boxed(),
     }
 }

@@ -9,6 +9,8 @@
 mod map;
 mod object;
 
+use std::hash::BuildHasher as _;
+
 use serde_json::Value;
 
 use self::object::{Trouble, walk};
@@ -27,7 +29,7 @@ pub enum Notation {
 
 /// A longer text is not looked into.
 pub const LONGEST_TEXT: usize = 64 << 10;
-/// Nor are any more of a record that have so many values.
+/// Nor are the others of a record whose texts hold so many bytes of values.
 const LONGEST_OF_ALL: usize = 64 << 20;
 
 /// The values inside the texts of one record; used again for the next.
@@ -35,7 +37,28 @@ const LONGEST_OF_ALL: usize = 64 << 20;
 pub(super) struct Inside {
     values: Vec<u8>,
     notes: Notes,
+    /// What was found in the texts seen last, each at a place by its hash: most come again.
+    memory: Vec<Remembered>,
 }
+
+/// A text, and what was found in it.
+#[derive(Clone, Debug, Default)]
+struct Remembered {
+    node: Option<NodeId>,
+    raw: Vec<u8>,
+    values: Vec<u8>,
+    /// With places in `values`.
+    found: Vec<Found>,
+}
+
+/// So many texts are remembered, a power of two.
+const REMEMBERED: usize = 256;
+
+/// Longer texts are not.
+const LONGEST_REMEMBERED: usize = 1 << 10;
+
+/// Texts are told apart by all their bytes, so nothing depends on this hash but speed.
+const HASHER: foldhash::fast::FixedState = foldhash::fast::FixedState::with_seed(0);
 
 /// What was found in a text.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +67,16 @@ pub(super) enum Found {
     Key(Slot),
     /// A value of a field, and where in [`Inside::values`] it begins and ends.
     Value(Slot, usize, usize),
+}
+
+impl Found {
+    /// The same with its place elsewhere.
+    fn moved(self, to: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::Key(slot) => Self::Key(slot),
+            Self::Value(slot, start, end) => Self::Value(slot, to(start), to(end)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +109,48 @@ impl Inside {
         notation: Notation,
         raw: &[u8],
     ) -> impl Iterator<Item = Found> {
+        if self.values.len() > LONGEST_OF_ALL {
+            return self.notes.found.drain(..);
+        }
+        if raw.len() > LONGEST_REMEMBERED {
+            self.decode(wanted, node, notation, raw);
+            return self.notes.found.drain(..);
+        }
+        self.memory.resize(REMEMBERED, Remembered::default());
+        let hash = HASHER.hash_one(raw);
+        let at = (hash as usize ^ node.index()) & (REMEMBERED - 1);
+        let known = self.memory.get(at);
+        let start = self.values.len();
+        if let Some(known) = known.filter(|known| known.node == Some(node) && known.raw == raw) {
+            let found = known.found.iter().map(|found| found.moved(|at| at + start));
+            self.notes.found.extend(found);
+            self.values.extend_from_slice(&known.values);
+        } else {
+            self.decode(wanted, node, notation, raw);
+            self.remember(at, node, raw, start);
+        }
+        self.notes.found.drain(..)
+    }
+
+    /// Keeps what was just found, whose values begin at `start`.
+    fn remember(&mut self, at: usize, node: NodeId, raw: &[u8], start: usize) {
+        let Some(place) = self.memory.get_mut(at) else {
+            return;
+        };
+        let values = self.values.get(start..).unwrap_or_default();
+        place.node = Some(node);
+        place.raw.clear();
+        place.raw.extend_from_slice(raw);
+        place.values.clear();
+        place.values.extend_from_slice(values);
+        place.found.clear();
+        let found = self.notes.found.iter();
+        place
+            .found
+            .extend(found.map(|found| found.moved(|at| at - start)));
+    }
+
+    fn decode(&mut self, wanted: &Wanted, node: NodeId, notation: Notation, raw: &[u8]) {
         self.notes.reached.resize(wanted.nodes(), 0);
         self.text(wanted, node, notation, raw);
         // A text is declared at a node below that of the text around it: there are few.
@@ -83,12 +158,11 @@ impl Inside {
             let raw = self.values.get(place).unwrap_or_default().to_vec();
             self.text(wanted, node, notation, &raw);
         }
-        self.notes.found.drain(..)
     }
 
     fn text(&mut self, wanted: &Wanted, node: NodeId, notation: Notation, raw: &[u8]) {
         // An escape has at most six bytes.
-        if raw.len() > 6 * LONGEST_TEXT || self.values.len() > LONGEST_OF_ALL {
+        if raw.len() > 6 * LONGEST_TEXT {
             return;
         }
         match notation {

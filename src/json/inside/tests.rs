@@ -241,3 +241,39 @@ fn a_text_is_looked_into_up_to_a_length() {
         }
     }
 }
+
+#[test]
+fn a_text_that_comes_again_has_the_same_inside() {
+    fn texts(all: [&[&str]; 3]) -> [Vec<String>; 3] {
+        all.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+    let mut wanted = Wanted::default();
+    let slots = ["t.a", "t.b", "u.a"].map(|path| wanted.add(path.split('.')));
+    wanted.read_inside(["t"], Notation::Map);
+    wanted.read_inside(["u"], Notation::Json);
+    let mut reader = Reader::new(wanted);
+    let mut read = |event: Value| {
+        let text = event.to_string();
+        let fields = reader.read(text.as_bytes()).expect("a compact record");
+        slots.map(|slot| {
+            let texts = fields.values(slot).filter_map(|value| value.shown());
+            texts.map(|text| text.into_owned()).collect::<Vec<_>>()
+        })
+    };
+    let both = r#"{"a":"=y, a=z"}"#;
+    for _ in 0..3 {
+        let event = json!({"t": ["{a=x}", "{b=y}", "{a=x}"], "u": [both, "{}"]});
+        assert_eq!(read(event), texts([&["x", "x"], &["y"], &["=y, a=z"]]));
+        let event = json!({"t": ["{b=y}", both], "u": [1, both, both]});
+        assert_eq!(
+            read(event),
+            texts([&["z\""], &["y"], &["=y, a=z", "=y, a=z"]])
+        );
+        let event = json!({"t": "{a=x", "u": "{a=x"});
+        assert_eq!(read(event), texts([&[], &[], &[]]));
+    }
+    for number in 0..2_000 {
+        let event = json!({"t": format!("{{a={number}}}")});
+        assert_eq!(read(event)[0], [number.to_string()]);
+    }
+}
