@@ -40,7 +40,7 @@ fn measure(bencher: Bencher<'_, '_>, apart: usize, account: impl Fn(usize) -> us
             for found in matches {
                 findings += windows.advance(&detector, found).len();
             }
-            let end = windows.finish(&detector, |_| {
+            let end = windows.finish(&detector, None, |_| {
                 findings += 1;
                 Ok::<(), ()>(())
             });

@@ -87,10 +87,11 @@ fn run(detector: &Detector) {
     matches.sort_by(Match::compare);
     let mut windows = Windows::new(detector);
     let mut findings = Vec::new();
+    let last = matches.iter().filter_map(|found| found.time).max();
     for found in matches.into_iter().filter(|found| found.time.is_some()) {
         findings.extend(windows.advance(detector, found));
     }
-    let finished: Result<_, std::convert::Infallible> = windows.finish(detector, |finding| {
+    let finished: Result<_, std::convert::Infallible> = windows.finish(detector, last, |finding| {
         findings.push(finding);
         Ok(())
     });

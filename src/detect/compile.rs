@@ -219,7 +219,9 @@ impl Compiler {
     /// Each feed learns who wants it; each matcher captures what is needed, and nothing else.
     /// `detections` has one for each matcher.
     fn finish(mut self, detections: &[&Detection]) -> Detector {
-        for (at, wiring) in std::mem::take(&mut self.wirings).into_iter().enumerate() {
+        let wirings = std::mem::take(&mut self.wirings);
+        let carried = carried(&wirings);
+        for (at, (wiring, carried)) in wirings.into_iter().zip(carried).enumerate() {
             for edge in &wiring.edges {
                 match edge.feed {
                     Feed::Matcher(matcher) => {
@@ -229,7 +231,7 @@ impl Compiler {
                     }
                     Feed::Inner(inner) => {
                         if let Some(inner) = self.consumers.get_mut(inner) {
-                            let narrowed = wiring.narrowed(edge, &inner.reporter);
+                            let narrowed = wiring.narrowed(&carried, edge, &inner.reporter);
                             inner.outer.push(Outer {
                                 consumer: at,
                                 rules: edge.rules,
@@ -276,16 +278,45 @@ impl Wiring {
         self.aliases.meant(field, &edge.name)
     }
 
-    /// The fields that the inner correlation groups by: a hit has one value of each.
-    fn narrowed(&self, edge: &Edge, inner: &Reporter) -> Vec<(CaptureId, usize)> {
-        let used = self.used.iter();
-        used.filter_map(|(path, id)| {
-            let meant = self.meant(path.as_str(), edge);
-            let at = inner.group_by.iter().position(|(name, _)| name == meant)?;
-            Some((*id, at))
-        })
-        .collect()
+    /// The fields that the inner correlation groups by, of those that are
+    /// carried on: a hit has one value of each.
+    fn narrowed(
+        &self,
+        carried: &BTreeSet<(FieldPath, CaptureId)>,
+        edge: &Edge,
+        inner: &Reporter,
+    ) -> Vec<(CaptureId, usize)> {
+        let carried = carried.iter();
+        carried
+            .filter_map(|(path, id)| {
+                let meant = self.meant(path.as_str(), edge);
+                let at = inner.group_by.iter().position(|(name, _)| name == meant)?;
+                Some((*id, at))
+            })
+            .collect()
     }
+}
+
+/// For each consumer the fields that it, or one that its hits go to, reads, as it calls them.
+fn carried(wirings: &[Wiring]) -> Vec<BTreeSet<(FieldPath, CaptureId)>> {
+    let used = |wiring: &Wiring| wiring.used.iter().cloned().collect();
+    let mut all: Vec<BTreeSet<(FieldPath, CaptureId)>> = wirings.iter().map(used).collect();
+    // Whoever takes hits stands after those that give them.
+    for (at, wiring) in wirings.iter().enumerate().rev() {
+        for edge in &wiring.edges {
+            let Feed::Inner(inner) = edge.feed else {
+                continue;
+            };
+            let outer = all.get(at).cloned().unwrap_or_default();
+            let meant = outer
+                .iter()
+                .map(|(path, id)| (FieldPath::new(wiring.meant(path.as_str(), edge)), *id));
+            if let Some(inner) = all.get_mut(inner) {
+                inner.extend(meant);
+            }
+        }
+    }
+    all
 }
 
 fn reporter(

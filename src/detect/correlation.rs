@@ -5,9 +5,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::detect::Rules;
+use crate::detect::absent::decode_absent;
 use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
+use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
@@ -21,8 +23,8 @@ use crate::event::{FieldPath, Nanos};
 
 /// The codes of problems in a correlation.
 pub mod codes {
-    /// A correlation type that is not read yet.
-    pub const UNSUPPORTED: &str = "RL0140";
+    /// A type of correlation that two correlations stand for.
+    pub const IN_TWO: &str = "RL0140";
     /// A rule that a correlation names and the folder does not hold.
     pub const NO_SUCH_RULE: &str = "RL0141";
     /// A correlation that can never fire.
@@ -55,21 +57,18 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Option<Decode>); 14] = [
-    ("event_count", Some(decode_event_count)),
-    ("value_count", Some(decode_value_count)),
-    ("value_sum", Some(decode_value_sum)),
-    ("value_avg", Some(decode_value_avg)),
-    ("value_percentile", Some(decode_value_percentile)),
-    ("value_median", Some(decode_value_median)),
-    ("temporal", Some(decode_temporal)),
-    ("temporal_ordered", Some(decode_temporal_ordered)),
-    ("consecutive", Some(decode_consecutive)),
-    ("first_seen", None),
-    ("absent", None),
-    ("ratio", None),
-    ("repeat_until", None),
-    ("two_stage", None),
+const TYPES: [(&str, Decode); 11] = [
+    ("event_count", decode_event_count),
+    ("value_count", decode_value_count),
+    ("value_sum", decode_value_sum),
+    ("value_avg", decode_value_avg),
+    ("value_percentile", decode_value_percentile),
+    ("value_median", decode_value_median),
+    ("temporal", decode_temporal),
+    ("temporal_ordered", decode_temporal_ordered),
+    ("consecutive", decode_consecutive),
+    ("first_seen", decode_first_seen),
+    ("absent", decode_absent),
 ];
 
 /// Reads the condition of one type; `None` when it was reported.
@@ -79,6 +78,8 @@ type Decode = fn(&mut Written<'_>, &mut Problems) -> Option<Arc<dyn Asked>>;
 pub(super) struct Written<'n> {
     condition: Option<&'n Node>,
     mapping: Span,
+    /// Where the rules are written.
+    pub(super) rules_at: Span,
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
@@ -90,6 +91,26 @@ impl<'n> Written<'n> {
     /// The condition, where it may be left out.
     pub(super) fn condition(&self) -> Option<&'n Node> {
         self.condition
+    }
+
+    /// Reports a condition of a type that has none.
+    pub(super) fn refuse_condition(&self, name: &str, problems: &mut Problems) -> Option<()> {
+        let Some(node) = self.condition else {
+            return Some(());
+        };
+        problems
+            .error(
+                codes::CONDITION,
+                node.span,
+                format!("`{name}` has no condition"),
+            )
+            .help("the order of `rules` says it all; a condition goes with `temporal`");
+        None
+    }
+
+    /// The names of its rules.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'n str> {
+        self.rules.iter().map(|(name, _)| name.as_str())
     }
 
     /// The condition; reports its absence.
@@ -119,9 +140,21 @@ pub(super) trait Condition: Debug + Send + Sync {
         true
     }
 
+    /// Whether an event that satisfies these rules begins the window of a group
+    /// that has none.
+    fn opens(&self, _rules: Rules) -> bool {
+        true
+    }
+
     /// What is kept of a group's window, so that nobody reads the whole of it at each event.
     fn account(self: Arc<Self>) -> Option<Box<dyn Account>> {
         None
+    }
+
+    /// Whether a hit is an event of the first rule that none of the others
+    /// follows within the timespan; of such a type nothing else is asked.
+    fn waits(&self) -> bool {
+        false
     }
 
     /// Whether the window is a hit, and at which number; not asked where there is an account.
@@ -146,6 +179,10 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// Whether the window ends with its newest event, so that the next begins another.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// Names that a correlation gives to fields: what each means in each rule.
@@ -176,7 +213,7 @@ pub fn decode_correlation(
 ) -> Option<Correlation> {
     let mut table = node.table(problems)?;
     let type_node = table.require("type", problems);
-    let decode = type_node.and_then(|node| node.one_of(&TYPES, problems));
+    let decode = type_node.and_then(|node| decode_type(node, problems));
     let rules_node = table.require("rules", problems);
     let group_node = table.get("group-by");
     let timespan = table
@@ -194,6 +231,7 @@ pub fn decode_correlation(
     let mut written = Written {
         condition,
         mapping: table.span(),
+        rules_at: rules_node.map_or(node.span, |node| node.span),
         rules: &rules,
         timespan: timespan.unwrap_or_default(),
         fields: Vec::new(),
@@ -205,20 +243,7 @@ pub fn decode_correlation(
     let group_by = group_node
         .map(|node| field_list(node, &mut written.fields, problems))
         .unwrap_or_default();
-    let Some(decode) = decode? else {
-        let span = type_node.map_or(node.span, |node| node.span);
-        let supported = TYPES.iter().filter(|(_, decode)| decode.is_some());
-        let names: Vec<_> = supported.map(|(name, _)| format!("`{name}`")).collect();
-        problems
-            .error(
-                codes::UNSUPPORTED,
-                span,
-                "this type of correlation is not supported by this version of rulectl",
-            )
-            .help(format!("these are: {}", names.join(", ")));
-        return None;
-    };
-    let asked = decode(&mut written, problems);
+    let asked = decode?(&mut written, problems);
     let mut fields = written.fields;
     fields.retain(|(field, _)| !aliases.has(field));
     Some(Correlation {
@@ -230,6 +255,20 @@ pub fn decode_correlation(
         generate,
         fields,
     })
+}
+
+fn decode_type(node: &Node, problems: &mut Problems) -> Option<Decode> {
+    if node.scalar_text().as_deref() == Some("two_stage") {
+        problems
+            .error(
+                codes::IN_TWO,
+                node.span,
+                "counts in two stages are two correlations",
+            )
+            .help("write one that counts, and a second that names the first: its hits are the events of the second");
+        return None;
+    }
+    node.one_of(&TYPES, problems)
 }
 
 /// Reads `aliases: {NAME: {RULE: FIELD}}`.

@@ -216,13 +216,13 @@ impl Growing {
     pub(super) fn add(&mut self, hit: &Hit<'_>, reporter: &Reporter) {
         self.hits += 1;
         self.last_hit = hit.event.time;
-        // Windows slide forward, so what is not past the last event added is in already.
+        // Windows slide forward, so what stands behind the last event added is new.
         let known = self.events.last().map(Member::order);
         let new = hit
             .window
             .from(0)
             .rev()
-            .take_while(|member| known.is_none_or(|last| member.order() > last))
+            .take_while(|member| known != Some(member.order()))
             .count();
         self.count += new as u64;
         let members = hit.window.from(hit.window.len() - new);

@@ -33,6 +33,8 @@ pub(super) struct Groups {
     slots: Vec<Group>,
     keys: Vec<u8>,
     hasher: RandomState,
+    /// When each wait of an event ends, and in which group it waits; some have an end by now.
+    waits: VecDeque<(Time, u32)>,
     /// How many the last sweep left.
     left: usize,
 }
@@ -80,8 +82,7 @@ impl Groups {
         first: impl FnOnce() -> Window,
     ) -> u32 {
         let hash = self.hasher.hash_one(key.0.as_slice());
-        let known = self.numbers.find(hash, |at| self.key(*at) == key.0);
-        if let Some(number) = known.copied() {
+        if let Some(number) = self.find(key) {
             if let Some(group) = self.get_mut(number) {
                 change(&mut group.window);
             }
@@ -98,6 +99,18 @@ impl Groups {
         self.numbers
             .insert_unique(hash, number, |at| hasher.hash_one(key_at(slots, keys, *at)));
         number
+    }
+
+    /// The number of a group that is known.
+    pub(super) fn find(&self, key: &Key) -> Option<u32> {
+        let hash = self.hasher.hash_one(key.0.as_slice());
+        let known = self.numbers.find(hash, |at| self.key(*at) == key.0);
+        known.copied()
+    }
+
+    /// The key of a group.
+    pub(super) fn key_of(&self, number: u32) -> Key {
+        Key(self.key(number).to_vec())
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Group> {
@@ -123,6 +136,28 @@ impl Groups {
             let open = group.open.as_ref()?;
             Some((open.last_hit()?, number))
         })
+    }
+
+    /// An event of a group waits until then. No wait that is told later ends sooner.
+    pub(super) fn wait_until(&mut self, end: Time, number: u32) {
+        self.waits.push_back((end, number));
+    }
+
+    /// When the first wait ends.
+    pub(super) fn first_end(&self) -> Option<Time> {
+        self.waits.front().map(|(end, _)| *end)
+    }
+
+    /// The next group in which a wait ends then.
+    pub(super) fn next_ended(&mut self, end: Time) -> Option<u32> {
+        let ended = self.waits.pop_front_if(|(first, _)| *first == end);
+        ended.map(|(_, number)| number)
+    }
+
+    /// How many events wait.
+    pub(super) fn waiting(&self) -> usize {
+        let windows = self.slots.iter().map(|group| group.window.len());
+        windows.sum()
     }
 
     /// Whether there are so many that it is worth while to look for those that no later event can meet.
@@ -153,6 +188,10 @@ impl Groups {
         });
         keys.truncate(kept);
         self.numbers.retain(|number| {
+            *number = renumbered.get(*number as usize).copied().unwrap_or(GONE);
+            *number != GONE
+        });
+        self.waits.retain_mut(|(_, number)| {
             *number = renumbered.get(*number as usize).copied().unwrap_or(GONE);
             *number != GONE
         });
@@ -241,7 +280,9 @@ impl Window {
             }
             Self::Many(many) => many,
         };
-        while let Some(oldest) = many.members.front().filter(|oldest| oldest.time <= edge) {
+        let is_over = many.account.as_ref().is_some_and(|kept| kept.is_over());
+        let leaves = |oldest: &&Member| is_over || oldest.time <= edge;
+        while let Some(oldest) = many.members.front().filter(leaves) {
             if let Some(account) = &mut many.account {
                 account.leave(oldest);
             }
@@ -319,6 +360,34 @@ impl Window {
                 many.members.extend(members);
             }
         }
+    }
+
+    /// One more event waits.
+    pub(super) fn wait(&mut self, member: &Member) {
+        match self {
+            Self::One(only) => *self = Self::list([only.clone(), member.clone()].into()),
+            Self::Many(many) => many.members.push_back(member.clone()),
+        }
+    }
+
+    /// What waits and came before this time waits no more.
+    pub(super) fn answer(&mut self, at: Time) {
+        let left: Vec<Member> = self.from(0).filter(|m| m.time >= at).cloned().collect();
+        if left.len() < self.len() {
+            self.keep(left);
+        }
+    }
+
+    /// The first event that waits, if it came at this time; it waits no more.
+    pub(super) fn end_wait(&mut self, since: Time) -> Option<Member> {
+        let first = self.first().filter(|first| first.time == since)?.clone();
+        match self {
+            Self::One(_) => self.keep([]),
+            Self::Many(many) => {
+                many.members.pop_front();
+            }
+        }
+        Some(first)
     }
 
     /// Leaves one event alone.

@@ -6,6 +6,7 @@
 //! [`Node`](crate::document::Node) as written, a [`Rule`] that was checked, and a
 //! place in a [`Detector`] that runs.
 
+mod absent;
 mod bounds;
 mod capture;
 mod compile;
@@ -20,6 +21,7 @@ mod engine;
 mod events;
 mod filter;
 mod finding;
+mod first_seen;
 mod groups;
 mod line;
 mod lists;

@@ -43,11 +43,7 @@ pub(super) fn decode_temporal(
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
     report_too_many(written, problems)?;
-    let names: Vec<&str> = written
-        .rules
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let names: Vec<&str> = written.names().collect();
     let all = || {
         let every = (0..names.len()).map(condition::Condition::Search).collect();
         Meeting::Expression(condition::Condition::All(every))
@@ -83,23 +79,8 @@ pub(super) fn decode_temporal_ordered(
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
     report_too_many(written, problems)?;
-    if let Some(node) = written.condition() {
-        problems
-            .error(
-                codes::CONDITION,
-                node.span,
-                "`temporal_ordered` has no condition",
-            )
-            .help(
-                "it asks for all rules in the order of `rules`; a condition goes with `temporal`",
-            );
-        return None;
-    }
-    let names: Vec<&str> = written
-        .rules
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    written.refuse_condition("temporal_ordered", problems)?;
+    let names: Vec<&str> = written.names().collect();
     Some(Arc::new(Temporal {
         asked: Meeting::Ordered,
         rules: names.len(),

@@ -94,7 +94,10 @@ fn decode(
     let mut table = node.table(problems)?;
     let fields: Vec<(String, Span)> = table
         .require("field", problems)
-        .map(|node| decode_fields(node, of, problems))
+        .map(|node| match of {
+            Of::Count => decode_fields(node, problems),
+            _ => decode_field(node, problems).into_iter().collect(),
+        })
         .unwrap_or_default();
     let kind = if of == Of::Count {
         Kind::Count
@@ -108,7 +111,7 @@ fn decode(
     }
     let bounds = decode_bounds(node, &mut table, kind, &["field", "percentile"], problems);
     table.finish(problems);
-    let shown: Vec<String> = fields.iter().map(|(text, _)| format!("`{text}`")).collect();
+    let shown = shown_fields(&fields);
     let paths = fields
         .iter()
         .map(|(text, _)| FieldPath::new(text))
@@ -120,16 +123,16 @@ fn decode(
     Some(Arc::new(Value {
         of,
         fields: paths,
-        shown: shown.join(" and "),
+        shown,
         bounds: bounds?,
         timespan: written.timespan,
     }))
 }
 
-fn decode_fields(node: &Node, of: Of, problems: &mut Problems) -> Vec<(String, Span)> {
-    if of != Of::Count || !matches!(node.kind, Shape::List(_)) {
-        let text = node.text(problems).map(str::to_owned);
-        return text.into_iter().map(|text| (text, node.span)).collect();
+/// Reads `field: PATH` or `field: [PATH, PATH]`.
+pub(super) fn decode_fields(node: &Node, problems: &mut Problems) -> Vec<(String, Span)> {
+    if !matches!(node.kind, Shape::List(_)) {
+        return decode_field(node, problems).into_iter().collect();
     }
     let texts = node.texts(problems);
     if texts.is_empty() {
@@ -139,6 +142,16 @@ fn decode_fields(node: &Node, of: Of, problems: &mut Problems) -> Vec<(String, S
         .into_iter()
         .map(|(text, span)| (text.to_owned(), span))
         .collect()
+}
+
+fn decode_field(node: &Node, problems: &mut Problems) -> Option<(String, Span)> {
+    Some((node.text(problems)?.to_owned(), node.span))
+}
+
+/// Fields in the words of a reason.
+pub(super) fn shown_fields(fields: &[(String, Span)]) -> String {
+    let shown: Vec<String> = fields.iter().map(|(text, _)| format!("`{text}`")).collect();
+    shown.join(" and ")
 }
 
 /// A percentile in thousandths of a percent, so that ranks are whole numbers and exact.
@@ -177,7 +190,7 @@ impl Condition for Value<CaptureId> {
     /// An event without a value counts nowhere.
     fn admits(&self, member: &Member) -> bool {
         match self.of {
-            Of::Count => !self.texts(member).is_empty(),
+            Of::Count => !texts(&self.fields, member).is_empty(),
             _ => self.numbers(member).next().is_some(),
         }
     }
@@ -215,24 +228,6 @@ impl Condition for Value<CaptureId> {
 }
 
 impl Value<CaptureId> {
-    /// The event's values, folded; of several fields, all mixes of theirs.
-    fn texts(&self, member: &Member) -> Vec<String> {
-        if let [field] = self.fields.as_slice() {
-            return member.values().all(*field).map(fold).collect();
-        }
-        let mut mixes = vec![String::new()];
-        for field in &self.fields {
-            let values: Vec<String> = member.values().all(*field).map(fold).collect();
-            // The length keeps the parts apart whatever they hold.
-            let with = |mix: &String| -> Vec<String> {
-                let one = |value: &String| format!("{mix}{}:{value}", value.len());
-                values.iter().map(one).collect()
-            };
-            mixes = mixes.iter().flat_map(with).take(MAX_VALUES).collect();
-        }
-        mixes
-    }
-
     /// The event's values that are numbers.
     fn numbers<'m>(&self, member: &'m Member) -> impl Iterator<Item = f64> + use<'m> {
         let field = self.fields.first().copied();
@@ -248,6 +243,24 @@ impl Value<CaptureId> {
     }
 }
 
+/// The event's values, folded; of several fields, all mixes of theirs.
+pub(super) fn texts(fields: &[CaptureId], member: &Member) -> Vec<String> {
+    if let [field] = fields {
+        return member.values().all(*field).map(fold).collect();
+    }
+    let mut mixes = vec![String::new()];
+    for field in fields {
+        let values: Vec<String> = member.values().all(*field).map(fold).collect();
+        // The length keeps the parts apart whatever they hold.
+        let with = |mix: &String| -> Vec<String> {
+            let one = |value: &String| format!("{mix}{}:{value}", value.len());
+            values.iter().map(one).collect()
+        };
+        mixes = mixes.iter().flat_map(with).take(MAX_VALUES).collect();
+    }
+    mixes
+}
+
 /// How often each value stands in the window.
 struct Distinct {
     times: HashMap<String, u32>,
@@ -256,13 +269,13 @@ struct Distinct {
 
 impl Account for Distinct {
     fn enter(&mut self, member: &Member, _: Rules) {
-        for text in self.asked.texts(member) {
+        for text in texts(&self.asked.fields, member) {
             *self.times.entry(text).or_default() += 1;
         }
     }
 
     fn leave(&mut self, member: &Member) {
-        for text in self.asked.texts(member) {
+        for text in texts(&self.asked.fields, member) {
             if let Some(times) = self.times.get_mut(&text) {
                 *times -= 1;
                 if *times == 0 {

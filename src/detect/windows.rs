@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use crate::detect::absent::{ABSENT, answers, begins};
 use crate::detect::capture::MAX_VALUES;
 use crate::detect::correlation::Condition;
 use crate::detect::deadlines::Deadlines;
@@ -10,7 +13,7 @@ use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Why};
 use crate::detect::groups::{Group, Groups, Key, Window};
 use crate::detect::seen::{Member, Seen};
 use crate::detect::{Consumer, ConsumerKind, Detector, Match, Outer, Rules};
-use crate::event::{Nanos, Time, fold};
+use crate::event::{Digest, Nanos, Time, fold};
 
 /// What was left out of correlation, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,6 +26,9 @@ pub struct Tally {
     pub cut_groups: u64,
     /// Matches for a correlation without a readable time.
     pub without_time: u64,
+    /// Events that still waited at the end for what an `absent` asks for.
+    #[serde(default)]
+    pub pending: u64,
 }
 
 /// The state of every window and every finding that may still grow.
@@ -32,6 +38,8 @@ pub struct Windows {
     /// The matches of one event, until the next one comes: what an event
     /// satisfies is looked at together.
     event: Vec<Match>,
+    /// The consumers in which events wait for others.
+    waiting: Vec<usize>,
 }
 
 /// The findings of all groups: which are open, and which wait for their turn.
@@ -55,6 +63,8 @@ impl Windows {
     pub fn new(detector: &Detector) -> Self {
         // A deadline is set just after the time until which a hit still joins.
         let lag = |consumer: &Consumer| Nanos(consumer.reporter.suppress.min(LONGEST).0 + 1);
+        let numbered = detector.consumers.iter().enumerate();
+        let waiting = numbered.filter(|(_, consumer)| consumer.waits());
         Self {
             consumers: detector
                 .consumers
@@ -67,6 +77,7 @@ impl Windows {
                 tally: Tally::default(),
             },
             event: Vec::new(),
+            waiting: waiting.map(|(at, _)| at).collect(),
         }
     }
 
@@ -87,8 +98,9 @@ impl Windows {
         ready
     }
 
-    /// The end of the input: closes everything that is open, and gives what
-    /// that makes complete one at a time, since it may be much.
+    /// The end of the input, whose latest event was at `last`, matched or not:
+    /// closes everything that is open, and gives what that makes complete one
+    /// at a time, since it may be much.
     ///
     /// # Errors
     ///
@@ -96,9 +108,16 @@ impl Windows {
     pub fn finish<E>(
         mut self,
         detector: &Detector,
+        last: Option<Time>,
         mut each: impl FnMut(Finding) -> Result<(), E>,
     ) -> Result<Tally, E> {
         self.step(detector).into_iter().try_for_each(&mut each)?;
+        while let Some(end) = self.first_end().filter(|end| Some(*end) <= last) {
+            let findings = self.end_waits(detector, end);
+            findings.into_iter().try_for_each(&mut each)?;
+        }
+        let waiting = self.waiting.iter().filter_map(|at| self.consumers.get(*at));
+        self.ledger.tally.pending = waiting.map(|groups| groups.waiting() as u64).sum();
         let mut open: Vec<(Time, u32, u32)> = (0..)
             .zip(&self.consumers)
             .flat_map(|(at, groups)| groups.open().map(move |(last, number)| (last, at, number)))
@@ -123,15 +142,19 @@ impl Windows {
         Ok(self.ledger.tally)
     }
 
-    /// Shows the event that waits to all that consume it, inner correlations before outer ones.
+    /// Shows the event that is held to all that consume it, after the waits that ended before it.
     fn step(&mut self, detector: &Detector) -> Vec<Finding> {
         let Some(time) = self.event.first().map(|found| found.time) else {
             return Vec::new();
         };
+        let mut ready = Vec::new();
         if let Some(now) = time {
+            while let Some(end) = self.first_end().filter(|end| *end < now) {
+                ready.extend(self.end_waits(detector, end));
+            }
             self.close_until(detector, now);
         }
-        let mut feeds: BTreeMap<usize, Vec<Sighting>> = BTreeMap::new();
+        let mut feeds = Feeds::new();
         for found in self.event.drain(..) {
             let Some(matcher) = detector.matchers.get(found.matcher as usize) else {
                 continue;
@@ -143,31 +166,125 @@ impl Windows {
                 feeds.entry(*at).or_default().push(sighting);
             }
         }
+        self.feed(detector, time, feeds);
+        ready.extend(self.ledger.ready(detector, time));
+        ready
+    }
+
+    /// Shows one event, or what stands for one, to those that consume it, inner
+    /// correlations before outer ones.
+    fn feed(&mut self, detector: &Detector, time: Option<Time>, mut feeds: Feeds) {
+        let mut fed = Vec::new();
         while let Some((at, sightings)) = feeds.pop_first() {
             let (Some(consumer), Some(groups)) =
                 (detector.consumers.get(at), self.consumers.get_mut(at))
             else {
                 continue;
             };
-            if let ConsumerKind::Over(condition) = &consumer.kind {
-                let ledger = &mut self.ledger;
-                let hits = correlate(ledger, groups, at, consumer, condition, &sightings);
-                for outer in &consumer.outer {
-                    let passed = hits.iter().map(|hit| outer.sighting(consumer, hit));
-                    feeds.entry(outer.consumer).or_default().extend(passed);
+            fed.push(at);
+            let ledger = &mut self.ledger;
+            match &consumer.kind {
+                ConsumerKind::Over(condition) if condition.waits() => {
+                    wait(ledger, groups, consumer, condition, &sightings);
                 }
-            } else {
-                for sighting in &sightings {
-                    report(&mut self.ledger, groups, at, consumer, sighting);
+                ConsumerKind::Over(condition) => {
+                    let hits = correlate(ledger, groups, at, consumer, condition, &sightings);
+                    pass_on(consumer, &hits, &mut feeds);
                 }
-            }
-            if let Some(now) = time.filter(|_| groups.are_many()) {
-                let reach = consumer.timespan.max(consumer.reporter.suppress);
-                let renumbered = groups.sweep(now, reach);
-                self.ledger.deadlines.renumber(at, &renumbered);
+                ConsumerKind::Each => {
+                    for sighting in &sightings {
+                        report(ledger, groups, at, consumer, sighting);
+                    }
+                }
             }
         }
-        self.ledger.ready(detector, time)
+        if let Some(now) = time {
+            fed.into_iter().for_each(|at| self.sweep(detector, at, now));
+        }
+    }
+
+    /// Lets go of the groups of a consumer that no later event can meet, where there are many.
+    fn sweep(&mut self, detector: &Detector, at: usize, now: Time) {
+        let (Some(consumer), Some(groups)) =
+            (detector.consumers.get(at), self.consumers.get_mut(at))
+        else {
+            return;
+        };
+        if groups.are_many() {
+            let reach = consumer.timespan.max(consumer.reporter.suppress);
+            let renumbered = groups.sweep(now, reach);
+            self.ledger.deadlines.renumber(at, &renumbered);
+        }
+    }
+
+    /// When the first of all waits ends.
+    fn first_end(&self) -> Option<Time> {
+        let waiting = self.waiting.iter().filter_map(|at| self.consumers.get(*at));
+        waiting.filter_map(Groups::first_end).min()
+    }
+
+    /// Takes the waits that end then for hits, in the order of the events that
+    /// waited. What waited in several correlations is one event to others.
+    fn end_waits(&mut self, detector: &Detector, end: Time) -> Vec<Finding> {
+        self.close_until(detector, end);
+        let mut ended: BTreeMap<Digest, Vec<Ended>> = BTreeMap::new();
+        for at in self.waiting.iter().copied() {
+            let (Some(consumer), Some(groups)) =
+                (detector.consumers.get(at), self.consumers.get_mut(at))
+            else {
+                continue;
+            };
+            let since = end.minus(consumer.timespan);
+            while let Some(number) = groups.next_ended(end) {
+                let group = groups.get_mut(number);
+                if let Some(waited) = group.and_then(|group| group.window.end_wait(since)) {
+                    let key = groups.key_of(number);
+                    let of_event = ended.entry(waited.digest()).or_default();
+                    of_event.push(Ended { at, key, waited });
+                }
+            }
+        }
+        for ended in ended.into_values() {
+            let mut feeds = Feeds::new();
+            for ended in ended {
+                self.end_wait(detector, end, ended, &mut feeds);
+            }
+            self.feed(detector, Some(end), feeds);
+        }
+        self.ledger.ready(detector, Some(end))
+    }
+
+    fn end_wait(&mut self, detector: &Detector, end: Time, ended: Ended, feeds: &mut Feeds) {
+        let Ended { at, key, waited } = ended;
+        let (Some(consumer), Some(groups)) =
+            (detector.consumers.get(at), self.consumers.get_mut(at))
+        else {
+            return;
+        };
+        let member = Member {
+            time: end,
+            seen: waited.seen.clone(),
+        };
+        if consumer.reports
+            && let Some(number) = groups.find(&key)
+            && let Some(Group { window, open, .. }) = groups.get_mut(number)
+        {
+            let hit = Hit {
+                at: Some(end),
+                event: &member,
+                window: &Window::One(waited),
+                why: &Why::Measure(ABSENT),
+                pair: false,
+            };
+            let aged = if open.is_none() {
+                window.take_aged()
+            } else {
+                None
+            };
+            self.ledger
+                .join((at, number), consumer, &key, open, aged, &hit);
+        }
+        pass_on(consumer, &[Passed { member, key }], feeds);
     }
 
     /// Closes the findings whose last hit is more than `suppress` ago, and those open for a day.
@@ -202,6 +319,16 @@ impl Windows {
             }
         }
     }
+}
+
+/// What each consumer is to see of one event.
+type Feeds = BTreeMap<usize, Vec<Sighting>>;
+
+/// A wait that ended: in which consumer and group, and the event that waited.
+struct Ended {
+    at: usize,
+    key: Key,
+    waited: Member,
 }
 
 /// An event on its way to the groups of a consumer.
@@ -255,6 +382,14 @@ impl Outer {
     }
 }
 
+/// The hits of a correlation go to those that name it.
+fn pass_on(consumer: &Consumer, hits: &[Passed], feeds: &mut Feeds) {
+    for outer in &consumer.outer {
+        let passed = hits.iter().map(|hit| outer.sighting(consumer, hit));
+        feeds.entry(outer.consumer).or_default().extend(passed);
+    }
+}
+
 /// Takes a match of a rule whose every match is a hit.
 fn report(
     ledger: &mut Ledger,
@@ -277,7 +412,7 @@ fn report(
         let known = |window: &mut Window| window.renew(member);
         let number = groups.enter(&key, known, || Window::One(member.clone()));
         if let Some(group) = groups.get_mut(number) {
-            ledger.join((at, number), consumer, &key, group, &sighting.why);
+            ledger.join_window((at, number), consumer, &key, group, &sighting.why);
         }
     }
 }
@@ -293,6 +428,9 @@ fn correlate(
 ) -> Vec<Passed> {
     let mut hits = Vec::new();
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
+        if !condition.opens(rules) && groups.find(&key).is_none() {
+            continue;
+        }
         let number = groups.enter(
             &key,
             |window| window.slide(consumer, &member, rules),
@@ -306,13 +444,37 @@ fn correlate(
         };
         if consumer.reports {
             let why = Why::Measure(measure);
-            ledger.join((at, number), consumer, &key, group, &why);
+            ledger.join_window((at, number), consumer, &key, group, &why);
         }
         if !consumer.outer.is_empty() {
             hits.push(Passed { member, key });
         }
     }
     hits
+}
+
+/// Shows one event to a correlation in which events wait for others: it ends
+/// the waits before it, or waits itself, or both.
+fn wait(
+    ledger: &mut Ledger,
+    groups: &mut Groups,
+    consumer: &Consumer,
+    condition: &Arc<dyn Condition>,
+    sightings: &[Sighting],
+) {
+    for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
+        if answers(rules)
+            && let Some(number) = groups.find(&key)
+            && let Some(group) = groups.get_mut(number)
+        {
+            group.window.answer(member.time);
+        }
+        if begins(rules) {
+            let first = || Window::One(member.clone());
+            let number = groups.enter(&key, |window| window.wait(&member), first);
+            groups.wait_until(member.time.plus(consumer.timespan), number);
+        }
+    }
 }
 
 /// The groups that an event belongs to, and the event as each sees it: what
@@ -357,41 +519,54 @@ fn memberships(
 }
 
 impl Ledger {
-    /// Adds a hit to the open finding of its group, or opens one.
-    fn join(
+    /// Adds the hit that a group's window is to the open finding, or opens one.
+    fn join_window(
         &mut self,
-        (at, number): (usize, u32),
+        place: (usize, u32),
         consumer: &Consumer,
         key: &Key,
         group: &mut Group,
         why: &Why,
     ) {
-        let reporter = &consumer.reporter;
         let Group { window, open, .. } = group;
         let Some(event) = window.last().cloned() else {
             return;
         };
-        let now = event.time;
         let aged = if open.is_none() {
             window.take_aged()
         } else {
             None
         };
         let hit = Hit {
-            at: Some(now),
+            at: Some(event.time),
             event: &event,
             window,
             why,
             pair: consumer.is_of_pairs(),
         };
+        self.join(place, consumer, key, open, aged, &hit);
+    }
+
+    /// Adds a hit to the open finding of its group, or opens one.
+    fn join(
+        &mut self,
+        (at, number): (usize, u32),
+        consumer: &Consumer,
+        key: &Key,
+        open: &mut Option<Box<Growing>>,
+        aged: Option<(Uuid, Time)>,
+        hit: &Hit<'_>,
+    ) {
+        let reporter = &consumer.reporter;
         if let Some(open) = open {
-            open.add(&hit, reporter);
+            open.add(hit, reporter);
             return;
         }
+        let now = hit.event.time;
         let continues = aged
             .filter(|(_, last)| now.since(*last) <= reporter.suppress)
             .map(|(id, _)| id);
-        let opened = Growing::open(reporter, &hit, continues);
+        let opened = Growing::open(reporter, hit, continues);
         if reporter.suppress == Nanos(0) {
             let group = opened.group(consumer, key.values());
             self.close(at, consumer, opened, group);
@@ -460,7 +635,13 @@ impl Ledger {
 impl Consumer {
     /// Whether each hit is a finding of the whole window.
     pub(super) fn tells_windows(&self) -> bool {
-        self.reports && self.reporter.suppress == Nanos(0) && !self.is_of_pairs()
+        let sliding = !self.is_of_pairs() && !self.waits();
+        self.reports && self.reporter.suppress == Nanos(0) && sliding
+    }
+
+    /// Whether its events wait for others.
+    fn waits(&self) -> bool {
+        matches!(&self.kind, ConsumerKind::Over(condition) if condition.waits())
     }
 
     fn is_of_pairs(&self) -> bool {

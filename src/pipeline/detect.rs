@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::detect::{Detector, Finding, Heading, Match, Tally, Windows};
+use crate::event::Time;
 use crate::pipeline::scan::{Scanned, Scanner, scan};
 use crate::pipeline::sorter::Sorter;
 use crate::pipeline::{Counts, Progress, Rejected, RunError, Settings, parallel};
@@ -68,7 +69,7 @@ pub fn detect(
             Ok(())
         },
     )?;
-    counts.correlation = correlate(detector, sorter, sink)?;
+    counts.correlation = correlate(detector, sorter, counts.last, sink)?;
     Ok((counts, failed))
 }
 
@@ -93,6 +94,7 @@ fn take(
 fn correlate(
     detector: &Detector,
     sorter: Sorter,
+    last: Option<Time>,
     sink: &mut dyn DetectSink,
 ) -> Result<Tally, RunError> {
     let mut windows = Windows::new(detector);
@@ -101,7 +103,7 @@ fn correlate(
         hand_on(findings, sink)?;
     }
     windows
-        .finish(detector, |finding| sink.finding(finding))
+        .finish(detector, last, |finding| sink.finding(finding))
         .map_err(RunError::Sink)
 }
 

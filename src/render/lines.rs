@@ -179,6 +179,10 @@ pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> Str
             correlation.cut_groups,
             "matches with more values to group by than are followed",
         ),
+        (
+            correlation.pending,
+            "events that still wait for what is asked to follow",
+        ),
     ] {
         if count > 0 {
             text.push_str(&format!(", {} {what}", grouped(count)));

@@ -257,6 +257,10 @@ fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
             counts.correlation.without_group,
             "matches without a value to group by",
         ),
+        (
+            counts.correlation.pending,
+            "events that still wait for what is asked to follow",
+        ),
     ] {
         if count > 0 {
             let _ = writeln!(out, "{count:>8} {text}");

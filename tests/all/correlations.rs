@@ -227,6 +227,101 @@ fn rules_meet_in_their_order() {
 }
 
 #[test]
+fn values_are_new_where_the_history_has_none() {
+    let new = "type: first_seen; rules: [a]; condition: {field: debugContext.debugData.risk, warm-up: 2m}; timespan: 5m";
+    let whole = "type: first_seen; rules: [a]; condition: {field: debugContext.debugData.risk}";
+    let first = "type: first_seen; rules: [a]; condition: {field: debugContext.debugData.risk, warm-up: 0s}";
+    let two = "type: first_seen; rules: [a]; condition: {field: [debugContext.debugData.risk, client.ipAddress], warm-up: 1m}";
+    let x = "x 1/1 a value of `debugContext.debugData.risk` that was not seen in the 5m before";
+    let whole_x =
+        "x 1/1 a value of `debugContext.debugData.risk` that was not seen in the 10m before";
+    #[rustfmt::skip]
+    check_all(&[
+        (new, "a@0=x a@120=y", &[x]),
+        (new, "a@0=x a@119=y", &[]),
+        (new, "a@0=x a@119=y a@121=Y", &[]),
+        (new, "a@0=x a@120=x", &[]),
+        (new, "a@0=x a@200=z a@120=x a@400=x", &["x 1/1 a value of `debugContext.debugData.risk` that was not seen in the 5m before"]),
+        (new, "a@0=x a@10=y a@200=y a@309=x", &[x]),
+        (new, "a@0=x a@10=y a@200=y a@299=x", &[]),
+        (new, "a@0=x a@10=y a@200=y a@300=x", &[x]),
+        (new, "a@0=x a@300=y", &[]),
+        (new, "a@0=x a@299=y", &[x]),
+        (new, "a@0=x/bob a@1=x a@120=y", &[]),
+        (new, "a@0=x a@1 a@120", &[]),
+        (new, "a@0 a@1=x a@120=y", &[]),
+        (new, "a@0=x a@120=[\"x\",\"y\"]", &[x]),
+        (whole, "a@0=x a@599=y", &[]),
+        (whole, "a@0=x a@300=x a@599=y", &[]),
+        (whole, "a@0=x a@300=x a@600=y", &[whole_x]),
+        (first, "a@0=x", &[whole_x]),
+        (first, "a@0=x a@1=x a@2=y", &["x 2/2 a value of `debugContext.debugData.risk` that was not seen in the 10m before"]),
+        (two, "a@0=x a@60=x~192.0.2.2", &["x 1/1 a value of `debugContext.debugData.risk` and `client.ipAddress` that was not seen in the 10m before"]),
+        (two, "a@0=x a@10=y a@60=X", &[]),
+    ]);
+}
+
+#[test]
+fn what_nothing_follows_is_a_hit_when_the_wait_is_over() {
+    let absent = "type: absent; rules: [a, b]";
+    let either = "type: absent; rules: [a, b, c]";
+    let silent = "type: absent; rules: [a, a]";
+    let x = "x 1/1 no b within 10m after a";
+    #[rustfmt::skip]
+    check_all(&[
+        (absent, "a@0 z@600", &[x]),
+        (absent, "a@0 z@599", &[]),
+        (absent, "a@0 b@1 z@900", &[]),
+        (absent, "a@0 b@600 z@900", &[]),
+        (absent, "a@0 b@601", &[x]),
+        (absent, "b@0 a@1 z@900", &[x]),
+        (absent, "a@0 b@0 z@900", &[x]),
+        (absent, "ab@0 z@900", &[x]),
+        (absent, "a@0 ab@300 z@900", &[x]),
+        (absent, "a@0 b@1/bob z@900", &[x]),
+        (absent, "a@0 a@10 a@20 z@900", &["x 3/3 no b within 10m after a"]),
+        (absent, "a@0 a@10 a@20 b@15 z@900", &[x]),
+        (absent, "a@0 a@601 z@2000", &["x 1/1 no b within 10m after a", x]),
+        (either, "a@0 c@1 z@900", &[]),
+        (either, "a@0 y@1 z@900", &["x 1/1 no b or c within 10m after a"]),
+        (silent, "a@0 a@300 a@900 z@1499", &[]),
+        (silent, "a@0 a@300 a@900 z@1500", &["x 1/1 no a within 10m after a"]),
+        (silent, "a@0 a@601", &["x 1/1 no a within 10m after a"]),
+    ]);
+    let policy = rules(&rule(absent));
+    let received = check(&policy, timeline("a@0 a@700 z@900"), &[x]);
+    assert_eq!(received.counts.correlation.pending, 1);
+    let finding = &received.outcomes[0].finding;
+    assert_eq!(json!(finding.created_at), at(600, 0));
+    assert_eq!(json!(finding.last_seen), at(0, 0));
+}
+
+#[test]
+fn an_absence_is_an_event_of_others_when_the_wait_is_over() {
+    let absent = "---\ntitle: Missing\nname: missing\ncorrelation:\n  type: absent\n  rules: [a, b]\n  group-by: [actor.id]\n  timespan: 10m\n";
+    let then =
+        "type: temporal_ordered; rules: [missing, c]; timespan: 5m; generate: true; group-by: []";
+    let twice = "type: absent; rules: [missing, c]";
+    let missing = "missing 1/1 no b within 10m after a";
+    #[rustfmt::skip]
+    let cases: [(&str, &str, &[&str]); 6] = [
+        (then, "a@0 c@601", &[missing, "c 1/1 s: displayMessage|contains: c", "x 2/1 missing, then c within 5m"]),
+        (then, "a@0 c@600 z@900", &[missing, "c 1/1 s: displayMessage|contains: c"]),
+        (then, "a@0 c@900", &[missing, "c 1/1 s: displayMessage|contains: c"]),
+        (twice, "a@0 c@500 z@1200", &["x 1/1 no c within 10m after missing"]),
+        (twice, "a@0 c@601 z@1200", &[]),
+        (twice, "a@0 z@1199", &[]),
+    ];
+    for (outer, events, expected) in cases {
+        check(
+            &rules(&format!("{}{absent}", rule(outer))),
+            timeline(events),
+            expected,
+        );
+    }
+}
+
+#[test]
 fn aliases_name_a_field_for_each_rule() {
     let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
     let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";

@@ -6,8 +6,10 @@
 //! read and how one text is compared with one pattern that has wildcards; how
 //! fields are found, which tests run, when, and on what, it has for itself.
 
+mod correlation;
 mod generate;
 pub mod tests;
+mod timeline;
 
 use std::net::IpAddr;
 

@@ -75,7 +75,7 @@ fn expected(detections: &[Detection], events: &[String]) -> Vec<Vec<usize>> {
 }
 
 /// How many made-up events are asked: `RULECTL_CASES`, for a long run by hand.
-fn cases() -> u32 {
+pub fn cases() -> u32 {
     let asked = std::env::var("RULECTL_CASES")
         .ok()
         .and_then(|text| text.parse().ok());

@@ -1,0 +1,300 @@
+//! What correlations mean, said as plainly as possible: at each event the whole
+//! past is read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::Digest;
+
+/// A correlation. Times are in seconds.
+#[derive(Clone, Debug)]
+pub struct Correlation {
+    pub name: String,
+    pub kind: Kind,
+    pub rules: Vec<String>,
+    pub group_by: Vec<&'static str>,
+    pub timespan: i64,
+    pub suppress: Option<i64>,
+    pub generate: bool,
+}
+
+/// What it asks.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// At least so many events.
+    EventCount(usize),
+    /// At least so many distinct values, or combinations of them.
+    ValueCount(Vec<&'static str>, usize),
+    /// Each rule, in any order.
+    Temporal,
+    /// Each rule, in their order.
+    TemporalOrdered,
+    /// A value that is new, to a group that was known for so long.
+    FirstSeen(Vec<&'static str>, Option<i64>),
+    /// The first rule, and then none of the others.
+    Absent,
+}
+
+/// An event, or the hit of a correlation as one.
+#[derive(Clone, Debug)]
+pub struct Occurrence {
+    pub at: i64,
+    /// Whether it stands behind the events of its second: a wait that ended.
+    pub late: bool,
+    pub digest: Digest,
+    /// The text of its `uuid`.
+    pub id: String,
+    pub values: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// A moment at which a condition holds.
+#[derive(Clone, Debug)]
+struct Hit {
+    group: Vec<String>,
+    occurrence: Occurrence,
+    /// What it is made of, in order.
+    window: Vec<Occurrence>,
+}
+
+/// What a finding says, as far as correlations decide it. In the order of findings.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    pub last_hit: i64,
+    /// The position of the rule: its id is made so that it sorts alike.
+    pub rule: usize,
+    pub group: Vec<String>,
+    pub anchor: Digest,
+    pub ids: Vec<String>,
+    pub hits: usize,
+}
+
+type Key = (i64, bool, Digest);
+
+/// An event with the rules that it satisfies, by position.
+type Satisfying = (Occurrence, BTreeSet<usize>);
+
+impl Occurrence {
+    fn key(&self) -> Key {
+        (self.at, self.late, self.digest)
+    }
+
+    /// All mixes of the values of the fields, folded.
+    fn mixes(&self, fields: &[&'static str]) -> Vec<Vec<String>> {
+        let mut mixes = vec![Vec::new()];
+        for field in fields {
+            let values = self.values.get(field).cloned().unwrap_or_default();
+            let values: BTreeSet<String> = values.iter().map(|v| v.to_lowercase()).collect();
+            let longer = |mix: &Vec<String>| -> Vec<Vec<String>> {
+                let with = |value: &String| [mix.clone(), vec![value.clone()]].concat();
+                values.iter().map(with).collect()
+            };
+            mixes = mixes.iter().flat_map(longer).collect();
+        }
+        mixes
+    }
+}
+
+/// The findings of correlations over the matches of detections, by the names of
+/// those, and how many events wait past the last second. Each correlation
+/// stands after those that it names.
+pub fn findings(
+    correlations: &[Correlation],
+    matches: &BTreeMap<String, Vec<Occurrence>>,
+    last: i64,
+) -> (Vec<Found>, u64) {
+    let mut seen = matches.clone();
+    let mut found = Vec::new();
+    let mut waiting = 0;
+    for (at, correlation) in correlations.iter().enumerate() {
+        let mut hits = correlation.hits(&seen, &correlation.in_turn(correlations));
+        let all = hits.len();
+        hits.retain(|hit| hit.occurrence.at <= last);
+        waiting += (all - hits.len()) as u64;
+        let named = |other: &&Correlation| other.rules.contains(&correlation.name);
+        let mut by = correlations.iter().filter(named).peekable();
+        if by.peek().is_none() || by.any(|other| other.generate) {
+            found.extend(correlation.merged(at, &hits));
+        }
+        let passed = hits.into_iter().map(|hit| {
+            let mut occurrence = hit.occurrence;
+            let fields = correlation.group_by.iter().copied();
+            for (field, value) in fields.zip(hit.group) {
+                occurrence.values.insert(field, vec![value]);
+            }
+            occurrence
+        });
+        seen.insert(correlation.name.clone(), passed.collect());
+    }
+    found.sort();
+    (found, waiting)
+}
+
+impl Correlation {
+    /// How long the longest chain is that it is the end of.
+    fn depth(&self, all: &[Self]) -> usize {
+        let inner = all.iter().filter(|other| self.rules.contains(&other.name));
+        inner.map(|inner| 1 + inner.depth(all)).max().unwrap_or(0)
+    }
+
+    /// The places of its rules: of several that tell of one event, the first has the word.
+    fn in_turn(&self, all: &[Self]) -> Vec<usize> {
+        let turn = |place: &usize| {
+            let is_rule = |other: &&Self| other.name == self.rules[*place];
+            let at = all.iter().position(|other| is_rule(&other));
+            at.map_or((0, 0, self.rules[*place].clone()), |at| {
+                (1 + all[at].depth(all), at, String::new())
+            })
+        };
+        let mut places: Vec<usize> = (0..self.rules.len()).collect();
+        places.sort_by_key(turn);
+        places
+    }
+
+    fn hits(&self, seen: &BTreeMap<String, Vec<Occurrence>>, in_turn: &[usize]) -> Vec<Hit> {
+        let mut groups: BTreeMap<Vec<String>, BTreeMap<Key, Satisfying>> = BTreeMap::new();
+        for place in in_turn {
+            for occurrence in seen.get(&self.rules[*place]).into_iter().flatten() {
+                if self.has_no_value(occurrence) {
+                    continue;
+                }
+                for group in occurrence.mixes(&self.group_by) {
+                    let events = groups.entry(group).or_default();
+                    let event = events.entry(occurrence.key());
+                    let (_, rules) = event.or_insert_with(|| (occurrence.clone(), BTreeSet::new()));
+                    rules.insert(*place);
+                }
+            }
+        }
+        let of_group = |(group, events): (Vec<String>, BTreeMap<_, _>)| -> Vec<Hit> {
+            let events: Vec<_> = events.into_values().collect();
+            self.hits_of_group(&group, &events)
+        };
+        let mut hits: Vec<Hit> = groups.into_iter().flat_map(of_group).collect();
+        hits.sort_by_key(|hit| hit.occurrence.key());
+        hits
+    }
+
+    fn has_no_value(&self, occurrence: &Occurrence) -> bool {
+        match &self.kind {
+            Kind::ValueCount(fields, _) | Kind::FirstSeen(fields, _) => {
+                occurrence.mixes(fields).is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    fn hits_of_group(&self, group: &[String], events: &[Satisfying]) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        if matches!(self.kind, Kind::Absent) {
+            return self.silences(group, events);
+        }
+        for at in 0..events.len() {
+            if let Some(window) = self.hit_at(&events[..=at]) {
+                hits.push(Hit {
+                    group: group.to_vec(),
+                    occurrence: events[at].0.clone(),
+                    window: window.into_iter().map(|(event, _)| event.clone()).collect(),
+                });
+            }
+        }
+        hits
+    }
+
+    /// What the hit at the last of these events is made of, if there is one.
+    fn hit_at<'e>(&self, past: &'e [Satisfying]) -> Option<Vec<&'e Satisfying>> {
+        let now = past.last()?;
+        let window: Vec<_> = past
+            .iter()
+            .filter(|(event, _)| event.at > now.0.at - self.timespan)
+            .collect();
+        let holds = match &self.kind {
+            Kind::EventCount(least) => window.len() >= *least,
+            Kind::ValueCount(fields, least) => {
+                let values = window.iter().flat_map(|(event, _)| event.mixes(fields));
+                values.collect::<BTreeSet<_>>().len() >= *least
+            }
+            Kind::Temporal => (0..self.rules.len())
+                .all(|rule| window.iter().any(|(_, rules)| rules.contains(&rule))),
+            Kind::TemporalOrdered => {
+                let mut next = 0;
+                for (_, rules) in &window {
+                    next += usize::from(rules.contains(&next));
+                }
+                next >= self.rules.len()
+            }
+            Kind::FirstSeen(fields, warm_up) => {
+                let known = |(event, _): &Satisfying| event.mixes(fields);
+                let (_, before) = window.split_last()?;
+                let before: BTreeSet<_> = before.iter().copied().flat_map(known).collect();
+                let is_new = known(now).iter().any(|value| !before.contains(value));
+                let since = self.known_since(past)?;
+                return (is_new && now.0.at - since >= warm_up.unwrap_or(self.timespan))
+                    .then(|| vec![now]);
+            }
+            Kind::Absent => unreachable!("its hits are at no event"),
+        };
+        holds.then_some(window)
+    }
+
+    /// Each event of the first rule that no event of the others follows.
+    fn silences(&self, group: &[String], events: &[Satisfying]) -> Vec<Hit> {
+        let answered = |asked: &Occurrence| {
+            let until = asked.at + self.timespan;
+            let mut after = events.iter().filter(|(event, _)| {
+                event.at > asked.at && (event.at, event.late) <= (until, false)
+            });
+            after.any(|(_, rules)| rules.iter().any(|rule| *rule > 0))
+        };
+        let first = events.iter().filter(|(_, rules)| rules.contains(&0));
+        let unanswered = first.filter(|(event, _)| !answered(event));
+        let hit = |(event, _): &Satisfying| Hit {
+            group: group.to_vec(),
+            occurrence: Occurrence {
+                at: event.at + self.timespan,
+                late: true,
+                ..event.clone()
+            },
+            window: vec![event.clone()],
+        };
+        unanswered.map(hit).collect()
+    }
+
+    /// The first event after the last silence of the timespan.
+    fn known_since(&self, past: &[Satisfying]) -> Option<i64> {
+        let silent = |pair: &&[Satisfying]| pair[1].0.at - pair[0].0.at >= self.timespan;
+        let last = past.windows(2).rfind(silent);
+        Some(last.map_or(past.first()?, |pair| &pair[1]).0.at)
+    }
+
+    /// Hits at most `suppress` apart are one finding.
+    fn merged(&self, rule: usize, hits: &[Hit]) -> Vec<Found> {
+        let suppress = self.suppress.unwrap_or(self.timespan);
+        let mut groups: BTreeMap<&[String], Vec<Vec<&Hit>>> = BTreeMap::new();
+        for hit in hits {
+            let findings = groups.entry(&hit.group).or_default();
+            let joins = |finding: &&mut Vec<&Hit>| {
+                let last = finding.last().map(|last| last.occurrence.at);
+                suppress > 0 && last.is_some_and(|last| hit.occurrence.at - last <= suppress)
+            };
+            match findings.last_mut().filter(joins) {
+                Some(finding) => finding.push(hit),
+                None => findings.push(vec![hit]),
+            }
+        }
+        let findings = groups.into_iter().flat_map(|(group, findings)| {
+            findings.into_iter().map(move |hits| {
+                let windows = hits.iter().flat_map(|hit| &hit.window);
+                let events: BTreeMap<Key, &String> =
+                    windows.map(|event| (event.key(), &event.id)).collect();
+                Found {
+                    last_hit: hits[hits.len() - 1].occurrence.at,
+                    rule,
+                    group: group.to_vec(),
+                    anchor: hits[0].occurrence.digest,
+                    ids: events.into_values().cloned().collect(),
+                    hits: hits.len(),
+                }
+            })
+        });
+        findings.collect()
+    }
+}

@@ -1,0 +1,319 @@
+//! Correlations and the events that they are asked of, made up near the
+//! boundaries of their windows, and the two engines asked the same.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use crate::detect::lists::Lists;
+use crate::detect::reference::correlation::{Correlation, Found, Kind, Occurrence, findings};
+use crate::detect::reference::tests::cases;
+use crate::detect::rule::decode_rule;
+use crate::detect::{Detector, Finding, Match, Windows};
+use crate::diag::Problems;
+use crate::document::parse_yaml_documents;
+use crate::event::{Digest, Event, Time};
+use crate::json::Reader;
+
+/// An event: the detections that it satisfies, the second, and its fields.
+#[derive(Clone, Debug)]
+struct Moment {
+    letters: Vec<&'static str>,
+    at: i64,
+    who: Value,
+    what: Value,
+}
+
+/// The detections: each is satisfied by the events that have its letter.
+const LETTERS: [&str; 3] = ["a", "b", "c"];
+
+/// How many moments a timeline has at the most.
+const MOMENTS: usize = 24;
+
+fn a_timeline() -> impl Strategy<Value = Vec<Moment>> {
+    vec(a_moment(), 1..MOMENTS)
+}
+
+fn a_moment() -> impl Strategy<Value = Moment> {
+    let letters = prop_oneof![
+        8 => select(LETTERS.to_vec()).prop_map(|letter| vec![letter]),
+        1 => subsequence(LETTERS.to_vec(), 0..=2),
+    ];
+    let who = prop_oneof![
+        6 => select(vec![json!("ann"), json!("ANN"), json!("bob")]),
+        1 => select(vec![json!(["ann", "bob"]), json!(null)]),
+    ];
+    let what = prop_oneof![
+        6 => select(vec![json!("x"), json!("y"), json!("z"), json!("X")]),
+        1 => select(vec![json!(1), json!(["x", "y"]), json!(null), json!([])]),
+    ];
+    (letters, 0..60_i64, who, what).prop_map(|(letters, at, who, what)| Moment {
+        letters,
+        at,
+        who,
+        what,
+    })
+}
+
+/// Correlations, each of which may name those before it.
+fn correlations() -> impl Strategy<Value = Vec<Correlation>> {
+    vec((a_kind(), any::<u64>()), 1..4).prop_map(|made| {
+        let mut all: Vec<Correlation> = Vec::new();
+        for (at, (kind, seed)) in made.into_iter().enumerate() {
+            let mut names: Vec<String> = LETTERS.map(str::to_owned).to_vec();
+            names.extend(all.iter().map(|correlation| correlation.name.clone()));
+            all.push(a_correlation(at, kind, seed, &names));
+        }
+        all
+    })
+}
+
+fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlation {
+    // Bits of the seed, a few at a time.
+    let mut rest = seed;
+    let mut draw = |of: usize| {
+        let drawn = rest % of as u64;
+        rest /= of as u64;
+        drawn as usize
+    };
+    let count = match kind {
+        Kind::Temporal | Kind::TemporalOrdered | Kind::Absent => 2 + draw(2),
+        _ => 1 + draw(2),
+    };
+    let mut rules: Vec<String> = Vec::new();
+    for _ in 0..count {
+        // The last names are those of correlations: chains are worth while.
+        let name = &names[names.len() - 1 - draw(names.len())];
+        if !rules.contains(name) || matches!(kind, Kind::Absent) {
+            rules.push(name.clone());
+        }
+    }
+    let groups = [vec!["who"], vec![], vec!["who", "what"], vec!["what"]];
+    Correlation {
+        name: format!("x{at}"),
+        kind,
+        rules,
+        group_by: groups[draw(groups.len())].clone(),
+        timespan: [5, 10, 20][draw(3)],
+        suppress: [Some(0), None, Some(3), Some(15)][draw(4)],
+        generate: draw(2) == 0,
+    }
+}
+
+fn a_kind() -> impl Strategy<Value = Kind> {
+    let fields = || select(vec![vec!["what"], vec!["what", "who"]]);
+    prop_oneof![
+        (1..4_usize).prop_map(Kind::EventCount),
+        (fields(), 1..4_usize).prop_map(|(fields, least)| Kind::ValueCount(fields, least)),
+        Just(Kind::Temporal),
+        Just(Kind::TemporalOrdered),
+        (fields(), select(vec![None, Some(0), Some(3), Some(10)]))
+            .prop_map(|(fields, warm_up)| Kind::FirstSeen(fields, warm_up)),
+        Just(Kind::Absent),
+    ]
+}
+
+/// The correlation as a rule file has it.
+fn document(at: usize, correlation: &Correlation) -> String {
+    let kind = match &correlation.kind {
+        Kind::EventCount(least) => format!("type: event_count\n  condition: {{gte: {least}}}"),
+        Kind::ValueCount(fields, least) => format!(
+            "type: value_count\n  condition: {{field: [{}], gte: {least}}}",
+            fields.join(", ")
+        ),
+        Kind::Temporal => "type: temporal".to_owned(),
+        Kind::TemporalOrdered => "type: temporal_ordered".to_owned(),
+        Kind::Absent => "type: absent".to_owned(),
+        Kind::FirstSeen(fields, warm_up) => {
+            let warm_up = warm_up.map_or(String::new(), |warm_up| format!(", warm-up: {warm_up}s"));
+            let fields = fields.join(", ");
+            format!("type: first_seen\n  condition: {{field: [{fields}]{warm_up}}}")
+        }
+    };
+    let suppress = correlation.suppress.map_or(String::new(), |suppress| {
+        format!("rulectl: {{suppress: {suppress}s}}\n")
+    });
+    format!(
+        "---\ntitle: X\nname: {}\nid: 00000000-0000-4000-8000-{at:012}\ncorrelation:\n  {kind}\n  rules: [{}]\n  group-by: [{}]\n  timespan: {}s\n  generate: {}\n{suppress}",
+        correlation.name,
+        correlation.rules.join(", "),
+        correlation.group_by.join(", "),
+        correlation.timespan,
+        correlation.generate,
+    )
+}
+
+/// The detections, and the correlations behind them.
+fn documents(correlations: &[Correlation]) -> String {
+    let detections = LETTERS.map(|letter| {
+        format!(
+            "---\ntitle: {letter}\nname: {letter}\nlogsource: {{product: okta}}\ndetection:\n  s: {{letters: {letter}}}\n  condition: s\n"
+        )
+    });
+    let correlations = correlations.iter().enumerate();
+    let correlations = correlations.map(|(at, correlation)| document(at, correlation));
+    detections.concat() + &correlations.collect::<String>()
+}
+
+fn detector(text: &str) -> Detector {
+    let mut problems = Problems::default();
+    let file = problems.add_file("rule", text);
+    let documents = parse_yaml_documents(file, text, &mut problems);
+    let lists = Lists::default();
+    let numbered = documents.iter().enumerate();
+    let rules: Vec<_> = numbered
+        .filter_map(|(at, node)| decode_rule(node, "rule", at, &lists, &mut problems))
+        .collect();
+    let detector = Detector::compile(&rules, &BTreeSet::new(), &mut problems);
+    let said: Vec<String> = problems
+        .sorted()
+        .iter()
+        .map(|p| p.message.clone())
+        .collect();
+    assert!(said.is_empty(), "{text}\n{said:?}");
+    detector
+}
+
+fn records(timeline: &[Moment]) -> Vec<String> {
+    let numbered = timeline.iter().enumerate();
+    let record = |(at, moment): (usize, &Moment)| {
+        json!({
+            "uuid": at.to_string(), "letters": moment.letters, "who": moment.who,
+            "what": moment.what, "published": Time(moment.at * SECOND).to_string(),
+        })
+        .to_string()
+    };
+    numbered.map(record).collect()
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+/// What the engine finds.
+fn found(detector: &Detector, timeline: &[Moment]) -> (Vec<Finding>, u64) {
+    let mut wanted = detector.wanted().clone();
+    let id = wanted.add(["uuid"]);
+    let mut reader = Reader::new(wanted);
+    let mut scratch = detector.scratch();
+    let mut matches = Vec::new();
+    for (record, moment) in records(timeline).iter().zip(timeline) {
+        let event = Event {
+            raw: record.as_bytes(),
+            compact: true,
+            fields: reader.read(record.as_bytes()).expect("a record"),
+            time: Some(Time(moment.at * SECOND)),
+            id,
+        };
+        detector.scan(&mut scratch, &event, &mut matches);
+    }
+    matches.sort_by(Match::compare);
+    let mut windows = Windows::new(detector);
+    let mut found = Vec::new();
+    for matched in matches {
+        found.extend(windows.advance(detector, matched));
+    }
+    let last = timeline.iter().map(|moment| Time(moment.at * SECOND)).max();
+    let end = windows.finish(detector, last, |finding| {
+        found.push(finding);
+        Ok::<(), ()>(())
+    });
+    (found, end.expect("nothing fails").pending)
+}
+
+/// What the reference finds.
+fn expected(correlations: &[Correlation], timeline: &[Moment]) -> (Vec<Found>, u64) {
+    let texts = |value: &Value| -> Vec<String> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        };
+        match value {
+            Value::Array(items) => items.iter().filter_map(text).collect(),
+            scalar => text(scalar).into_iter().collect(),
+        }
+    };
+    let mut matches: BTreeMap<String, Vec<Occurrence>> = BTreeMap::new();
+    for ((at, moment), record) in timeline.iter().enumerate().zip(records(timeline)) {
+        for letter in &moment.letters {
+            matches
+                .entry((*letter).to_owned())
+                .or_default()
+                .push(Occurrence {
+                    at: moment.at,
+                    late: false,
+                    digest: Digest::of(record.as_bytes()),
+                    id: at.to_string(),
+                    values: [("who", texts(&moment.who)), ("what", texts(&moment.what))].into(),
+                });
+        }
+    }
+    let last = timeline.iter().map(|moment| moment.at).max();
+    findings(correlations, &matches, last.unwrap_or_default())
+}
+
+/// A finding of the engine in the words of the reference.
+fn told(finding: &Finding) -> Option<Found> {
+    let name = finding.rule_name.as_deref().unwrap_or_default();
+    Some(Found {
+        last_hit: finding.created_at.map_or(-1, |time| time.0 / SECOND),
+        rule: name.strip_prefix('x')?.parse().ok()?,
+        group: finding
+            .group
+            .values()
+            .map(|value| value.to_lowercase())
+            .collect(),
+        anchor: finding.anchor,
+        ids: finding.okta_event_ids.clone(),
+        hits: finding.hits as usize,
+    })
+}
+
+#[test]
+fn both_correlate_alike() {
+    let config = Config {
+        cases: cases().div_ceil(8),
+        max_shrink_iters: 4_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let (asked, hit) = (Cell::new(0), Cell::new(0));
+    let case = (correlations(), a_timeline());
+    let outcome = runner.run(&case, |(correlations, timeline)| {
+        let text = documents(&correlations);
+        let (engine, pending) = found(&detector(&text), &timeline);
+        let engine: Vec<Found> = engine.iter().filter_map(told).collect();
+        let (mut reference, waiting) = expected(&correlations, &timeline);
+        reference
+            .iter_mut()
+            .for_each(|found| found.group = named(&correlations[found.rule], &found.group));
+        reference.sort();
+        prop_assert_eq!(pending, waiting, "{}", text);
+        asked.set(asked.get() + 1);
+        hit.set(hit.get() + usize::from(!reference.is_empty()));
+        prop_assert_eq!(
+            &engine,
+            &reference,
+            "{}\n{}",
+            text,
+            records(&timeline).join("\n")
+        );
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    // Timelines on which nothing is found would prove little.
+    let share = 100 * hit.get() / asked.get();
+    assert!(share > 40, "{share} % of the timelines have findings");
+}
+
+/// The values of a group in the order of the names of its fields.
+fn named(correlation: &Correlation, group: &[String]) -> Vec<String> {
+    let fields = correlation.group_by.iter().zip(group);
+    let fields: BTreeMap<_, _> = fields.collect();
+    fields.into_values().cloned().collect()
+}
