@@ -11,8 +11,10 @@ use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
 use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
+use crate::detect::lists::Lists;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
+use crate::detect::rule::Logic;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
@@ -87,6 +89,9 @@ pub(super) struct Written<'n> {
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
+    pub(super) lists: &'n Lists,
+    /// Whether it names a list that does not exist, so that it never fires.
+    pub(super) inactive: bool,
     /// Every field it names goes here too, for lints.
     pub(super) fields: Vec<(String, Span)>,
 }
@@ -202,16 +207,22 @@ pub(super) trait Condition: Debug + Send + Sync {
     }
 
     /// Whether the window is a hit, and at which number; not asked where there is an account.
-    fn hit(&self, _window: &mut Window) -> Option<f64> {
+    fn hit(&self, _window: &Window) -> Option<f64> {
         None
     }
 
     /// Why a window was a hit: at this number, over this pair where a hit is about one.
     fn reason(&self, measure: f64, pair: Option<&(Member, Member)>) -> String;
 
-    /// Whether a hit is about the two events of a pair.
+    /// Whether a hit is about the two events of a pair; then [`Self::meet`] finds it.
     fn is_of_pairs(&self) -> bool {
         false
+    }
+
+    /// The event with which the newest of the window makes a hit. Of the others
+    /// those are left that a later one may meet.
+    fn meet(&self, _window: &mut Window) -> Option<Member> {
+        None
     }
 }
 
@@ -253,8 +264,9 @@ impl Aliases {
 pub fn decode_correlation(
     node: &Node,
     generate: bool,
+    lists: &Lists,
     problems: &mut Problems,
-) -> Option<Correlation> {
+) -> Option<Logic> {
     let mut table = node.table(problems)?;
     let type_node = table.require("type", problems);
     let decode = type_node.and_then(|node| decode_type(node, problems));
@@ -278,6 +290,8 @@ pub fn decode_correlation(
         rules_at: rules_node.map_or(node.span, |node| node.span),
         rules: &rules,
         timespan: timespan.unwrap_or_default(),
+        lists,
+        inactive: false,
         fields: Vec::new(),
     };
     table.finish(problems);
@@ -288,9 +302,12 @@ pub fn decode_correlation(
         .map(|node| field_list(node, &mut written.fields, problems))
         .unwrap_or_default();
     let asked = decode?(&mut written, problems);
+    if written.inactive {
+        return Some(Logic::Inactive);
+    }
     let mut fields = written.fields;
     fields.retain(|(field, _)| !aliases.has(field));
-    Some(Correlation {
+    Some(Logic::Correlation(Correlation {
         asked: asked?,
         rules,
         aliases,
@@ -298,7 +315,7 @@ pub fn decode_correlation(
         timespan: timespan?,
         generate,
         fields,
-    })
+    }))
 }
 
 fn decode_type(node: &Node, problems: &mut Problems) -> Option<Decode> {

@@ -302,7 +302,7 @@ impl Window {
     }
 
     /// Whether the condition holds over the window, and at which number.
-    pub(super) fn hit(&mut self, condition: &dyn Condition) -> Option<f64> {
+    pub(super) fn hit(&self, condition: &dyn Condition) -> Option<f64> {
         match self {
             Self::Many(many) if many.account.is_some() => many.account.as_ref()?.hit(),
             _ => condition.hit(self),
@@ -344,6 +344,11 @@ impl Window {
             Self::One(only) => (std::slice::from_ref(only), &[]),
             Self::Many(many) => many.members.as_slices(),
         }
+    }
+
+    /// Two events.
+    pub(super) fn pair(earlier: Member, later: Member) -> Self {
+        Self::list([earlier, later].into())
     }
 
     fn list(members: VecDeque<Member>) -> Self {

@@ -28,6 +28,7 @@ mod lists;
 mod memory;
 mod modifiers;
 mod packed;
+mod pair;
 mod pattern;
 mod predicate;
 mod program;
