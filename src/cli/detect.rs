@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::cli::events::{EventArgs, talk_about};
+use crate::cli::live::follow;
 use crate::cli::output::{UsageError, bad, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Detector;
-use crate::pipeline::{self, RunError, Settings};
+use crate::event::Nanos;
+use crate::pipeline::{self, Pace, RunError, Settings};
 use crate::policy;
 use crate::render::{Lines, detected};
 use crate::source::{Input, Reader};
@@ -35,6 +37,20 @@ pub struct Args {
     /// Keep the records that are no events in this file
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
+    /// Detect over events as they come, as from `tail -F LOG | rulectl detect --follow --events -`
+    #[arg(long, conflicts_with_all = ["sorted", "hours"])]
+    follow: bool,
+    /// With --follow, how late an event may come and still count in windows
+    #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
+    lateness: Nanos,
+    /// With --follow, keep what is needed to repeat the run, and which events came too late, in this file
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    journal: Option<PathBuf>,
+}
+
+fn span(text: &str) -> Result<Nanos, String> {
+    let expected = "expected a whole number and one of s, m, h, d, w, such as `2m`";
+    Nanos::parse(text).ok_or_else(|| expected.to_owned())
 }
 
 /// Runs the command.
@@ -71,12 +87,17 @@ fn write(
 ) -> Result<Exit> {
     let rejects = args.rejects.as_deref().map(create).transpose()?;
     let mut lines = Lines::new(detector, output(args.out.as_deref())?, rejects);
-    let meter = Meter::new(Reader::new(inputs.clone()).total());
-    let outcome = pipeline::detect(detector, inputs, settings, &mut lines, &|progress| {
-        meter.show(progress)
-    });
-    let events = outcome.as_ref().map_or(0, |(counts, _)| counts.events);
-    meter.finish(events);
+    let outcome = if args.follow {
+        lines = lines.live(args.journal.as_deref().map(create).transpose()?);
+        let pace = Pace::clock(args.lateness);
+        follow(detector, inputs, settings, pace, &mut lines, Lines::flush)
+    } else {
+        let meter = Meter::new(Reader::new(inputs.clone()).total());
+        let show = |progress| meter.show(progress);
+        let outcome = pipeline::detect(detector, inputs, settings, &mut lines, &show);
+        meter.finish(outcome.as_ref().map_or(0, |(counts, _)| counts.events));
+        outcome
+    };
     // What was found before something failed is written too.
     let flushed = lines.flush().map_err(RunError::Sink);
     let (counts, failed) = match outcome.and_then(|outcome| flushed.map(|()| outcome)) {
@@ -130,15 +151,23 @@ fn keep_apart(args: &Args, inputs: &[Input]) -> Result<()> {
         let mut read = read.chain([&args.rules]).filter_map(place);
         place(file).is_some_and(|file| file.is_file() && read.any(|input| input == file))
     };
-    for (option, file) in [("--out", &args.out), ("--rejects", &args.rejects)] {
+    let written = [
+        ("--out", &args.out),
+        ("--rejects", &args.rejects),
+        ("--journal", &args.journal),
+    ];
+    for (at, (option, file)) in written.into_iter().enumerate() {
         if file.as_ref().is_some_and(taken) {
             let message = format!("`{option}` names a file that is read");
             bail!(UsageError(message));
         }
-    }
-    if args.out.is_some() && args.out == args.rejects {
-        let message = "`--out` and `--rejects` name one file";
-        bail!(UsageError(message.to_owned()));
+        let mut others = written.iter().take(at);
+        let same = others.find(|(_, other)| file.is_some() && file == *other);
+        if let Some((other, _)) = same {
+            bail!(UsageError(format!(
+                "`{other}` and `{option}` name one file"
+            )));
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod check;
 mod detect;
 mod events;
+mod live;
 mod output;
 mod progress;
 mod run;

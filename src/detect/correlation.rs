@@ -15,6 +15,7 @@ use crate::detect::judged::decode_script;
 use crate::detect::lists::Lists;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
+use crate::detect::rule::Logic;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
@@ -242,26 +243,6 @@ pub(super) trait Condition: Debug + Send + Sync {
     }
 }
 
-/// What is asked where the condition names a list that does not exist.
-#[derive(Clone, Debug)]
-struct Never;
-
-impl Asked for Never {
-    fn compile(&self, _: &mut Scope<'_>) -> Arc<dyn Condition> {
-        Arc::new(self.clone())
-    }
-}
-
-impl Condition for Never {
-    fn admits(&self, _: &Member) -> bool {
-        false
-    }
-
-    fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
-        String::new()
-    }
-}
-
 /// What is kept of one window.
 pub(super) trait Account {
     /// An event came, the newest, which satisfies these rules of the correlation.
@@ -306,7 +287,7 @@ pub fn decode_correlation(
     generate: bool,
     lists: &Lists,
     problems: &mut Problems,
-) -> Option<Correlation> {
+) -> Option<Logic> {
     let mut table = node.table(problems)?;
     let type_node = table.require("type", problems);
     let decode = type_node.and_then(|node| decode_type(node, problems));
@@ -342,11 +323,12 @@ pub fn decode_correlation(
         .map(|node| field_list(node, &mut written.fields, problems))
         .unwrap_or_default();
     let asked = decode?(&mut written, problems);
-    let inactive = || -> Arc<dyn Asked> { Arc::new(Never) };
-    let asked = asked.or_else(|| written.inactive.then(inactive));
+    if written.inactive {
+        return Some(Logic::Inactive);
+    }
     let mut fields = written.fields;
     fields.retain(|(field, _)| !aliases.has(field));
-    Some(Correlation {
+    Some(Logic::Correlation(Correlation {
         asked: asked?,
         rules,
         aliases,
@@ -354,7 +336,7 @@ pub fn decode_correlation(
         timespan: timespan?,
         generate,
         fields,
-    })
+    }))
 }
 
 fn decode_type(node: &Node, problems: &mut Problems) -> Option<Decode> {

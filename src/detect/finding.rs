@@ -337,19 +337,26 @@ impl Closed {
 
     /// The values of the group by the names of its fields.
     fn named<'a>(&'a self, reporter: &'a Reporter) -> BTreeMap<&'a str, &'a str> {
-        let names = reporter.group_by.iter().map(|(name, _)| name.as_str());
-        names.zip(self.group.iter().map(String::as_str)).collect()
+        group_names(reporter)
+            .zip(self.group.iter().map(String::as_str))
+            .collect()
     }
 
     /// The record of the finding.
     pub(super) fn finding(&self, consumer: &Consumer) -> Finding {
-        let (growing, reporter) = (&self.growing, &consumer.reporter);
+        self.growing.finding(consumer, &self.group, Status::Closed)
+    }
+}
+
+impl Growing {
+    /// The record of the finding as it is now, whose group has these values, as shown.
+    pub(super) fn finding(&self, consumer: &Consumer, group: &[String], status: Status) -> Finding {
+        let (growing, reporter) = (self, &consumer.reporter);
         let events = &growing.events;
         let last_seen = events.last().and_then(|entry| growing.timed(entry.time));
         let told = events.told(reporter);
-        let group = self.named(reporter).into_iter();
         Finding {
-            id: growing.id(reporter, &self.group),
+            id: growing.id(reporter, group),
             finding_type: reporter.finding_type.clone(),
             rule: reporter.rule,
             rule_name: reporter.name.clone(),
@@ -366,8 +373,9 @@ impl Closed {
             event_digests: events.listed().map(|entry| entry.seen.digest()).collect(),
             anchor: growing.hit.digest(),
             user_id: told.user(),
-            group: group
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            group: group_names(reporter)
+                .map(str::to_owned)
+                .zip(group.iter().cloned())
                 .collect(),
             first_seen: growing.first_seen(),
             last_seen,
@@ -375,7 +383,7 @@ impl Closed {
             hits: growing.hits,
             created_at: growing.last_hit(),
             metadata: named(reporter, told.metadata),
-            status: Status::Closed,
+            status,
             continues: growing.rare.as_ref().and_then(|rare| rare.continues),
             reasons: growing.reasons(consumer),
             timeline: events
@@ -388,6 +396,11 @@ impl Closed {
                 .collect(),
         }
     }
+}
+
+/// The names of the fields that a rule groups by.
+fn group_names(reporter: &Reporter) -> impl Iterator<Item = &str> {
+    reporter.group_by.iter().map(|(name, _)| name.as_str())
 }
 
 /// What a text shows for a field that the event does not have.

@@ -303,7 +303,9 @@ impl Test {
             Self::Compare(part, order, bound) => {
                 number_of_text(text, *part).is_some_and(|number| order(number, *bound))
             }
-            Self::Cidr(nets) => text.parse::<IpAddr>().is_ok_and(|ip| nets.iter().any(|net| net.contains(&ip))),
+            Self::Cidr(nets) => text
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| nets.iter().any(|net| net.contains(&ip))),
             Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
         }
     }

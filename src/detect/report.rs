@@ -61,6 +61,14 @@ impl Detector {
         matcher.is_some_and(|matcher| !matcher.consumers.is_empty())
     }
 
+    /// Whether a correlation asks for a match.
+    #[must_use]
+    pub fn is_correlated(&self, found: &Match) -> bool {
+        let matcher = self.matchers.get(found.matcher as usize);
+        let mut consumers = matcher.into_iter().flat_map(|matcher| &matcher.consumers);
+        consumers.any(|(at, _)| self.consumers.get(*at).is_some_and(|one| !one.is_each()))
+    }
+
     /// The rules each of whose findings is of matches, and not of a correlation.
     #[must_use]
     pub fn rules_of_one_event(&self) -> HashSet<Uuid> {
@@ -77,7 +85,7 @@ impl Reporter {
 }
 
 impl Consumer {
-    fn is_each(&self) -> bool {
+    pub(super) fn is_each(&self) -> bool {
         matches!(self.kind, ConsumerKind::Each)
     }
 }

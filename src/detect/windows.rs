@@ -10,7 +10,7 @@ use crate::detect::capture::MAX_VALUES;
 use crate::detect::correlation::Condition;
 use crate::detect::deadlines::Deadlines;
 use crate::detect::failures::Failures;
-use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Why};
+use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Status, Why};
 use crate::detect::groups::{Group, Groups, Key, Window};
 use crate::detect::seen::{Member, Seen};
 use crate::detect::{Consumer, ConsumerKind, Detector, Match, Outer, Rules};
@@ -49,6 +49,8 @@ struct Ledger {
     deadlines: Deadlines,
     /// Closed findings that an open one may still have to precede.
     closed: BTreeMap<OrderKey, (usize, Closed)>,
+    /// Of live input, what opened or closed since somebody asked; nothing waits for its turn.
+    live: Option<Vec<Finding>>,
     tally: Tally,
     /// What scripts could not answer.
     failures: Failures,
@@ -80,12 +82,55 @@ impl Windows {
             ledger: Ledger {
                 deadlines: Deadlines::new(detector.consumers.iter().map(lag)),
                 closed: BTreeMap::new(),
+                live: None,
                 tally: Tally::default(),
                 failures: Failures::default(),
             },
             event: Vec::new(),
             waiting: waiting.map(|(at, _)| at).collect(),
         }
+    }
+
+    /// No windows yet, over input that has no end. A finding is given when it opens,
+    /// with [`Status::Open`], and when it closes, in the order in which that happens.
+    #[must_use]
+    pub fn live(detector: &Detector) -> Self {
+        let mut windows = Self::new(detector);
+        windows.ledger.live = Some(Vec::new());
+        windows
+    }
+
+    /// Every event up to `time` has come: takes what is held, ends the waits and
+    /// closes the findings that are over by then, and gives what that makes ready.
+    pub fn pass(&mut self, detector: &Detector, time: Time) -> Vec<Finding> {
+        let mut ready = self.step(detector);
+        while let Some(end) = self.first_end().filter(|end| *end <= time) {
+            ready.extend(self.end_waits(detector, end));
+        }
+        self.close_until(detector, time);
+        ready.extend(self.ledger.ready(detector, Some(time)));
+        ready
+    }
+
+    /// Takes a match that comes too late for windows: single-event rules report it by itself.
+    pub fn alone(&mut self, detector: &Detector, found: Match) -> Vec<Finding> {
+        let consumers = detector.matchers.get(found.matcher as usize);
+        let seen = Seen::new(found.digest, found.uuid.as_deref(), &found.captured);
+        let why = Why::texts(found.reasons);
+        for (at, rules) in consumers.iter().flat_map(|matcher| &matcher.consumers) {
+            let consumer = detector.consumers.get(*at).filter(|one| one.is_each());
+            if let Some(consumer) = consumer {
+                let sighting = Sighting::new(found.time, seen.clone(), *rules, why.clone());
+                self.ledger.report_alone(*at, consumer, &sighting);
+            }
+        }
+        self.ledger.ready(detector, found.time)
+    }
+
+    /// What was left out so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.ledger.tally
     }
 
     /// Takes the next match in the order of [`Match::order`] and gives the
@@ -146,6 +191,8 @@ impl Windows {
                 each(closed.finding(consumer))?;
             }
         }
+        let live = self.ledger.live.take().unwrap_or_default();
+        live.into_iter().try_for_each(each)?;
         Ok(self.ledger.tally)
     }
 
@@ -598,6 +645,10 @@ impl Ledger {
             self.close(at, consumer, opened, group);
             return;
         }
+        if let Some(live) = &mut self.live {
+            let group = opened.group(consumer, key.values());
+            live.push(opened.finding(consumer, &group, Status::Open));
+        }
         *open = Some(Box::new(opened));
         let deadline = now.plus(reporter.suppress.min(LONGEST));
         self.deadlines.push(at, deadline, number);
@@ -631,6 +682,9 @@ impl Ledger {
     }
 
     fn close(&mut self, at: usize, consumer: &Consumer, growing: Growing, group: Vec<String>) {
+        if let Some(live) = &mut self.live {
+            return live.push(growing.finding(consumer, &group, Status::Closed));
+        }
         let group = group.into();
         let closed = Closed { growing, group };
         let order = closed.order(&consumer.reporter);
@@ -639,6 +693,9 @@ impl Ledger {
 
     /// The closed findings that nothing still to come can precede.
     fn ready(&mut self, detector: &Detector, now: Option<Time>) -> Vec<Finding> {
+        if let Some(live) = &mut self.live {
+            return std::mem::take(live);
+        }
         let Some(now) = now.filter(|_| !self.closed.is_empty()) else {
             return Vec::new();
         };

@@ -126,11 +126,7 @@ fn reject(
     sink: &mut dyn DetectSink,
 ) -> Result<(), RunError> {
     if settings.strict {
-        return Err(RunError::Rejected {
-            input: rejected.input.clone(),
-            line: rejected.line,
-            reason: rejected.reason.clone(),
-        });
+        return Err(RunError::rejected(rejected));
     }
     sink.reject(rejected).map_err(RunError::Sink)
 }

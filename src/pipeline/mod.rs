@@ -7,12 +7,15 @@
 
 mod detect;
 mod follow;
+mod live;
 mod parallel;
 mod scan;
 mod sorter;
+mod watermark;
 
 pub use self::detect::{DetectSink, detect};
 pub use self::follow::{Outcome, Response, follow};
+pub use self::live::{Advance, Late, Live, LiveSink, Pace};
 pub use self::scan::{Rejected, Settings, newest};
 
 use std::io;
@@ -67,6 +70,15 @@ pub struct Counts {
     /// What scripts could not answer, by rule.
     #[serde(skip_serializing_if = "Failures::is_empty", default)]
     pub scripts: Failures,
+    /// Live events that came after the watermark had passed their time.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub late: u64,
+    /// Live events whose time was more than five minutes ahead of the clock.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub ahead: u64,
+    /// Matches of live events that were let go since too many waited for the watermark.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub evicted: u64,
     /// What correlation left out.
     pub correlation: Tally,
     /// The time of the earliest event.
@@ -76,6 +88,11 @@ pub struct Counts {
     /// Bytes of input, decompressed.
     #[serde(skip)]
     pub bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A run could not go on.
@@ -97,6 +114,16 @@ pub enum RunError {
     /// The temporary file for sorting failed.
     #[error("the temporary file for sorting matches failed: {}; TMPDIR names its folder", crate::visible::reason(.0))]
     Sort(#[source] io::Error),
+}
+
+impl RunError {
+    fn rejected(rejected: &Rejected) -> Self {
+        Self::Rejected {
+            input: rejected.input.clone(),
+            line: rejected.line,
+            reason: rejected.reason.clone(),
+        }
+    }
 }
 
 /// How far a run has come.

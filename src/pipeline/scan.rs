@@ -7,7 +7,7 @@ use crate::event::{Event, Time};
 use crate::json::Wanted;
 use crate::okta::{Kind, Mapping, Records};
 use crate::pipeline::{Counts, parallel};
-use crate::source::{Chunk, Input, Reader, SourceError};
+use crate::source::{Chunk, Input, Place, Reader, Record, Reject, SourceError};
 
 /// How events are read.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,7 @@ pub struct Rejected {
 }
 
 /// What a chunk gave.
+#[derive(Default)]
 pub(super) struct Scanned {
     pub(super) matches: Vec<Match>,
     pub(super) rejected: Vec<Rejected>,
@@ -76,50 +77,69 @@ pub(super) fn scan(
     settings: &Settings,
     names: &[String],
 ) -> Scanned {
-    let name = |input: u32| names.get(input as usize).cloned().unwrap_or_default();
-    let Scanner {
-        detector,
-        records,
-        scratch,
-    } = scanner;
-    let mut scanned = Scanned {
-        matches: Vec::new(),
-        rejected: Vec::new(),
-        counts: Counts::default(),
-    };
+    let mut scanned = Scanned::default();
     scanned.counts.bytes = chunk.bytes();
     for record in chunk.records() {
+        scanner.record(&record, settings, names, &mut scanned);
+    }
+    for reject in chunk.rejects() {
+        scanned.counts.rejected += 1;
+        scanned.rejected.push(Rejected::stretch(reject, names));
+    }
+    scanned.counts.scripts = scanner.scratch.take_failures();
+    scanned.rejected.sort_by_key(|rejected| rejected.line);
+    scanned
+}
+
+impl Scanner<'_> {
+    /// Adds what one record gives.
+    pub(super) fn record(
+        &mut self,
+        record: &Record<'_>,
+        settings: &Settings,
+        names: &[String],
+        scanned: &mut Scanned,
+    ) {
+        let Self {
+            detector,
+            records,
+            scratch,
+        } = self;
         let read = records.read(record.bytes, &mut |event, kind| {
             if scanned.event(event, kind, settings) {
                 detector.scan(scratch, event, &mut scanned.matches);
             }
         });
         if let Err(reason) = read {
-            let (kept, length) = (
-                record.bytes.get(..KEPT).unwrap_or(record.bytes),
-                record.bytes.len() as u64,
-            );
-            scanned.reject(
-                name(record.place.input),
-                record.place.line,
-                reason.to_string(),
-                kept,
-                length,
-            );
+            let kept = record.bytes.get(..KEPT).unwrap_or(record.bytes);
+            let length = record.bytes.len() as u64;
+            let rejected = Rejected::new(record.place, names, reason.to_string(), kept, length);
+            scanned.counts.rejected += 1;
+            scanned.rejected.push(rejected);
         }
     }
-    for reject in chunk.rejects() {
-        scanned.reject(
-            name(reject.place.input),
-            reject.place.line,
-            reject.reason.clone(),
-            &reject.bytes,
-            reject.length,
-        );
+}
+
+impl Rejected {
+    /// A stretch of input that is no record.
+    pub(super) fn stretch(reject: &Reject, names: &[String]) -> Self {
+        let reason = reject.reason.clone();
+        Self::new(reject.place, names, reason, &reject.bytes, reject.length)
     }
-    scanned.counts.scripts = scratch.take_failures();
-    scanned.rejected.sort_by_key(|rejected| rejected.line);
-    scanned
+
+    fn new(place: Place, names: &[String], reason: String, kept: &[u8], length: u64) -> Self {
+        let input = names.get(place.input as usize).cloned().unwrap_or_default();
+        let record = std::str::from_utf8(kept).ok().map(str::to_owned);
+        let hex = || kept.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            input,
+            line: place.line,
+            reason,
+            length,
+            record_hex: if record.is_none() { Some(hex()) } else { None },
+            record,
+        }
+    }
 }
 
 impl Scanned {
@@ -135,21 +155,6 @@ impl Scanned {
         self.counts.lower_cased += u64::from(kind == Kind::LowerCased);
         self.counts.without_type += u64::from(kind == Kind::Untyped);
         true
-    }
-
-    fn reject(&mut self, input: String, line: u64, reason: String, kept: &[u8], length: u64) {
-        self.counts.rejected += 1;
-        let record = std::str::from_utf8(kept).ok().map(str::to_owned);
-        let hex = || kept.iter().map(|byte| format!("{byte:02x}")).collect();
-        let record_hex = if record.is_none() { Some(hex()) } else { None };
-        self.rejected.push(Rejected {
-            input,
-            line,
-            reason,
-            length,
-            record,
-            record_hex,
-        });
     }
 }
 

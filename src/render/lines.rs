@@ -1,15 +1,15 @@
 //! What `rulectl detect` finds, as lines of JSON.
 
-use std::collections::hash_map::Entry;
+use std::collections::hash_map;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::detect::{Detector, Finding, Heading, Level, Match};
+use crate::detect::{Detector, Finding, Heading, Level, Match, Status};
 use crate::event::{Digest, Time};
-use crate::pipeline::{Counts, DetectSink, Rejected};
+use crate::pipeline::{Advance, Counts, DetectSink, Late, LiveSink, Rejected};
 use crate::render::style::{counted, grouped};
 use crate::visible::json;
 
@@ -17,6 +17,10 @@ use crate::visible::json;
 pub struct Lines<W: Write, R: Write> {
     out: BufWriter<W>,
     rejects: Option<BufWriter<R>>,
+    /// Of live input, where watermarks and late events are written.
+    journal: Option<BufWriter<R>>,
+    /// Whether a finding is written more than once, and tells its id and status.
+    live: bool,
     /// The rules whose findings are matches.
     of_one_event: HashSet<Uuid>,
     /// What the lines of a rule begin with.
@@ -44,6 +48,8 @@ struct OfMatch<'l> {
 
 #[derive(Serialize)]
 struct OfFinding<'l> {
+    #[serde(flatten)]
+    revision: Option<Revision>,
     first_seen: Option<Time>,
     last_seen: Option<Time>,
     group: &'l BTreeMap<String, String>,
@@ -53,6 +59,21 @@ struct OfFinding<'l> {
     event_digests: &'l [Digest],
 }
 
+/// Which state of which finding a line tells: a later one of the same id replaces it.
+#[derive(Serialize)]
+struct Revision {
+    id: Uuid,
+    status: Status,
+}
+
+/// A line of the journal.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Entry<'l> {
+    Advance(Advance),
+    Late(&'l Late),
+}
+
 impl<W: Write, R: Write> Lines<W, R> {
     /// Writes lines to `out`, and records that are no events to `rejects`.
     pub fn new(detector: &Detector, out: W, rejects: Option<R>) -> Self {
@@ -60,10 +81,23 @@ impl<W: Write, R: Write> Lines<W, R> {
         Self {
             out: BufWriter::with_capacity(BUFFER, out),
             rejects: rejects.map(BufWriter::new),
+            journal: None,
+            live: false,
             of_one_event: detector.rules_of_one_event(),
             heads: HashMap::new(),
             matches: 0,
             findings: 0,
+        }
+    }
+
+    /// Writes of live input: a finding when it opens and when it closes, with id and status, and
+    /// what is needed to repeat the run to `journal`.
+    #[must_use]
+    pub fn live(self, journal: Option<R>) -> Self {
+        Self {
+            journal: journal.map(BufWriter::new),
+            live: true,
+            ..self
         }
     }
 
@@ -74,14 +108,23 @@ impl<W: Write, R: Write> Lines<W, R> {
     /// When it cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.rejects.iter_mut().try_for_each(Write::flush)?;
+        self.journal.iter_mut().try_for_each(Write::flush)?;
         self.out.flush()
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        journal.write_all(json(entry)?.as_bytes())?;
+        journal.write_all(b"\n")
     }
 
     /// Writes one object of two parts: what is the same for all lines of a rule, and the rest.
     fn line(&mut self, head: &Head<'_>, rest: &impl Serialize) -> io::Result<()> {
         let head = match self.heads.entry(head.rule) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => {
                 let mut head = json(head)?;
                 head.pop(); // the brace, which the rest closes
                 new.insert(head)
@@ -131,8 +174,14 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
             };
             return self.line(&head, &rest);
         }
-        self.findings += 1;
+        let is_last = finding.status == Status::Closed;
+        self.findings += u64::from(is_last);
+        let revision = Revision {
+            id: finding.id,
+            status: finding.status,
+        };
         let rest = OfFinding {
+            revision: self.live.then_some(revision),
             first_seen: finding.first_seen,
             last_seen: finding.last_seen,
             group: &finding.group,
@@ -153,6 +202,16 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
     }
 }
 
+impl<W: Write, R: Write> LiveSink for Lines<W, R> {
+    fn advanced(&mut self, advance: Advance) -> io::Result<()> {
+        self.entry(&Entry::Advance(advance))
+    }
+
+    fn late(&mut self, late: &Late) -> io::Result<()> {
+        self.entry(&Entry::Late(late))
+    }
+}
+
 /// What was read and found, in one line.
 #[must_use]
 pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> String {
@@ -170,6 +229,9 @@ pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> Str
         (counts.rejected, "rejected"),
         (counts.outside_range, "outside the time range"),
         (counts.without_time, "without a readable time"),
+        (counts.late, "too late for windows"),
+        (counts.ahead, "more than five minutes ahead of the clock"),
+        (counts.evicted, "matches let go since too many waited"),
         (correlation.duplicates, "second copies of a matched event"),
         (
             correlation.without_group,

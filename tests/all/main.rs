@@ -12,6 +12,7 @@
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
+//! | `live` | events as they come |
 //! | `docs` | every example of the documentation |
 //! | `layout` | which module imports which |
 
@@ -36,5 +37,6 @@ mod harness;
 mod hostile;
 mod huge;
 mod layout;
+mod live;
 mod seeds;
 mod semantics;

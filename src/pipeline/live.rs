@@ -1,0 +1,385 @@
+//! The first two beats over input that has no end: events → matches → findings,
+//! as they come.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::detect::{Detector, Finding, Match, Windows};
+use crate::event::{Digest, Nanos, Time};
+use crate::pipeline::detect::DetectSink;
+use crate::pipeline::scan::{Rejected, Scanned, Scanner};
+use crate::pipeline::watermark::{AHEAD, Watermark};
+use crate::pipeline::{Counts, RunError, Settings};
+use crate::source::{Chunk, Record};
+
+/// Where the results of live detection go.
+pub trait LiveSink: DetectSink {
+    /// The watermark went on.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; detection then ends.
+    fn advanced(&mut self, advance: Advance) -> io::Result<()>;
+    /// An event that a correlation asks for came too late.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; detection then ends.
+    fn late(&mut self, late: &Late) -> io::Result<()>;
+}
+
+/// That the watermark went on: with these and the events, live detection can be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// How many events had come.
+    pub after: u64,
+    /// Where it is from then on.
+    pub watermark: Time,
+}
+
+/// An event that windows do not see, since their time is past it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// When it happened.
+    pub published: Time,
+    /// Where the watermark was when it came.
+    pub watermark: Time,
+    /// The event's own id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub event_id: Option<String>,
+    /// Its identity.
+    pub event_digest: Digest,
+}
+
+/// What moves the watermark.
+#[derive(Clone, Debug)]
+pub enum Pace {
+    /// The events and the clock.
+    Clock(Watermark),
+    /// What was recorded when they came first, in its order.
+    Recorded(Watermark, VecDeque<Advance>),
+}
+
+/// Detection over events as they come. The clock is an argument wherever it is asked.
+pub struct Live<'d> {
+    detector: &'d Detector,
+    settings: Settings,
+    names: Vec<String>,
+    scanner: Scanner<'d>,
+    windows: Windows,
+    pace: Pace,
+    waiting: Waiting,
+    copies: Copies,
+    counts: Counts,
+}
+
+impl Pace {
+    /// The pace of a source whose events come at most so late.
+    #[must_use]
+    pub fn clock(lateness: Nanos) -> Self {
+        Self::Clock(Watermark::new(lateness))
+    }
+
+    /// The pace that was recorded.
+    #[must_use]
+    pub fn recorded(advances: impl IntoIterator<Item = Advance>) -> Self {
+        let watermark = Watermark::new(Nanos::default());
+        Self::Recorded(watermark, advances.into_iter().collect())
+    }
+
+    fn watermark(&self) -> &Watermark {
+        match self {
+            Self::Clock(watermark) | Self::Recorded(watermark, _) => watermark,
+        }
+    }
+
+    /// An event came: gives where the watermark is, if it went on for that.
+    fn saw(&mut self, published: Option<Time>, clock: Time) -> Option<Time> {
+        match self {
+            Self::Clock(watermark) => watermark.saw(published, clock),
+            Self::Recorded(..) => None,
+        }
+    }
+
+    /// Where the watermark went when so many events had come, if that was recorded.
+    fn repeated(&mut self, after: u64) -> Option<Time> {
+        let Self::Recorded(watermark, advances) = self else {
+            return None;
+        };
+        let advance = *advances.front().filter(|next| next.after <= after)?;
+        advances.pop_front();
+        watermark.set(advance.watermark);
+        watermark.mark()
+    }
+}
+
+impl<'d> Live<'d> {
+    /// Nothing has come yet. `names` are those of the inputs, for what is rejected.
+    #[must_use]
+    pub fn new(detector: &'d Detector, settings: Settings, names: Vec<String>, pace: Pace) -> Self {
+        Self {
+            detector,
+            settings,
+            names,
+            scanner: Scanner::new(detector, &settings),
+            windows: Windows::live(detector),
+            pace,
+            waiting: Waiting::default(),
+            copies: Copies::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes what came when the clock said `clock`.
+    ///
+    /// # Errors
+    ///
+    /// When results cannot be kept, or a record is no event and none such is tolerated.
+    pub fn take(
+        &mut self,
+        chunk: &Chunk,
+        clock: Time,
+        sink: &mut dyn LiveSink,
+    ) -> Result<(), RunError> {
+        self.counts.bytes += chunk.bytes();
+        for record in chunk.records() {
+            self.record(&record, clock, sink)?;
+        }
+        for reject in chunk.rejects() {
+            self.counts.rejected += 1;
+            self.reject(&Rejected::stretch(reject, &self.names), sink)?;
+        }
+        Ok(())
+    }
+
+    /// Some time went by, perhaps without an event.
+    ///
+    /// # Errors
+    ///
+    /// When results cannot be kept.
+    pub fn tick(&mut self, clock: Time, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        let Pace::Clock(watermark) = &mut self.pace else {
+            return Ok(());
+        };
+        let mark = watermark.tick(clock);
+        mark.map_or(Ok(()), |mark| self.advance(mark, sink))
+    }
+
+    /// The source has ended: nothing is late any more, and everything open closes.
+    ///
+    /// # Errors
+    ///
+    /// When results cannot be kept.
+    pub fn finish(mut self, sink: &mut dyn LiveSink) -> Result<Counts, RunError> {
+        self.repeat(sink)?;
+        for found in self.waiting.all() {
+            let findings = self.windows.advance(self.detector, found);
+            hand_on(findings, sink)?;
+        }
+        let tally = self
+            .windows
+            .finish(self.detector, self.counts.last, |finding| {
+                sink.finding(finding)
+            });
+        let duplicates = self.counts.correlation.duplicates;
+        self.counts.correlation = tally.map_err(RunError::Sink)?;
+        self.counts.correlation.duplicates += duplicates;
+        Ok(self.counts)
+    }
+
+    /// What came so far, in numbers.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn record(
+        &mut self,
+        record: &Record<'_>,
+        clock: Time,
+        sink: &mut dyn LiveSink,
+    ) -> Result<(), RunError> {
+        self.repeat(sink)?;
+        let mut scanned = Scanned::default();
+        self.scanner
+            .record(record, &self.settings, &self.names, &mut scanned);
+        for rejected in &scanned.rejected {
+            self.reject(rejected, sink)?;
+        }
+        let newest = scanned.counts.last;
+        let is_late = |time| self.pace.watermark().is_late(time);
+        self.counts.late += u64::from(newest.is_some_and(is_late));
+        if matches!(self.pace, Pace::Clock(_)) {
+            let is_ahead = newest.is_some_and(|time| time > clock.plus(AHEAD));
+            self.counts.ahead += u64::from(is_ahead);
+        }
+        self.counts.add(&scanned);
+        self.matches(scanned.matches, sink)?;
+        let mark = self.pace.saw(newest, clock);
+        mark.map_or(Ok(()), |mark| self.advance(mark, sink))
+    }
+
+    /// Advances as was recorded.
+    fn repeat(&mut self, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        while let Some(mark) = self.pace.repeated(self.counts.events) {
+            self.advance(mark, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the matches of one record.
+    fn matches(&mut self, matches: Vec<Match>, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        let mark = self.pace.watermark().mark();
+        let copied: Vec<bool> = matches
+            .iter()
+            .map(|found| self.copies.has(&found.digest))
+            .collect();
+        for (found, is_copy) in matches.into_iter().zip(copied) {
+            if is_copy {
+                self.counts.correlation.duplicates += 1;
+                continue;
+            }
+            self.copies.add(found.digest, mark.or(found.time));
+            if let Some(rule) = self.detector.heading(&found) {
+                sink.found(rule, &found).map_err(RunError::Sink)?;
+            }
+            if !self.detector.is_consumed(&found) {
+                continue;
+            }
+            match (found.time, mark) {
+                (Some(published), Some(watermark)) if published <= watermark => {
+                    if self.detector.is_correlated(&found) {
+                        let late = Late {
+                            published,
+                            watermark,
+                            event_id: found.event_id().map(str::to_owned),
+                            event_digest: found.digest,
+                        };
+                        sink.late(&late).map_err(RunError::Sink)?;
+                    }
+                    hand_on(self.windows.alone(self.detector, found), sink)?;
+                }
+                (Some(_), _) => self.counts.evicted += u64::from(self.waiting.push(found)),
+                (None, _) => {
+                    let findings = self.windows.advance(self.detector, found);
+                    hand_on(findings, sink)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the windows everything up to the watermark.
+    fn advance(&mut self, watermark: Time, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        let after = self.counts.events;
+        sink.advanced(Advance { after, watermark })
+            .map_err(RunError::Sink)?;
+        self.copies.forget(watermark);
+        for found in self.waiting.until(watermark) {
+            let findings = self.windows.advance(self.detector, found);
+            hand_on(findings, sink)?;
+        }
+        hand_on(self.windows.pass(self.detector, watermark), sink)
+    }
+
+    fn reject(&self, rejected: &Rejected, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        if self.settings.strict {
+            return Err(RunError::rejected(rejected));
+        }
+        sink.reject(rejected).map_err(RunError::Sink)
+    }
+}
+
+fn hand_on(findings: Vec<Finding>, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+    let mut findings = findings.into_iter();
+    findings.try_for_each(|finding| sink.finding(finding).map_err(RunError::Sink))
+}
+
+/// Matches that the watermark has not reached, in their order.
+#[derive(Default)]
+struct Waiting {
+    matches: BTreeMap<(Option<Time>, Digest, u32), Match>,
+    bytes: usize,
+}
+
+/// So many bytes of matches wait at the most; then those furthest ahead are let go.
+const MOST_WAITING: usize = 64 << 20;
+
+impl Waiting {
+    /// Takes a match and says whether another had to go for it.
+    fn push(&mut self, found: Match) -> bool {
+        self.bytes += found.size();
+        self.matches.insert(found.order(), found);
+        if self.bytes <= MOST_WAITING {
+            return false;
+        }
+        let furthest = self.matches.pop_last();
+        self.bytes -= furthest.map_or(0, |(_, found)| found.size());
+        true
+    }
+
+    /// Those up to the watermark.
+    fn until(&mut self, watermark: Time) -> Vec<Match> {
+        let later =
+            self.matches
+                .split_off(&(Some(watermark.plus(Nanos(1))), Digest::of_bytes([0; 32]), 0));
+        let due = std::mem::replace(&mut self.matches, later);
+        self.give(due)
+    }
+
+    fn all(&mut self) -> Vec<Match> {
+        let due = std::mem::take(&mut self.matches);
+        self.give(due)
+    }
+
+    fn give(&mut self, due: BTreeMap<(Option<Time>, Digest, u32), Match>) -> Vec<Match> {
+        let due: Vec<Match> = due.into_values().collect();
+        self.bytes -= due.iter().map(Match::size).sum::<usize>();
+        due
+    }
+}
+
+/// The matched events of the last 24 hours, so that a second copy of one counts once.
+#[derive(Default)]
+struct Copies {
+    known: HashSet<Digest>,
+    by_age: VecDeque<(Time, Digest)>,
+}
+
+/// So many are known at the most; then the oldest is forgotten.
+const MOST_KNOWN: usize = 1 << 20;
+
+impl Copies {
+    fn has(&self, digest: &Digest) -> bool {
+        self.known.contains(digest)
+    }
+
+    /// An event came when the watermark was there.
+    fn add(&mut self, digest: Digest, mark: Option<Time>) {
+        if !self.known.insert(digest) {
+            return;
+        }
+        let last = self.by_age.back().map(|(time, _)| *time);
+        let time = mark.max(last).unwrap_or(Time(i64::MIN));
+        self.by_age.push_back((time, digest));
+        if self.by_age.len() > MOST_KNOWN {
+            self.drop_oldest();
+        }
+    }
+
+    /// Forgets what came a day before.
+    fn forget(&mut self, mark: Time) {
+        let edge = mark.minus(Nanos::DAY);
+        while self.by_age.front().is_some_and(|(time, _)| *time <= edge) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, digest)) = self.by_age.pop_front() {
+            self.known.remove(&digest);
+        }
+    }
+}

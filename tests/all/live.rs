@@ -1,0 +1,369 @@
+//! Events as they come: watermarks, lateness, silence, the clock, and the same run again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use rulectl::detect::{Finding, Heading, Match, Status};
+use rulectl::event::{Nanos, Time};
+use rulectl::okta::Mapping;
+use rulectl::pipeline::{
+    Advance, Counts, DetectSink, Late, Live, LiveSink, Pace, Rejected, Settings,
+};
+use rulectl::policy::Policy;
+use rulectl::source::{Limits, Reader};
+use serde_json::Value;
+
+use crate::harness::{lines, memory, policy_of, program, run, sign_in, with};
+
+/// A burst, an account that never comes back after a failure, and a rule of one event.
+const RULES: &str = "\
+title: Burst
+name: burst
+correlation:
+  type: event_count
+  rules: [failed]
+  group-by: [actor.alternateId]
+  timespan: 10m
+  condition: {gte: 3}
+  generate: true
+---
+title: Never came back
+name: gave_up
+correlation:
+  type: absent
+  rules: [failed, signed_in]
+  group-by: [actor.alternateId]
+  timespan: 5m
+---
+title: Failed
+name: failed
+logsource: {product: okta}
+detection:
+  s: {outcome.result: FAILURE}
+  condition: s
+---
+title: Signed in
+name: signed_in
+logsource: {product: okta}
+detection:
+  s: {outcome.result: SUCCESS}
+  condition: s
+";
+
+static POLICY: LazyLock<Policy> = LazyLock::new(|| policy_of(RULES));
+
+/// What holds one event.
+const SMALL: Limits = Limits {
+    chunk: 4 << 10,
+    record: 4 << 10,
+};
+
+const SETTINGS: Settings = Settings {
+    mapping: Mapping::Okta,
+    since: None,
+    until: None,
+    strict: false,
+    threads: 1,
+};
+
+/// What happens: an event comes, or nothing does, at so many seconds after ten by the clock.
+enum Step {
+    Comes(Value, i64),
+    Silence(i64),
+}
+use Step::{Comes, Silence};
+
+/// What was told, in its order.
+#[derive(Default)]
+struct Told {
+    findings: Vec<Finding>,
+    matches: usize,
+    advances: Vec<Advance>,
+    late: Vec<Late>,
+    counts: Counts,
+}
+
+impl DetectSink for Told {
+    fn found(&mut self, _: &Heading, _: &Match) -> io::Result<()> {
+        self.matches += 1;
+        Ok(())
+    }
+
+    fn finding(&mut self, finding: Finding) -> io::Result<()> {
+        self.findings.push(finding);
+        Ok(())
+    }
+
+    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
+        panic!("rejected: {rejected:?}")
+    }
+}
+
+impl LiveSink for Told {
+    fn advanced(&mut self, advance: Advance) -> io::Result<()> {
+        self.advances.push(advance);
+        Ok(())
+    }
+
+    fn late(&mut self, late: &Late) -> io::Result<()> {
+        self.late.push(late.clone());
+        Ok(())
+    }
+}
+
+impl Told {
+    /// `TITLE STATUS COUNT` of each line that tells a finding of a correlation.
+    fn shown(&self) -> Vec<String> {
+        let of_correlations = self.findings.iter().filter(|f| f.rule_title != "Failed");
+        of_correlations
+            .map(|f| format!("{} {:?} {}", f.rule_title, f.status, f.count))
+            .collect()
+    }
+
+    fn closed(&self) -> BTreeMap<String, Finding> {
+        let closed = self.findings.iter().filter(|f| f.status == Status::Closed);
+        let told = closed.map(|f| (f.id.to_string(), f.clone()));
+        told.collect()
+    }
+}
+
+/// The wall clock, so many seconds after ten.
+fn clock(seconds: i64) -> Time {
+    const TEN: i64 = 1_772_445_600;
+    Time((TEN + seconds) * Nanos::SECOND.0)
+}
+
+fn follow(policy: &Policy, pace: Pace, steps: &[Step]) -> Told {
+    let mut told = Told::default();
+    let mut live = Live::new(&policy.detector, SETTINGS, vec!["live".to_owned()], pace);
+    for step in steps {
+        match step {
+            Comes(event, at) => {
+                let input = memory(lines(std::slice::from_ref(event)).into_bytes());
+                for chunk in Reader::with_limits(vec![input], SMALL) {
+                    let chunk = chunk.expect("text at hand");
+                    live.take(&chunk, clock(*at), &mut told)
+                        .expect("a sink in memory");
+                }
+            }
+            Silence(at) => live.tick(clock(*at), &mut told).expect("a sink in memory"),
+        }
+    }
+    told.counts = live.finish(&mut told).expect("a sink in memory");
+    told
+}
+
+fn two_minutes() -> Pace {
+    Pace::clock(Nanos(120 * Nanos::SECOND.0))
+}
+
+fn failed(account: &str, seconds: i64) -> Value {
+    sign_in(account, "FAILURE", seconds)
+}
+
+#[test]
+fn what_comes_within_the_lateness_counts_in_whatever_order_and_what_is_later_is_listed() {
+    let policy = &*POLICY;
+    let steps = [
+        Comes(failed("ann", 100), 100),
+        Comes(failed("ann", 0), 101), // late by less than two minutes
+        Comes(failed("ann", 50), 102),
+        Comes(failed("bob", 400), 400), // the watermark is at 280
+        Comes(failed("ann", 280), 401), // at the watermark: too late
+        Comes(failed("ann", 281), 402),
+    ];
+    let told = follow(policy, two_minutes(), &steps);
+    let late: Vec<_> = told.late.iter().map(|late| late.published).collect();
+    assert_eq!(late, [clock(280)]);
+    assert_eq!(told.late[0].event_id.as_deref(), Some("ann-FAILURE-280"));
+    assert_eq!(told.counts.late, 1);
+    let all_six = told.findings.iter().filter(|f| f.rule_title == "Failed");
+    assert_eq!(all_six.count(), 6, "a late event meets single-event rules");
+    let bursts: Vec<_> = told
+        .shown()
+        .into_iter()
+        .filter(|f| f.starts_with("Burst"))
+        .collect();
+    assert_eq!(bursts, ["Burst Open 3", "Burst Closed 4"]);
+}
+
+#[test]
+fn a_silent_source_goes_on_with_the_clock_and_what_was_waited_for_fires() {
+    let policy = &*POLICY;
+    let quiet = [Comes(failed("ann", 0), 1), Silence(419)];
+    assert_eq!(
+        follow(policy, two_minutes(), &quiet)
+            .counts
+            .correlation
+            .pending,
+        1
+    );
+    let over = [Comes(failed("ann", 0), 1), Silence(420)];
+    let told = follow(policy, two_minutes(), &over);
+    assert_eq!(
+        told.shown(),
+        ["Never came back Open 1", "Never came back Closed 1"]
+    );
+    // A clock that is set back takes nothing back.
+    let stepped = [
+        Comes(failed("ann", 0), 1),
+        Silence(420),
+        Silence(-9_000),
+        Comes(failed("ann", 400), -9_000),
+    ];
+    let told = follow(policy, two_minutes(), &stepped);
+    assert!(told.late.is_empty());
+    let marks: Vec<_> = told
+        .advances
+        .iter()
+        .map(|advance| advance.watermark)
+        .collect();
+    assert_eq!(marks, [clock(-120), clock(300)]);
+}
+
+#[test]
+fn an_event_from_the_future_makes_no_other_late_by_more_than_five_minutes() {
+    let policy = &*POLICY;
+    let steps = [
+        Comes(failed("ann", 90_000), 0),
+        Comes(failed("ann", 181), 1),
+        Comes(failed("ann", 182), 2),
+        Comes(failed("ann", 183), 3),
+        Comes(failed("ann", 10), 4),
+    ];
+    let told = follow(policy, two_minutes(), &steps);
+    assert_eq!((told.counts.ahead, told.counts.late), (1, 1));
+    let bursts: Vec<_> = told
+        .shown()
+        .into_iter()
+        .filter(|f| f.starts_with("Burst"))
+        .collect();
+    assert_eq!(bursts, ["Burst Open 3", "Burst Closed 3"]);
+}
+
+#[test]
+fn a_second_copy_within_a_day_counts_once_and_a_later_one_is_an_event() {
+    let policy = &*POLICY;
+    let copy = failed("ann", 0);
+    let steps = [
+        Comes(copy.clone(), 0),
+        Comes(copy.clone(), 1),
+        Comes(failed("bob", 86_300), 86_300),
+        Comes(copy.clone(), 86_301),
+        Comes(failed("bob", 86_600), 86_600),
+        Comes(copy.clone(), 86_601),
+    ];
+    let told = follow(policy, two_minutes(), &steps);
+    // Each copy is of one rule and met once a record.
+    assert_eq!(told.counts.correlation.duplicates, 2);
+    assert_eq!(told.late.len(), 1, "the last copy is an event, and late");
+}
+
+/// Sign-ins of few accounts, out of order by less than two minutes.
+fn sign_ins() -> impl Strategy<Value = Vec<Value>> {
+    let one = (0..3_usize, any::<bool>(), 0..3_000_i64, 0..119_i64);
+    proptest::collection::vec(one, 0..60).prop_map(|mut events| {
+        events.sort_by_key(|(_, _, published, delay)| published + delay);
+        let event = |(turn, (who, failed, published, _)): (usize, (usize, bool, i64, i64))| {
+            let result = if failed { "FAILURE" } else { "SUCCESS" };
+            let event = sign_in(["ann", "bob", "cid"][who], result, published);
+            with(event, [("uuid", turn.to_string().into())])
+        };
+        events.into_iter().enumerate().map(event).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Where nothing comes too late, live findings are those of the finished log.
+    #[test]
+    fn live_findings_are_those_of_the_log(events in sign_ins(), ticks in any::<bool>()) {
+        let policy = &*POLICY;
+        let mut steps = Vec::new();
+        for event in &events {
+            let published = event["published"].as_str().expect("a text");
+            let at = rulectl::okta::parse_time(published).expect("a time").since(clock(0)).0 / Nanos::SECOND.0;
+            steps.push(Comes(event.clone(), at));
+            if ticks {
+                steps.push(Silence(at));
+            }
+        }
+        let told = follow(policy, two_minutes(), &steps);
+        prop_assert_eq!(told.counts.late, 0);
+        let finished = run(policy, &events);
+        let expected: BTreeMap<_, _> = finished.outcomes.iter().map(|o| (o.finding.id.to_string(), o.finding.clone())).collect();
+        prop_assert_eq!(told.closed(), expected);
+    }
+
+    /// With what was recorded, the same events tell the same, whatever the clock says.
+    #[test]
+    fn a_recorded_run_repeats(events in sign_ins(), pauses in proptest::collection::vec(0..200_i64, 60), clock_then in 0..100_000_i64) {
+        let policy = &*POLICY;
+        let mut now = 0;
+        let (mut steps, mut again) = (Vec::new(), Vec::new());
+        for (event, pause) in events.iter().zip(pauses) {
+            now += pause;
+            steps.extend([Silence(now), Comes(event.clone(), now)]);
+            again.push(Comes(event.clone(), clock_then));
+        }
+        let first = follow(policy, two_minutes(), &steps);
+        let second = follow(policy, Pace::recorded(first.advances.clone()), &again);
+        prop_assert_eq!(&first.findings, &second.findings);
+        prop_assert_eq!((&first.late, &first.advances), (&second.late, &second.advances));
+        let counts = |told: &Told| (told.counts.late, told.counts.correlation);
+        prop_assert_eq!(counts(&first), counts(&second));
+    }
+}
+
+#[test]
+fn the_program_follows_standard_input_and_writes_a_journal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [rules, journal] = ["rules.yml", "journal.ndjson"].map(|name| folder.path().join(name));
+    std::fs::write(&rules, RULES).expect("written");
+    let events = [
+        failed("ann", 0),
+        failed("ann", 10),
+        failed("ann", 20),
+        failed("ann", 4_000),
+        failed("ann", 30),
+    ];
+    let output = program()
+        .args(["detect", "--follow", "--events", "-", "--rules"])
+        .arg(&rules)
+        .arg("--journal")
+        .arg(&journal)
+        .write_stdin(lines(&events))
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let lines = |bytes: &[u8]| -> Vec<Value> {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    };
+    let told = lines(&output.stdout);
+    let bursts: Vec<_> = told
+        .iter()
+        .filter(|line| line["title"] == "Burst")
+        .collect();
+    let statuses: Vec<_> = bursts
+        .iter()
+        .map(|line| line["status"].as_str().expect("a status"))
+        .collect();
+    assert_eq!(statuses, ["open", "closed"]);
+    assert_eq!(bursts[0]["id"], bursts[1]["id"]);
+    let matches = told.iter().filter(|line| line["title"] == "Failed");
+    assert_eq!(matches.count(), 5, "a late event is a match all the same");
+    let journal = lines(&std::fs::read(&journal).expect("a journal"));
+    assert!(
+        journal[0]["advance"]["watermark"].is_string(),
+        "{journal:?}"
+    );
+    let late: Vec<_> = journal.iter().filter_map(|line| line.get("late")).collect();
+    assert_eq!(late.len(), 1);
+    assert_eq!(late[0]["event_id"], "ann-FAILURE-30");
+}
