@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i33, Made); 33] = [
+const CASES: [(&str, i32, Made); 33] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
