@@ -10,6 +10,7 @@
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
 //! | `huge` | input that is large, deep or many, and what it may cost |
+//! | `scripts` | scripts as parts of rules |
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `docs` | every example of the documentation |
@@ -36,5 +37,6 @@ mod harness;
 mod hostile;
 mod huge;
 mod layout;
+mod scripts;
 mod seeds;
 mod semantics;
