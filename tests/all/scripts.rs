@@ -422,7 +422,7 @@ fn a_script_is_part_of_the_policy() {
     assert_eq!(ran.status.code(), Some(0), "{said}");
     assert!(
         said.contains(
-            "1 failures of the script of seen, first: rules/more/x.rhai:1:15: \\u{1b}[31m"
+            "1 failure of the script of seen, first: rules/more/x.rhai:1:15: \\u{1b}[31m"
         ),
         "{said}"
     );
@@ -437,4 +437,35 @@ fn a_script_is_part_of_the_policy() {
     let policies = fs::read_dir(folder.path().join("data/policies")).expect("the archive");
     let kept = policies.filter_map(|entry| Some(entry.ok()?.path().join("rules/more/x.rhai")));
     assert_eq!(kept.filter(|path| path.exists()).count(), 1);
+}
+
+/// A case that expects nothing would pass where the script is broken.
+#[test]
+fn a_case_in_which_a_script_fails_has_failed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    lay_over(&root().join("tests/diagnostics/good"), folder.path());
+    let suite = "suite: s\ncases:\n  - name: quiet\n    events: [{eventType: e}]\n    expect: {findings: []}\n";
+    for (path, text) in [
+        (
+            "rules/more.yml",
+            format!("{DETECTION}rulectl: {{script: x.rhai#f}}\n").as_str(),
+        ),
+        ("rules/x.rhai", "fn f(event) { throw \"no\" }"),
+        ("fixtures/s.test.yml", suite),
+    ] {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    let ran = program()
+        .current_dir(folder.path())
+        .arg("test")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8(ran.stdout).expect("UTF-8");
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("the script of seen failed, first: rules/x.rhai:1:15: no"),
+        "{said}"
+    );
 }
