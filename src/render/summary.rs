@@ -240,8 +240,13 @@ fn scripts(out: &mut String, counts: &Counts) {
     for (_, failed) in counts.scripts.iter() {
         let _ = writeln!(
             out,
-            "{:>8} failures of the script of {}, first: {}",
+            "{:>8} {} of the script of {}, first: {}",
             failed.failures,
+            if failed.failures == 1 {
+                "failure"
+            } else {
+                "failures"
+            },
             visible(&failed.rule),
             visible(&failed.first)
         );

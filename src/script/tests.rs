@@ -1,7 +1,9 @@
 //! Tables of scripts.
 
 use crate::event::Time;
-use crate::script::{Outside, Source, Value, definitions};
+use crate::script::{
+    FIELD_BYTES, FIELD_VALUES, Outside, Source, Value, WINDOW_EVENTS, definitions,
+};
 
 /// Nothing outside of scripts.
 pub(super) struct Nothing;
@@ -52,4 +54,42 @@ fn the_definition_file_is_that_of_the_host_interface() {
         kept == definitions(),
         "docs/rhai/rulectl.d.rhai differs; BLESS=1 rewrites it"
     );
+}
+
+/// What the documents promise is what is set.
+#[test]
+fn the_limits_are_those_of_the_documents() {
+    use crate::script::sandbox::*;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scripts.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let kib = |bytes: usize| format!("{} KiB", bytes >> 10);
+    for (what, limit) in [
+        (
+            "operations",
+            format!("{},{:03}", OPERATIONS / 1_000, OPERATIONS % 1_000),
+        ),
+        ("functions inside each other", CALL_LEVELS.to_string()),
+        (
+            "expressions inside each other",
+            EXPRESSION_DEPTH.to_string(),
+        ),
+        ("variables of a function", VARIABLES.to_string()),
+        ("text, or all texts of a list or map", kib(TEXT_BYTES)),
+        (
+            "elements of a list, with those of lists in it",
+            LIST_ELEMENTS.to_string(),
+        ),
+        (
+            "entries of a map, with those of maps in it",
+            MAP_ENTRIES.to_string(),
+        ),
+        ("text of a field; a longer one is cut", kib(FIELD_BYTES)),
+        ("values of a field", FIELD_VALUES.to_string()),
+        ("functions of a script", FUNCTIONS.to_string()),
+        ("size of a script", kib(SCRIPT_BYTES)),
+    ] {
+        let row = format!("| {what} | {limit} |");
+        assert!(page.contains(&row), "docs/scripts.md has no row `{row}`");
+    }
+    assert!(page.contains(&format!("the newest {WINDOW_EVENTS}")));
 }
