@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::detect::Rules;
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Asked, Condition, Written, codes};
+use crate::detect::correlation::{Asked, Condition, Written};
 use crate::detect::seen::Member;
 use crate::diag::Problems;
 use crate::event::Nanos;
@@ -26,23 +26,11 @@ pub(super) fn decode_absent(
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
     written.refuse_condition("absent", problems)?;
-    let names: Vec<&str> = written.names().collect();
-    let [first, others @ ..] = names.as_slice() else {
-        return None; // reported: there is at least one
-    };
-    if others.is_empty() {
-        problems
-            .error(
-                codes::CONDITION,
-                written.rules_at,
-                "`absent` takes two rules or more",
-            )
-            .help("write `rules: [a, b]`: an event of `a` that none of `b` follows");
-        return None;
-    }
+    let help = "write `rules: [a, b]`: an event of `a` that none of `b` follows";
+    let (first, others) = written.first_and_others("absent", help, problems)?;
     Some(Arc::new(Absent {
-        first: (*first).to_owned(),
-        others: others.join(" or "),
+        first,
+        others,
         timespan: written.timespan,
     }))
 }

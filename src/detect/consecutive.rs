@@ -8,6 +8,8 @@ use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written, codes};
 use crate::detect::country::country_code;
 use crate::detect::groups::Window;
+use crate::detect::pair::{PairProgram, check_pair};
+use crate::detect::search::{DecodedDetection, Detection, decode_detection};
 use crate::detect::seen::Member;
 use crate::diag::{Problems, Span};
 use crate::document::Node;
@@ -15,9 +17,11 @@ use crate::event::{FieldPath, Nanos, fold};
 
 /// A condition over a pair of neighbours, over fields as written or as resolved.
 #[derive(Clone, Debug)]
-struct Pair<F> {
+struct Pair<F, P> {
     travel: Option<Travel<F>>,
     without_coordinates: Option<Difference<F>>,
+    /// What else must hold of the two.
+    pair: Option<P>,
 }
 
 /// `travel`: decided where both events have coordinates.
@@ -25,10 +29,12 @@ struct Pair<F> {
 struct Travel<F> {
     latitude: F,
     longitude: F,
-    /// Faster than this, in km/h.
-    faster_than: f64,
+    /// Faster than this, in km/h, if that is asked.
+    faster_than: Option<f64>,
     /// And at least this far apart, in km: geolocation of one place varies.
     at_least: f64,
+    /// And at most so long.
+    within: Nanos,
 }
 
 /// `without_coordinates`: decided where one of the events has none.
@@ -45,6 +51,9 @@ struct Difference<F> {
 /// condition:
 ///   travel: {latitude: PATH, longitude: PATH, faster_than_kmh: 900, at_least_km: 200}
 ///   without_coordinates: {country: PATH, within: 1h}
+///   pair:
+///     other: {a.PATH|fieldref|neq: b.PATH}
+///     condition: other
 /// ```
 pub(super) fn decode_consecutive(
     written: &mut Written<'_>,
@@ -52,57 +61,87 @@ pub(super) fn decode_consecutive(
 ) -> Option<Arc<dyn Asked>> {
     let errors = problems.counts().0;
     let node = written.needed(problems)?;
-    let fields = &mut written.fields;
     let mut table = node.table(problems)?;
     let travel_node = table.get("travel");
     let difference_node = table.get("without_coordinates");
-    let travel = travel_node.and_then(|node| decode_travel(node, fields, problems));
+    let pair_node = table.get("pair");
+    let travel = travel_node.and_then(|node| decode_travel(node, written, problems));
     let without_coordinates =
-        difference_node.and_then(|node| decode_difference(node, fields, problems));
+        difference_node.and_then(|node| decode_difference(node, &mut written.fields, problems));
+    let pair = pair_node.and_then(|node| decode_pair(node, written, problems));
     table.finish(problems);
-    if travel_node.is_none() && difference_node.is_none() {
+    if travel_node.is_none() && difference_node.is_none() && pair_node.is_none() {
         problems
             .error(
                 codes::CONDITION,
                 node.span,
                 "the condition asks nothing of a pair",
             )
-            .help("give `travel`, `without_coordinates` or both");
+            .help("give `travel`, `without_coordinates`, `pair` or several of them");
     }
-    if problems.counts().0 > errors {
+    if problems.counts().0 > errors || written.inactive {
         return None;
     }
     Some(Arc::new(Pair {
         travel,
         without_coordinates,
+        pair,
     }))
+}
+
+/// Reads a detection over the fields of both events.
+fn decode_pair(
+    node: &Node,
+    written: &mut Written<'_>,
+    problems: &mut Problems,
+) -> Option<Detection> {
+    match decode_detection(node, &[], written.lists, problems) {
+        DecodedDetection::Ready(detection) => {
+            written.fields.extend(check_pair(&detection, problems)?);
+            Some(detection)
+        }
+        DecodedDetection::Inactive => {
+            written.inactive = true;
+            None
+        }
+        DecodedDetection::Broken => None,
+    }
 }
 
 fn decode_travel(
     node: &Node,
-    fields: &mut Vec<(String, Span)>,
+    written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Travel<FieldPath>> {
+    let errors = problems.counts().0;
     let mut table = node.table(problems)?;
     let latitude = table
         .require("latitude", problems)
-        .and_then(|node| field(node, fields, problems));
+        .and_then(|node| field(node, &mut written.fields, problems));
     let longitude = table
         .require("longitude", problems)
-        .and_then(|node| field(node, fields, problems));
-    let faster_than = table
-        .require("faster_than_kmh", problems)
-        .and_then(|node| node.number(0.0, 1e9, problems));
-    let at_least = match table.get("at_least_km") {
-        Some(node) => node.number(0.0, 20_100.0, problems),
-        None => Some(0.0),
-    };
+        .and_then(|node| field(node, &mut written.fields, problems));
+    let faster_node = table.get("faster_than_kmh");
+    let at_least_node = table.get("at_least_km");
+    let within = table.get("within");
+    let faster_than = faster_node.and_then(|node| node.number(0.0, 1e9, problems));
+    let at_least = at_least_node.and_then(|node| node.number(0.0, 20_100.0, problems));
+    let within = within.and_then(|node| node.span_of_time(problems));
     table.finish(problems);
+    if faster_node.is_none() && at_least_node.is_none() {
+        problems
+            .error(codes::CONDITION, node.span, "any two places would do")
+            .help("give `faster_than_kmh`, `at_least_km` or both");
+    }
+    if problems.counts().0 > errors {
+        return None;
+    }
     Some(Travel {
         latitude: latitude?,
         longitude: longitude?,
-        faster_than: faster_than?,
-        at_least: at_least?,
+        faster_than,
+        at_least: at_least.unwrap_or_default(),
+        within: within.unwrap_or(written.timespan),
     })
 }
 
@@ -135,7 +174,7 @@ fn field(
     Some(FieldPath::new(text))
 }
 
-impl Asked for Pair<FieldPath> {
+impl Asked for Pair<FieldPath, Detection> {
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition> {
         Arc::new(Pair {
             travel: self.travel.as_ref().map(|t| Travel {
@@ -143,93 +182,134 @@ impl Asked for Pair<FieldPath> {
                 longitude: scope.id(&t.longitude),
                 faster_than: t.faster_than,
                 at_least: t.at_least,
+                within: t.within,
             }),
             without_coordinates: self.without_coordinates.as_ref().map(|d| Difference {
                 country: scope.id(&d.country),
                 within: d.within,
             }),
+            pair: self
+                .pair
+                .as_ref()
+                .map(|detection| PairProgram::new(detection, scope)),
         })
     }
 }
 
-impl Condition for Pair<CaptureId> {
+impl Condition for Pair<CaptureId, PairProgram> {
     fn is_of_pairs(&self) -> bool {
         true
     }
 
-    /// Whether the newest event of the window makes a hit with one before it, and why.
-    /// On a hit the window is left as the pair.
-    ///
-    /// Neighbours are events with a place: one without would otherwise part two
-    /// that do not go together. Speed is computed from the last event with
-    /// coordinates, countries are compared with the last event at all.
-    fn hit(&self, window: &mut Window) -> Option<f64> {
+    /// Where places are compared, neighbours are events with a place: one
+    /// without would otherwise part two that do not go together. Speed is
+    /// computed from the last event with coordinates, countries are compared
+    /// with the last event that has one.
+    fn meet(&self, window: &mut Window) -> Option<Member> {
         let mut earlier: Vec<Member> = window.from(0).cloned().collect();
         let newest = earlier.pop()?;
-        if !self.is_placed(&newest) {
+        if self.is_of_places() && !self.is_placed(&newest) {
             window.keep(earlier);
             return None;
         }
-        let hit = self.hit_with(&earlier, &newest);
-        let kept = match &hit {
-            Some((_, other)) => Some(other.clone()),
-            // Only the last event, and the last with coordinates, can still meet another.
-            None if self.position(&newest).is_some() => None,
-            None => earlier
-                .into_iter()
-                .rfind(|member| self.position(member).is_some()),
+        let met = self
+            .met(&earlier, &newest)
+            .map(|(member, _)| member.clone());
+        let (located, named) = (self.position(&newest).is_some(), self.is_named(&newest));
+        let last = |is: &dyn Fn(&&Member) -> bool| earlier.iter().rfind(is).map(Member::order);
+        let last_located = last(&|member| !located && self.position(member).is_some());
+        let last_named = last(&|member| !named && self.is_named(member));
+        let can_be_met = |member: &Member| {
+            let order = Some(member.order());
+            self.is_of_places() && (order == last_located || order == last_named)
         };
-        window.keep(kept.into_iter().chain([newest]));
-        hit.is_some().then_some(PAIR)
+        earlier.retain(can_be_met);
+        window.keep(earlier.into_iter().chain([newest]));
+        met
     }
 
     fn reason(&self, _: f64, pair: Option<&(Member, Member)>) -> String {
-        let hit =
-            pair.and_then(|(earlier, later)| self.hit_with(std::slice::from_ref(earlier), later));
-        hit.map(|(reason, _)| reason).unwrap_or_default()
+        let met = pair.and_then(|(earlier, later)| {
+            let (_, places) = self.met(std::slice::from_ref(earlier), later)?;
+            let others = self.pair.as_ref().map(|pair| pair.reason(earlier, later));
+            Some(places.into_iter().chain(others).collect::<Vec<_>>())
+        });
+        met.unwrap_or_default().join("; ")
     }
 }
 
-/// There is no number to a pair.
-const PAIR: f64 = 2.0;
-
-impl Pair<CaptureId> {
-    fn hit_with(&self, earlier: &[Member], newest: &Member) -> Option<(String, Member)> {
-        let last = earlier.last()?;
-        if let Some(to) = self.position(newest)
-            && let Some(travel) = &self.travel
-        {
-            let mut located = earlier
-                .iter()
-                .rev()
-                .filter_map(|member| Some((member, self.position(member)?)));
-            if let Some((member, from)) = located.next()
-                && let Some(reason) = travel.hit(newest.time.since(member.time), from, to)
-            {
-                return Some((reason, member.clone()));
-            }
+impl Pair<CaptureId, PairProgram> {
+    /// The event that the newest does not go with, and what is wrong with their places.
+    fn met<'m>(
+        &self,
+        earlier: &'m [Member],
+        newest: &Member,
+    ) -> Option<(&'m Member, Option<String>)> {
+        let pair_holds = |member: &Member| {
+            let pair = self.pair.as_ref();
+            pair.is_none_or(|pair| pair.holds(member, newest))
+        };
+        if !self.is_of_places() {
+            let last = earlier.last().filter(|last| pair_holds(last))?;
+            return Some((last, None));
         }
+        let travelled = self.travelled(earlier, newest);
+        let travelled = travelled.filter(|(member, _)| pair_holds(member));
+        let met = travelled.or_else(|| {
+            let differs = self.differs(earlier, newest);
+            differs.filter(|(member, _)| pair_holds(member))
+        });
+        met.map(|(member, reason)| (member, Some(reason)))
+    }
+
+    /// The last event with coordinates, where nobody gets from it to the newest.
+    fn travelled<'m>(
+        &self,
+        earlier: &'m [Member],
+        newest: &Member,
+    ) -> Option<(&'m Member, String)> {
+        let to = self.position(newest)?;
+        let mut located = earlier
+            .iter()
+            .rev()
+            .filter_map(|member| Some((member, self.position(member)?)));
+        let (member, from) = located.next()?;
+        let apart = newest.time.since(member.time);
+        let reason = self.travel.as_ref()?.hit(apart, from, to)?;
+        Some((member, reason))
+    }
+
+    /// The last event with a country, where it is another than that of the
+    /// newest and not both have coordinates.
+    fn differs<'m>(&self, earlier: &'m [Member], newest: &Member) -> Option<(&'m Member, String)> {
+        let last = earlier.iter().rfind(|member| self.is_named(member))?;
         let both_located = self.position(last).is_some() && self.position(newest).is_some();
         let difference = self
             .without_coordinates
             .as_ref()
             .filter(|_| !both_located)?;
-        Some((difference.hit(last, newest)?, last.clone()))
+        Some((last, difference.hit(last, newest)?))
+    }
+
+    /// Whether places are compared at all.
+    fn is_of_places(&self) -> bool {
+        self.travel.is_some() || self.without_coordinates.is_some()
     }
 
     fn position(&self, member: &Member) -> Option<(f64, f64)> {
         self.travel.as_ref()?.position(member)
     }
 
+    /// Whether the event says of a country.
+    fn is_named(&self, member: &Member) -> bool {
+        self.without_coordinates.as_ref().is_some_and(|difference| {
+            let text = member.values().first(difference.country);
+            text.and_then(country).is_some()
+        })
+    }
+
     fn is_placed(&self, member: &Member) -> bool {
-        let named = |difference: &Difference<CaptureId>| {
-            member
-                .values()
-                .first(difference.country)
-                .and_then(country)
-                .is_some()
-        };
-        self.position(member).is_some() || self.without_coordinates.as_ref().is_some_and(named)
+        self.position(member).is_some() || self.is_named(member)
     }
 }
 
@@ -246,14 +326,19 @@ impl Travel<CaptureId> {
     /// Two events at one instant count as one second apart.
     fn hit(&self, apart: Nanos, from: (f64, f64), to: (f64, f64)) -> Option<String> {
         let km = great_circle_km(from, to);
+        if km < self.at_least || apart > self.within {
+            return None;
+        }
+        let Some(limit) = self.faster_than else {
+            let (far, within) = (self.at_least, self.within);
+            return Some(format!(
+                "{km:.0} km in {apart}, at least {far} km within {within}"
+            ));
+        };
         let apart = apart.max(Nanos::SECOND);
         let speed = km / apart.hours();
-        (km >= self.at_least && speed > self.faster_than).then(|| {
-            format!(
-                "{km:.0} km in {apart} is {speed:.0} km/h, faster than {} km/h",
-                self.faster_than
-            )
-        })
+        (speed > limit)
+            .then(|| format!("{km:.0} km in {apart} is {speed:.0} km/h, faster than {limit} km/h"))
     }
 }
 

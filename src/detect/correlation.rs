@@ -11,6 +11,9 @@ use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
 use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
+use crate::detect::lists::Lists;
+use crate::detect::ratio::decode_ratio;
+use crate::detect::repeat::decode_repeat_until;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
@@ -57,7 +60,7 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Decode); 11] = [
+const TYPES: [(&str, Decode); 13] = [
     ("event_count", decode_event_count),
     ("value_count", decode_value_count),
     ("value_sum", decode_value_sum),
@@ -69,6 +72,8 @@ const TYPES: [(&str, Decode); 11] = [
     ("consecutive", decode_consecutive),
     ("first_seen", decode_first_seen),
     ("absent", decode_absent),
+    ("repeat_until", decode_repeat_until),
+    ("ratio", decode_ratio),
 ];
 
 /// Reads the condition of one type; `None` when it was reported.
@@ -79,10 +84,13 @@ pub(super) struct Written<'n> {
     condition: Option<&'n Node>,
     mapping: Span,
     /// Where the rules are written.
-    pub(super) rules_at: Span,
+    rules_at: Span,
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
+    pub(super) lists: &'n Lists,
+    /// Whether it names a list that does not exist, so that it never fires.
+    pub(super) inactive: bool,
     /// Every field it names goes here too, for lints.
     pub(super) fields: Vec<(String, Span)>,
 }
@@ -111,6 +119,46 @@ impl<'n> Written<'n> {
     /// The names of its rules.
     pub(super) fn names(&self) -> impl Iterator<Item = &'n str> {
         self.rules.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The first rule, and the others in the words of a reason, of a type that
+    /// tells the first from the others; reports that there is one alone.
+    pub(super) fn first_and_others(
+        &self,
+        name: &str,
+        help: &str,
+        problems: &mut Problems,
+    ) -> Option<(String, String)> {
+        let names: Vec<&str> = self.names().collect();
+        match names.as_slice() {
+            [first, others @ ..] if !others.is_empty() => {
+                Some(((*first).to_owned(), others.join(" or ")))
+            }
+            [_] => {
+                let message = format!("`{name}` takes two rules or more");
+                problems
+                    .error(codes::CONDITION, self.rules_at, message)
+                    .help(help);
+                None
+            }
+            _ => None, // reported: there is at least one
+        }
+    }
+
+    /// Reports that the first rule is one of the others too.
+    pub(super) fn refuse_twice(&self, problems: &mut Problems) -> Option<()> {
+        let (first, others) = self.rules.split_first()?;
+        let Some((name, span)) = others.iter().find(|(name, _)| *name == first.0) else {
+            return Some(());
+        };
+        problems
+            .error(
+                codes::CONDITION,
+                *span,
+                format!("`{name}` is compared with itself"),
+            )
+            .help("the first of `rules` is another than those behind it");
+        None
     }
 
     /// The condition; reports its absence.
@@ -158,16 +206,42 @@ pub(super) trait Condition: Debug + Send + Sync {
     }
 
     /// Whether the window is a hit, and at which number; not asked where there is an account.
-    fn hit(&self, _window: &mut Window) -> Option<f64> {
+    fn hit(&self, _window: &Window) -> Option<f64> {
         None
     }
 
     /// Why a window was a hit: at this number, over this pair where a hit is about one.
     fn reason(&self, measure: f64, pair: Option<&(Member, Member)>) -> String;
 
-    /// Whether a hit is about the two events of a pair.
+    /// Whether a hit is about the two events of a pair; then [`Self::meet`] finds it.
     fn is_of_pairs(&self) -> bool {
         false
+    }
+
+    /// The event with which the newest of the window makes a hit. Of the others
+    /// those are left that a later one may meet.
+    fn meet(&self, _window: &mut Window) -> Option<Member> {
+        None
+    }
+}
+
+/// What is asked where the condition names a list that does not exist.
+#[derive(Clone, Debug)]
+struct Never;
+
+impl Asked for Never {
+    fn compile(&self, _: &mut Scope<'_>) -> Arc<dyn Condition> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Condition for Never {
+    fn admits(&self, _: &Member) -> bool {
+        false
+    }
+
+    fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
+        String::new()
     }
 }
 
@@ -209,6 +283,7 @@ impl Aliases {
 pub fn decode_correlation(
     node: &Node,
     generate: bool,
+    lists: &Lists,
     problems: &mut Problems,
 ) -> Option<Correlation> {
     let mut table = node.table(problems)?;
@@ -234,6 +309,8 @@ pub fn decode_correlation(
         rules_at: rules_node.map_or(node.span, |node| node.span),
         rules: &rules,
         timespan: timespan.unwrap_or_default(),
+        lists,
+        inactive: false,
         fields: Vec::new(),
     };
     table.finish(problems);
@@ -244,6 +321,8 @@ pub fn decode_correlation(
         .map(|node| field_list(node, &mut written.fields, problems))
         .unwrap_or_default();
     let asked = decode?(&mut written, problems);
+    let inactive = || -> Arc<dyn Asked> { Arc::new(Never) };
+    let asked = asked.or_else(|| written.inactive.then(inactive));
     let mut fields = written.fields;
     fields.retain(|(field, _)| !aliases.has(field));
     Some(Correlation {

@@ -39,7 +39,7 @@ impl Asked for EventCount {
 }
 
 impl Condition for EventCount {
-    fn hit(&self, window: &mut Window) -> Option<f64> {
+    fn hit(&self, window: &Window) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
         let count = window.len() as f64;
         self.bounds.hold(count).then_some(count)

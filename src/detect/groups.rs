@@ -150,8 +150,10 @@ impl Groups {
 
     /// The next group in which a wait ends then.
     pub(super) fn next_ended(&mut self, end: Time) -> Option<u32> {
-        let ended = self.waits.pop_front_if(|(first, _)| *first == end);
-        ended.map(|(_, number)| number)
+        if self.first_end() != Some(end) {
+            return None;
+        }
+        self.waits.pop_front().map(|(_, number)| number)
     }
 
     /// How many events wait.
@@ -300,7 +302,7 @@ impl Window {
     }
 
     /// Whether the condition holds over the window, and at which number.
-    pub(super) fn hit(&mut self, condition: &dyn Condition) -> Option<f64> {
+    pub(super) fn hit(&self, condition: &dyn Condition) -> Option<f64> {
         match self {
             Self::Many(many) if many.account.is_some() => many.account.as_ref()?.hit(),
             _ => condition.hit(self),
@@ -342,6 +344,11 @@ impl Window {
             Self::One(only) => (std::slice::from_ref(only), &[]),
             Self::Many(many) => many.members.as_slices(),
         }
+    }
+
+    /// Two events.
+    pub(super) fn pair(earlier: Member, later: Member) -> Self {
+        Self::list([earlier, later].into())
     }
 
     fn list(members: VecDeque<Member>) -> Self {

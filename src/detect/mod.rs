@@ -28,12 +28,15 @@ mod lists;
 mod memory;
 mod modifiers;
 mod packed;
+mod pair;
 mod pattern;
 mod predicate;
 mod program;
+mod ratio;
 #[cfg(test)]
 mod reference;
 mod relation;
+mod repeat;
 mod report;
 mod rule;
 mod search;

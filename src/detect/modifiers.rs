@@ -17,7 +17,7 @@ use crate::detect::line::codes;
 use crate::detect::pattern::{Anchor, Part, Pattern, parse};
 use crate::diag::Problems;
 use crate::document::{Kind, Node};
-use crate::event::{FieldPath, Time};
+use crate::event::{FieldPath, Time, fold};
 use crate::json::Scalar;
 
 /// A modifier as the table has it.
@@ -269,6 +269,26 @@ impl Test {
         }
     }
 
+    /// Whether a value passes of which the text alone is known.
+    pub fn passes_text(&self, text: &str) -> bool {
+        match self {
+            Self::Text(patterns) => {
+                let folded = fold(text);
+                patterns.iter().any(|pattern| pattern.fits(text, &folded))
+            }
+            Self::Number(number) => {
+                let found = serde_json::from_str(text);
+                found.is_ok_and(|found| same_number(number, &found))
+            }
+            Self::Regex(regex, _) => regex.is_match(text),
+            Self::Compare(part, order, bound) => {
+                number_of_text(text, *part).is_some_and(|number| order(number, *bound))
+            }
+            Self::Cidr(net) => text.parse::<IpAddr>().is_ok_and(|ip| net.contains(&ip)),
+            Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
+        }
+    }
+
     /// Whether it compares with texts as a whole, which is done by looking them up.
     #[must_use]
     pub fn is_of_whole_texts(&self) -> bool {
@@ -319,24 +339,26 @@ fn same_number(number: &Number, found: &Number) -> bool {
 }
 
 /// The number that a value is or spells, or the part of the time that it names.
+fn number_of(value: Scalar<'_>, text: &str, part: Option<PartOfTime>) -> Option<f64> {
+    match (part, value.is_str()) {
+        (_, true) => number_of_text(text, part),
+        (None, false) => value.as_number()?.as_f64(),
+        (Some(_), false) => None,
+    }
+}
+
+/// The number that a text spells, or the part of the time that it names.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a year has four digits, and the other parts have two"
 )]
-fn number_of(value: Scalar<'_>, text: &str, part: Option<PartOfTime>) -> Option<f64> {
-    match part {
-        None if value.is_str() => text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|number: &f64| number.is_finite()),
-        None => value.as_number()?.as_f64(),
-        Some(_) if !value.is_str() => None,
-        Some(part) => {
-            let time = Time::parse(text.trim())?;
-            Some((part.read)(DateTime::from_timestamp_nanos(time.0)) as f64)
-        }
-    }
+fn number_of_text(text: &str, part: Option<PartOfTime>) -> Option<f64> {
+    let text = text.trim();
+    let Some(part) = part else {
+        return text.parse().ok().filter(|number: &f64| number.is_finite());
+    };
+    let time = Time::parse(text)?;
+    Some((part.read)(DateTime::from_timestamp_nanos(time.0)) as f64)
 }
 
 /// Matching takes time in proportion to the value and, with wildcards, to this.

@@ -334,7 +334,7 @@ fn decode_logic(
                 .get("generate")
                 .and_then(|node| node.boolean(problems))
                 .unwrap_or(false);
-            let correlation = decode_correlation(node, generate, problems);
+            let correlation = decode_correlation(node, generate, lists, problems);
             (correlation.map(Logic::Correlation), owner)
         }
         (Some(_), Some(_)) => {

@@ -53,6 +53,9 @@ struct Ledger {
     tally: Tally,
 }
 
+/// There is no number to a pair.
+const PAIR: f64 = 2.0;
+
 /// A finding closes when it has been open so long.
 const LONGEST: Nanos = Nanos::DAY;
 
@@ -459,7 +462,7 @@ fn report(
         let known = |window: &mut Window| window.renew(member);
         let number = groups.enter(&key, known, || Window::One(member.clone()));
         if let Some(group) = groups.get_mut(number) {
-            ledger.join_window((at, number), consumer, &key, group, &sighting.why);
+            ledger.join_window((at, number), consumer, &key, group, None, &sighting.why);
         }
     }
 }
@@ -486,12 +489,19 @@ fn correlate(
         let Some(group) = groups.get_mut(number) else {
             continue;
         };
-        let Some(measure) = group.window.hit(condition.as_ref()) else {
+        let is_of_pairs = condition.is_of_pairs();
+        let met = condition.meet(&mut group.window);
+        let measure = match &met {
+            Some(_) => Some(PAIR),
+            None if is_of_pairs => None,
+            None => group.window.hit(condition.as_ref()),
+        };
+        let Some(measure) = measure else {
             continue;
         };
         if consumer.reports {
             let why = Why::Measure(measure);
-            ledger.join_window((at, number), consumer, &key, group, &why);
+            ledger.join_window((at, number), consumer, &key, group, met, &why);
         }
         if !consumer.outer.is_empty() {
             hits.push(Passed { member, key });
@@ -566,13 +576,15 @@ fn memberships(
 }
 
 impl Ledger {
-    /// Adds the hit that a group's window is to the open finding, or opens one.
+    /// Adds the hit that a group's window is, or its newest event with the one
+    /// that it met, to the open finding, or opens one.
     fn join_window(
         &mut self,
         place: (usize, u32),
         consumer: &Consumer,
         key: &Key,
         group: &mut Group,
+        met: Option<Member>,
         why: &Why,
     ) {
         let Group { window, open, .. } = group;
@@ -584,12 +596,13 @@ impl Ledger {
         } else {
             None
         };
+        let pair = met.map(|earlier| Window::pair(earlier, event.clone()));
         let hit = Hit {
             at: Some(event.time),
             event: &event,
-            window,
+            window: pair.as_ref().unwrap_or(window),
             why,
-            pair: consumer.is_of_pairs(),
+            pair: pair.is_some(),
         };
         self.join(place, consumer, key, open, aged, &hit);
     }

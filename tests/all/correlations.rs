@@ -322,6 +322,184 @@ fn an_absence_is_an_event_of_others_when_the_wait_is_over() {
 }
 
 #[test]
+fn a_row_goes_on_until_its_end() {
+    let until = "type: repeat_until; rules: [a, b]; condition: {gte: 3}";
+    let few = "type: repeat_until; rules: [a, b]; condition: {lt: 3}";
+    let three = "x 4/1 3 events of a before b within 10m, where gte 3 is asked";
+    #[rustfmt::skip]
+    check_all(&[
+        (until, "a@0 a@1 a@2 b@3", &[three]),
+        (until, "a@0 a@1 b@3", &[]),
+        (until, "a@0 a@1 a@2", &[]),
+        (until, "a@0 a@1 b@2 a@3 b@4", &[]),
+        (until, "a@0 a@1 a@2 b@3 b@4", &[three]),
+        (until, "a@0 a@1 a@2 b@3 a@4 a@5 a@6 b@7", &["x 8/2 3 events of a before b within 10m, where gte 3 is asked"]),
+        (until, "a@0 a@1 a@2 y@3 b@4", &[three]),
+        (until, "a@0 a@1 a@2 b@600", &[]),
+        (until, "a@0 a@1 a@2 b@599", &[three]),
+        (until, "a@0 a@1 a@2 b@3/bob", &[]),
+        (until, "a@0 a@1 ab@2", &[]),
+        (until, "a@0 a@1 a@2 ab@3 a@4 a@5 b@6", &[three]),
+        (few, "b@0", &[]),
+        (few, "a@0 b@601", &[]),
+        (few, "a@0 b@1", &["x 2/1 1 events of a before b within 10m, where lt 3 is asked"]),
+        (few, "a@0 a@1 a@2 b@3", &[]),
+    ]);
+}
+
+#[test]
+fn a_ratio_is_of_two_counts() {
+    let half = "type: ratio; rules: [a, b]; condition: {gt: 0.5, at-least: 4}";
+    let more = "type: ratio; rules: [a, b, c]; condition: {gte: 2}";
+    let little = "type: ratio; rules: [a, b]; condition: {lt: 0.3, at-least: 4}";
+    let x = "x 4/1 0.750 events of a on each of b within 10m, where gt 0.5 is asked";
+    #[rustfmt::skip]
+    check_all(&[
+        (half, "ab@0 ab@1 ab@2 b@3", &[x]),
+        (half, "ab@0 ab@1 b@2 b@3", &[]),
+        (half, "ab@0 ab@1 ab@2", &[]),
+        (half, "b@0 ab@1 ab@2 ab@600", &[]),
+        (half, "b@0 ab@1 ab@2 ab@599", &[x]),
+        (half, "ab@0 ab@1 ab@2/bob b@3", &[]),
+        (more, "a@0 a@1", &[]),
+        (more, "a@0 a@1 c@2", &["x 3/1 2.000 events of a on each of b or c within 10m, where gte 2 is asked"]),
+        (more, "a@0 c@1 b@2", &[]),
+        (little, "b@0 b@1 b@2 b@3", &["x 4/1 0.000 events of a on each of b within 10m, where lt 0.3 is asked"]),
+        (little, "ab@0 b@1 b@2 b@3", &["x 4/1 0.250 events of a on each of b within 10m, where lt 0.3 is asked"]),
+        (little, "ab@0 ab@1 b@2 b@3", &[]),
+    ]);
+}
+
+/// What is asked of a pair is asked of texts; see `docs/semantics.md`.
+#[test]
+fn pairs_are_asked_like_events() {
+    let pair = |search: &str| {
+        format!(
+            "type: consecutive; rules: [a]; condition: {{pair: {{s: {{{search}}}, condition: s}}}}"
+        )
+        .replace("VALUE", "debugContext.debugData.risk")
+    };
+    #[rustfmt::skip]
+    let cases: [(&str, &str, bool); 31] = [
+        ("a.VALUE: x, b.VALUE: y", "a@0=x a@1=Y", true),
+        ("a.VALUE: x, b.VALUE: y", "a@0=y a@1=x", false),
+        ("a.VALUE: x, b.VALUE: y", "a@0=x a@1=z a@2=y", false),
+        ("a.VALUE: x, b.VALUE: y", "a@0=x b@1=z a@2=y", true),
+        ("a.VALUE: x, b.VALUE: y", "a@0=x a@599=y", true),
+        ("a.VALUE: x, b.VALUE: y", "a@0=x a@600=y", false),
+        ("a.VALUE: x, b.VALUE: y", "a@0=x a@1=y/bob", false),
+        ("a.VALUE|fieldref: b.VALUE", "a@0=x a@1=X", true),
+        ("a.VALUE|fieldref|cased: b.VALUE", "a@0=x a@1=X", false),
+        ("a.VALUE|fieldref|neq: b.VALUE", "a@0=x a@1=X", false),
+        ("a.VALUE|fieldref|neq: b.VALUE", "a@0=x a@1", true),
+        ("a.VALUE|fieldref: b.VALUE", "a@0=[\"x\",\"y\"] a@1=[\"z\",\"y\"]", true),
+        ("b.VALUE|fieldref|startswith: a.VALUE", "a@0=x a@1=xy", true),
+        ("b.VALUE|fieldref|startswith: a.VALUE", "a@0=xy a@1=x", false),
+        ("b.VALUE|fieldref: b.client.ipAddress", "a@0 a@1=192.0.2.1", true),
+        ("a.VALUE: null, b.VALUE|exists: true", "a@0 a@1=x", true),
+        ("a.VALUE: null, b.VALUE|exists: true", "a@0=null a@1=x", true),
+        ("a.VALUE|exists: true", "a@0=null a@1=x", false),
+        ("b.VALUE: 1", "a@0 a@1=1.0", true),
+        ("b.VALUE: 1", "a@0 a@1=\"1\"", true),
+        ("b.VALUE: 1", "a@0 a@1=2", false),
+        ("b.VALUE: true", "a@0 a@1=true", true),
+        ("b.VALUE|gte: 5", "a@0=1 a@1=5.5", true),
+        ("b.VALUE|gte: 5", "a@0=9 a@1=4", false),
+        ("b.VALUE|contains|all: ['a', 'c']", "a@0 a@1=abc", true),
+        ("b.VALUE|contains|all: ['a', 'd']", "a@0 a@1=abc", false),
+        ("b.VALUE|re: '^a.c$'", "a@0 a@1=abc", true),
+        ("b.VALUE|re: '^A.c$'", "a@0 a@1=abc", false),
+        ("b.VALUE|hour: 22", "a@0 a@1=2026-03-03T00:30:00+02:00", true),
+        ("a.client.ipAddress|cidr: 10.0.0.0/8, b.client.ipAddress|cidr|neq: 10.0.0.0/8", "a@0~10.1.2.3 a@1~192.0.2.1", true),
+        ("a.client.ipAddress|cidr: 10.0.0.0/8, b.client.ipAddress|cidr|neq: 10.0.0.0/8", "a@0~10.1.2.3 a@1~10.2.2.2", false),
+    ];
+    for (search, events, expected) in cases {
+        let policy = policy_of(&rules(&rule(&pair(search))));
+        let outcomes = run(&policy, &timeline(events)).outcomes;
+        let found = outcomes
+            .iter()
+            .any(|outcome| outcome.finding.rule_name.as_deref() == Some("x"));
+        assert_eq!(found, expected, "{search}: {events}");
+    }
+    let either = "type: consecutive; rules: [a]; condition: {pair: {one: {b.debugContext.debugData.risk: x}, two: {b.debugContext.debugData.risk: y, a.debugContext.debugData.risk: x}, condition: one or two}}";
+    #[rustfmt::skip]
+    check_all(&[
+        (either, "a@0 a@1=x", &["x 2/1 one: b.debugContext.debugData.risk: x"]),
+        (either, "a@0=x a@1=y", &["x 2/1 two: b.debugContext.debugData.risk: y, a.debugContext.debugData.risk: x"]),
+        (either, "a@0=x a@1=x a@2=y a@3=y", &["x 3/2 one: b.debugContext.debugData.risk: x"]),
+        (either, "a@0=x", &[]),
+    ]);
+    // One that names a missing list never fires, and is still known by its name.
+    let unlisted = rule(&pair("b.VALUE|expand: '%no_such_list%'"));
+    let outer =
+        rule("type: temporal; rules: [x, b]; condition: b").replace("name: x", "name: outer");
+    check(
+        &rules(&format!("{unlisted}---\n{outer}")),
+        timeline("a@0 a@1 b@2"),
+        &["outer 1/1 b within 10m"],
+    );
+}
+
+/// Seconds, latitude if there is one, and country.
+type Place<'p> = (i64, Option<f64>, &'p str);
+
+fn placed(event: Value, latitude: Option<f64>, country: &str) -> Value {
+    let event = with(
+        event,
+        [("client.geographicalContext.country", country.into())],
+    );
+    match latitude {
+        Some(latitude) => with(
+            event,
+            [
+                (
+                    "client.geographicalContext.geolocation.lat",
+                    latitude.into(),
+                ),
+                ("client.geographicalContext.geolocation.lon", json!(5)),
+            ],
+        ),
+        None => event,
+    }
+}
+
+/// Events without coordinates make hits by their countries, and hide none between those that have some.
+#[test]
+fn what_lies_between_two_places_does_not_part_them() {
+    let condition = "travel: {latitude: client.geographicalContext.geolocation.lat, longitude: client.geographicalContext.geolocation.lon, LIMITS}, without_coordinates: {country: client.geographicalContext.country, within: 1m}";
+    let rule_of = |limits: &str| {
+        let condition = condition.replace("LIMITS", limits);
+        rule(&format!(
+            "type: consecutive; rules: [a]; condition: {{{condition}}}"
+        ))
+    };
+    let events = |places: &[Place<'_>]| -> Vec<Value> {
+        let moments = places.iter().enumerate();
+        moments
+            .map(|(turn, (seconds, latitude, country))| {
+                placed(moment(turn, &format!("a@{seconds}")), *latitude, country)
+            })
+            .collect()
+    };
+    let (here, far) = (Some(0.0), Some(10.0));
+    let by_country = "x 2/1 France to Chile in 1s, within 1m";
+    #[rustfmt::skip]
+    let cases: [(&str, &[Place<'_>], &[&str]); 8] = [
+        ("faster_than_kmh: 9000", &[(0, here, ""), (100, None, "France"), (101, None, "Chile"), (400, far, "")], &["x 3/2 France to Chile in 1s, within 1m"]),
+        ("faster_than_kmh: 9000", &[(0, here, ""), (100, None, "France"), (101, None, "Chile"), (500, far, "")], &[by_country]),
+        ("faster_than_kmh: 9000", &[(0, None, "France"), (1, here, ""), (1, None, "Chile")], &[by_country]),
+        ("at_least_km: 1000", &[(0, here, ""), (599, far, "")], &["x 2/1 1112 km in 9m 59s, at least 1000 km within 10m"]),
+        ("at_least_km: 1200", &[(0, here, ""), (599, far, "")], &[]),
+        ("at_least_km: 1000", &[(0, here, ""), (600, far, "")], &[]),
+        ("at_least_km: 1000, within: 1m", &[(0, here, ""), (60, far, "")], &["x 2/1 1112 km in 1m, at least 1000 km within 1m"]),
+        ("at_least_km: 1000, within: 1m", &[(0, here, ""), (61, far, "")], &[]),
+    ];
+    for (limits, places, expected) in cases {
+        check(&rules(&rule_of(limits)), events(places), expected);
+    }
+}
+
+#[test]
 fn aliases_name_a_field_for_each_rule() {
     let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
     let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";

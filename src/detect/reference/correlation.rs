@@ -32,6 +32,36 @@ pub enum Kind {
     FirstSeen(Vec<&'static str>, Option<i64>),
     /// The first rule, and then none of the others.
     Absent,
+    /// The first rule so often, and then one of the others.
+    RepeatUntil(usize),
+    /// At least so many thousandths of the first rule to the others, of which there are so many.
+    Ratio(usize, usize),
+    /// An event and its neighbour.
+    Consecutive {
+        travel: Option<Travel>,
+        /// Other countries, at most so many seconds apart.
+        countries: Option<i64>,
+        pair: Option<PairOf>,
+    },
+}
+
+/// Latitudes are degrees on one meridian.
+#[derive(Clone, Debug)]
+pub struct Travel {
+    pub faster_than_kmh: Option<f64>,
+    pub at_least_km: Option<f64>,
+    pub within: Option<i64>,
+}
+
+/// What must hold of two events.
+#[derive(Clone, Debug)]
+pub enum PairOf {
+    /// No value of the field in common.
+    Other(&'static str),
+    /// A value of the field in the one, and a value of it in the other.
+    FromTo(&'static str, &'static str, &'static str),
+    /// The earlier one has no value of the field and the later one does.
+    Appears(&'static str),
 }
 
 /// An event, or the hit of a correlation as one.
@@ -128,6 +158,35 @@ pub fn findings(
     (found, waiting)
 }
 
+impl Travel {
+    fn holds(&self, from: f64, to: f64, seconds: i64, timespan: i64) -> bool {
+        // A degree of a meridian.
+        let km = (from - to).abs() * 111.195_08;
+        let speed = km / (seconds.max(1) as f64 / 3_600.0);
+        self.at_least_km.is_none_or(|least| km >= least)
+            && self.faster_than_kmh.is_none_or(|limit| speed > limit)
+            && seconds <= self.within.unwrap_or(timespan)
+    }
+}
+
+impl PairOf {
+    fn holds(&self, earlier: &Occurrence, later: &Occurrence) -> bool {
+        let values = |event: &Occurrence, field: &str| -> BTreeSet<String> {
+            let values = event.values.get(field).into_iter().flatten();
+            values.map(|value| value.to_lowercase()).collect()
+        };
+        match self {
+            Self::Other(field) => values(earlier, field).is_disjoint(&values(later, field)),
+            Self::FromTo(field, from, to) => {
+                values(earlier, field).contains(*from) && values(later, field).contains(*to)
+            }
+            Self::Appears(field) => {
+                values(earlier, field).is_empty() && !values(later, field).is_empty()
+            }
+        }
+    }
+}
+
 impl Correlation {
     /// How long the longest chain is that it is the end of.
     fn depth(&self, all: &[Self]) -> usize {
@@ -207,6 +266,7 @@ impl Correlation {
             .filter(|(event, _)| event.at > now.0.at - self.timespan)
             .collect();
         let holds = match &self.kind {
+            Kind::Consecutive { .. } => return self.pair_at(&window),
             Kind::EventCount(least) => window.len() >= *least,
             Kind::ValueCount(fields, least) => {
                 let values = window.iter().flat_map(|(event, _)| event.mixes(fields));
@@ -229,6 +289,26 @@ impl Correlation {
                 let since = self.known_since(past)?;
                 return (is_new && now.0.at - since >= warm_up.unwrap_or(self.timespan))
                     .then(|| vec![now]);
+            }
+            Kind::RepeatUntil(least) => {
+                let is_last = |(_, rules): &&Satisfying| rules.iter().any(|rule| *rule > 0);
+                if !is_last(&now) {
+                    return None;
+                }
+                let (_, before) = window.split_last()?;
+                let row = before.iter().rev().take_while(|event| !is_last(event));
+                let mut row: Vec<&Satisfying> = row.copied().collect();
+                row.reverse();
+                let holds = row.len() >= *least && !row.is_empty();
+                return holds.then(|| [row, vec![now]].concat());
+            }
+            Kind::Ratio(thousandths, least) => {
+                let of = |wanted: fn(&usize) -> bool| {
+                    let some = |(_, rules): &&&Satisfying| rules.iter().any(wanted);
+                    window.iter().filter(some).count()
+                };
+                let (counted, compared) = (of(|rule| *rule == 0), of(|rule| *rule > 0));
+                compared >= *least && counted * 1_000 >= thousandths * compared
             }
             Kind::Absent => unreachable!("its hits are at no event"),
         };
@@ -258,6 +338,52 @@ impl Correlation {
         unanswered.map(hit).collect()
     }
 
+    /// The newest event and the neighbour that it does not go with.
+    fn pair_at<'e>(&self, window: &[&'e Satisfying]) -> Option<Vec<&'e Satisfying>> {
+        let Kind::Consecutive {
+            travel,
+            countries,
+            pair,
+        } = &self.kind
+        else {
+            return None;
+        };
+        let (newest, earlier) = window.split_last()?;
+        let holds = |other: &&&Satisfying| {
+            let pair = pair.as_ref();
+            pair.is_none_or(|pair| pair.holds(&other.0, &newest.0))
+        };
+        let place = |event: &Occurrence| -> Option<f64> {
+            travel.as_ref()?;
+            event.values.get("lat")?.first()?.parse().ok()
+        };
+        let country = |event: &Occurrence| {
+            countries.as_ref()?;
+            event.values.get("country")?.first().cloned()
+        };
+        if travel.is_none() && countries.is_none() {
+            let other = earlier.last().filter(holds)?;
+            return Some(vec![other, newest]);
+        }
+        if let (Some(travel), Some(to)) = (travel, place(&newest.0)) {
+            let located = |other: &&&Satisfying| place(&other.0).is_some();
+            if let Some(other) = earlier.iter().rfind(located)
+                && let Some(from) = place(&other.0)
+                && travel.holds(from, to, newest.0.at - other.0.at, self.timespan)
+                && holds(&other)
+            {
+                return Some(vec![other, newest]);
+            }
+        }
+        let here = country(&newest.0)?;
+        let named = |other: &&&Satisfying| country(&other.0).is_some();
+        let other = earlier.iter().rfind(named)?;
+        let both = place(&other.0).is_some() && place(&newest.0).is_some();
+        let near = newest.0.at - other.0.at <= (*countries)?;
+        let met = !both && near && country(&other.0) != Some(here) && holds(&other);
+        met.then(|| vec![*other, *newest])
+    }
+
     /// The first event after the last silence of the timespan.
     fn known_since(&self, past: &[Satisfying]) -> Option<i64> {
         let silent = |pair: &&[Satisfying]| pair[1].0.at - pair[0].0.at >= self.timespan;
@@ -282,9 +408,14 @@ impl Correlation {
         }
         let findings = groups.into_iter().flat_map(|(group, findings)| {
             findings.into_iter().map(move |hits| {
-                let windows = hits.iter().flat_map(|hit| &hit.window);
-                let events: BTreeMap<Key, &String> =
-                    windows.map(|event| (event.key(), &event.id)).collect();
+                let mut events: BTreeMap<Key, &String> = BTreeMap::new();
+                for hit in &hits {
+                    let last = events.last_key_value().map(|(key, _)| *key);
+                    let is_pair = matches!(self.kind, Kind::Consecutive { .. });
+                    let is_new = |event: &&Occurrence| !is_pair || Some(event.key()) > last;
+                    let new = hit.window.iter().filter(is_new);
+                    events.extend(new.map(|event| (event.key(), &event.id)));
+                }
                 Found {
                     last_hit: hits[hits.len() - 1].occurrence.at,
                     rule,

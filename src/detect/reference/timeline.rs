@@ -11,7 +11,9 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::detect::lists::Lists;
-use crate::detect::reference::correlation::{Correlation, Found, Kind, Occurrence, findings};
+use crate::detect::reference::correlation::{
+    Correlation, Found, Kind, Occurrence, PairOf, Travel, findings,
+};
 use crate::detect::reference::tests::cases;
 use crate::detect::rule::decode_rule;
 use crate::detect::{Detector, Finding, Match, Windows};
@@ -27,6 +29,8 @@ struct Moment {
     at: i64,
     who: Value,
     what: Value,
+    lat: Value,
+    country: Value,
 }
 
 /// The detections: each is satisfied by the events that have its letter.
@@ -52,11 +56,16 @@ fn a_moment() -> impl Strategy<Value = Moment> {
         6 => select(vec![json!("x"), json!("y"), json!("z"), json!("X")]),
         1 => select(vec![json!(1), json!(["x", "y"]), json!(null), json!([])]),
     ];
-    (letters, 0..60_i64, who, what).prop_map(|(letters, at, who, what)| Moment {
+    let lat = select(vec![json!(0), json!("10"), json!(null)]);
+    let country = select(vec![json!("FR"), json!("Chile"), json!(null)]);
+    let moment = (letters, 0..60_i64, who, what, lat, country);
+    moment.prop_map(|(letters, at, who, what, lat, country)| Moment {
         letters,
         at,
         who,
         what,
+        lat,
+        country,
     })
 }
 
@@ -81,17 +90,23 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
         rest /= of as u64;
         drawn as usize
     };
-    let count = match kind {
-        Kind::Temporal | Kind::TemporalOrdered | Kind::Absent => 2 + draw(2),
-        _ => 1 + draw(2),
+    let (least, repeats) = match kind {
+        Kind::Temporal | Kind::TemporalOrdered | Kind::RepeatUntil(_) | Kind::Ratio(..) => {
+            (2, false)
+        }
+        Kind::Absent => (2, true),
+        _ => (1, false),
     };
+    let count = least + draw(2);
     let mut rules: Vec<String> = Vec::new();
-    for _ in 0..count {
-        // The last names are those of correlations: chains are worth while.
-        let name = &names[names.len() - 1 - draw(names.len())];
-        if !rules.contains(name) || matches!(kind, Kind::Absent) {
+    // The last names are those of correlations: chains are worth while.
+    let mut next = draw(names.len());
+    while rules.len() < count {
+        let name = &names[names.len() - 1 - next % names.len()];
+        if repeats || !rules.contains(name) {
             rules.push(name.clone());
         }
+        next += 1 + draw(2);
     }
     let groups = [vec!["who"], vec![], vec!["who", "what"], vec!["what"]];
     Correlation {
@@ -115,7 +130,76 @@ fn a_kind() -> impl Strategy<Value = Kind> {
         (fields(), select(vec![None, Some(0), Some(3), Some(10)]))
             .prop_map(|(fields, warm_up)| Kind::FirstSeen(fields, warm_up)),
         Just(Kind::Absent),
+        (1..4_usize).prop_map(Kind::RepeatUntil),
+        (select(vec![250, 500, 1_000, 1_500]), 1..4_usize)
+            .prop_map(|(thousandths, least)| Kind::Ratio(thousandths, least)),
+        a_pair(),
     ]
+}
+
+fn a_pair() -> impl Strategy<Value = Kind> {
+    // Ten degrees are 1,112 km, in eight seconds 500,400 km/h.
+    let travel = select(vec![
+        (Some(500_000.0), None, None),
+        (Some(500_000.0), Some(2_000.0), None),
+        (None, Some(1_000.0), None),
+        (None, Some(1_000.0), Some(6)),
+    ]);
+    let travel = travel.prop_map(|(faster_than_kmh, at_least_km, within)| Travel {
+        faster_than_kmh,
+        at_least_km,
+        within,
+    });
+    let pair = select(vec![
+        PairOf::Other("what"),
+        PairOf::FromTo("what", "x", "y"),
+        PairOf::Appears("what"),
+    ]);
+    let countries = proptest::option::of(select(vec![3, 8]));
+    let asked = (
+        proptest::option::of(travel),
+        countries,
+        proptest::option::of(pair),
+    );
+    asked.prop_map(|(travel, countries, pair)| {
+        let nothing = travel.is_none() && countries.is_none();
+        Kind::Consecutive {
+            travel,
+            countries,
+            pair: pair.or(nothing.then_some(PairOf::Other("what"))),
+        }
+    })
+}
+
+fn consecutive(travel: Option<&Travel>, countries: Option<i64>, pair: Option<&PairOf>) -> String {
+    let mut text = "type: consecutive\n  condition:\n".to_owned();
+    if let Some(travel) = travel {
+        text.push_str("    travel: {latitude: lat, longitude: lon");
+        let limits = [
+            ("faster_than_kmh", travel.faster_than_kmh),
+            ("at_least_km", travel.at_least_km),
+        ];
+        for (key, limit) in limits {
+            text.push_str(&limit.map_or(String::new(), |limit| format!(", {key}: {limit}")));
+        }
+        let within = travel.within.map(|within| format!(", within: {within}s"));
+        text.push_str(&within.unwrap_or_default());
+        text.push_str("}\n");
+    }
+    if let Some(within) = countries {
+        text.push_str(&format!(
+            "    without_coordinates: {{country: country, within: {within}s}}\n"
+        ));
+    }
+    let search = pair.map(|pair| match pair {
+        PairOf::Other(field) => format!("{{a.{field}|fieldref|neq: b.{field}}}"),
+        PairOf::FromTo(field, from, to) => format!("{{a.{field}: {from}, b.{field}: {to}}}"),
+        PairOf::Appears(field) => format!("{{a.{field}: null, b.{field}|exists: true}}"),
+    });
+    if let Some(search) = search {
+        text.push_str(&format!("    pair: {{s: {search}, condition: s}}\n"));
+    }
+    text.trim_end().to_owned()
 }
 
 /// The correlation as a rule file has it.
@@ -129,6 +213,16 @@ fn document(at: usize, correlation: &Correlation) -> String {
         Kind::Temporal => "type: temporal".to_owned(),
         Kind::TemporalOrdered => "type: temporal_ordered".to_owned(),
         Kind::Absent => "type: absent".to_owned(),
+        Kind::RepeatUntil(least) => format!("type: repeat_until\n  condition: {{gte: {least}}}"),
+        Kind::Consecutive {
+            travel,
+            countries,
+            pair,
+        } => consecutive(travel.as_ref(), *countries, pair.as_ref()),
+        Kind::Ratio(thousandths, least) => format!(
+            "type: ratio\n  condition: {{gte: {}, at-least: {least}}}",
+            *thousandths as f64 / 1e3
+        ),
         Kind::FirstSeen(fields, warm_up) => {
             let warm_up = warm_up.map_or(String::new(), |warm_up| format!(", warm-up: {warm_up}s"));
             let fields = fields.join(", ");
@@ -184,7 +278,8 @@ fn records(timeline: &[Moment]) -> Vec<String> {
     let record = |(at, moment): (usize, &Moment)| {
         json!({
             "uuid": at.to_string(), "letters": moment.letters, "who": moment.who,
-            "what": moment.what, "published": Time(moment.at * SECOND).to_string(),
+            "what": moment.what, "lat": moment.lat, "lon": 5, "country": moment.country,
+            "published": Time(moment.at * SECOND).to_string(),
         })
         .to_string()
     };
@@ -248,7 +343,13 @@ fn expected(correlations: &[Correlation], timeline: &[Moment]) -> (Vec<Found>, u
                     late: false,
                     digest: Digest::of(record.as_bytes()),
                     id: at.to_string(),
-                    values: [("who", texts(&moment.who)), ("what", texts(&moment.what))].into(),
+                    values: [
+                        ("who", texts(&moment.who)),
+                        ("what", texts(&moment.what)),
+                        ("lat", texts(&moment.lat)),
+                        ("country", texts(&moment.country)),
+                    ]
+                    .into(),
                 });
         }
     }
