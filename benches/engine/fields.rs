@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use rulectl::json::{Reader, Wanted};
+use rulectl::json::{Notation, Reader, Wanted};
 use rulectl::okta::{Mapping, Records};
 use serde_json::Value;
 
@@ -27,10 +27,38 @@ const PATHS: [&str; 13] = [
     "debugContext.debugData.logOnlySecurityData",
 ];
 
+/// What rules may ask of the texts that hold values.
+const INSIDE: [&str; 3] = [
+    "debugContext.debugData.risk.level",
+    "debugContext.debugData.behaviors.New Device",
+    "debugContext.debugData.logOnlySecurityData.risk.level",
+];
+const TEXTS: [(&str, Notation); 3] = [
+    ("debugContext.debugData.risk", Notation::Map),
+    ("debugContext.debugData.behaviors", Notation::Map),
+    ("debugContext.debugData.logOnlySecurityData", Notation::Json),
+];
+
 /// Straight from the bytes of compact JSON.
 #[divan::bench]
 fn compact(bencher: Bencher<'_, '_>) {
     let mut reader = Reader::new(wanted());
+    measure(bencher, events::lines(EVENTS), |line| {
+        assert!(reader.read(line.as_bytes()).is_some());
+    });
+}
+
+/// The same, and what three of their texts hold.
+#[divan::bench]
+fn compact_and_inside_of_texts(bencher: Bencher<'_, '_>) {
+    let mut wanted = wanted();
+    for path in INSIDE {
+        wanted.add(path.split('.'));
+    }
+    for (path, notation) in TEXTS {
+        wanted.read_inside(path.split('.'), notation);
+    }
+    let mut reader = Reader::new(wanted);
     measure(bencher, events::lines(EVENTS), |line| {
         assert!(reader.read(line.as_bytes()).is_some());
     });

@@ -5,11 +5,15 @@
 
 mod condition;
 mod event;
+mod inside;
+mod lists;
 mod path;
 mod plain;
 mod rule;
 
 pub use self::condition::condition;
 pub use self::event::event;
+pub use self::inside::inside;
+pub use self::lists::lists;
 pub use self::path::path;
 pub use self::rule::rule;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use rulectl::detect::{
-    Detector, Lists, Match, Windows, apply_filters, decode_filter, decode_rule, is_filter,
+    Accessors, Detector, Lists, Match, Windows, apply_filters, decode_accessors, decode_filter,
+    decode_rule, is_accessors, is_filter,
 };
 use rulectl::diag::Problems;
 use rulectl::document::parse_yaml_documents;
@@ -20,6 +21,15 @@ const EVENTS: [&str; 5] = [
     r#"{"actor":[],"client":"none","eventType":["user.session.start",{}],"outcome":{"result":{"result":[[null]]}},"published":17,"target":{"id":["a","a"]}}"#,
 ];
 
+/// What rules may name: texts, one of them a network, and networks with what they are called.
+const LISTS: [(&str, &str); 2] = [
+    ("list.txt", "alice*\nbob?\n10.0.0.0/8\n# none\n4"),
+    (
+        "offices.csv",
+        "# kind: networks\nnetwork,site\n10.1.0.0/16,Berlin\n",
+    ),
+];
+
 /// A file is read or reported, whatever it holds; what is reported can be shown, and rules that
 /// are right can be asked of events.
 pub fn rule(bytes: &[u8]) {
@@ -29,13 +39,21 @@ pub fn rule(bytes: &[u8]) {
     let mut problems = Problems::default();
     let file = problems.add_file("rules/rule.yml", text);
     let mut lists = Lists::default();
-    lists.add("list", "alice*\nbob?\n10.0.0.0/8\n# none\n4");
+    for (path, text) in LISTS {
+        let file = problems.add_file(path, text);
+        lists.add(path, file, text, &mut problems);
+    }
+    let mut accessors = Accessors::default();
     let (mut rules, mut filters, mut broken) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (place, document) in parse_yaml_documents(file, text, &mut problems)
         .iter()
         .enumerate()
     {
         let errors = problems.counts().0;
+        if is_accessors(document) {
+            decode_accessors(document, &mut accessors, &mut problems);
+            continue;
+        }
         let read = if is_filter(document) {
             let filter = decode_filter(document, &lists, &mut problems);
             filter.map(|filter| filters.push(filter))
@@ -49,7 +67,8 @@ pub fn rule(bytes: &[u8]) {
         }
     }
     apply_filters(&filters, &mut rules, &broken, &mut problems);
-    let detector = Detector::compile(&rules, &broken, &mut problems);
+    let mut detector = Detector::compile(&rules, &broken, &mut problems);
+    detector.read_inside(&accessors);
     show(&problems);
     if !problems.has_errors() {
         run(&detector);
@@ -57,7 +76,7 @@ pub fn rule(bytes: &[u8]) {
 }
 
 /// Problems show nothing raw, and stand where there is text.
-fn show(problems: &Problems) {
+pub fn show(problems: &Problems) {
     let text = problems_as_text(problems, false);
     let deceptive = |c: &char| *c != '\n' && is_deceptive(*c);
     assert_eq!(text.chars().find(deceptive), None, "{text}");

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::detect::lists::Lists;
-use crate::detect::modifiers::{MODIFIERS, Modifier, Modifiers};
+use crate::detect::lists::{Column, ListKind, Lists, NotThere};
+use crate::detect::modifiers::{MODIFIERS, Modifier, Modifiers, Test};
 use crate::detect::pattern::{Anchor, Pattern};
 use crate::detect::predicate::Predicate;
 use crate::diag::{Problems, Span};
@@ -20,6 +20,8 @@ pub mod codes {
     pub const VALUE: &str = "RL0112";
     /// A placeholder without its list.
     pub const MISSING_LIST: &str = "RL0113";
+    /// A column that a list does not have.
+    pub const NO_COLUMN: &str = "RL0117";
     /// A modifier that does nothing here.
     pub const IDLE: &str = "RL0114";
 }
@@ -60,18 +62,14 @@ pub fn decode_predicate(
         return Decoded::Broken;
     }
     let expanded = match expand(&values, &modifiers, lists, problems) {
-        Some(expanded) => expanded,
-        None => return Decoded::MissingList,
+        Ok(expanded) => expanded,
+        Err(NoValues::ListMissing) => return Decoded::MissingList,
+        Err(NoValues::Reported) => return Decoded::Broken,
     };
     if name.is_empty() {
         modifiers = of_a_keyword(modifiers);
     }
-    let mut tests = Vec::with_capacity(expanded.len());
-    tests.extend(
-        expanded
-            .iter()
-            .filter_map(|value| modifiers.test(value, problems)),
-    );
+    let tests = tests(&expanded, &modifiers, problems);
     if problems.counts().0 > errors {
         return Decoded::Broken;
     }
@@ -95,6 +93,31 @@ pub fn decode_predicate(
         literals: plain.collect(),
         shown: shown(&key.text, &values),
     })
+}
+
+/// So many values of a list are reported one by one.
+const REPORTED: usize = 20;
+
+/// A test for each value; those of a list, of which any may hold, are one where that can be.
+fn tests(values: &[Cow<'_, Node>], modifiers: &Modifiers, problems: &mut Problems) -> Vec<Test> {
+    let mut tests: Vec<Test> = Vec::with_capacity(if modifiers.expand { 0 } else { values.len() });
+    let errors = problems.counts().0;
+    for value in values {
+        if problems.counts().0 - errors == REPORTED && modifiers.expand {
+            let message = "there may be more such values, which were not looked at";
+            problems.error(codes::VALUE, value.span, message);
+            break;
+        }
+        let Some(test) = modifiers.test(value, problems) else {
+            continue;
+        };
+        let single = match tests.last_mut() {
+            Some(last) if modifiers.expand && !modifiers.all => last.join(test),
+            _ => Some(test),
+        };
+        tests.extend(single);
+    }
+    tests
 }
 
 /// A keyword: a text looked for anywhere in the record.
@@ -235,15 +258,23 @@ fn companions(first: &Modifier, second: &Modifier) -> String {
     }
 }
 
-/// Replaces `%name%` by the values of a list. `None`: a list is missing, with a warning.
+/// Why a line has no values.
+enum NoValues {
+    /// A list is missing, with a warning.
+    ListMissing,
+    /// An error was reported.
+    Reported,
+}
+
+/// Replaces `%name%` by the values of a list.
 fn expand<'v>(
     values: &[&'v Node],
     modifiers: &Modifiers,
     lists: &Lists,
     problems: &mut Problems,
-) -> Option<Vec<Cow<'v, Node>>> {
+) -> Result<Vec<Cow<'v, Node>>, NoValues> {
     if !modifiers.expand {
-        return Some(values.iter().copied().map(Cow::Borrowed).collect());
+        return Ok(values.iter().copied().map(Cow::Borrowed).collect());
     }
     let mut expanded = Vec::new();
     for value in values {
@@ -261,26 +292,53 @@ fn expand<'v>(
             expanded.push(Cow::Borrowed(*value));
             continue;
         };
-        let Some(list) = lists.get(name) else {
+        let column = named(name, value.span, lists, problems)?;
+        if column.kind() == ListKind::Networks && !modifiers.names_networks() {
+            let message = format!("the values of `{name}` are networks");
             problems
-                .warn(
-                    codes::MISSING_LIST,
-                    value.span,
-                    format!("there is no list `{name}`, so what names it is inactive"),
-                )
-                .help(format!(
-                    "create `rules/lists/{name}.txt` with one value a line"
-                ));
-            return None;
-        };
-        expanded.extend(list.iter().map(|text| {
+                .error(codes::VALUE, value.span, message)
+                .help("write `cidr|expand` to ask whether an address is in one of them");
+            return Err(NoValues::Reported);
+        }
+        expanded.extend(column.values().map(|(text, span)| {
             Cow::Owned(Node {
-                span: value.span,
-                kind: Kind::Text(text.clone()),
+                span,
+                kind: Kind::Text(text.to_owned()),
             })
         }));
     }
-    Some(expanded)
+    Ok(expanded)
+}
+
+/// The column of a list that a placeholder names.
+fn named<'l>(
+    name: &str,
+    span: Span,
+    lists: &'l Lists,
+    problems: &mut Problems,
+) -> Result<Column<'l>, NoValues> {
+    lists.column(name).map_err(|missing| match missing {
+        NotThere::List(_) => {
+            let list = name.rsplit_once('.').map_or(name, |(list, _)| list);
+            problems
+                .warn(
+                    codes::MISSING_LIST,
+                    span,
+                    format!("there is no list `{list}`, so what names it is inactive"),
+                )
+                .help(match list == name {
+                    true => format!("create `rules/lists/{name}.txt` with one value a line"),
+                    false => format!("create `rules/lists/{list}.csv` with a header"),
+                });
+            NoValues::ListMissing
+        }
+        NotThere::Column { list, column } => {
+            let message = format!("the list `{list}` has no column `{column}`");
+            let error = problems.error(codes::NO_COLUMN, span, message);
+            error.did_you_mean(&column, lists.columns(&list));
+            NoValues::Reported
+        }
+    })
 }
 
 fn plain_literal(value: &Node) -> Option<(String, Span)> {

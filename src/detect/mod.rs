@@ -7,6 +7,7 @@
 //! place in a [`Detector`] that runs.
 
 mod absent;
+mod accessors;
 mod bounds;
 mod capture;
 mod compile;
@@ -48,10 +49,11 @@ mod value;
 mod values;
 mod windows;
 
+pub use self::accessors::{Accessors, decode_accessors, is_accessors};
 pub use self::engine::Scratch;
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
-pub use self::lists::Lists;
+pub use self::lists::{Lists, NotThere};
 pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
@@ -259,6 +261,11 @@ impl Detector {
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// From now on fields are found inside of texts too.
+    pub fn read_inside(&mut self, accessors: &Accessors) {
+        accessors.apply(&mut self.wanted);
     }
 
     /// What a thread needs to scan events.

@@ -208,6 +208,13 @@ impl Modifiers {
         self.anchor.is_none() && self.compare.is_none() && self.encodings.is_empty()
     }
 
+    /// Whether the values are networks.
+    #[must_use]
+    pub fn names_networks(&self) -> bool {
+        self.compare
+            .is_some_and(|compare| std::ptr::fn_addr_eq(compare, network as Comparison))
+    }
+
     /// Whether the values name other fields.
     #[must_use]
     pub fn names_fields(&self) -> bool {
@@ -240,8 +247,8 @@ pub enum Test {
     Number(Number),
     /// The expression finds something in its text.
     Regex(Regex, Flags),
-    /// It is an address of the network.
-    Cidr(IpNet),
+    /// It is an address of one of the networks.
+    Cidr(Vec<IpNet>),
     /// It, or a part of the time that it is, compares with the bound.
     Compare(Option<PartOfTime>, Order, f64),
     /// Its key is there.
@@ -284,9 +291,24 @@ impl Test {
             Self::Compare(part, order, bound) => {
                 number_of_text(text, *part).is_some_and(|number| order(number, *bound))
             }
-            Self::Cidr(net) => text.parse::<IpAddr>().is_ok_and(|ip| net.contains(&ip)),
+            Self::Cidr(nets) => {
+                let address = text.parse::<IpAddr>();
+                address.is_ok_and(|ip| nets.iter().any(|net| net.contains(&ip)))
+            }
             Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
         }
+    }
+
+    /// Takes in another test, where one of texts or networks can stand for both: a value
+    /// passes it that passes either. Gives it back where that is not so.
+    #[must_use]
+    pub fn join(&mut self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Text(patterns), Self::Text(more)) => patterns.extend(more),
+            (Self::Cidr(nets), Self::Cidr(more)) => nets.extend(more),
+            (_, other) => return Some(other),
+        }
+        None
     }
 
     /// Whether it compares with texts as a whole, which is done by looking them up.
@@ -307,7 +329,7 @@ impl Test {
             Self::Text(patterns) => TestKey::Text(patterns.clone()),
             Self::Number(number) => TestKey::Number(number.to_string()),
             Self::Regex(regex, flags) => TestKey::Regex(regex.as_str().to_owned(), *flags),
-            Self::Cidr(net) => TestKey::Cidr(*net),
+            Self::Cidr(nets) => TestKey::Cidr(nets.clone()),
             Self::Compare(part, order, bound) => {
                 let read = part.map(|part| part.read as usize);
                 TestKey::Compare(read, *order as usize, bound.to_bits())
@@ -326,8 +348,8 @@ pub enum TestKey {
     Number(String),
     /// An expression and its flags.
     Regex(String, Flags),
-    /// A network.
-    Cidr(IpNet),
+    /// Networks.
+    Cidr(Vec<IpNet>),
     /// Which functions read and compare, and the bits of the bound. That two are told
     /// apart although they are alike costs time alone.
     Compare(Option<usize>, usize, u64),
@@ -488,8 +510,7 @@ fn compiled(
 
 fn network(value: &Node, _: &Modifiers, problems: &mut Problems) -> Option<Test> {
     let text = text_of(value, problems)?;
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    let net = text.parse().ok().or_else(address);
+    let net = network_of(&text);
     if net.is_none() {
         problems
             .error(
@@ -499,7 +520,14 @@ fn network(value: &Node, _: &Modifiers, problems: &mut Problems) -> Option<Test>
             )
             .help("write it like `10.0.0.0/8` or `2001:db8::/32`");
     }
-    net.map(Test::Cidr)
+    net.map(|net| Test::Cidr(vec![net]))
+}
+
+/// The network, or the single address, that a text is.
+#[must_use]
+pub fn network_of(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
 }
 
 fn number(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {

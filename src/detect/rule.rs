@@ -302,17 +302,23 @@ fn decode_logic(
     lists: &Lists,
     problems: &mut Problems,
 ) -> (Option<Logic>, Owner) {
-    if let Some(span) = table.place_of("filter") {
-        for key in ["filter", "detection", "correlation"] {
+    let others = [("filter", "a `filter`"), ("accessors", "`accessors`")];
+    let others = others.map(|(key, shown)| table.place_of(key).map(|span| (span, key, shown)));
+    let is_logic = |key: &str| table.place_of(key).is_some();
+    let has_logic = is_logic("detection") || is_logic("correlation");
+    if let Some((span, key, shown)) = others.into_iter().flatten().find(|_| has_logic) {
+        for key in ["filter", "accessors", "detection", "correlation"] {
             table.get(key);
         }
         problems
             .error(
                 codes::NOT_A_RULE,
                 span,
-                "a document with a `filter` has no `detection` and no `correlation`",
+                format!("a document with {shown} has no `detection` and no `correlation`"),
             )
-            .help("put the filter into a document of its own, after a line `---`");
+            .help(format!(
+                "put `{key}` into a document of its own, after a line `---`"
+            ));
         return (None, Owner::Detection);
     }
     let detection = table.get_even_null("detection");
@@ -370,8 +376,8 @@ fn owner_of(correlation: &Node) -> Owner {
 }
 
 fn report_no_logic(table: &Table<'_>, problems: &mut Problems) {
-    const KINDS: [&str; 3] = ["detection", "correlation", "filter"];
-    let message = "the document has no `detection`, `correlation` or `filter`";
+    const KINDS: [&str; 4] = ["detection", "correlation", "filter", "accessors"];
+    let message = "the document has no `detection`, `correlation`, `filter` or `accessors`";
     let mut keys = table.entries().iter().map(|(key, _)| key);
     match keys.find(|key| crate::diag::nearest(&key.text, KINDS).is_some()) {
         Some(key) => problems

@@ -61,7 +61,7 @@ impl Values {
     pub fn add(&mut self, id: TestId, test: &Test) {
         let patterns = match test {
             Test::Text(patterns) => patterns,
-            Test::Cidr(net) => return self.networks.add(*net, id),
+            Test::Cidr(nets) => return nets.iter().for_each(|net| self.networks.add(*net, id)),
             _ => return self.others.push((id, test.clone())),
         };
         let mut wild = Vec::new();

@@ -1,5 +1,6 @@
 //! Where the wanted fields of a record stand, and what they hold.
 
+use super::inside::{Found, Inside, Notation};
 use super::scalar::Scalar;
 use super::wanted::{NodeId, Slot, Wanted};
 
@@ -39,27 +40,39 @@ impl<'r> Fields<'r> {
     #[must_use]
     pub fn first(&self, slot: Slot) -> Option<Scalar<'r>> {
         let place = self.places.first.get(slot.index())?;
-        (place.start < EMPTY).then(|| place.scalar(self.text))
+        match place.start {
+            ..INSIDE => Some(place.scalar(self.text)),
+            EMPTY.. => None,
+            _ => Some(self.scalar(*place)),
+        }
     }
 
     /// The values of a field behind the first.
     fn more(&self, slot: Slot) -> impl Iterator<Item = Scalar<'r>> + use<'r> {
-        let text = self.text;
+        let fields = *self;
         let of_field = self
             .places
             .more
             .iter()
             .filter(move |(other, _)| *other == slot);
-        of_field.map(move |(_, place)| place.scalar(text))
+        of_field.map(move |(_, place)| fields.scalar(*place))
     }
 
-    /// The value of a field that stands in an object, and not in an array.
+    /// The value of a field that stands in an object of the record, and not in an array.
     #[must_use]
     pub fn own(&self, slot: Slot) -> Option<Scalar<'r>> {
         let value = self.first(slot)?;
         let start = self.places.first.get(slot.index())?.start as usize;
         let before = self.text.get(start.checked_sub(1)?);
         (before == Some(&b':')).then_some(value)
+    }
+
+    fn scalar(self, place: Place) -> Scalar<'r> {
+        if place.start & INSIDE == 0 {
+            return place.scalar(self.text);
+        }
+        let [start, end] = [place.start, place.end].map(|at| at & !INSIDE);
+        Place { start, end }.scalar(self.places.inside.values())
     }
 
     /// Whether the key is there at all, whatever its value (JSON null included).
@@ -92,6 +105,8 @@ pub struct Places {
     reached: Vec<u64>,
     /// How many objects were entered, over all records.
     objects: u64,
+    /// What stands inside of texts.
+    inside: Inside,
 }
 
 /// Where a value begins, and where it ends.
@@ -105,6 +120,9 @@ struct Place {
 const ABSENT: u32 = u32::MAX;
 /// The start of a field whose key is there, and no value: its array is empty.
 const EMPTY: u32 = u32::MAX - 1;
+
+/// A place with this bit is one among the values inside of texts.
+const INSIDE: u32 = 1 << 31;
 
 const NOWHERE: Place = Place {
     start: ABSENT,
@@ -144,6 +162,7 @@ impl Places {
         self.first.fill(NOWHERE);
         self.more.clear();
         self.scalars.clear();
+        self.inside.clear();
     }
 
     /// A wanted object opens: a number for it.
@@ -156,10 +175,8 @@ impl Places {
     #[inline]
     pub(super) fn reach(&mut self, wanted: &Wanted, node: NodeId, object: u64) -> bool {
         let slot = wanted.node(node).and_then(|node| node.slot);
-        if let Some(first) = slot.and_then(|slot| self.first.get_mut(slot.index()))
-            && first.start == ABSENT
-        {
-            first.start = EMPTY;
+        if let Some(slot) = slot {
+            self.key(slot);
         }
         let reached = self.reached.get_mut(node.index());
         reached.is_some_and(|reached| std::mem::replace(reached, object) != object)
@@ -174,6 +191,38 @@ impl Places {
         match self.first.get_mut(slot.index()) {
             Some(first) if first.start >= EMPTY => *first = place,
             _ => self.more.push((slot, place)),
+        }
+    }
+
+    /// The text of a node stands there, given as JSON spells it: the fields below the
+    /// node are looked for inside.
+    pub(super) fn look_inside(
+        &mut self,
+        wanted: &Wanted,
+        node: NodeId,
+        notation: Notation,
+        raw: &[u8],
+    ) {
+        let mut inside = std::mem::take(&mut self.inside);
+        for found in inside.read(wanted, node, notation, raw) {
+            match found {
+                Found::Key(slot) => self.key(slot),
+                Found::Value(slot, start, end) => {
+                    let inside = INSIDE as usize;
+                    self.found(Some(slot), start | inside, end | inside);
+                }
+            }
+        }
+        self.inside = inside;
+    }
+
+    /// The key of a field is there, if no value of it was found yet.
+    #[inline]
+    fn key(&mut self, slot: Slot) {
+        if let Some(first) = self.first.get_mut(slot.index())
+            && first.start == ABSENT
+        {
+            first.start = EMPTY;
         }
     }
 

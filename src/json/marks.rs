@@ -14,7 +14,8 @@ impl Marks {
     /// a control character or an escape that JSON does not have, or is not followed
     /// by structure.
     pub(super) fn of(&mut self, text: &[u8]) -> Option<&[u32]> {
-        u32::try_from(text.len()).ok()?;
+        // A place has one bit more for what stands elsewhere, see `Places`.
+        i32::try_from(text.len()).ok()?;
         let mut strings = Strings::default();
         let count = look(&mut strings, text, &mut self.places);
         let is_text = || strings.ascii || simdutf8::basic::from_utf8(text).is_ok();

@@ -30,8 +30,10 @@
 
 mod blocks;
 mod fields;
+mod inside;
 mod marks;
 mod scalar;
+pub mod surrogates;
 mod walk;
 mod wanted;
 
@@ -41,6 +43,7 @@ pub mod reference;
 mod tests;
 
 pub use self::fields::Fields;
+pub use self::inside::Notation;
 pub use self::scalar::Scalar;
 pub use self::wanted::{Slot, Wanted};
 

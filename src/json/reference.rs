@@ -1,6 +1,9 @@
 //! What a path reaches in the tree of a record, said as plainly as possible: for tests.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::Notation;
+use super::surrogates::repaired;
 
 /// Every value that a path reaches: an array stands for its elements.
 pub fn values<'v, 'p>(path: impl Iterator<Item = &'p str>, event: &'v Value) -> Vec<&'v Value> {
@@ -56,4 +59,143 @@ pub fn shown<'p>(path: impl Iterator<Item = &'p str>, event: &Value) -> Vec<Stri
     values
         .map(|value| text(value).unwrap_or("-".to_owned()))
         .collect()
+}
+
+/// A field whose texts hold values, and how they are written.
+pub type Accessor = (&'static str, Notation);
+
+/// The event with the texts opened through which a path leads, the outermost first: a
+/// copy that is good for this path and no other, since the texts themselves are gone.
+pub fn opened<'p>(
+    path: impl Iterator<Item = &'p str>,
+    event: &Value,
+    accessors: &[Accessor],
+) -> Value {
+    let steps: Vec<&str> = path.collect();
+    let mut event = event.clone();
+    for length in 1..steps.len() {
+        let prefix = steps[..length].join(".");
+        if let Some((_, notation)) = accessors.iter().find(|(path, _)| *path == prefix) {
+            open(&mut event, &steps[..length], *notation);
+        }
+    }
+    event
+}
+
+fn open(value: &mut Value, steps: &[&str], notation: Notation) {
+    match (value, steps) {
+        (Value::Array(items), _) => items
+            .iter_mut()
+            .for_each(|item| open(item, steps, notation)),
+        (Value::Object(map), [step, rest @ ..]) => {
+            if let Some(inner) = map.get_mut(*step) {
+                open(inner, rest, notation);
+            }
+        }
+        (value @ Value::String(_), []) => {
+            let text = value.as_str().unwrap_or_default();
+            *value = if text.len() > 64 << 10 {
+                Value::Null
+            } else {
+                match notation {
+                    Notation::Json => json(text),
+                    Notation::Map => java(text),
+                }
+            };
+        }
+        _ => {}
+    }
+}
+
+fn json(text: &str) -> Value {
+    let parse = |text: &str| serde_json::from_str(text).ok();
+    let tree = parse(text).or_else(|| parse(&repaired(text)?));
+    tree.unwrap_or_default()
+}
+
+/// A map or list as Java writes it; null where the brackets of a text do not close.
+fn java(text: &str) -> Value {
+    let mut open = Vec::new();
+    for c in text.chars() {
+        match c {
+            '{' => open.push('}'),
+            '[' => open.push(']'),
+            '}' | ']' if open.pop() != Some(c) => return Value::Null,
+            _ => {}
+        }
+        if open.len() > 32 {
+            return Value::Null;
+        }
+    }
+    if open.is_empty() {
+        java_value(text)
+    } else {
+        Value::Null
+    }
+}
+
+fn java_value(text: &str) -> Value {
+    let text = text.trim_matches(' ');
+    let inside = |open: char, close: char| {
+        let inside = text.strip_prefix(open)?.strip_suffix(close)?;
+        // `{a}{b}` is nothing that is inside of one pair.
+        let mut depth = 0;
+        let closes = inside.chars().any(|c| {
+            depth += i32::from("{[".contains(c)) - i32::from("}]".contains(c));
+            depth < 0
+        });
+        (!closes).then_some(inside.trim_start_matches(' '))
+    };
+    if let Some(inside) = inside('[', ']') {
+        let items = split(inside);
+        return items.iter().map(|item| java_value(item)).collect();
+    }
+    let members = inside('{', '}').and_then(|inside| {
+        let mut members: Vec<(String, String)> = Vec::new();
+        for part in split(inside) {
+            match (member(&part), members.last_mut()) {
+                (Some(member), _) => members.push(member),
+                (None, Some((_, value))) => *value += &format!(", {part}"),
+                (None, None) => return None,
+            }
+        }
+        Some(members)
+    });
+    let Some(members) = members else {
+        return text.into();
+    };
+    let mut map = Map::new();
+    for (key, value) in members {
+        let values = map.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(values) = values {
+            values.push(java_value(&value));
+        }
+    }
+    Value::Object(map)
+}
+
+/// The texts between `, ` outside of brackets.
+fn split(text: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut parts: Vec<String> = Vec::new();
+    let mut part = String::new();
+    for c in text.chars() {
+        depth += i32::from("{[".contains(c)) - i32::from("}]".contains(c));
+        part.push(c);
+        if depth == 0 && part.ends_with(", ") {
+            part.truncate(part.len() - 2);
+            parts.push(std::mem::take(&mut part));
+        }
+    }
+    if !text.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
+fn member(part: &str) -> Option<(String, String)> {
+    let (key, value) = part.split_once('=')?;
+    let is_key =
+        !key.is_empty() && key.trim_matches(' ') == key && !key.contains(['{', '}', '[', ']']);
+    is_key.then(|| (key.to_owned(), value.to_owned()))
 }

@@ -114,7 +114,7 @@ fn is_short_integer(raw: &[u8]) -> bool {
 
 /// The text of a string whose escapes were checked. Half of a surrogate pair,
 /// which JSON can write and no text can hold, becomes U+FFFD.
-fn unescaped(raw: &[u8]) -> Cow<'_, str> {
+pub(super) fn unescaped(raw: &[u8]) -> Cow<'_, str> {
     // The walk has checked that the record is UTF-8.
     let text = std::str::from_utf8(raw).unwrap_or_default();
     if memchr::memchr(b'\\', raw).is_none() {

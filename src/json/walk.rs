@@ -13,7 +13,7 @@ pub(super) struct Unusual;
 type Result<T> = std::result::Result<T, Unusual>;
 
 /// Arrays and objects nested deeper than this are left to the parser, which refuses them.
-const DEPTH: u32 = 127;
+pub(super) const DEPTH: u32 = 127;
 
 /// Finds the wanted fields of a record, which is to be one object in compact JSON.
 ///
@@ -185,9 +185,24 @@ impl Walk<'_> {
             }
             _ => {
                 let after = self.scalar(places, before, value, first)?;
-                places.found(wanted.slot, value, self.place(after)?);
+                let end = self.place(after)?;
+                places.found(wanted.slot, value, end);
+                if wanted.inside.is_some() {
+                    self.look_inside(places, node, value..end);
+                }
                 Ok(after)
             }
+        }
+    }
+
+    /// Finds what is wanted inside of a scalar, if it is a text.
+    #[cold]
+    #[inline(never)]
+    fn look_inside(&self, places: &mut Places, node: NodeId, value: Range<usize>) {
+        let notation = self.wanted.node(node).and_then(|wanted| wanted.inside);
+        let value = self.text.get(value);
+        if let (Some(notation), Some([b'"', raw @ .., b'"'])) = (notation, value) {
+            places.look_inside(self.wanted, node, notation, raw);
         }
     }
 
@@ -290,7 +305,7 @@ impl Walk<'_> {
 
 /// Whether a text is `null`, `true`, `false` or a number that the parser takes.
 #[inline(always)]
-fn is_literal(text: &[u8]) -> bool {
+pub(super) fn is_literal(text: &[u8]) -> bool {
     match text.first() {
         Some(b'n') => text == b"null",
         Some(b't') => text == b"true",

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use super::inside::Notation;
+
 /// A field among those that are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u32);
@@ -40,6 +42,8 @@ impl NodeId {
 pub(super) struct Node {
     /// The field that ends here.
     pub(super) slot: Option<Slot>,
+    /// How a text is written here in which paths go on.
+    pub(super) inside: Option<Notation>,
     keys: Vec<Key>,
     /// For each byte the first of `keys` that begins with it, or [`NO_KEY`].
     first: Box<[u16; 256]>,
@@ -94,6 +98,17 @@ impl Wanted {
         slot
     }
 
+    /// Lets the fields below a path, those that were added so far, be found inside of
+    /// the texts that stand there too.
+    pub fn read_inside<'k>(&mut self, path: impl IntoIterator<Item = &'k str>, notation: Notation) {
+        let mut path = path.into_iter();
+        let end = path.try_fold(NodeId::ROOT, |node, key| self.known(node, key));
+        let node = end.and_then(|end| self.nodes.get_mut(end.index()));
+        if let Some(node) = node.filter(|node| !node.is_leaf()) {
+            node.inside = Some(notation);
+        }
+    }
+
     /// How many fields there are.
     pub(super) fn slots(&self) -> usize {
         self.slots as usize
@@ -111,28 +126,40 @@ impl Wanted {
 
     /// The node that a key leads to, made if it is not there.
     fn below(&mut self, node: NodeId, key: &str) -> NodeId {
-        let quoted = Value::from(key).to_string();
-        let text = quoted
-            .get(1..quoted.len() - 1)
-            .unwrap_or_default()
-            .as_bytes();
+        if let Some(known) = self.known(node, key) {
+            return known;
+        }
         let new = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         let Some(parent) = self.nodes.get_mut(node.index()) else {
             return node;
         };
-        if let Some(known) = parent.keys.iter().find(|key| *key.text == *text) {
-            return known.node;
-        }
-        parent.add(text, new);
+        parent.add(&spelled(key), new);
         self.nodes.push(Node::new());
         new
     }
+
+    /// The node that a key leads to, if it is there.
+    fn known(&self, node: NodeId, key: &str) -> Option<NodeId> {
+        let text = spelled(key);
+        let mut keys = self.node(node)?.keys.iter();
+        let known = keys.find(|known| *known.text == *text)?;
+        Some(known.node)
+    }
+}
+
+/// A key as JSON writes it, without its quotes.
+fn spelled(key: &str) -> Vec<u8> {
+    let mut quoted = Value::from(key).to_string().into_bytes();
+    quoted.pop();
+    quoted.drain(..1);
+    quoted
 }
 
 impl Node {
     fn new() -> Self {
         Self {
             slot: None,
+            inside: None,
             keys: Vec::new(),
             first: Box::new([NO_KEY; 256]),
         }

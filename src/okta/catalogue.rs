@@ -16,6 +16,19 @@ const OPEN_MAPS: [&str; 6] = [
     "target.changeDetails.to",
 ];
 
+/// Texts in which Okta writes maps or JSON, each by a path of three keys, and which of the two; `rules/okta_texts.yml`
+/// declares accessors for them.
+const TEXTS: [(&str, &str); 8] = [
+    ("debugContext.debugData.behaviors", "map"),
+    ("debugContext.debugData.logOnlySecurityData", "json"),
+    ("debugContext.debugData.partnerRisk", "map"),
+    ("debugContext.debugData.risk", "map"),
+    ("debugContext.debugData.riskChange", "json"),
+    ("debugContext.debugData.securityConditions", "map"),
+    ("debugContext.debugData.threatDetections", "json"),
+    ("debugContext.debugData.tunnels", "json"),
+];
+
 /// Every event type of the catalogue, sorted.
 #[must_use]
 pub fn event_types() -> &'static [&'static str] {
@@ -36,6 +49,14 @@ pub fn is_open_map(path: &str) -> bool {
         path.strip_prefix(open)
             .is_some_and(|rest| rest.starts_with('.'))
     })
+}
+
+/// The text of Okta's that a path goes on below, and how it is written.
+#[must_use]
+pub fn text_above(path: &str) -> Option<(&'static str, &'static str)> {
+    let (open, _) = path.match_indices('.').nth(2)?;
+    let text = path.get(..open)?;
+    TEXTS.into_iter().find(|(known, _)| *known == text)
 }
 
 fn lines(text: &'static str) -> Vec<&'static str> {

@@ -4,10 +4,9 @@
 mod catalogue;
 mod log_source;
 mod mapping;
-mod surrogates;
 mod time;
 
-pub use self::catalogue::{event_types, fields, is_open_map};
+pub use self::catalogue::{event_types, fields, is_open_map, text_above};
 pub use self::log_source::not_ours;
 use self::mapping::is_lower_cased;
 pub use self::mapping::{MAPPINGS, Mapping, place};
@@ -19,7 +18,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::event::{Event, solid_parts};
-use crate::json::{self, Fields, Slot, Wanted};
+use crate::json::{self, Fields, Slot, Wanted, surrogates};
 
 /// The field that names what kind of event a record is.
 pub const EVENT_TYPE: &str = "eventType";

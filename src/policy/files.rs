@@ -26,12 +26,16 @@ impl PolicyFile {
     #[must_use]
     pub fn is_rule(&self) -> bool {
         let yaml = self.path.ends_with(".yml") || self.path.ends_with(".yaml");
-        yaml && self.path.starts_with("rules/") && !self.path.starts_with("rules/lists/")
+        yaml && self.path.starts_with("rules/") && !is_list(&self.path)
     }
 }
 
 /// A larger file is no policy file: rules have a few kilobytes.
 const MAX_FILE: u64 = 1 << 20;
+/// A list may have a hundred thousand values.
+const MAX_LIST: u64 = 16 << 20;
+/// All lists together have at most so many bytes.
+const MAX_LISTS: u64 = 64 << 20;
 /// More files than this are not one policy.
 const MAX_FILES: usize = 20_000;
 /// Folders nested deeper than this are not entered.
@@ -53,6 +57,7 @@ pub fn read_folder(folder: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
         problems,
         found: Vec::new(),
         buffer: Vec::new(),
+        lists: 0,
     };
     for required in ["routing.toml", "tools.yaml"] {
         reader.required(required);
@@ -85,6 +90,7 @@ pub fn read_rules(place: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
         problems,
         found: Vec::new(),
         buffer: Vec::new(),
+        lists: 0,
     };
     if is_folder {
         reader.directory("rules", 0);
@@ -141,6 +147,8 @@ struct Reader<'p> {
     found: Vec<PolicyFile>,
     /// The bytes of the file that is being read.
     buffer: Vec<u8>,
+    /// How many bytes the lists have so far.
+    lists: u64,
 }
 
 impl Reader<'_> {
@@ -261,9 +269,17 @@ impl Reader<'_> {
             return;
         }
         let shown = self.root.shown(path);
-        match read_text(&self.root.full(path), is_file, &mut self.buffer) {
+        let most = if is_list(path) { MAX_LIST } else { MAX_FILE };
+        match read_text(&self.root.full(path), is_file, most, &mut self.buffer) {
             Ok(text) => {
                 let text: Arc<str> = text.into();
+                if is_list(path) {
+                    self.lists += text.len() as u64;
+                    if self.lists > MAX_LISTS {
+                        let message = "the lists of the policy are larger than 64 MiB together";
+                        return self.report(path, codes::TOO_LARGE, message);
+                    }
+                }
                 let id = self.problems.share_file(&shown, Arc::clone(&text));
                 self.found.push(PolicyFile {
                     path: path.to_owned(),
@@ -296,6 +312,11 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a file is in the folder of lists.
+fn is_list(path: &str) -> bool {
+    path.starts_with("rules/lists/")
+}
+
 /// Whether a name in `rules/` or `prompts/` is one that the policy reads.
 fn wanted(path: &str) -> bool {
     let extension = Path::new(path)
@@ -304,7 +325,7 @@ fn wanted(path: &str) -> bool {
         .unwrap_or_default();
     match path.split('/').next() {
         Some("prompts") => extension == "md",
-        Some("rules") if path.starts_with("rules/lists/") => extension == "txt",
+        Some("rules") if is_list(path) => matches!(extension, "txt" | "csv"),
         _ => matches!(extension, "yml" | "yaml"),
     }
 }
@@ -320,7 +341,7 @@ fn why_unread(path: &str, full: &Path) -> Option<&'static str> {
     Some(match path.split('/').next() {
         _ if full.is_dir() => "links to folders are not followed",
         _ if name.ends_with(".rhai") => "scripts are not run by this version of rulectl",
-        Some("rules") if path.starts_with("rules/lists/") => "a list is a file `NAME.txt`",
+        Some("rules") if is_list(path) => "a list is a file `NAME.txt` or `NAME.csv`",
         Some("prompts") => "a prompt is a file `NAME.md`",
         _ => NOT_A_RULE,
     })
@@ -345,8 +366,13 @@ impl Unread {
     }
 }
 
-/// A regular file of at most [`MAX_FILE`] bytes of UTF-8. A FIFO is never opened: that could wait for ever.
-fn read_text<'b>(path: &Path, is_file: bool, buffer: &'b mut Vec<u8>) -> Result<&'b str, Unread> {
+/// A regular file of at most so many bytes of UTF-8. A FIFO is never opened: that could wait for ever.
+fn read_text<'b>(
+    path: &Path,
+    is_file: bool,
+    most: u64,
+    buffer: &'b mut Vec<u8>,
+) -> Result<&'b str, Unread> {
     let unreadable = |error: std::io::Error| {
         Unread::new(
             codes::UNREADABLE,
@@ -369,11 +395,12 @@ fn read_text<'b>(path: &Path, is_file: bool, buffer: &'b mut Vec<u8>) -> Result<
     buffer.clear();
     buffer.reserve(8 << 10);
     let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1)
+    file.take(most + 1)
         .read_to_end(buffer)
         .map_err(unreadable)?;
-    if buffer.len() as u64 > MAX_FILE {
-        return Err(Unread::new(codes::TOO_LARGE, "is larger than 1 MiB"));
+    if buffer.len() as u64 > most {
+        let reason = format!("is larger than {} MiB", most >> 20);
+        return Err(Unread::new(codes::TOO_LARGE, reason));
     }
     std::str::from_utf8(buffer).map_err(|error| Unread {
         code: codes::UNREADABLE,

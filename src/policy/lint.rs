@@ -1,29 +1,52 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Filter, Rule};
+use crate::detect::{Accessors, Filter, Rule};
 use crate::diag::{Problems, Span};
 use crate::okta;
 use crate::policy::codes;
 
 /// Warns about the fields and event types of rules.
-pub(super) fn rules(rules: &[Rule], problems: &mut Problems) {
+pub(super) fn rules(rules: &[Rule], accessors: &Accessors, problems: &mut Problems) {
     for rule in rules {
-        fields(&rule.fields(), problems);
+        fields(&rule.fields(), accessors, problems);
         event_types(&rule.literals(okta::EVENT_TYPE), problems);
     }
 }
 
 /// Warns about the fields and event types of filters.
-pub(super) fn filters(filters: &[Filter], problems: &mut Problems) {
+pub(super) fn filters(filters: &[Filter], accessors: &Accessors, problems: &mut Problems) {
     for detection in filters.iter().filter_map(Filter::detection) {
-        fields(&detection.fields(), problems);
+        fields(&detection.fields(), accessors, problems);
         event_types(&detection.literals(okta::EVENT_TYPE), problems);
     }
 }
 
-fn fields(named: &[(&str, Span)], problems: &mut Problems) {
+/// Warns about fields inside of a text of Okta's where no accessor says how to read it.
+pub(super) fn texts(
+    rules: &[Rule],
+    filters: &[Filter],
+    accessors: &Accessors,
+    problems: &mut Problems,
+) {
+    let of_rules = rules.iter().flat_map(Rule::fields);
+    let filters = filters.iter().filter_map(Filter::detection);
+    let named = of_rules.chain(filters.flat_map(|filter| filter.fields()));
     for (field, span) in named {
-        if okta::fields().binary_search(field).is_err() && !okta::is_open_map(field) {
+        let text = okta::text_above(field).filter(|_| !accessors.lead_to(field));
+        if let Some((text, notation)) = text {
+            let message =
+                format!("Okta sends `{text}` as a text, and no accessor reads what is in it");
+            problems
+                .warn(codes::NO_ACCESSOR, span, message)
+                .help(format!("declare `{text}: {notation}` under `accessors:`"));
+        }
+    }
+}
+
+fn fields(named: &[(&str, Span)], accessors: &Accessors, problems: &mut Problems) {
+    for (field, span) in named {
+        let is_known = okta::fields().binary_search(field).is_ok();
+        if !is_known && !okta::is_open_map(field) && !accessors.lead_to(field) {
             let message = format!("Okta sends no field `{field}`");
             problems
                 .warn(codes::UNKNOWN_FIELD, *span, message)

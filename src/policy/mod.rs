@@ -17,8 +17,8 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::detect::{
-    Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_filter, decode_rule,
-    is_filter, rule_codes,
+    Accessors, Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_accessors,
+    decode_filter, decode_rule, is_accessors, is_filter, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
@@ -47,6 +47,8 @@ pub mod codes {
     pub const UNKNOWN_FIELD: &str = "RL0150";
     /// A finding type that no rule produces.
     pub const UNKNOWN_FINDING_TYPE: &str = "RL0152";
+    /// A field inside of a text of Okta's that no accessor reads.
+    pub const NO_ACCESSOR: &str = "RL0153";
     /// An event type that Okta's catalogue does not hold.
     pub const UNKNOWN_EVENT_TYPE: &str = "RL0151";
 }
@@ -60,6 +62,8 @@ pub struct Policy {
     pub detector: Detector,
     /// The checked rules by id.
     pub rules: BTreeMap<Uuid, Rule>,
+    /// The lists that rules name.
+    pub lists: Lists,
     /// Agents and guardrails.
     pub routing: Routing,
     /// What is promoted.
@@ -116,8 +120,13 @@ pub fn load_rules(place: &Path) -> LoadedRules {
     let mut problems = Problems::default();
     let files = read_rules(place, &mut problems);
     let Documents {
-        mut rules, broken, ..
+        mut rules,
+        filters,
+        accessors,
+        broken,
+        ..
     } = decode_active(&files, &mut problems);
+    lint::texts(&rules, &filters, &accessors, &mut problems);
     for rule in &mut rules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
@@ -125,7 +134,8 @@ pub fn load_rules(place: &Path) -> LoadedRules {
             ..Settings::default()
         };
     }
-    let detector = Detector::compile(&rules, &broken, &mut problems);
+    let mut detector = Detector::compile(&rules, &broken, &mut problems);
+    detector.read_inside(&accessors);
     LoadedRules {
         detector: (!problems.has_errors()).then_some(detector),
         problems,
@@ -135,14 +145,18 @@ pub fn load_rules(place: &Path) -> LoadedRules {
 fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let errors = problems.counts().0;
     let Documents {
+        lists,
         mut rules,
         filters,
+        accessors,
         broken,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
-    let detector = Detector::compile(&rules, &broken, problems);
-    lint::rules(&rules, problems);
-    lint::filters(&filters, problems);
+    let mut detector = Detector::compile(&rules, &broken, problems);
+    detector.read_inside(&accessors);
+    lint::rules(&rules, &accessors, problems);
+    lint::filters(&filters, &accessors, problems);
+    lint::texts(&rules, &filters, &accessors, problems);
     let settings = check_routing(files, problems);
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
@@ -162,6 +176,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         digest: files::digest(files),
         detector,
         rules: rules.into_iter().map(|rule| (rule.id, rule)).collect(),
+        lists,
         routing: settings.routing?,
         promotion: settings.promotion?,
         slots: settings.slots,
@@ -247,8 +262,10 @@ fn check_tools(
 /// What the files of `rules/` hold.
 #[derive(Default)]
 struct Documents {
+    lists: Lists,
     rules: Vec<Rule>,
     filters: Vec<Filter>,
+    accessors: Accessors,
     /// What the rules are called that are not right.
     broken: BTreeSet<String>,
 }
@@ -262,7 +279,7 @@ fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
 }
 
 fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents {
-    let lists = lists(files);
+    let lists = lists(files, problems);
     let mut found = Documents {
         rules: Vec::with_capacity(files.len()),
         ..Documents::default()
@@ -274,6 +291,10 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
             problems.warn(codes::NO_RULES, nowhere(file.id), "the file holds no rules");
         }
         for (place, document) in documents.iter().enumerate() {
+            if is_accessors(document) {
+                decode_accessors(document, &mut found.accessors, problems);
+                continue;
+            }
             if is_filter(document) {
                 found
                     .filters
@@ -287,6 +308,7 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
         }
     }
     report_duplicates(&found.rules, problems);
+    found.lists = lists;
     found
 }
 
@@ -301,15 +323,11 @@ fn called(document: &Node) -> Vec<String> {
     names.filter_map(|(_, value)| value.scalar_text()).collect()
 }
 
-fn lists(files: &[PolicyFile]) -> Lists {
+fn lists(files: &[PolicyFile], problems: &mut Problems) -> Lists {
     let mut lists = Lists::default();
     for file in files {
-        let name = file
-            .path
-            .strip_prefix("rules/lists/")
-            .and_then(|rest| rest.strip_suffix(".txt"));
-        if let Some(name) = name {
-            lists.add(name, &file.text);
+        if let Some(path) = file.path.strip_prefix("rules/lists/") {
+            lists.add(path, file.id, &file.text, problems);
         }
     }
     lists

@@ -11,7 +11,7 @@ type Case<'c> = (&'c str, &'c str, bool);
 fn wrong(condition: &str, cases: &[Case<'_>]) -> Vec<String> {
     let differs = |(search, record, expected): &&Case<'_>| {
         let rule = format!(
-            "title: seen\nlogsource: {{product: okta}}\ndetection:\n  s: {search}\n  condition: {condition}\n"
+            "title: seen\nlogsource: {{product: okta}}\ndetection:\n  s: {search}\n  condition: {condition}\n---\naccessors: {{m: map, j: json, j.m: map}}\n"
         );
         let inputs = vec![memory(record.as_bytes().to_vec())];
         let received = run_inputs(&policy_of(&rule), inputs, Mapping::Okta, 1);
@@ -225,4 +225,55 @@ fn records() {
         assert_eq!(received.rejected.len(), 1, "{record}");
         assert!(received.outcomes.is_empty(), "{record}");
     }
+}
+
+#[test]
+fn values_inside_texts() {
+    #[rustfmt::skip]
+    check(&[
+        ("{m.a: x}", r#"{"m":"{a=x}"}"#, true),
+        ("{m.a: x}", r#"{"m":{"a":"x"}}"#, true),
+        ("{m.a: x}", r#"{"m":[{"a":"y"},"{a=x}"]}"#, true),
+        ("{m.a|exists: true}", r#"{"m":["a",1,null]}"#, false),
+        ("{m|contains: 'a='}", r#"{"m":"{a=x}"}"#, true),
+        ("[x]", r#"{"m":"{a=x}"}"#, true),
+        ("{'|re': '^x$'}", r#"{"m":"{a=x}"}"#, false),
+        ("{m.a: null}", r#"{"m":"{a=x"}"#, true),
+        ("{m.a|exists: false}", r#"{"m":"{a=x"}"#, true),
+        ("{j.a.b: 1}", r#"{"j":"{\"a\":\"{\\\"b\\\":1}\"}"}"#, false),
+        ("{j.m.b: 1}", r#"{"j":"{\"m\":\"{b=1}\"}"}"#, true),
+        ("{j.a: 2}", r#"{"j":"{\"a\":1, \"a\":2}"}"#, true),
+        ("{j.a: 1}", r#"{"j":"{\"a\":1, \"a\":2}"}"#, false),
+        ("{j.a|gte: 3}", r#"{"j":"{\"a\":3.5}"}"#, true),
+        ("{j.a: 1}", r#"{"j":"{\"a\":1,\"b\":1e400}"}"#, false),
+        ("{j.a: \"\u{fffd}\"}", r#"{"j":"{\"a\":\"\\ud800\"}"}"#, true),
+        ("{m.b: z}", r#"{"m":"{a=x, b=[y, z]}"}"#, true),
+        ("{m.a: 'null'}", r#"{"m":"{a=null}"}"#, true),
+        ("{m.a: null}", r#"{"m":"{a=null}"}"#, false),
+        ("{m.a: 5, m.b: true}", r#"{"m":"{a=5, b=true}"}"#, true),
+        ("{m.a|lt: 6}", r#"{"m":"{a=5}"}"#, true),
+        ("{m.a: 'x == y'}", r#"{"m":"{a=x == y}"}"#, true),
+        ("{m.a: 'x, y == z'}", r#"{"m":"{a=x, y == z}"}"#, true),
+        ("{m.a: 'x, y', m.b: z}", r#"{"m":"{a=x, y, b=z}"}"#, true),
+        ("{m.a: 'x,b=y'}", r#"{"m":"{a=x,b=y}"}"#, true),
+        ("{m.b: y}", r#"{"m":"{a=x,b=y}"}"#, false),
+        ("{m.a: 'f[x, b=y]', m.b: null}", r#"{"m":"{a=f[x, b=y]}"}"#, true),
+        ("{m.a: '*'}", r#"{"m":"{a=:(], b=x}"}"#, false),
+        ("{m.a: '{x, y}'}", r#"{"m":"{a={x, y}}"}"#, true),
+        ("{m.a|all: [x, y]}", r#"{"m":"{a=x, a=y}"}"#, true),
+        ("{m.a: y}", r#"{"m":"[{a=x}, {a=y}]"}"#, true),
+        ("{m|contains: y}", r#"{"m":"[x, y]"}"#, true),
+        ("{m.New Device: POSITIVE}", r#"{"m":"{New Device=POSITIVE}"}"#, true),
+        ("{m.a|fieldref: j.a}", r#"{"m":"{a=x}","j":"{\"a\":\"X\"}"}"#, true),
+        ("{m.a|base64: foo}", r#"{"m":"{a=Zm9v}"}"#, true),
+        ("{m.a|cidr: 10.0.0.0/8}", r#"{"m":"{a=10.1.2.3}"}"#, true),
+    ]);
+    let negated = wrong(
+        "not s",
+        &[
+            ("{m.a: x}", r#"{"m":"{a=x"}"#, true),
+            ("{m.a: x}", r#"{"m":"{a=y, a=x}"}"#, false),
+        ],
+    );
+    assert!(negated.is_empty(), "{}", negated.join("\n"));
 }

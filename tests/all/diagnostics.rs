@@ -29,7 +29,8 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 30] = [
+const CASES: [(&str, i32, Made); 32] = [
+    ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
     ("bad-toml", 2, Overlay),
@@ -50,6 +51,7 @@ const CASES: [(&str, i32, Made); 30] = [
     ("filters", 2, Overlay),
     ("folder-for-file", 2, Overlay),
     ("huge-files", 2, Changed(huge_files)),
+    ("lists", 2, Overlay),
     ("modifiers", 2, Overlay),
     ("no-rules", 2, Changed(|folder| fs::remove_file(folder.join("rules/sign_in.yml")).expect("removed"))),
     ("not-yaml", 2, Overlay),

@@ -38,6 +38,16 @@ fn inputs() {
 }
 
 #[test]
+fn texts_that_hold_values() {
+    replay("inside", checks::inside);
+}
+
+#[test]
+fn lists() {
+    replay("lists", checks::lists);
+}
+
+#[test]
 fn paths() {
     replay("path", checks::path);
 }

@@ -6,6 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
+use crate::json::Notation;
+use crate::json::reference::Accessor;
+
 /// A few detections and the events that they are asked of.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -26,7 +29,25 @@ pub fn a_case() -> impl Strategy<Value = Case> {
         .prop_map(|(detections, events)| Case { detections, events })
 }
 
-const FIELDS: [&str; 11] = [
+/// The fields whose texts hold values, and those below them that are asked for.
+pub const ACCESSORS: [Accessor; 3] = [
+    ("t.map", Notation::Map),
+    ("t.json", Notation::Json),
+    ("t.json.map", Notation::Map),
+];
+
+/// The lists that lines with `expand` name.
+pub const LISTS: [(&str, &str); 4] = [
+    ("commands.txt", "cmd\nwhoami\n"),
+    ("texts.txt", "cmd\na*b\n403\n"),
+    (
+        "nets.csv",
+        "# kind: networks\nnet,name\n10.0.0.0/8,ab\n2001:db8::/32,\"a?c\"\n10.1.2.3,FAILURE\n",
+    ),
+    ("numbers.txt", "# kind: asn\nAS403\n5\n"),
+];
+
+const FIELDS: [&str; 18] = [
     "eventType",
     "outcome.result",
     "actor.alternateId",
@@ -38,6 +59,13 @@ const FIELDS: [&str; 11] = [
     "n",
     "n.m",
     "published",
+    "t.map",
+    "t.json",
+    "t.map.m",
+    "t.map.m.x",
+    "t.json.m",
+    "t.json.map",
+    "t.json.map.m",
 ];
 
 const TEXTS: [&str; 36] = [
@@ -80,7 +108,7 @@ const TEXTS: [&str; 36] = [
 ];
 
 /// What stands behind the field, with the kind of value that it takes.
-const LINES: [(&str, Kind); 38] = [
+const LINES: [(&str, Kind); 43] = [
     ("", Kind::Any),
     ("", Kind::Any),
     ("", Kind::Any),
@@ -119,6 +147,11 @@ const LINES: [(&str, Kind); 38] = [
     ("|base64", Kind::Text),
     ("|wide|base64offset|contains", Kind::Text),
     ("|expand|base64", Kind::List),
+    ("|expand", Kind::Lists),
+    ("|expand|contains", Kind::Lists),
+    ("|expand|all", Kind::Lists),
+    ("|expand|neq", Kind::Lists),
+    ("|expand|cidr", Kind::Nets),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +165,8 @@ enum Kind {
     Hour,
     Field,
     List,
+    Lists,
+    Nets,
 }
 
 const CONDITIONS: [&str; 16] = [
@@ -226,6 +261,8 @@ fn a_value(kind: Kind) -> BoxedStrategy<String> {
         Kind::Hour => one_of(&["10", "0", "23"]).boxed(),
         Kind::Field => select(FIELDS.to_vec()).prop_map(str::to_owned).boxed(),
         Kind::List => one_of(&["'%commands%'"]).boxed(),
+        Kind::Lists => one_of(&["'%texts%'", "'%nets.name%'", "'%numbers%'", "ab"]).boxed(),
+        Kind::Nets => one_of(&["'%nets%'", "'%nets.net%'", "192.0.2.0/24"]).boxed(),
     }
 }
 
@@ -235,7 +272,9 @@ fn an_event() -> impl Strategy<Value = String> {
         proptest::option::weighted(0.6, a_field_value()),
         FIELDS.len(),
     );
-    (fields, any::<u64>(), 0..4_u8).prop_map(|(values, seed, layout)| {
+    let inside = [a_java_text().boxed(), a_json_text().boxed()]
+        .map(|text| proptest::option::weighted(0.7, text));
+    (fields, inside, any::<u64>(), 0..4_u8).prop_map(|(values, inside, seed, layout)| {
         let mut tree =
             json!({"extra": {"deep": [1, {"x": "cmd"}, "ab"]}, "z": "user.session.start"});
         for (field, value) in FIELDS.iter().zip(values) {
@@ -243,9 +282,88 @@ fn an_event() -> impl Strategy<Value = String> {
                 place(&mut tree, field, value);
             }
         }
+        for (text, inside) in ["map", "json"].iter().zip(inside) {
+            if let Some(inside) = inside {
+                place(&mut tree, &format!("t.{text}"), inside.into());
+            }
+        }
         let mut out = String::new();
         Spelling { seed, layout }.write(&tree, &mut out);
         out
+    })
+}
+
+/// A map or list as Java writes it, perhaps with a piece of one too many or too few.
+fn a_java_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        4 => a_text(),
+        1 => select(vec!["a, b", "x=y", "x, m=ab", "f[1, m=2]", "", " ", "{a, b}"])
+            .prop_map(str::to_owned),
+    ];
+    let value = leaf.prop_recursive(3, 12, 4, |inner| {
+        let member = (select(vec!["m", "x", "m", "else", "New IP"]), inner.clone());
+        prop_oneof![
+            2 => vec(member, 0..4).prop_map(|members| {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect();
+                format!("{{{}}}", members.join(", "))
+            }),
+            1 => vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
+        ]
+    });
+    changed(
+        value,
+        &["{", "}", "[", "]", ", ", "=", " ", "\\", "\n", "m=", "é"],
+    )
+}
+
+/// JSON with blanks, escapes and keys that stand twice, perhaps broken.
+fn a_json_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![a_field_value(), a_java_text().prop_map(Value::from)];
+    let tree = leaf.prop_recursive(3, 12, 4, |inner| {
+        let member = (select(vec!["m", "x", "map"]), inner.clone());
+        prop_oneof![
+            2 => vec(member, 0..4).prop_map(|members| {
+                let members = members.into_iter();
+                members.map(|(key, value)| (key.to_owned(), value)).collect()
+            }),
+            1 => vec(inner, 0..3).prop_map(Value::from),
+        ]
+    });
+    let text = (tree, any::<u64>(), 0..4_u8).prop_map(|(tree, seed, layout)| {
+        let mut out = String::new();
+        Spelling { seed, layout }.write(&tree, &mut out);
+        out
+    });
+    changed(
+        text,
+        &[
+            "{", "}", "[", "]", ",", ":", "\"", " ", "\\", "\n", "0", "e", "\u{1}",
+        ],
+    )
+}
+
+/// A text in which now and then a piece is put in, or a character left out.
+fn changed(
+    text: impl Strategy<Value = String>,
+    pieces: &'static [&'static str],
+) -> impl Strategy<Value = String> {
+    let change = (any::<proptest::sample::Index>(), select(pieces));
+    let changes = prop_oneof![3 => Just(Vec::new()), 1 => vec(change, 1..3)];
+    (text, changes, any::<bool>()).prop_map(|(mut text, changes, put_in)| {
+        for (at, piece) in changes {
+            let mut ends = text.char_indices().map(|(at, _)| at).collect::<Vec<_>>();
+            ends.push(text.len());
+            let at = *at.get(&ends);
+            if put_in {
+                text.insert_str(at, piece);
+            } else if at < text.len() {
+                text.remove(at);
+            }
+        }
+        text
     })
 }
 

@@ -21,17 +21,24 @@ use crate::detect::pattern::Anchor;
 use crate::detect::predicate::Predicate;
 use crate::detect::search::{Detection, Search};
 use crate::event::{FieldPath, Time, fold};
-use crate::json::reference::{exists, text, values};
+use crate::json::reference::{Accessor, exists, opened, text, values};
+
+/// An event, and which of its texts hold values.
+#[derive(Clone, Copy)]
+pub struct Asked<'e> {
+    pub event: &'e Value,
+    pub accessors: &'e [Accessor],
+}
 
 /// Whether the event satisfies the condition of the detection, and of each filter.
-pub fn matches(detection: &Detection, event: &Value) -> bool {
+pub fn matches(detection: &Detection, event: Asked<'_>) -> bool {
     let (searches, condition, filters) = detection.parts();
     let condition_holds = condition.holds(&mut |at| search_holds(&searches[at], event));
     condition_holds && filters.iter().all(|(_, filter)| matches(filter, event))
 }
 
 /// Any alternative in which every line holds.
-fn search_holds(search: &Search, event: &Value) -> bool {
+fn search_holds(search: &Search, event: Asked<'_>) -> bool {
     search
         .alternatives
         .iter()
@@ -39,7 +46,7 @@ fn search_holds(search: &Search, event: &Value) -> bool {
 }
 
 /// Any of the values of the line, or all of them; with `neq` when that is not so.
-fn line_holds(line: &Predicate, event: &Value) -> bool {
+fn line_holds(line: &Predicate, event: Asked<'_>) -> bool {
     let holds = |test: &Test| test_holds(test, line.field.as_ref(), event);
     let result = if line.all {
         line.tests.iter().all(holds)
@@ -49,16 +56,19 @@ fn line_holds(line: &Predicate, event: &Value) -> bool {
     result != line.negated
 }
 
-fn test_holds(test: &Test, field: Option<&FieldPath>, event: &Value) -> bool {
+fn test_holds(test: &Test, field: Option<&FieldPath>, event: Asked<'_>) -> bool {
+    let opened = |field: &FieldPath| opened(field.steps(), event.event, event.accessors);
+    let tree = field.map_or_else(|| event.event.clone(), opened);
     let found = match field {
-        Some(field) => values(field.steps(), event),
-        None => scalars(event),
+        Some(field) => values(field.steps(), &tree),
+        None => scalars(&tree),
     };
     match test {
         Test::Null => found.is_empty() || found.iter().any(|value| value.is_null()),
-        Test::Exists(wanted) => field.is_some_and(|field| exists(field.steps(), event) == *wanted),
+        Test::Exists(wanted) => field.is_some_and(|field| exists(field.steps(), &tree) == *wanted),
         Test::SameAs(other, anchor, cased) => {
-            let others = values(other.steps(), event);
+            let tree = opened(other);
+            let others = values(other.steps(), &tree);
             let alike =
                 |one: &str, other: &str| fits(*anchor, &case(other, *cased), &case(one, *cased));
             let mut pairs = found
@@ -96,9 +106,9 @@ fn passes(test: &Test, value: &Value) -> bool {
             _ => text(value).is_some_and(|text| text == number.to_string()),
         },
         Test::Regex(regex, _) => text(value).is_some_and(|text| regex.is_match(&text)),
-        Test::Cidr(net) => {
+        Test::Cidr(nets) => {
             let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-            address.is_some_and(|address| net.contains(&address))
+            address.is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
         }
         Test::Compare(part, order, bound) => {
             let number = match (part, value) {

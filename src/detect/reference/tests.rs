@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::detect::engine::Engine;
 use crate::detect::lists::Lists;
-use crate::detect::reference::generate::{Case, a_case};
-use crate::detect::reference::matches;
+use crate::detect::reference::generate::{ACCESSORS, Case, LISTS, a_case};
+use crate::detect::reference::{Asked, matches};
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
 use crate::diag::Problems;
 use crate::document::parse_yaml;
@@ -21,7 +21,10 @@ pub fn detection(text: &str) -> Result<Detection, String> {
     let mut problems = Problems::default();
     let file = problems.add_file("rule", text);
     let mut lists = Lists::default();
-    lists.add("commands", "cmd\nwhoami\n");
+    for (path, text) in LISTS {
+        let file = problems.add_file(path, text);
+        lists.add(path, file, text, &mut problems);
+    }
     let node = parse_yaml(file, text, &mut problems);
     let decoded = node.map(|node| decode_detection(&node, &[], &lists, &mut problems));
     match decoded {
@@ -40,6 +43,9 @@ pub fn detection(text: &str) -> Result<Detection, String> {
 pub fn answers(detections: &[Detection], events: &[String]) -> Vec<Vec<usize>> {
     let mut wanted = Wanted::default();
     let engine = Engine::new(detections.iter().enumerate(), &mut wanted);
+    for (path, notation) in ACCESSORS {
+        wanted.read_inside(path.split('.'), notation);
+    }
     let mut scratch = engine.scratch();
     let mut reader = Reader::new(wanted);
     let mut all = Vec::new();
@@ -65,9 +71,13 @@ pub fn answers(detections: &[Detection], events: &[String]) -> Vec<Vec<usize>> {
 fn expected(detections: &[Detection], events: &[String]) -> Vec<Vec<usize>> {
     let satisfied = |event: &String| {
         let event: Value = serde_json::from_str(event).expect("an event");
+        let event = Asked {
+            event: &event,
+            accessors: &ACCESSORS,
+        };
         let numbered = detections.iter().enumerate();
         numbered
-            .filter(|(_, detection)| matches(detection, &event))
+            .filter(|(_, detection)| matches(detection, event))
             .map(|(at, _)| at)
             .collect()
     };

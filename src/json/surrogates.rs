@@ -2,7 +2,8 @@
 //! allows it and no Unicode text can hold it.
 
 /// The text with each such escape replaced by that of U+FFFD; `None` where there is none.
-pub(super) fn repaired(text: &str) -> Option<String> {
+#[must_use]
+pub fn repaired(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut changed = false;
     let mut rest = text;

@@ -1,0 +1,106 @@
+//! Looking a value up in a column of a list.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::ListKind;
+use crate::detect::modifiers::network_of;
+use crate::detect::pattern::{Anchor, Pattern};
+use crate::event::fold;
+
+/// The rows of a column by their values; of several with one value the first.
+#[derive(Debug)]
+pub enum Index {
+    /// Texts without regard to case; those with wildcards are tried one after the other.
+    Texts {
+        plain: HashMap<String, usize>,
+        wild: Vec<(Pattern, usize)>,
+    },
+    /// Networks by the length of their prefix.
+    Networks(BTreeMap<u8, HashMap<IpAddr, usize>>),
+    /// Numbers.
+    AsNumbers(HashMap<u32, usize>),
+}
+
+impl Index {
+    /// Arranges the values of a column.
+    pub fn new<'v>(kind: ListKind, values: impl Iterator<Item = &'v str>) -> Self {
+        let rows = values.enumerate().map(|(row, value)| (value, row));
+        match kind {
+            ListKind::Texts => texts(rows),
+            ListKind::Networks => networks(rows),
+            ListKind::AsNumbers => {
+                let mut numbers = HashMap::new();
+                for (value, row) in rows {
+                    if let Some(number) = as_number(value) {
+                        numbers.entry(number).or_insert(row);
+                    }
+                }
+                Self::AsNumbers(numbers)
+            }
+        }
+    }
+
+    /// The row of a value: the first, or that of the smallest network.
+    pub fn find(&self, value: &str) -> Option<usize> {
+        match self {
+            Self::Texts { plain, wild } => {
+                let folded = fold(value);
+                let of_plain = plain.get(&folded).copied();
+                let fits = |(pattern, _): &&(Pattern, usize)| pattern.fits(value, &folded);
+                let of_wild = wild.iter().find(fits).map(|(_, row)| *row);
+                of_plain.into_iter().chain(of_wild).min()
+            }
+            Self::Networks(by_length) => {
+                let address: IpAddr = value.parse().ok()?;
+                let mut longest_first = by_length.iter().rev();
+                longest_first.find_map(|(length, networks)| {
+                    // A prefix that is longer than the address is of the other family.
+                    let net = IpNet::new(address, *length).ok()?;
+                    networks.get(&net.network()).copied()
+                })
+            }
+            Self::AsNumbers(numbers) => numbers.get(&as_number(value)?).copied(),
+        }
+    }
+}
+
+fn texts<'v>(rows: impl Iterator<Item = (&'v str, usize)>) -> Index {
+    let (mut plain, mut wild) = (HashMap::new(), Vec::new());
+    for (value, row) in rows {
+        let pattern = Pattern::new(value, Anchor::Whole, false);
+        match pattern
+            .as_plain()
+            .filter(|plain| plain.anchor == Anchor::Whole)
+        {
+            Some(text) => {
+                plain.entry(text.text.to_owned()).or_insert(row);
+            }
+            None => wild.push((pattern, row)),
+        }
+    }
+    Index::Texts { plain, wild }
+}
+
+fn networks<'v>(rows: impl Iterator<Item = (&'v str, usize)>) -> Index {
+    let mut by_length: BTreeMap<u8, HashMap<IpAddr, usize>> = BTreeMap::new();
+    for (value, row) in rows {
+        if let Some(net) = network_of(value) {
+            let of_length = by_length.entry(net.prefix_len()).or_default();
+            of_length.entry(net.network()).or_insert(row);
+        }
+    }
+    Index::Networks(by_length)
+}
+
+/// The number of an autonomous system, written with or without `AS`.
+pub fn as_number(text: &str) -> Option<u32> {
+    let prefix = text
+        .get(..2)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("as"));
+    let digits = prefix.map_or(text, |_| text.get(2..).unwrap_or_default());
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
