@@ -276,18 +276,6 @@ impl Test {
         }
     }
 
-    /// Takes in another test, where one of texts or networks can stand for both: a value
-    /// passes it that passes either. Gives it back where that is not so.
-    #[must_use]
-    pub fn join(&mut self, other: Self) -> Option<Self> {
-        match (self, other) {
-            (Self::Text(patterns), Self::Text(more)) => patterns.extend(more),
-            (Self::Cidr(nets), Self::Cidr(more)) => nets.extend(more),
-            (_, other) => return Some(other),
-        }
-        None
-    }
-
     /// Whether a value passes of which the text alone is known.
     pub fn passes_text(&self, text: &str) -> bool {
         match self {
@@ -303,11 +291,24 @@ impl Test {
             Self::Compare(part, order, bound) => {
                 number_of_text(text, *part).is_some_and(|number| order(number, *bound))
             }
-            Self::Cidr(nets) => text
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| nets.iter().any(|net| net.contains(&ip))),
+            Self::Cidr(nets) => {
+                let address = text.parse::<IpAddr>();
+                address.is_ok_and(|ip| nets.iter().any(|net| net.contains(&ip)))
+            }
             Self::Null | Self::Exists(_) | Self::SameAs(..) => false,
         }
+    }
+
+    /// Takes in another test, where one of texts or networks can stand for both: a value
+    /// passes it that passes either. Gives it back where that is not so.
+    #[must_use]
+    pub fn join(&mut self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Text(patterns), Self::Text(more)) => patterns.extend(more),
+            (Self::Cidr(nets), Self::Cidr(more)) => nets.extend(more),
+            (_, other) => return Some(other),
+        }
+        None
     }
 
     /// Whether it compares with texts as a whole, which is done by looking them up.
