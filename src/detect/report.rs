@@ -39,9 +39,14 @@ impl Detector {
         let consumers = &self.consumers;
         let each = |at: usize| consumers.get(at).filter(|consumer| consumer.is_each());
         for matcher in &mut self.matchers {
-            let reporter = matcher.consumers.iter().find_map(|(at, _)| each(*at));
+            let reporter = matcher
+                .consumers
+                .iter()
+                .find_map(|outer| each(outer.consumer));
             matcher.heading = reporter.map(|consumer| Heading::of(&consumer.reporter));
-            matcher.consumers.retain(|(at, _)| each(*at).is_none());
+            matcher
+                .consumers
+                .retain(|outer| each(outer.consumer).is_none());
             matcher.reports = false;
         }
         self
