@@ -8,6 +8,7 @@
 
 mod absent;
 mod accessors;
+mod alerts;
 mod bounds;
 mod capture;
 mod compile;
@@ -95,10 +96,10 @@ pub struct Detector {
 /// Who wants the matches of a detection, and what of them.
 #[derive(Debug)]
 struct Matcher {
-    /// What to call the values that are captured, and the field they stand in.
-    captured: Vec<(CaptureId, CaptureId)>,
+    /// The fields whose values are captured.
+    captured: Vec<CaptureId>,
     /// Who wants its matches, and as which of the rules that a consumer names.
-    consumers: Vec<(usize, Rules)>,
+    consumers: Vec<Outer>,
     /// Whether its matches are findings by themselves, so that reasons are wanted.
     reports: bool,
     /// What its matches are reported as while the scan goes, if they are.
@@ -117,6 +118,9 @@ struct Consumer {
     reports: bool,
     /// The correlations that name this one: its hits are events of theirs.
     outer: Vec<Outer>,
+    /// The fields that are about the rules that an event satisfies: one that
+    /// satisfies several has a value for each.
+    of_rules: Vec<CaptureId>,
 }
 
 #[derive(Debug)]
@@ -127,13 +131,15 @@ enum ConsumerKind {
     Over(Arc<dyn Condition>),
 }
 
-/// A correlation over the hits of another.
+/// Who wants the matches of a detection or the hits of a correlation.
 #[derive(Debug)]
 struct Outer {
     consumer: usize,
     rules: Rules,
-    /// Fields of the outer one whose value is that of the inner one's group, by position there.
-    narrowed: Vec<(CaptureId, usize)>,
+    /// Values that go by another name there: the ids that they have, and those that they get.
+    renamed: Vec<(CaptureId, CaptureId)>,
+    /// What its fields that are about the rule say.
+    said: Vec<(CaptureId, String)>,
 }
 
 /// Which of the rules that a correlation names, a bit each, by position.

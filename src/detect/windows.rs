@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::detect::absent::{ABSENT, answers, begins};
-use crate::detect::capture::MAX_VALUES;
+use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::correlation::Condition;
 use crate::detect::deadlines::Deadlines;
 use crate::detect::failures::Failures;
@@ -117,11 +117,12 @@ impl Windows {
         let consumers = detector.matchers.get(found.matcher as usize);
         let seen = Seen::new(found.digest, found.uuid.as_deref(), &found.captured);
         let why = Why::texts(found.reasons);
-        for (at, rules) in consumers.iter().flat_map(|matcher| &matcher.consumers) {
-            let consumer = detector.consumers.get(*at).filter(|one| one.is_each());
-            if let Some(consumer) = consumer {
-                let sighting = Sighting::new(found.time, seen.clone(), *rules, why.clone());
-                self.ledger.report_alone(*at, consumer, &sighting);
+        for outer in consumers.iter().flat_map(|matcher| &matcher.consumers) {
+            let consumer = detector.consumers.get(outer.consumer);
+            if let Some(consumer) = consumer.filter(|one| one.is_each()) {
+                let seen = outer.tell(&seen);
+                let sighting = Sighting::new(found.time, seen, outer.rules, why.clone());
+                self.ledger.report_alone(outer.consumer, consumer, &sighting);
             }
         }
         self.ledger.ready(detector, found.time)
@@ -220,9 +221,10 @@ impl Windows {
             };
             let seen = Seen::new(found.digest, found.uuid.as_deref(), &found.captured);
             let why = Why::texts(found.reasons);
-            for (at, rules) in &matcher.consumers {
-                let sighting = Sighting::new(time, seen.clone(), *rules, why.clone());
-                feeds.entry(*at).or_default().push(sighting);
+            for outer in &matcher.consumers {
+                let seen = outer.tell(&seen);
+                let sighting = Sighting::new(time, seen, outer.rules, why.clone());
+                feeds.entry(outer.consumer).or_default().push(sighting);
             }
         }
         self.feed(detector, time, feeds);
@@ -423,21 +425,28 @@ impl Outer {
     /// A hit of the inner correlation as an event of this one: at the time and with the identity
     /// and the values of the hit's event, of the fields that the inner one groups by the group's.
     fn sighting(&self, inner: &Consumer, hit: &Passed) -> Sighting {
-        let shown = display(inner, &hit.member.seen, hit.key.values());
-        let value = |at: usize| shown.get(at).map(String::as_str);
-        let narrowed: Vec<_> = self
-            .narrowed
-            .iter()
-            .filter_map(|(id, at)| Some((*id, value(*at)?)))
+        let seen = &hit.member.seen;
+        let shown = display(inner, seen, hit.key.values());
+        let fields = inner.reporter.group_by.iter().zip(&shown);
+        let has_more = |id: &CaptureId| seen.values().all(*id).nth(1).is_some();
+        let narrowed: Vec<(CaptureId, &str)> = fields
+            .map(|((_, id), value)| (*id, value.as_str()))
+            .filter(|(id, _)| has_more(id))
             .collect();
         let seen = if narrowed.is_empty() {
-            hit.member.seen.clone()
+            self.tell(seen)
         } else {
-            let values = hit.member.values().narrowed(&narrowed);
-            hit.member.seen.with(&values)
+            self.tell(&seen.with(&seen.values().narrowed(&narrowed)))
         };
-        let why = Why::default();
-        Sighting::new(Some(hit.member.time), seen, self.rules, why)
+        Sighting::new(Some(hit.member.time), seen, self.rules, Why::default())
+    }
+
+    /// An event in the words of the one that wants it.
+    fn tell(&self, seen: &Seen) -> Seen {
+        if self.renamed.is_empty() && self.said.is_empty() {
+            return seen.clone();
+        }
+        seen.with(&seen.values().renamed(&self.renamed, &self.said))
     }
 }
 
@@ -571,8 +580,10 @@ fn memberships(
         }
         for key in keys {
             if sightings.len() > 1 {
-                if let Some((_, _, rules)) = places.get(&key).and_then(|at| found.get_mut(*at)) {
+                let known = places.get(&key).and_then(|at| found.get_mut(*at));
+                if let Some((_, member, rules)) = known {
                     *rules |= sighting.rules;
+                    member.hear(&sighting.member, &consumer.of_rules);
                     continue;
                 }
                 if found.len() >= MAX_GROUPS {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::detect::lists::Lists;
 use crate::detect::reference::correlation::{
-    Correlation, Found, Kind, Occurrence, PairOf, Travel, findings,
+    Correlation, Found, Kind, Letter, Occurrence, PairOf, Travel, findings,
 };
 use crate::detect::reference::tests::cases;
 use crate::detect::rule::decode_rule;
@@ -35,6 +35,13 @@ struct Moment {
 
 /// The detections: each is satisfied by the events that have its letter.
 const LETTERS: [&str; 3] = ["a", "b", "c"];
+
+/// What is said of the detections.
+const SAID: [Letter; 3] = [
+    ("a", Some("who"), false),
+    ("b", Some("what"), true),
+    ("c", None, true),
+];
 
 /// How many moments a timeline has at the most.
 const MOMENTS: usize = 24;
@@ -108,11 +115,28 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
         }
         next += 1 + draw(2);
     }
-    let groups = [vec!["who"], vec![], vec!["who", "what"], vec!["what"]];
+    let groups = [
+        vec!["who"],
+        vec![],
+        vec!["who", "what"],
+        vec!["what"],
+        vec!["rulectl.user"],
+    ];
+    let may_select = matches!(
+        kind,
+        Kind::EventCount(_) | Kind::ValueCount(..) | Kind::FirstSeen(..) | Kind::Consecutive { .. }
+    );
+    let selects = may_select && draw(3) == 0;
+    if selects {
+        rules.clear();
+    }
     Correlation {
         name: format!("x{at}"),
         kind,
         rules,
+        selects,
+        is_high: draw(2) == 0,
+        user: [Some("who"), None][draw(2)],
         group_by: groups[draw(groups.len())].clone(),
         timespan: [5, 10, 20][draw(3)],
         suppress: [Some(0), None, Some(3), Some(15)][draw(4)],
@@ -121,7 +145,13 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
 }
 
 fn a_kind() -> impl Strategy<Value = Kind> {
-    let fields = || select(vec![vec!["what"], vec!["what", "who"]]);
+    let fields = || {
+        select(vec![
+            vec!["what"],
+            vec!["what", "who"],
+            vec!["rulectl.rule"],
+        ])
+    };
     prop_oneof![
         (1..4_usize).prop_map(Kind::EventCount),
         (fields(), 1..4_usize).prop_map(|(fields, least)| Kind::ValueCount(fields, least)),
@@ -229,13 +259,23 @@ fn document(at: usize, correlation: &Correlation) -> String {
             format!("type: first_seen\n  condition: {{field: [{fields}]{warm_up}}}")
         }
     };
-    let suppress = correlation.suppress.map_or(String::new(), |suppress| {
-        format!("rulectl: {{suppress: {suppress}s}}\n")
-    });
+    let mut settings = Vec::new();
+    settings.extend(
+        correlation
+            .suppress
+            .map(|suppress| format!("suppress: {suppress}s")),
+    );
+    settings.extend(correlation.user.map(|user| format!("user: {user}")));
+    let settings = settings.join(", ");
+    let level = if correlation.is_high { "high" } else { "low" };
+    let rules = if correlation.selects {
+        "{level: high}".to_owned()
+    } else {
+        format!("[{}]", correlation.rules.join(", "))
+    };
     format!(
-        "---\ntitle: X\nname: {}\nid: 00000000-0000-4000-8000-{at:012}\ncorrelation:\n  {kind}\n  rules: [{}]\n  group-by: [{}]\n  timespan: {}s\n  generate: {}\n{suppress}",
+        "---\ntitle: X\nname: {}\nid: 00000000-0000-4000-8000-{at:012}\nlevel: {level}\nrulectl: {{{settings}}}\ncorrelation:\n  {kind}\n  rules: {rules}\n  group-by: [{}]\n  timespan: {}s\n  generate: {}\n",
         correlation.name,
-        correlation.rules.join(", "),
         correlation.group_by.join(", "),
         correlation.timespan,
         correlation.generate,
@@ -244,9 +284,11 @@ fn document(at: usize, correlation: &Correlation) -> String {
 
 /// The detections, and the correlations behind them.
 fn documents(correlations: &[Correlation]) -> String {
-    let detections = LETTERS.map(|letter| {
+    let detections = SAID.map(|(letter, user, is_high)| {
+        let user = user.map_or(String::new(), |user| format!("user: {user}"));
+        let level = if is_high { "high" } else { "low" };
         format!(
-            "---\ntitle: {letter}\nname: {letter}\nlogsource: {{product: okta}}\ndetection:\n  s: {{letters: {letter}}}\n  condition: s\n"
+            "---\ntitle: {letter}\nname: {letter}\nlevel: {level}\nrulectl: {{{user}}}\nlogsource: {{product: okta}}\ndetection:\n  s: {{letters: {letter}}}\n  condition: s\n"
         )
     });
     let correlations = correlations.iter().enumerate();
@@ -269,7 +311,7 @@ fn detector(text: &str) -> Detector {
         .iter()
         .map(|p| p.message.clone())
         .collect();
-    assert!(said.is_empty(), "{text}\n{said:?}");
+    assert_eq!(problems.counts().0, 0, "{text}\n{said:?}");
     detector
 }
 
@@ -354,7 +396,7 @@ fn expected(correlations: &[Correlation], timeline: &[Moment]) -> (Vec<Found>, u
         }
     }
     let last = timeline.iter().map(|moment| moment.at).max();
-    findings(correlations, &matches, last.unwrap_or_default())
+    findings(&SAID, correlations, &matches, last.unwrap_or_default())
 }
 
 /// A finding of the engine in the words of the reference.
