@@ -137,7 +137,9 @@ pub fn link_scripts(rules: &mut [Rule], scripts: &mut Scripts, problems: &mut Pr
         {
             correlation.asked = asked;
             let aliases = &correlation.aliases;
-            let own = fields.into_iter().filter(|(field, _)| !aliases.has(field) && !is_of_rule(field));
+            let own = fields
+                .into_iter()
+                .filter(|(field, _)| !aliases.has(field) && !is_of_rule(field));
             correlation.fields.extend(own);
         }
     }

@@ -122,7 +122,8 @@ impl Windows {
             if let Some(consumer) = consumer.filter(|one| one.is_each()) {
                 let seen = outer.tell(&seen);
                 let sighting = Sighting::new(found.time, seen, outer.rules, why.clone());
-                self.ledger.report_alone(outer.consumer, consumer, &sighting);
+                self.ledger
+                    .report_alone(outer.consumer, consumer, &sighting);
             }
         }
         self.ledger.ready(detector, found.time)

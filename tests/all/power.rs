@@ -63,7 +63,7 @@ const CAPABILITIES: [(&str, &str); 26] = [
 const DETECTIONS: [(&str, &str, &str); 12] = [
     (
         "Elastic",
-        "pushes refused again and again, and then one accepted (a sequence with repeats)",
+        "pushes refused five times, and then a success (a sequence with repeats)",
         "push_bombing",
     ),
     (
@@ -73,13 +73,13 @@ const DETECTIONS: [(&str, &str, &str); 12] = [
     ),
     (
         "Elastic",
-        "leaked passwords tried from one source (a threshold with a cardinality, and what tells it from guessing)",
+        "many failures from one source over many accounts, of which none fails more than twice (two stages, with cardinalities)",
         "credential_stuffing",
     ),
     (
         "Elastic",
-        "a sign-in from a source after an alert about it (a rule over alerts)",
-        "success_after_stuffing",
+        "a success of an account after an alert about an attack (a rule over alerts)",
+        "success_after_attack",
     ),
     (
         "Elastic",
@@ -89,36 +89,36 @@ const DETECTIONS: [(&str, &str, &str); 12] = [
     (
         "Elastic",
         "a high daily average of failures (a mean of counts, from its hunting queries)",
-        "failing_every_day",
+        "high_daily_average",
     ),
     (
         "Splunk",
-        "a session cookie in use on two machines (several cardinalities of one session)",
+        "a device token in use at two addresses and on two machines (several cardinalities)",
         "cookie_in_two_hands",
     ),
     (
         "Splunk",
-        "pushes sent and hardly any accepted (a ratio)",
+        "pushes sent, and hardly any of them accepted (counts compared, from its hunting queries)",
         "unanswered_pushes",
     ),
     (
         "Splunk",
-        "alerts about one account whose risk exceeds a threshold (sums and kinds over alerts)",
+        "alerts about one account that add up (sums and kinds over alerts)",
         "risk_budget",
     ),
     (
         "Chronicle",
-        "a push asked for at one place and accepted at another (a join that compares two events)",
+        "a push asked for by a new device at a new address and accepted (a join, values in a text, a weighted risk)",
         "push_from_elsewhere",
     ),
     (
         "Chronicle",
-        "a threat that Okta noticed, and a risky sign-in from it (a join, and a map inside of a text)",
-        "threat_then_risk",
+        "the password and the factors of one account reset in any order (a join)",
+        "reset_of_both",
     ),
     (
         "Panther",
-        "a session that goes on with another browser (state of a session, similarity of texts)",
+        "a session that goes on in another network with another browser (state of a session, similarity of texts)",
         "stolen_session",
     ),
 ];
@@ -147,24 +147,24 @@ const MOVED: [(&str, &str, &str, &str); 38] = [
     ("two_alerts", "two_alerts.yml", "timespan: 1d", "timespan: 86401s"),
     ("risk_added_up", "risk_added_up.yml", "gte: 70", "gte: 65"),
     ("secrets_read", "secrets.rhai", "apps.len() >= 3", "apps.len() >= 2"),
-    ("session_moved", "sessions.rhai", "< 0.7", "< 0.99"),
+    ("session_moved", "session_moved.yml", "    - actor.type: PublicClientApp\n", ""),
     ("unusual_day", "unusual_day.yml", "gte: 3", "gte: 2"),
     ("granted_to_self", "granted_to_self.yml", "actor.id|fieldref: target.id", "actor.alternateId|fieldref: target.alternateId"),
     ("many_cities", "many_cities.yml", "timespan: 1h", "timespan: 3601s"),
     ("hosted_password_change", "hosted_password_change.yml", " and not office", ""),
     ("odd_hours", "hours.rhai", "hour >= 19", "hour >= 18"),
     ("push_bombing", "vendors/push_bombing.yml", "timespan: 10m", "timespan: 601s"),
-    ("proxied_first_time", "vendors/proxied_first_time.yml", "warm-up: 5d", "warm-up: 431999s"),
+    ("proxied_first_time", "vendors/proxied_first_time.yml", "timespan: 7d", "timespan: 604799s"),
     ("credential_stuffing", "vendors/credential_stuffing.yml", "gte: 25", "gte: 24"),
-    ("success_after_stuffing", "vendors/success_after_stuffing.yml", "timespan: 1h", "timespan: 3601s"),
+    ("success_after_attack", "vendors/success_after_attack.yml", "timespan: 3h", "timespan: 10801s"),
     ("no_factor_again", "vendors/no_factor_again.yml", "timespan: 12h", "timespan: 43199s"),
-    ("failing_every_day", "vendors/failing_every_day.yml", "gte: 10", "gte: 9.6"),
-    ("cookie_in_two_hands", "vendors/cookie_in_two_hands.yml", "[two_browsers, two_systems, two_addresses]", "[two_browsers, two_addresses]"),
+    ("high_daily_average", "vendors/high_daily_average.yml", "gte: 5", "gte: 4.6"),
+    ("cookie_in_two_hands", "vendors/cookie_in_two_hands.yml", "two_addresses and (two", "two_addresses or (two"),
     ("unanswered_pushes", "vendors/unanswered_pushes.yml", "at-least: 10", "at-least: 9"),
     ("risk_budget", "vendors/budget.rhai", "sum > 100", "sum >= 100"),
-    ("push_from_elsewhere", "vendors/push_from_elsewhere.yml", "        a.client.geographicalContext.country|exists: true\n", ""),
-    ("threat_then_risk", "vendors/threat_then_risk.yml", "debugData.risk.level: [MEDIUM, HIGH]", "debugData.risk|contains: HIGH"),
-    ("stolen_session", "vendors/stolen_session.yml", "    - actor.type: PublicClientApp\n", ""),
+    ("push_from_elsewhere", "vendors/push_from_elsewhere.yml", "        a.debugContext.debugData.behaviors.New IP: POSITIVE\n", ""),
+    ("reset_of_both", "vendors/reset_of_both.yml", "timespan: 30m", "timespan: 1801s"),
+    ("stolen_session", "vendors/stolen_session.yml", "timespan: 24h", "timespan: 1446m"),
 ];
 
 /// What the name of a case begins with.
