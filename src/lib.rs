@@ -14,6 +14,7 @@
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
+//! | [`script`] | functions in Rhai, with every limit set |
 //! | [`detect`] | Sigma documents → matches → windows → findings |
 //! | [`slots`] | what a model may fill, and where a value came from |
 //! | [`route`] | which agents run, under guardrails |
@@ -50,6 +51,7 @@ pub mod promote;
 pub mod render;
 pub mod risk;
 pub mod route;
+pub mod script;
 pub mod slots;
 pub mod source;
 pub mod store;

@@ -30,18 +30,37 @@ pub struct Risk {
 /// The risk of a finding without a model.
 #[must_use]
 pub fn default_risk(finding: &Finding, settings: &Settings) -> Risk {
-    let (level_severity, level_likelihood, level_impact) = of_level(finding.level);
+    let floor = settings.floor.and_then(|floor| floor.severity);
+    let scripted = finding
+        .severity
+        .map(|severity| severity.max(floor.unwrap_or(severity)));
+    // What a script calls high has the risk of a rule of that level.
+    let level = scripted.map_or(finding.level, level_of);
+    let (level_severity, level_likelihood, level_impact) = of_level(level);
     let declared = settings.risk;
-    let severity = declared.severity.unwrap_or(level_severity);
+    let severity = scripted.or(declared.severity).unwrap_or(level_severity);
     let likelihood = declared.likelihood.unwrap_or(level_likelihood);
     let impact = declared.impact.unwrap_or(level_impact);
-    let source = if declared == Default::default() {
+    let source = if let Some(severity) = scripted {
+        format!(
+            "the script of the rule, which says {}",
+            said(severity, finding, floor)
+        )
+    } else if declared == Default::default() {
         format!("the level of the rule, {}", finding.level.as_str())
     } else {
         format!(
             "the rule, and its level, {}, for what it leaves out",
             finding.level.as_str()
         )
+    };
+    let is_floored = scripted > finding.severity;
+    let provenance = |field: &str| {
+        if is_floored && field == "severity" {
+            Provenance::Floored
+        } else {
+            Provenance::Default
+        }
     };
     Risk {
         finding_id: finding.id,
@@ -52,8 +71,32 @@ pub fn default_risk(finding: &Finding, settings: &Settings) -> Risk {
         rationale: format!("default from {source}"),
         provenance: ["severity", "likelihood", "impact", "score", "rationale"]
             .into_iter()
-            .map(|field| (field.to_owned(), Provenance::Default))
+            .map(|field| (field.to_owned(), provenance(field)))
             .collect(),
+    }
+}
+
+/// The severity in words, and what a script called less than the floor.
+fn said(severity: Severity, finding: &Finding, floor: Option<Severity>) -> String {
+    match finding.severity {
+        Some(lower) if lower < severity && floor.is_some() => {
+            format!(
+                "{}, where the floor is {}",
+                lower.as_str(),
+                severity.as_str()
+            )
+        }
+        _ => severity.as_str().to_owned(),
+    }
+}
+
+/// The level whose findings have a severity.
+fn level_of(severity: Severity) -> Level {
+    match severity {
+        Severity::Low => Level::Low,
+        Severity::Medium => Level::Medium,
+        Severity::High => Level::High,
+        Severity::Critical => Level::Critical,
     }
 }
 

@@ -18,6 +18,12 @@ fn generated_rules(bencher: Bencher<'_, '_>, count: usize) {
     measure(bencher, rules::generated(count).path());
 }
 
+/// Five scripts, each asked of every event that passes a line: all, those of one type, none.
+#[divan::bench(args = ["*", "user.session.start", "never"])]
+fn scripts_behind_a_line(bencher: Bencher<'_, '_>, event_type: &str) {
+    measure(bencher, rules::scripted(5, event_type).path());
+}
+
 /// The Okta rules of SigmaHQ.
 #[divan::bench]
 fn real_rules(bencher: Bencher<'_, '_>) {

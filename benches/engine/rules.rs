@@ -54,6 +54,23 @@ pub fn write_generated(folder: &Path, count: usize) -> io::Result<()> {
         })
 }
 
+/// A folder of rules with a script behind a line about the type of an event.
+pub fn scripted(count: usize, event_type: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let rule = |number: usize| {
+        format!(
+            "title: Scripted {number}\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: '{event_type}'}}, condition: s}}\nrulectl: {{script: script.rhai#holds}}\n"
+        )
+    };
+    for number in 0..count {
+        let path = folder.path().join(format!("scripted_{number}.yml"));
+        fs::write(path, rule(number)).expect("the rule is written");
+    }
+    let script = "fn holds(event) {\n    let hour = hour(event.time);\n    (hour < 6 || hour >= 20) && event.field(\"actor.alternateId\").like(\"svc-*\")\n}\n";
+    fs::write(folder.path().join("script.rhai"), script).expect("the script is written");
+    folder
+}
+
 /// One detection, as often as its first line says.
 fn kind(part: &str) -> impl Iterator<Item = &str> {
     let (times, detection) = part.split_once('\n').expect("a number on a line");

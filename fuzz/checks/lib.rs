@@ -10,6 +10,7 @@ mod lists;
 mod path;
 mod plain;
 mod rule;
+mod script;
 
 pub use self::condition::condition;
 pub use self::event::event;
@@ -17,3 +18,4 @@ pub use self::inside::inside;
 pub use self::lists::lists;
 pub use self::path::path;
 pub use self::rule::rule;
+pub use self::script::script;

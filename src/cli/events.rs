@@ -9,6 +9,7 @@ use crate::okta::{Mapping, parse_time};
 use crate::pipeline::{self, Counts, Settings};
 use crate::render::counted;
 use crate::source::{Input, expand};
+use crate::visible::visible;
 use crate::world::World;
 
 /// Which events, and how they are read.
@@ -139,6 +140,13 @@ pub fn talk_about(counts: &Counts, rejects: &str) {
         let without = counted(counts.without_type, "record");
         warn(&format!(
             "{without} without an `eventType`, which few rules match: are they wrapped by another tool?"
+        ));
+    }
+    for (_, failed) in counts.scripts.iter() {
+        let failures = counted(failed.failures, "failure");
+        let (rule, first) = (visible(&failed.rule), visible(&failed.first));
+        warn(&format!(
+            "{failures} of the script of {rule}, first: {first}"
         ));
     }
     if counts.events == 0 {

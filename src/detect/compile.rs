@@ -7,6 +7,8 @@ use uuid::Uuid;
 use crate::detect::capture::{CaptureId, Captures};
 use crate::detect::correlation::{self, Aliases, Correlation};
 use crate::detect::engine::Engine;
+use crate::detect::enrich::Enriched;
+use crate::detect::script::{Named, Scripted};
 use crate::detect::search::Detection;
 use crate::detect::template::Template;
 use crate::detect::{
@@ -55,7 +57,9 @@ impl Detector {
                 feeds.insert(at, Feed::Inner(consumer));
             }
         }
-        compiler.finish(&detections)
+        let mut detector = compiler.finish(&detections);
+        detector.enriched = Enriched::new(rules);
+        detector
     }
 }
 
@@ -136,7 +140,9 @@ impl Compiler {
             consumers: Vec::new(),
             reports,
             heading: None,
+            script: None,
         });
+        let mut key = None;
         if reports {
             let edge = Edge {
                 feed: Feed::Matcher(matcher),
@@ -145,7 +151,18 @@ impl Compiler {
             };
             let none = Nanos(0);
             let mut scope = self.wire(vec![edge], Aliases::default());
-            let reporter = reporter(rule, &rule.settings.group_by, none, &mut scope);
+            let mut reporter = reporter(rule, &rule.settings.group_by, none, &mut scope);
+            if let Some(named) = rule
+                .settings
+                .script
+                .group
+                .as_ref()
+                .and_then(Named::function)
+            {
+                let id = self.captures.alias();
+                reporter.group_by.push((named.name().to_owned(), id));
+                key = Some(id);
+            }
             self.consumers.push(Consumer {
                 kind: ConsumerKind::Each,
                 timespan: none,
@@ -153,6 +170,9 @@ impl Compiler {
                 reports,
                 outer: Vec::new(),
             });
+        }
+        if let Some(matcher) = self.matchers.get_mut(matcher) {
+            matcher.script = Scripted::new(rule, key);
         }
         matcher
     }
@@ -256,6 +276,13 @@ impl Compiler {
         }
         let mut wanted = Wanted::default();
         self.captures.want(&mut wanted);
+        for script in self
+            .matchers
+            .iter_mut()
+            .filter_map(|matcher| matcher.script.as_mut())
+        {
+            script.want(&mut wanted);
+        }
         let numbered = (0..).zip(detections).zip(&self.matchers);
         let consumed = numbered.filter(|(_, matcher)| !matcher.consumers.is_empty());
         let engine = Engine::new(
@@ -268,6 +295,7 @@ impl Compiler {
             captures: self.captures,
             matchers: self.matchers,
             consumers: self.consumers,
+            enriched: Enriched::default(),
         }
     }
 }

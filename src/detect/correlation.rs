@@ -11,6 +11,7 @@ use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
 use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
+use crate::detect::judged::decode_script;
 use crate::detect::lists::Lists;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
@@ -23,6 +24,7 @@ use crate::detect::value::{
 use crate::diag::{Problems, Span};
 use crate::document::{Node, codes as shape};
 use crate::event::{FieldPath, Nanos};
+use crate::script::{Failure, Scripts};
 
 /// The codes of problems in a correlation.
 pub mod codes {
@@ -60,7 +62,7 @@ pub struct Correlation {
 }
 
 /// The types of correlation: what reads the condition of each.
-const TYPES: [(&str, Decode); 13] = [
+const TYPES: [(&str, Decode); 14] = [
     ("event_count", decode_event_count),
     ("value_count", decode_value_count),
     ("value_sum", decode_value_sum),
@@ -74,6 +76,7 @@ const TYPES: [(&str, Decode); 13] = [
     ("absent", decode_absent),
     ("repeat_until", decode_repeat_until),
     ("ratio", decode_ratio),
+    ("script", decode_script),
 ];
 
 /// Reads the condition of one type; `None` when it was reported.
@@ -178,7 +181,21 @@ impl<'n> Written<'n> {
 pub(super) trait Asked: Debug + Send + Sync {
     /// Resolves its fields.
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition>;
+
+    /// Whether it names functions of scripts.
+    fn is_scripted(&self) -> bool {
+        false
+    }
+
+    /// The same with the functions of scripts that it names, and the fields that they read;
+    /// `None` where it names none.
+    fn linked(&self, _: &mut Scripts, _: &mut Problems) -> Option<Linked> {
+        None
+    }
 }
+
+/// A condition whose functions were found, and the fields that they read.
+pub(super) type Linked = (Arc<dyn Asked>, Vec<(String, Span)>);
 
 /// The same, ready to run. A type implements [`Condition::hit`] where a look at
 /// the window is cheap, else [`Condition::account`].
@@ -256,6 +273,10 @@ pub(super) trait Account {
     /// Whether the window ends with its newest event, so that the next begins another.
     fn is_over(&self) -> bool {
         false
+    }
+    /// Why the script that was asked last gave no answer; told once.
+    fn failure(&mut self) -> Option<Failure> {
+        None
     }
 }
 

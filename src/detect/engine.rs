@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use crate::detect::failures::Failures;
 use crate::detect::memory::Memory;
 use crate::detect::modifiers::{Test, TestKey};
 use crate::detect::pattern::Anchor;
@@ -52,6 +53,15 @@ pub struct Scratch {
     calls: Vec<u32>,
     memories: Vec<Memory>,
     spare: Vec<TestId>,
+    /// What scripts could not answer.
+    pub(super) failures: Failures,
+}
+
+impl Scratch {
+    /// What scripts could not answer since this was asked last.
+    pub fn take_failures(&mut self) -> Failures {
+        std::mem::take(&mut self.failures)
+    }
 }
 
 /// So many values are remembered in all, and at most so many of one field.
@@ -144,6 +154,7 @@ impl Engine {
             calls: Vec::new(),
             memories: self.fields.iter().map(|_| Memory::new(room)).collect(),
             spare: Vec::new(),
+            failures: Failures::default(),
         }
     }
 
@@ -207,6 +218,7 @@ impl AnEvent<'_> {
             calls,
             memories,
             spare,
+            ..
         } = &mut *self.scratch;
         let Some(tested) = tested.get_mut(id).filter(|tested| **tested != *event) else {
             return;

@@ -11,6 +11,7 @@ use crate::detect::events::Events;
 use crate::detect::groups::Window;
 use crate::detect::rule::{Level, NAMESPACE};
 use crate::detect::seen::{Member, Seen};
+use crate::detect::settings::Severity;
 use crate::detect::template::Part;
 use crate::detect::windows::display;
 use crate::detect::{Consumer, ConsumerKind, Reporter};
@@ -35,6 +36,9 @@ pub struct Finding {
     pub rule_author: Option<String>,
     /// The rule's level.
     pub level: Level,
+    /// How severe it is, where the rule's script says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub severity: Option<Severity>,
     /// The rule's tags.
     pub tags: Vec<String>,
     /// One line for a person.
@@ -359,6 +363,7 @@ impl Growing {
             rule_title: reporter.title.clone(),
             rule_author: reporter.author.clone(),
             level: reporter.level,
+            severity: None,
             tags: reporter.tags.clone(),
             description: growing.describe(reporter, last_seen),
             okta_event_ids: events

@@ -25,6 +25,7 @@ use crate::detect::packed::{Unpacked, pack_text};
 use crate::detect::seen::Member;
 use crate::detect::{Consumer, Rules};
 use crate::event::{Nanos, Time};
+use crate::script::Failure;
 
 /// What is known of each group, by the folded values of its fields.
 #[derive(Default)]
@@ -306,6 +307,14 @@ impl Window {
         match self {
             Self::Many(many) if many.account.is_some() => many.account.as_ref()?.hit(),
             _ => condition.hit(self),
+        }
+    }
+
+    /// Why the script that was asked of it gave no answer.
+    pub(super) fn failure(&mut self) -> Option<Failure> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(many) => many.account.as_mut()?.failure(),
         }
     }
 

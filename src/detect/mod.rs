@@ -19,11 +19,14 @@ mod country;
 mod deadlines;
 mod encoding;
 mod engine;
+mod enrich;
 mod events;
+mod failures;
 mod filter;
 mod finding;
 mod first_seen;
 mod groups;
+mod judged;
 mod line;
 mod lists;
 mod memory;
@@ -40,6 +43,7 @@ mod relation;
 mod repeat;
 mod report;
 mod rule;
+mod script;
 mod search;
 mod seen;
 mod settings;
@@ -51,11 +55,13 @@ mod windows;
 
 pub use self::accessors::{Accessors, decode_accessors, is_accessors};
 pub use self::engine::Scratch;
+pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::lists::{Lists, NotThere};
 pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
+pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::windows::{Tally, Windows};
 
@@ -67,7 +73,9 @@ use uuid::Uuid;
 use self::capture::{CaptureId, Captured, Captures};
 use self::correlation::Condition;
 use self::engine::Engine;
+use self::enrich::Enriched;
 use self::packed::{Unpacked, pack_bytes, pack_text};
+use self::script::Scripted;
 use self::template::Template;
 use crate::event::{Digest, Event, FieldPath, Nanos, Time};
 use crate::json::Wanted;
@@ -80,6 +88,8 @@ pub struct Detector {
     captures: Captures,
     matchers: Vec<Matcher>,
     consumers: Vec<Consumer>,
+    /// What scripts say of the findings of rules.
+    enriched: Enriched,
 }
 
 /// Who wants the matches of a detection, and what of them.
@@ -93,6 +103,8 @@ struct Matcher {
     reports: bool,
     /// What its matches are reported as while the scan goes, if they are.
     heading: Option<Heading>,
+    /// The functions of scripts that have a say in its matches.
+    script: Option<Scripted>,
 }
 
 /// Turns matches into findings. One stands after all those that feed it.
@@ -277,22 +289,34 @@ impl Detector {
     /// Appends the matches of one event, whose fields are the [`Self::wanted`] ones.
     pub fn scan(&self, scratch: &mut Scratch, event: &Event<'_>, matches: &mut Vec<Match>) {
         let mut digest = None;
+        let mut failures = std::mem::take(&mut scratch.failures);
         self.engine.scan(scratch, &event.fields, |at, reasons| {
             let Some(matcher) = self.matchers.get(at).filter(|matcher| matcher.is_wanted()) else {
                 return;
             };
+            let script = matcher.script.as_ref();
+            if script.is_some_and(|script| !script.holds(event, &mut failures)) {
+                return;
+            }
+            let mut captured = self.captures.read(&matcher.captured, &event.fields);
+            if let Some(script) = script {
+                captured = script.keyed(captured, event, &mut failures);
+            }
             matches.push(Match {
                 time: event.time,
                 digest: *digest.get_or_insert_with(|| event.digest()),
                 matcher: u32::try_from(at).unwrap_or(u32::MAX),
                 uuid: event.uuid(),
-                captured: self.captures.read(&matcher.captured, &event.fields),
+                captured,
                 reasons: if matcher.reports {
-                    reasons()
+                    let mut reasons = reasons();
+                    reasons.extend(script.and_then(Scripted::reason));
+                    reasons
                 } else {
                     Vec::new()
                 },
             });
         });
+        scratch.failures = failures;
     }
 }

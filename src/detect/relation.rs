@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn texts_that_do_not_fit_at_once_are_looked_for_in_turns() {
-        let long = |last: char| "a".repeat(AT_ONCE / 2) + &last.to_string();
+        let long = |last: char| "a".repeat(AT_ONCE / 2) + last.to_string().as_str();
         let texts: Vec<String> = "bcdefgh"
             .chars()
             .map(long)

@@ -77,6 +77,13 @@ impl Detector {
     }
 }
 
+impl Reporter {
+    /// The rule, and what a person calls it.
+    pub(super) fn called(&self) -> (Uuid, &str) {
+        (self.rule, self.name.as_deref().unwrap_or(&self.title))
+    }
+}
+
 impl Consumer {
     pub(super) fn is_each(&self) -> bool {
         matches!(self.kind, ConsumerKind::Each)

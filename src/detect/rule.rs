@@ -162,6 +162,16 @@ impl Rule {
         fields
     }
 
+    /// Whether it names a function of a script.
+    #[must_use]
+    pub fn names_scripts(&self) -> bool {
+        let correlation = match &self.logic {
+            Logic::Correlation(correlation) => correlation.asked.is_scripted(),
+            _ => false,
+        };
+        correlation || self.settings.script.names_any()
+    }
+
     /// Every whole text that the rule compares a field with.
     #[must_use]
     pub fn literals(&self, field: &str) -> Vec<(&str, Span)> {

@@ -1,5 +1,6 @@
 //! The `rulectl` block of a rule: what Sigma has no words for.
 
+use crate::detect::script::{ScriptSettings, decode_script};
 use crate::detect::template::Template;
 use crate::diag::{Problems, Span};
 use crate::document::{Node, Table};
@@ -84,6 +85,8 @@ pub struct Settings {
     pub metadata: Vec<FieldPath>,
     /// What tells the findings of a single-event rule apart when they are suppressed.
     pub group_by: Vec<FieldPath>,
+    /// The functions of scripts that it names.
+    pub script: ScriptSettings,
     /// Every field the block names, with its place, for lints.
     pub fields: Vec<(String, Span)>,
 }
@@ -99,6 +102,7 @@ impl Default for Settings {
             suppress: None,
             metadata: Vec::new(),
             group_by: Vec::new(),
+            script: ScriptSettings::default(),
             fields: Vec::new(),
         }
     }
@@ -144,6 +148,9 @@ pub fn decode_settings(node: Option<&Node>, owner: Owner, problems: &mut Problem
     settings.metadata = decode_fields(&mut table, "metadata", &mut settings.fields, problems);
     if owner == Owner::Detection {
         settings.group_by = decode_fields(&mut table, "group-by", &mut settings.fields, problems);
+    }
+    if let Some(node) = table.get("script") {
+        settings.script = decode_script(node, owner, problems);
     }
     table.finish(problems);
     settings

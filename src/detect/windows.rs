@@ -9,6 +9,7 @@ use crate::detect::absent::{ABSENT, answers, begins};
 use crate::detect::capture::MAX_VALUES;
 use crate::detect::correlation::Condition;
 use crate::detect::deadlines::Deadlines;
+use crate::detect::failures::Failures;
 use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Status, Why};
 use crate::detect::groups::{Group, Groups, Key, Window};
 use crate::detect::seen::{Member, Seen};
@@ -51,6 +52,8 @@ struct Ledger {
     /// Of live input, what opened or closed since somebody asked; nothing waits for its turn.
     live: Option<Vec<Finding>>,
     tally: Tally,
+    /// What scripts could not answer.
+    failures: Failures,
 }
 
 /// There is no number to a pair.
@@ -81,6 +84,7 @@ impl Windows {
                 closed: BTreeMap::new(),
                 live: None,
                 tally: Tally::default(),
+                failures: Failures::default(),
             },
             event: Vec::new(),
             waiting: waiting.map(|(at, _)| at).collect(),
@@ -154,7 +158,7 @@ impl Windows {
     ///
     /// The first of `each`.
     pub fn finish<E>(
-        mut self,
+        &mut self,
         detector: &Detector,
         last: Option<Time>,
         mut each: impl FnMut(Finding) -> Result<(), E>,
@@ -190,6 +194,11 @@ impl Windows {
         let live = self.ledger.live.take().unwrap_or_default();
         live.into_iter().try_for_each(each)?;
         Ok(self.ledger.tally)
+    }
+
+    /// What scripts could not answer since this was asked last.
+    pub fn take_failures(&mut self) -> Failures {
+        std::mem::take(&mut self.ledger.failures)
     }
 
     /// Shows the event that is held to all that consume it, after the waits that ended before it.
@@ -497,6 +506,10 @@ fn correlate(
             None => group.window.hit(condition.as_ref()),
         };
         let Some(measure) = measure else {
+            if let Some(why) = group.window.failure() {
+                let event = (Some(member.time), member.digest());
+                ledger.failures.add(consumer.reporter.called(), event, &why);
+            }
             continue;
         };
         if consumer.reports {

@@ -47,11 +47,15 @@ pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
     let mut sink = Memory::default();
     let mut mismatches = Vec::new();
     match pipeline::run(policy, vec![input], &settings, &mut sink, &|_| {}) {
-        Ok((_, failed)) => mismatches.extend(
-            failed
-                .iter()
-                .map(|error| Mismatch::Broken(error.to_string())),
-        ),
+        Ok((counts, failed)) => {
+            let inputs = failed.iter().map(ToString::to_string);
+            // A rule that is quiet because its script failed is not quiet as it should be.
+            let scripts = counts.scripts.iter().map(|(_, failed)| {
+                let rule = &failed.rule;
+                format!("the script of {rule} failed, first: {}", failed.first)
+            });
+            mismatches.extend(inputs.chain(scripts).map(Mismatch::Broken));
+        }
         Err(error) => mismatches.push(Mismatch::Broken(error.to_string())),
     }
     if let Some(first) = &sink.first_reject {

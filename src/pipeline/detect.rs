@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::detect::{Detector, Finding, Heading, Match, Tally, Windows};
+use crate::detect::{Detector, Failures, Finding, Heading, Match, Tally, Windows};
 use crate::event::Time;
 use crate::pipeline::scan::{Scanned, Scanner, scan};
 use crate::pipeline::sorter::Sorter;
@@ -69,7 +69,9 @@ pub fn detect(
             Ok(())
         },
     )?;
-    counts.correlation = correlate(detector, sorter, counts.last, sink)?;
+    let mut failures = Failures::default();
+    counts.correlation = correlate(detector, sorter, counts.last, sink, &mut failures)?;
+    counts.scripts.merge(failures);
     Ok((counts, failed))
 }
 
@@ -96,20 +98,25 @@ fn correlate(
     sorter: Sorter,
     last: Option<Time>,
     sink: &mut dyn DetectSink,
+    failures: &mut Failures,
 ) -> Result<Tally, RunError> {
     let mut windows = Windows::new(detector);
+    let mut hand_on = |mut finding: Finding| {
+        detector.enrich(&mut finding, failures);
+        sink.finding(finding)
+    };
     for found in sorter.sorted().map_err(RunError::Sort)? {
         let findings = windows.advance(detector, found.map_err(RunError::Sort)?);
-        hand_on(findings, sink)?;
+        let mut findings = findings.into_iter();
+        findings
+            .try_for_each(&mut hand_on)
+            .map_err(RunError::Sink)?;
     }
-    windows
-        .finish(detector, last, |finding| sink.finding(finding))
-        .map_err(RunError::Sink)
-}
-
-fn hand_on(findings: Vec<Finding>, sink: &mut dyn DetectSink) -> Result<(), RunError> {
-    let mut findings = findings.into_iter();
-    findings.try_for_each(|finding| sink.finding(finding).map_err(RunError::Sink))
+    let tally = windows
+        .finish(detector, last, hand_on)
+        .map_err(RunError::Sink)?;
+    failures.merge(windows.take_failures());
+    Ok(tally)
 }
 
 /// Hands a rejected record on, unless none is tolerated.

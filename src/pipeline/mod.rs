@@ -22,7 +22,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Finding, Heading, Match, Tally};
+use crate::detect::{Failures, Finding, Heading, Match, Tally};
 use crate::event::Time;
 use crate::policy::Policy;
 use crate::route::{Context, Facts, Route, Runs};
@@ -76,6 +76,9 @@ pub struct Counts {
     /// Matches of live events that were let go since too many waited for the watermark.
     #[serde(skip_serializing_if = "is_none", default)]
     pub evicted: u64,
+    /// What scripts could not answer, by rule.
+    #[serde(skip_serializing_if = "Failures::is_empty", default)]
+    pub scripts: Failures,
     /// What correlation left out.
     pub correlation: Tally,
     /// The time of the earliest event.
@@ -186,6 +189,7 @@ impl Counts {
         self.rejected += other.rejected;
         self.lower_cased += other.lower_cased;
         self.without_type += other.without_type;
+        self.scripts.merge(other.scripts.clone());
         self.bytes += other.bytes;
         self.saw(other.first);
         self.saw(other.last);

@@ -61,7 +61,7 @@ pub fn activate(data: &Path, digest: Digest, files: &[PolicyFile]) -> Result<u64
         policy: digest,
     };
     let line = serde_json::to_string(&next).unwrap_or_default() + "\n";
-    replace(&policies, &list, &(text + &line)).map_err(|error| ArchiveError::Io {
+    replace(&policies, &list, &(text + line.as_str())).map_err(|error| ArchiveError::Io {
         path: list.clone(),
         error,
     })?;

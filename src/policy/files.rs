@@ -22,6 +22,13 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
+    /// The path in `rules/` of a script; `None` for any other file.
+    #[must_use]
+    pub fn as_script(&self) -> Option<&str> {
+        let path = self.path.strip_prefix("rules/")?;
+        path.ends_with(".rhai").then_some(path)
+    }
+
     /// Whether it holds rules.
     #[must_use]
     pub fn is_rule(&self) -> bool {
@@ -326,6 +333,7 @@ fn wanted(path: &str) -> bool {
     match path.split('/').next() {
         Some("prompts") => extension == "md",
         Some("rules") if is_list(path) => matches!(extension, "txt" | "csv"),
+        Some("rules") => matches!(extension, "yml" | "yaml" | "rhai"),
         _ => matches!(extension, "yml" | "yaml"),
     }
 }
@@ -340,7 +348,7 @@ fn why_unread(path: &str, full: &Path) -> Option<&'static str> {
     }
     Some(match path.split('/').next() {
         _ if full.is_dir() => "links to folders are not followed",
-        _ if name.ends_with(".rhai") => "scripts are not run by this version of rulectl",
+        _ if name.ends_with(".rhai") => "scripts stand in `rules/`",
         Some("rules") if is_list(path) => "a list is a file `NAME.txt` or `NAME.csv`",
         Some("prompts") => "a prompt is a file `NAME.md`",
         _ => NOT_A_RULE,

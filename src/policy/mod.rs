@@ -13,12 +13,14 @@ pub use self::files::{PolicyFile, read_folder, read_rules};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::detect::{
-    Accessors, Detector, Filter, Lists, Logic, Rule, Settings, apply_filters, decode_accessors,
-    decode_filter, decode_rule, is_accessors, is_filter, rule_codes,
+    Accessors, Answers, Detector, Filter, Lists, Logic, Rule, ScriptSettings, Settings,
+    apply_filters, decode_accessors, decode_filter, decode_rule, is_accessors, is_filter,
+    link_scripts, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
@@ -26,6 +28,7 @@ use crate::event::Digest;
 use crate::plan::{Planning, decode_planning};
 use crate::promote::{Promotion, decode_promotion};
 use crate::route::{Routing, decode_routing};
+use crate::script::Scripts;
 use crate::slots::{Prompt, SlotSettings, decode_prompt, decode_slots};
 use crate::tools::{CommandTemplate, decode_tools};
 
@@ -63,7 +66,7 @@ pub struct Policy {
     /// The checked rules by id.
     pub rules: BTreeMap<Uuid, Rule>,
     /// The lists that rules name.
-    pub lists: Lists,
+    pub lists: Arc<Lists>,
     /// Agents and guardrails.
     pub routing: Routing,
     /// What is promoted.
@@ -120,6 +123,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
     let mut problems = Problems::default();
     let files = read_rules(place, &mut problems);
     let Documents {
+        lists,
         mut rules,
         filters,
         accessors,
@@ -131,9 +135,14 @@ pub fn load_rules(place: &Path) -> LoadedRules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
             suppress: rule.settings.suppress.filter(|_| correlates),
+            script: ScriptSettings {
+                matches: rule.settings.script.matches.take(),
+                ..ScriptSettings::default()
+            },
             ..Settings::default()
         };
     }
+    link(&files, &lists, &mut rules, &mut problems);
     let mut detector = Detector::compile(&rules, &broken, &mut problems);
     detector.read_inside(&accessors);
     LoadedRules {
@@ -152,6 +161,9 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         broken,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
+    if let Some(scripts) = link(files, &lists, &mut rules, problems) {
+        scripts.report_unused(problems);
+    }
     let mut detector = Detector::compile(&rules, &broken, problems);
     detector.read_inside(&accessors);
     lint::rules(&rules, &accessors, problems);
@@ -262,7 +274,7 @@ fn check_tools(
 /// What the files of `rules/` hold.
 #[derive(Default)]
 struct Documents {
-    lists: Lists,
+    lists: Arc<Lists>,
     rules: Vec<Rule>,
     filters: Vec<Filter>,
     accessors: Accessors,
@@ -308,7 +320,7 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
         }
     }
     report_duplicates(&found.rules, problems);
-    found.lists = lists;
+    found.lists = Arc::new(lists);
     found
 }
 
@@ -331,6 +343,29 @@ fn lists(files: &[PolicyFile], problems: &mut Problems) -> Lists {
         }
     }
     lists
+}
+
+/// Reads the scripts and finds the functions that rules name; nothing where there are neither.
+fn link(
+    files: &[PolicyFile],
+    lists: &Arc<Lists>,
+    rules: &mut [Rule],
+    problems: &mut Problems,
+) -> Option<Scripts> {
+    let mut written = files
+        .iter()
+        .filter_map(|file| Some((file.as_script()?, file)));
+    let mut next = written.next();
+    if next.is_none() && !rules.iter().any(Rule::names_scripts) {
+        return None;
+    }
+    let mut scripts = Scripts::new(Arc::new(Answers::new(lists.clone())));
+    while let Some((path, file)) = next {
+        scripts.add(path, file.id, &file.text, problems);
+        next = written.next();
+    }
+    link_scripts(rules, &mut scripts, problems);
+    Some(scripts)
 }
 
 fn report_duplicates(rules: &[Rule], problems: &mut Problems) {

@@ -115,7 +115,7 @@ fn window(text: &str, start: usize, end: usize) -> Option<Window> {
         |from: usize, to: usize| visible_keeping_tabs(text.get(from..to).unwrap_or_default());
     let (lead, marked, tail) = (shown(from, start), shown(start, end), shown(end, to));
     let (start, end) = (lead.len(), lead.len() + marked.len());
-    let text = lead + &marked + &tail;
+    let text = lead + marked.as_str() + tail.as_str();
     (!text.trim().is_empty()).then_some(Window {
         text,
         line,

@@ -235,6 +235,24 @@ fn plan(out: &mut String, response: &Response) {
     field(out, "commands", &commands);
 }
 
+/// What scripts could not answer: their rules were without them there.
+fn scripts(out: &mut String, counts: &Counts) {
+    for (_, failed) in counts.scripts.iter() {
+        let _ = writeln!(
+            out,
+            "{:>8} {} of the script of {}, first: {}",
+            failed.failures,
+            if failed.failures == 1 {
+                "failure"
+            } else {
+                "failures"
+            },
+            visible(&failed.rule),
+            visible(&failed.first)
+        );
+    }
+}
+
 fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
     let _ = writeln!(out);
     for (count, text) in [
@@ -266,6 +284,7 @@ fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
             let _ = writeln!(out, "{count:>8} {text}");
         }
     }
+    scripts(out, counts);
     let _ = writeln!(out, "Artifacts in {}. Nothing was executed.", visible(data));
     let first = collected.incidents.first().or(collected.others.first());
     if let Some(outcome) = first {

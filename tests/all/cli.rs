@@ -614,7 +614,7 @@ fn long_arrays_hide_no_group_in_silence() {
         };
         let id = |number: u32| format!("{{\"id\":\"v{number}\"}}");
         let many: Vec<String> = (0..elements).map(id).collect();
-        let log = event(many.join(","), 0) + &event(id(wanted), 1);
+        let log = event(many.join(","), 0) + event(id(wanted), 1).as_str();
         fs::write(path.join("long.ndjson"), log).expect("written");
         let output = rulectl(path, "run --events long.ndjson --format ndjson");
         let last = out(&output)

@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 32] = [
+const CASES: [(&str, i32, Made); 33] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -58,6 +58,7 @@ const CASES: [(&str, i32, Made); 32] = [
     ("order-cycle", 2, Overlay),
     ("plans", 2, Overlay),
     ("prompts", 2, Overlay),
+    ("scripts", 2, Overlay),
     ("settings", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),

@@ -109,14 +109,14 @@ fn a_filter_must_hold_for_the_rules_that_it_names() {
 #[test]
 fn a_filtered_event_is_not_counted_either() {
     let correlation = "---\ntitle: Any\nname: any\ncorrelation: {type: event_count, rules: [seen], timespan: 1h, condition: {gte: 1}}\n";
-    let rules = sign_in("seen", OKTA) + &filter(OKTA, "[seen]", NOT_SVC) + correlation;
+    let rules = sign_in("seen", OKTA) + filter(OKTA, "[seen]", NOT_SVC).as_str() + correlation;
     assert_eq!(found(&rules, &[start("ann")]), ["any"]);
     assert!(found(&rules, &[start("svc-1")]).is_empty());
 }
 
 #[test]
 fn the_reasons_name_the_filter() {
-    let rules = sign_in("seen", OKTA) + &filter(OKTA, "[seen]", SVC);
+    let rules = sign_in("seen", OKTA) + filter(OKTA, "[seen]", SVC).as_str();
     let received = run(&policy_of(&rules), &[start("svc-1")]);
     let reasons: Vec<_> = received
         .outcomes
@@ -276,14 +276,17 @@ fn lists_are_texts_networks_and_numbers() {
         ),
         ("hosting.txt", "# kind: asn\nAS64500\n64501\n"),
     ];
-    let rules = line("vpn", "client.ipAddress|expand: '%vpn.ip%'")
-        + &line("office", "client.ipAddress|cidr|expand: '%offices%'")
-        + &line(
+    let rules = [
+        line("vpn", "client.ipAddress|expand: '%vpn.ip%'"),
+        line("office", "client.ipAddress|cidr|expand: '%offices%'"),
+        line(
             "nearby",
             "client.ipAddress|cidr|expand: ['%offices.network%', 192.0.2.0/24]",
-        )
-        + &line("hosted", "securityContext.asNumber|expand: '%hosting%'")
-        + &line("outside", "client.ipAddress|cidr|expand|neq: '%offices%'");
+        ),
+        line("hosted", "securityContext.asNumber|expand: '%hosting%'"),
+        line("outside", "client.ipAddress|cidr|expand|neq: '%offices%'"),
+    ]
+    .concat();
     let cases: [(&str, Value, &[&str]); 6] = [
         ("192.0.2.1", json!(1), &["vpn", "nearby", "outside"]),
         ("10.1.2.3", json!(64500), &["office", "nearby", "hosted"]),
@@ -317,8 +320,11 @@ fn a_list_may_have_a_hundred_thousand_values() {
         .collect();
     let networks = format!("# kind: networks\nnetwork,site\n{networks}");
     let lists = [("users.txt", &*texts), ("sites.csv", &*networks)];
-    let rules = line("listed", "actor.alternateId|expand: '%users%'")
-        + &line("there", "client.ipAddress|cidr|expand: '%sites%'");
+    let rules = [
+        line("listed", "actor.alternateId|expand: '%users%'"),
+        line("there", "client.ipAddress|cidr|expand: '%sites%'"),
+    ]
+    .concat();
     let event = |number: u32| {
         let mut event = from_address(&address(number).to_string(), Value::Null);
         event["actor"] = json!({"alternateId": format!("USER-{number}@example.com")});

@@ -300,7 +300,7 @@ fn commands_say_exactly_what_is_meant() {
     let received = run(&shipped(), &events("eve"));
     let base = "https://example.okta.com/api/v1";
     let id = user_id("mallory");
-    let filter = "actor.id%20eq%20%22".to_owned() + &id + "%22";
+    let filter = "actor.id%20eq%20%22".to_owned() + id.as_str() + "%22";
     #[rustfmt::skip]
     let expected = [
         format!("--globoff -X GET … {base}/logs?filter={filter}&since=2026-03-02T10%3A01%3A00Z&sortOrder=ASCENDING&limit=1000"),
@@ -447,7 +447,7 @@ fn names_of_files_cannot_deceive() {
 /// A quarter of a megabyte in every field is found like any other text, and is not carried around.
 #[test]
 fn huge_values_are_clipped_and_stay_apart() {
-    let huge = |last: char| "x".repeat(1 << 18) + &last.to_string();
+    let huge = |last: char| "x".repeat(1 << 18) + last.to_string().as_str();
     let two = [
         events(&huge('a')),
         events(&huge('b'))

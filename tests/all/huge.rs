@@ -17,6 +17,9 @@ const BASE: usize = 24;
 /// What one record may take beyond that.
 const FOR_A_RECORD: usize = 64;
 
+/// What one call of a script may take.
+const FOR_A_SCRIPT: usize = 64;
+
 /// The longest record that is read.
 const LONGEST: usize = 2 << 20;
 
@@ -32,8 +35,12 @@ fn detect(mebibytes: usize, rules: &str, events: &[u8]) -> Output {
 }
 
 fn detect_in(folder: &TempDir, mebibytes: usize) -> Output {
+    detect_of(folder, "rules.yml", mebibytes)
+}
+
+fn detect_of(folder: &TempDir, rules: &str, mebibytes: usize) -> Output {
     let script = format!(
-        "ulimit -d {}; exec \"$0\" detect --threads 1 --rules rules.yml --events events.json",
+        "ulimit -d {}; exec \"$0\" detect --threads 1 --rules {rules} --events events.json",
         mebibytes << 10
     );
     Command::new("sh")
@@ -112,7 +119,7 @@ fn one_record_of_many_objects_or_one_long_text_is_read_in_little_memory() {
 
 #[test]
 fn what_is_too_long_or_too_deep_is_rejected() {
-    let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
+    let deep = "[".repeat(1_000_000) + "]".repeat(1_000_000).as_str();
     let cases = [
         format!(r#"{{"eventType":"e","x":"{}"}}"#, "x".repeat(100_000_000)),
         format!("[{}1]", "1,".repeat(20_000_000)).replace("[1,", "{\"x\":[1,") + "}",
@@ -285,4 +292,29 @@ fn an_event_of_very_many_values_is_asked_once_for_each() {
         let (matches, said) = counted(&output);
         assert_eq!(matches, expected, "{rules}: {said}");
     }
+}
+
+/// As much as a script can hold at once: every variable of every function that it may call, each
+/// a map with as many entries, keys as long, and a text as long as there may be.
+#[test]
+fn what_a_script_holds_is_bounded() {
+    let copies: String = (0..28).map(|at| format!("let a{at} = map; ")).collect();
+    let script = format!(
+        "fn holds(event) {{\n  let key = \"k\";\n  key.pad(500, 'k');\n  let text = \"t\";\n  text.pad(32000, 't');\n  let map = #{{text: text}};\n  for n in 0..250 {{ map.set(key + n, n); }}\n  deeper(map, 1)\n}}\nfn deeper(map, level) {{ {copies} if level < 7 {{ deeper(map, level + 1) }} else {{ true }} }}\n"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = format!(
+        "{RULE}  s: {{eventType: '*'}}\n  condition: s\nrulectl: {{script: x.rhai#holds}}\n"
+    );
+    for (name, text) in [
+        ("rules/rules.yml", rules.as_str()),
+        ("rules/x.rhai", &script),
+        ("events.json", "{\"eventType\":\"e\"}\n"),
+    ] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    let (lines, said) = counted(&detect_of(&folder, "rules", BASE + FOR_A_SCRIPT));
+    assert_eq!(lines, 1, "{said}");
 }

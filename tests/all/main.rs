@@ -10,6 +10,7 @@
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
 //! | `huge` | input that is large, deep or many, and what it may cost |
+//! | `scripts` | scripts as parts of rules |
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
@@ -38,5 +39,6 @@ mod hostile;
 mod huge;
 mod layout;
 mod live;
+mod scripts;
 mod seeds;
 mod semantics;

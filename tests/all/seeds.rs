@@ -48,6 +48,11 @@ fn lists() {
 }
 
 #[test]
+fn scripts() {
+    replay("script", checks::script);
+}
+
+#[test]
 fn paths() {
     replay("path", checks::path);
 }

@@ -166,6 +166,18 @@ impl Lists {
         Ok(Column { list, at })
     }
 
+    /// Everything that can be named: each list and each column of a table, `vpn` and `vpn.ip`.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let named = |(name, list): (&String, &List)| {
+            let columns = list.columns.iter().map(|column| format!("{name}.{column}"));
+            std::iter::once(name.clone())
+                .chain(columns)
+                .collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(named).collect()
+    }
+
     /// The names of the columns of a list.
     pub fn columns(&self, list: &str) -> impl Iterator<Item = &str> {
         let list = self.0.get(list);

@@ -47,7 +47,7 @@ pub const LISTS: [(&str, &str); 4] = [
     ("numbers.txt", "# kind: asn\nAS403\n5\n"),
 ];
 
-const FIELDS: [&str; 18] = [
+pub const FIELDS: [&str; 18] = [
     "eventType",
     "outcome.result",
     "actor.alternateId",
@@ -194,7 +194,7 @@ fn a_detection() -> impl Strategy<Value = String> {
             .iter()
             .enumerate()
             .map(|(at, search)| format!("s{at}:\n{search}"));
-        named.collect::<String>() + &format!("condition: {condition}\n")
+        named.collect::<String>() + format!("condition: {condition}\n").as_str()
     })
 }
 

@@ -8,6 +8,7 @@
 
 mod correlation;
 mod generate;
+mod scripts;
 pub mod tests;
 mod timeline;
 

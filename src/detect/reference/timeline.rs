@@ -251,7 +251,11 @@ fn documents(correlations: &[Correlation]) -> String {
     });
     let correlations = correlations.iter().enumerate();
     let correlations = correlations.map(|(at, correlation)| document(at, correlation));
-    detections.concat() + &correlations.collect::<String>()
+    format!(
+        "{}{}",
+        detections.concat(),
+        correlations.collect::<String>()
+    )
 }
 
 fn detector(text: &str) -> Detector {
