@@ -271,6 +271,14 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// How many values are kept of what was before the window.
+    fn values(&self) -> usize {
+        0
+    }
+    /// Lets go of the oldest values where there are more than so many, and says of how many.
+    fn cut(&mut self, _most: usize) -> usize {
+        0
+    }
     /// Whether the window ends with its newest event, so that the next begins another.
     fn is_over(&self) -> bool {
         false
