@@ -52,12 +52,12 @@ impl Captures {
         self.slots = slots.collect();
     }
 
-    /// Reads the given fields from an event: what to call the values, and the field they stand in.
+    /// Reads the given fields from an event.
     #[must_use]
-    pub fn read(&self, ids: &[(CaptureId, CaptureId)], fields: &Fields<'_>) -> Captured {
+    pub fn read(&self, ids: &[CaptureId], fields: &Fields<'_>) -> Captured {
         let mut captured = CapturedBuilder::default();
-        for (id, field) in ids {
-            let Some(Some(slot)) = self.slots.get(field.0 as usize) else {
+        for id in ids {
+            let Some(Some(slot)) = self.slots.get(id.0 as usize) else {
                 continue;
             };
             captured.begin(*id);
@@ -177,6 +177,38 @@ impl<'a> Values<'a> {
         }
         for (id, text) in self {
             if !to.iter().any(|(narrowed, _)| *narrowed == id) {
+                pack_value(&mut packed, id, text);
+            }
+        }
+        Captured(packed.into())
+    }
+
+    /// The same with the values of some fields under other ids too, and with others beside them.
+    #[must_use]
+    pub fn renamed(
+        self,
+        renamed: &[(CaptureId, CaptureId)],
+        said: &[(CaptureId, String)],
+    ) -> Captured {
+        let mut packed = self.0.to_vec();
+        for (from, to) in renamed {
+            for (_, text) in self.filter(|(id, _)| id == from) {
+                pack_value(&mut packed, *to, text);
+            }
+        }
+        for (id, text) in said {
+            pack_value(&mut packed, *id, text);
+        }
+        Captured(packed.into())
+    }
+
+    /// The same, with what others say of some fields beside what these do.
+    #[must_use]
+    pub fn joined(self, others: Self, fields: &[CaptureId]) -> Captured {
+        let mut packed = self.0.to_vec();
+        let of_fields = others.filter(|(id, _)| fields.contains(id));
+        for (id, text) in of_fields {
+            if !self.all(id).any(|known| known == text) {
                 pack_value(&mut packed, id, text);
             }
         }

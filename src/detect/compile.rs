@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use crate::detect::alerts::{About, is_of_rule};
 use crate::detect::capture::{CaptureId, Captures};
 use crate::detect::correlation::{self, Aliases, Correlation};
 use crate::detect::engine::Engine;
@@ -26,6 +27,7 @@ impl Detector {
         let mut compiler = Compiler::default();
         let names = Names::new(rules);
         let silent = silent_rules(rules, &names);
+        let selected = selected_rules(rules, &names, &silent);
         let mut feeds = BTreeMap::new();
         let mut detections = Vec::new();
         for (at, rule) in rules.iter().enumerate() {
@@ -35,23 +37,26 @@ impl Detector {
                 feeds.insert(at, Feed::Matcher(matcher));
             }
         }
-        for at in inner_first(rules, &names, problems) {
+        for at in inner_first(rules, &names, &selected, problems) {
             if let Some(rule) = rules.get(at)
                 && let Logic::Correlation(correlation) = &rule.logic
             {
-                let feeders = feeders(correlation, rules, &names, broken, problems);
+                let mut feeders = feeders(correlation, rules, &names, broken, problems);
                 let fed_by: Vec<usize> = feeders.keys().copied().collect();
-                report_inactive(rule, &fed_by, rules, problems);
-                let edges = feeders
-                    .into_iter()
-                    .filter_map(|(feeder, (name, rules))| {
-                        Some(Edge {
-                            feed: *feeds.get(&feeder)?,
-                            name,
-                            rules,
-                        })
+                let chosen = selected.get(&at).map(Vec::as_slice);
+                report_inactive(rule, &fed_by, chosen, rules, problems);
+                let chosen = chosen.unwrap_or_default().iter();
+                feeders.extend(chosen.map(|at| (*at, (String::new(), 1))));
+                let edges = feeders.into_iter().filter_map(|(feeder, (name, bits))| {
+                    Some(Edge {
+                        feed: *feeds.get(&feeder)?,
+                        name,
+                        rules: bits,
+                        about: About::new(rules.get(feeder)?),
+                        renamed: Vec::new(),
                     })
-                    .collect();
+                });
+                let edges = edges.collect();
                 let consumer =
                     compiler.add_correlation(rule, correlation, edges, !silent.contains(&at));
                 feeds.insert(at, Feed::Inner(consumer));
@@ -76,6 +81,9 @@ struct Edge {
     /// What the consumer calls the rule.
     name: String,
     rules: Rules,
+    about: About,
+    /// Values that go by another name here.
+    renamed: Vec<(CaptureId, CaptureId)>,
 }
 
 /// What feeds a consumer, what it calls its fields, and which it reads.
@@ -92,8 +100,6 @@ struct Compiler {
     consumers: Vec<Consumer>,
     /// One for each consumer.
     wirings: Vec<Wiring>,
-    /// The fields of matches that a consumer's field may stand for.
-    sources: HashMap<(usize, String), BTreeSet<(usize, CaptureId)>>,
 }
 
 /// Gives the fields of one consumer their ids.
@@ -103,27 +109,9 @@ pub(super) struct Scope<'c> {
 }
 
 impl Scope<'_> {
-    /// The id of a field. One that is called the same in all rules is shared between consumers.
+    /// The id of a field.
     pub(super) fn id(&mut self, path: &FieldPath) -> CaptureId {
-        let compiler = &mut *self.compiler;
-        let used = |wiring: &Wiring| {
-            let mut used = wiring.used.iter();
-            used.find(|(known, _)| known == path).map(|(_, id)| *id)
-        };
-        if let Some(known) = compiler.wirings.get(self.consumer).and_then(used) {
-            return known;
-        }
-        let plain = compiler.captures.id(path);
-        let sources = compiler.sources(self.consumer, path.as_str());
-        let id = if sources.iter().all(|(_, source)| *source == plain) {
-            plain
-        } else {
-            compiler.captures.alias()
-        };
-        if let Some(wiring) = compiler.wirings.get_mut(self.consumer) {
-            wiring.used.push((path.clone(), id));
-        }
-        id
+        self.compiler.id(self.consumer, path)
     }
 
     fn named(&mut self, paths: &[FieldPath]) -> Vec<(String, CaptureId)> {
@@ -148,6 +136,8 @@ impl Compiler {
                 feed: Feed::Matcher(matcher),
                 name: String::new(),
                 rules: 1,
+                about: About::new(rule),
+                renamed: Vec::new(),
             };
             let none = Nanos(0);
             let mut scope = self.wire(vec![edge], Aliases::default());
@@ -169,6 +159,7 @@ impl Compiler {
                 reporter,
                 reports,
                 outer: Vec::new(),
+                of_rules: Vec::new(),
             });
         }
         if let Some(matcher) = self.matchers.get_mut(matcher) {
@@ -194,6 +185,7 @@ impl Compiler {
             reporter,
             reports,
             outer: Vec::new(),
+            of_rules: Vec::new(),
         });
         self.consumers.len() - 1
     }
@@ -210,64 +202,86 @@ impl Compiler {
         }
     }
 
-    /// The fields, by matcher, that a field of a consumer stands for. Chains
-    /// are short ([`LONGEST_CHAIN`]), and each answer is found once.
-    fn sources(&mut self, consumer: usize, field: &str) -> BTreeSet<(usize, CaptureId)> {
-        let key = (consumer, field.to_owned());
-        if let Some(known) = self.sources.get(&key) {
-            return known.clone();
+    /// The id of a field of a consumer. One that is called the same in all rules
+    /// is shared between consumers, another is given its name where values come in.
+    fn id(&mut self, consumer: usize, path: &FieldPath) -> CaptureId {
+        let used = |wiring: &Wiring| {
+            let mut used = wiring.used.iter();
+            used.find(|(known, _)| known == path).map(|(_, id)| *id)
+        };
+        if let Some(known) = self.wirings.get(consumer).and_then(used) {
+            return known;
         }
-        let meant: Vec<(Feed, String)> = self.wirings.get(consumer).map_or(Vec::new(), |wiring| {
-            let edges = wiring.edges.iter();
-            edges
-                .map(|edge| (edge.feed, wiring.meant(field, edge).to_owned()))
-                .collect()
-        });
-        let mut found = BTreeSet::new();
-        for (feed, field) in meant {
-            match feed {
-                Feed::Matcher(at) => {
-                    found.insert((at, self.captures.id(&FieldPath::new(&field))));
-                }
-                Feed::Inner(at) => found.extend(self.sources(at, &field)),
+        let meant: Vec<Option<(Feed, FieldPath)>> =
+            self.wirings.get(consumer).map_or(Vec::new(), |wiring| {
+                let edges = wiring.edges.iter();
+                let meant = |edge: &Edge| {
+                    let field = wiring.meant(path.as_str(), edge)?;
+                    Some((edge.feed, FieldPath::new(field)))
+                };
+                edges.map(meant).collect()
+            });
+        let ids: Vec<Option<CaptureId>> = meant
+            .into_iter()
+            .map(|meant| meant.map(|(feed, field)| self.id_in_feed(feed, &field)))
+            .collect();
+        let plain = (!is_of_rule(path.as_str())).then(|| self.captures.id(path));
+        let id = match plain.filter(|plain| ids.iter().all(|id| *id == Some(*plain))) {
+            Some(plain) => plain,
+            None => self.captures.alias(),
+        };
+        if let Some(wiring) = self.wirings.get_mut(consumer) {
+            wiring.used.push((path.clone(), id));
+            for (edge, from) in wiring.edges.iter_mut().zip(ids) {
+                edge.renamed
+                    .extend(from.filter(|from| *from != id).map(|from| (from, id)));
             }
         }
-        self.sources.insert(key, found.clone());
-        found
+        id
+    }
+
+    /// The id that a field has in the matches or hits that a feed gives.
+    fn id_in_feed(&mut self, feed: Feed, field: &FieldPath) -> CaptureId {
+        match feed {
+            Feed::Inner(inner) => self.id(inner, field),
+            Feed::Matcher(at) => {
+                let id = self.captures.id(field);
+                if let Some(matcher) = self.matchers.get_mut(at) {
+                    matcher.captured.push(id);
+                }
+                id
+            }
+        }
     }
 
     /// Each feed learns who wants it; each matcher captures what is needed, and nothing else.
     /// `detections` has one for each matcher.
     fn finish(mut self, detections: &[&Detection]) -> Detector {
-        let wirings = std::mem::take(&mut self.wirings);
-        let carried = carried(&wirings);
-        for (at, (wiring, carried)) in wirings.into_iter().zip(carried).enumerate() {
+        for (at, wiring) in std::mem::take(&mut self.wirings).into_iter().enumerate() {
             for edge in &wiring.edges {
+                let outer = Outer {
+                    consumer: at,
+                    rules: edge.rules,
+                    renamed: edge.renamed.clone(),
+                    said: wiring.said(edge),
+                };
                 match edge.feed {
                     Feed::Matcher(matcher) => {
                         if let Some(matcher) = self.matchers.get_mut(matcher) {
-                            matcher.consumers.push((at, edge.rules));
+                            matcher.consumers.push(outer);
                         }
                     }
                     Feed::Inner(inner) => {
                         if let Some(inner) = self.consumers.get_mut(inner) {
-                            let narrowed = wiring.narrowed(&carried, edge, &inner.reporter);
-                            inner.outer.push(Outer {
-                                consumer: at,
-                                rules: edge.rules,
-                                narrowed,
-                            });
+                            inner.outer.push(outer);
                         }
                     }
                 }
             }
-            for (path, id) in &wiring.used {
-                let sources = self.sources.remove(&(at, path.as_str().to_owned()));
-                for (matcher, source) in sources.unwrap_or_default() {
-                    if let Some(matcher) = self.matchers.get_mut(matcher) {
-                        matcher.captured.push((*id, source));
-                    }
-                }
+            if let Some(consumer) = self.consumers.get_mut(at) {
+                let used = wiring.used.iter();
+                let of_rules = used.filter(|(path, _)| is_of_rule(path.as_str()));
+                consumer.of_rules = of_rules.map(|(_, id)| *id).collect();
             }
         }
         for matcher in &mut self.matchers {
@@ -302,49 +316,16 @@ impl Compiler {
 
 impl Wiring {
     /// What a field is called by the rule that feeds.
-    fn meant<'w>(&'w self, field: &'w str, edge: &Edge) -> &'w str {
-        self.aliases.meant(field, &edge.name)
+    fn meant<'w>(&'w self, field: &'w str, edge: &'w Edge) -> Option<&'w str> {
+        edge.about.means(self.aliases.meant(field, &edge.name))
     }
 
-    /// The fields that the inner correlation groups by, of those that are
-    /// carried on: a hit has one value of each.
-    fn narrowed(
-        &self,
-        carried: &BTreeSet<(FieldPath, CaptureId)>,
-        edge: &Edge,
-        inner: &Reporter,
-    ) -> Vec<(CaptureId, usize)> {
-        let carried = carried.iter();
-        carried
-            .filter_map(|(path, id)| {
-                let meant = self.meant(path.as_str(), edge);
-                let at = inner.group_by.iter().position(|(name, _)| name == meant)?;
-                Some((*id, at))
-            })
-            .collect()
+    /// The fields that are about the rules, and what they say of the one that feeds.
+    fn said(&self, edge: &Edge) -> Vec<(CaptureId, String)> {
+        let used = self.used.iter();
+        let said = used.filter_map(|(path, id)| Some((*id, edge.about.says(path.as_str())?)));
+        said.map(|(id, text)| (id, text.to_owned())).collect()
     }
-}
-
-/// For each consumer the fields that it, or one that its hits go to, reads, as it calls them.
-fn carried(wirings: &[Wiring]) -> Vec<BTreeSet<(FieldPath, CaptureId)>> {
-    let used = |wiring: &Wiring| wiring.used.iter().cloned().collect();
-    let mut all: Vec<BTreeSet<(FieldPath, CaptureId)>> = wirings.iter().map(used).collect();
-    // Whoever takes hits stands after those that give them.
-    for (at, wiring) in wirings.iter().enumerate().rev() {
-        for edge in &wiring.edges {
-            let Feed::Inner(inner) = edge.feed else {
-                continue;
-            };
-            let outer = all.get(at).cloned().unwrap_or_default();
-            let meant = outer
-                .iter()
-                .map(|(path, id)| (FieldPath::new(wiring.meant(path.as_str(), edge)), *id));
-            if let Some(inner) = all.get_mut(inner) {
-                inner.extend(meant);
-            }
-        }
-    }
-    all
 }
 
 fn reporter(
@@ -417,8 +398,66 @@ fn silent_rules(rules: &[Rule], names: &Names<'_>) -> BTreeSet<usize> {
     fed.difference(&kept).copied().collect()
 }
 
+/// For each correlation with a selection, the rules that it selects: those that
+/// give findings of their own, without correlations that see selected ones themselves.
+fn selected_rules(
+    rules: &[Rule],
+    names: &Names<'_>,
+    silent: &BTreeSet<usize>,
+) -> BTreeMap<usize, Vec<usize>> {
+    let correlations: Vec<(usize, &Correlation)> = rules
+        .iter()
+        .enumerate()
+        .filter_map(|(at, rule)| match &rule.logic {
+            Logic::Correlation(correlation) => Some((at, correlation)),
+            _ => None,
+        })
+        .collect();
+    let selects = |(_, correlation): &&(usize, &Correlation)| correlation.selection.is_some();
+    let mut seeing: BTreeSet<usize> = correlations
+        .iter()
+        .filter(selects)
+        .map(|(at, _)| *at)
+        .collect();
+    if seeing.is_empty() {
+        return BTreeMap::new();
+    }
+    for _ in 0..LONGEST_CHAIN {
+        let names_one = |correlation: &Correlation| {
+            let mut named = inner_of(correlation, rules, names);
+            named.any(|(inner, _)| seeing.contains(&inner))
+        };
+        let named = correlations.iter().filter(|(_, c)| names_one(c));
+        let named: Vec<usize> = named.map(|(at, _)| *at).collect();
+        seeing.extend(named);
+    }
+    let is_open = |at: &usize| !silent.contains(at) && !seeing.contains(at);
+    let selected = correlations.iter().filter_map(|(at, correlation)| {
+        let selection = correlation.selection.as_ref()?;
+        let numbered = rules.iter().enumerate();
+        let chosen = numbered.filter(|(at, rule)| is_open(at) && selection.is_for(rule));
+        Some((*at, chosen.map(|(at, _)| at).collect()))
+    });
+    selected.collect()
+}
+
 /// A correlation all of whose rules are inactive never fires.
-fn report_inactive(rule: &Rule, feeders: &[usize], rules: &[Rule], problems: &mut Problems) {
+fn report_inactive(
+    rule: &Rule,
+    feeders: &[usize],
+    chosen: Option<&[usize]>,
+    rules: &[Rule],
+    problems: &mut Problems,
+) {
+    if chosen.is_some_and(<[usize]>::is_empty) {
+        problems
+            .warn(
+                correlation::codes::INACTIVE,
+                rule.span.part(0, 1),
+                "no rule is what this correlation selects, so that it never fires",
+            )
+            .help("it selects among rules that give findings of their own");
+    }
     let inactive = |at: &usize| {
         matches!(
             rules.get(*at).map(|rule| &rule.logic),
@@ -440,14 +479,23 @@ const LONGEST_CHAIN: usize = 32;
 
 /// The correlations, each after those that it names; reports those that go in
 /// a circle or make too long a chain, and leaves them out.
-fn inner_first(rules: &[Rule], names: &Names<'_>, problems: &mut Problems) -> Vec<usize> {
+fn inner_first(
+    rules: &[Rule],
+    names: &Names<'_>,
+    selected: &BTreeMap<usize, Vec<usize>>,
+    problems: &mut Problems,
+) -> Vec<usize> {
     let mut waiting: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let mut named_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (at, rule) in rules.iter().enumerate() {
         if let Logic::Correlation(correlation) = &rule.logic {
-            let inner: BTreeSet<usize> = inner_of(correlation, rules, names)
-                .map(|(inner, _)| inner)
-                .collect();
+            let named = inner_of(correlation, rules, names).map(|(inner, _)| inner);
+            let is_correlation = |at: &usize| {
+                let logic = rules.get(*at).map(|rule| &rule.logic);
+                matches!(logic, Some(Logic::Correlation(_)))
+            };
+            let chosen = selected.get(&at).into_iter().flatten().copied();
+            let inner: BTreeSet<usize> = named.chain(chosen.filter(is_correlation)).collect();
             for inner in &inner {
                 named_by.entry(*inner).or_default().push(at);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::detect::Rules;
 use crate::detect::absent::decode_absent;
+use crate::detect::alerts::{Selection, decode_selection, is_of_rule};
 use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
@@ -22,7 +23,7 @@ use crate::detect::value::{
     decode_value_sum,
 };
 use crate::diag::{Problems, Span};
-use crate::document::{Node, codes as shape};
+use crate::document::{Kind, Node, codes as shape};
 use crate::event::{FieldPath, Nanos};
 use crate::script::{Failure, Scripts};
 
@@ -49,6 +50,8 @@ pub struct Correlation {
     pub(super) asked: Arc<dyn Asked>,
     /// The rules whose matches it sees, by name or id.
     pub rules: Vec<(String, Span)>,
+    /// Or else which rules it sees.
+    pub selection: Option<Selection>,
     /// Names of its own for fields that its rules call differently.
     pub aliases: Aliases,
     /// The fields that tell groups apart.
@@ -88,6 +91,8 @@ pub(super) struct Written<'n> {
     mapping: Span,
     /// Where the rules are written.
     rules_at: Span,
+    /// Whether the rules are told otherwise than by their names.
+    selects: bool,
     /// The rules it names, in their order.
     pub(super) rules: &'n [(String, Span)],
     pub(super) timespan: Nanos,
@@ -119,6 +124,18 @@ impl<'n> Written<'n> {
         None
     }
 
+    /// Reports a selection of rules where the type tells them apart by their order or names.
+    pub(super) fn refuse_selection(&self, name: &str, problems: &mut Problems) -> Option<()> {
+        if !self.selects {
+            return Some(());
+        }
+        let message = format!("`{name}` tells its rules apart, and takes their names");
+        problems
+            .error(codes::CONDITION, self.rules_at, message)
+            .help("`value_count` of the field `rulectl.rule` counts rules that are selected");
+        None
+    }
+
     /// The names of its rules.
     pub(super) fn names(&self) -> impl Iterator<Item = &'n str> {
         self.rules.iter().map(|(name, _)| name.as_str())
@@ -132,6 +149,7 @@ impl<'n> Written<'n> {
         help: &str,
         problems: &mut Problems,
     ) -> Option<(String, String)> {
+        self.refuse_selection(name, problems)?;
         let names: Vec<&str> = self.names().collect();
         match names.as_slice() {
             [first, others @ ..] if !others.is_empty() => {
@@ -270,6 +288,14 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// How many values are kept of what was before the window.
+    fn values(&self) -> usize {
+        0
+    }
+    /// Lets go of the oldest values where there are more than so many, and says of how many.
+    fn cut(&mut self, _most: usize) -> usize {
+        0
+    }
     /// Whether the window ends with its newest event, so that the next begins another.
     fn is_over(&self) -> bool {
         false
@@ -321,13 +347,19 @@ pub fn decode_correlation(
         .unwrap_or(generate);
     let condition = table.get("condition");
     let aliases_node = table.get("aliases");
+    let selects = rules_node.is_some_and(|node| matches!(node.kind, Kind::Map(_)));
+    let selection = rules_node
+        .filter(|_| selects)
+        .and_then(|node| decode_selection(node, problems));
     let rules = rules_node
+        .filter(|_| !selects)
         .map(|node| rule_names(node, problems))
         .unwrap_or_default();
     let mut written = Written {
         condition,
         mapping: table.span(),
         rules_at: rules_node.map_or(node.span, |node| node.span),
+        selects,
         rules: &rules,
         timespan: timespan.unwrap_or_default(),
         lists,
@@ -345,10 +377,11 @@ pub fn decode_correlation(
     let inactive = || -> Arc<dyn Asked> { Arc::new(Never) };
     let asked = asked.or_else(|| written.inactive.then(inactive));
     let mut fields = written.fields;
-    fields.retain(|(field, _)| !aliases.has(field));
+    fields.retain(|(field, _)| !aliases.has(field) && !is_of_rule(field));
     Some(Correlation {
         asked: asked?,
         rules,
+        selection,
         aliases,
         group_by,
         timespan: timespan?,
@@ -435,7 +468,7 @@ fn field_list(
 
 fn rule_names(node: &Node, problems: &mut Problems) -> Vec<(String, Span)> {
     let names: Vec<_> = match &node.kind {
-        crate::document::Kind::Text(name) => vec![(name.clone(), node.span)],
+        Kind::Text(name) => vec![(name.clone(), node.span)],
         _ => node
             .texts(problems)
             .into_iter()

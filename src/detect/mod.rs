@@ -8,6 +8,7 @@
 
 mod absent;
 mod accessors;
+mod alerts;
 mod bounds;
 mod capture;
 mod compile;
@@ -27,6 +28,7 @@ mod finding;
 mod first_seen;
 mod groups;
 mod judged;
+mod limits;
 mod line;
 mod lists;
 mod memory;
@@ -58,6 +60,7 @@ pub use self::engine::Scratch;
 pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
+pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
 pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
@@ -95,10 +98,10 @@ pub struct Detector {
 /// Who wants the matches of a detection, and what of them.
 #[derive(Debug)]
 struct Matcher {
-    /// What to call the values that are captured, and the field they stand in.
-    captured: Vec<(CaptureId, CaptureId)>,
+    /// The fields whose values are captured.
+    captured: Vec<CaptureId>,
     /// Who wants its matches, and as which of the rules that a consumer names.
-    consumers: Vec<(usize, Rules)>,
+    consumers: Vec<Outer>,
     /// Whether its matches are findings by themselves, so that reasons are wanted.
     reports: bool,
     /// What its matches are reported as while the scan goes, if they are.
@@ -117,6 +120,9 @@ struct Consumer {
     reports: bool,
     /// The correlations that name this one: its hits are events of theirs.
     outer: Vec<Outer>,
+    /// The fields that are about the rules that an event satisfies: one that
+    /// satisfies several has a value for each.
+    of_rules: Vec<CaptureId>,
 }
 
 #[derive(Debug)]
@@ -127,13 +133,15 @@ enum ConsumerKind {
     Over(Arc<dyn Condition>),
 }
 
-/// A correlation over the hits of another.
+/// Who wants the matches of a detection or the hits of a correlation.
 #[derive(Debug)]
 struct Outer {
     consumer: usize,
     rules: Rules,
-    /// Fields of the outer one whose value is that of the inner one's group, by position there.
-    narrowed: Vec<(CaptureId, usize)>,
+    /// Values that go by another name there: the ids that they have, and those that they get.
+    renamed: Vec<(CaptureId, CaptureId)>,
+    /// What its fields that are about the rule say.
+    said: Vec<(CaptureId, String)>,
 }
 
 /// Which of the rules that a correlation names, a bit each, by position.

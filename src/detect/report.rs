@@ -39,9 +39,14 @@ impl Detector {
         let consumers = &self.consumers;
         let each = |at: usize| consumers.get(at).filter(|consumer| consumer.is_each());
         for matcher in &mut self.matchers {
-            let reporter = matcher.consumers.iter().find_map(|(at, _)| each(*at));
+            let reporter = matcher
+                .consumers
+                .iter()
+                .find_map(|outer| each(outer.consumer));
             matcher.heading = reporter.map(|consumer| Heading::of(&consumer.reporter));
-            matcher.consumers.retain(|(at, _)| each(*at).is_none());
+            matcher
+                .consumers
+                .retain(|outer| each(outer.consumer).is_none());
             matcher.reports = false;
         }
         self
@@ -66,7 +71,10 @@ impl Detector {
     pub fn is_correlated(&self, found: &Match) -> bool {
         let matcher = self.matchers.get(found.matcher as usize);
         let mut consumers = matcher.into_iter().flat_map(|matcher| &matcher.consumers);
-        consumers.any(|(at, _)| self.consumers.get(*at).is_some_and(|one| !one.is_each()))
+        consumers.any(|outer| {
+            let consumer = self.consumers.get(outer.consumer);
+            consumer.is_some_and(|one| !one.is_each())
+        })
     }
 
     /// The rules each of whose findings is of matches, and not of a correlation.

@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use crate::detect::alerts::is_of_rule;
 use crate::detect::correlation::{Correlation, decode_correlation};
 use crate::detect::lists::Lists;
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
@@ -62,7 +63,7 @@ impl Level {
     }
 }
 
-const LEVELS: [(&str, Level); 5] = [
+pub(super) const LEVELS: [(&str, Level); 5] = [
     ("informational", Level::Informational),
     ("low", Level::Low),
     ("medium", Level::Medium),
@@ -149,7 +150,7 @@ impl Rule {
         match &self.logic {
             Logic::Detection(detection) => fields.extend(detection.fields()),
             Logic::Correlation(correlation) => {
-                fields.retain(|(field, _)| !correlation.aliases.has(field));
+                fields.retain(|(field, _)| !correlation.aliases.has(field) && !is_of_rule(field));
                 fields.extend(
                     correlation
                         .fields

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::detect::capture::{Captured, Values};
+use crate::detect::capture::{CaptureId, Captured, Values};
 use crate::detect::packed::{Unpacked, pack_text};
 use crate::event::{Digest, Time};
 
@@ -30,6 +30,13 @@ impl Member {
         Self {
             time: self.time,
             seen: self.seen.bare(),
+        }
+    }
+
+    /// The same event as another rule has it: what that one says of some fields is added.
+    pub(super) fn hear(&mut self, other: &Self, fields: &[CaptureId]) {
+        if !fields.is_empty() {
+            self.seen = self.with(&self.values().joined(other.values(), fields));
         }
     }
 

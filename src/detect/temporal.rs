@@ -42,6 +42,7 @@ pub(super) fn decode_temporal(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
+    written.refuse_selection("temporal", problems)?;
     report_too_many(written, problems)?;
     let names: Vec<&str> = written.names().collect();
     let all = || {
@@ -79,6 +80,7 @@ pub(super) fn decode_temporal_ordered(
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
     report_too_many(written, problems)?;
+    written.refuse_selection("temporal_ordered", problems)?;
     written.refuse_condition("temporal_ordered", problems)?;
     let names: Vec<&str> = written.names().collect();
     Some(Arc::new(Temporal {

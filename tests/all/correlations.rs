@@ -500,6 +500,68 @@ fn what_lies_between_two_places_does_not_part_them() {
 }
 
 #[test]
+fn rules_are_correlated_by_what_they_say_of_themselves() {
+    let said = |name: &str, rest: &str| {
+        format!(
+            "---\ntitle: Rule {name}\nname: {name}\n{rest}\nlogsource: {{product: okta}}\ndetection:\n  s: {{displayMessage|contains: {name}}}\n  condition: s\n"
+        )
+    };
+    let rules = |outer: &str| {
+        [
+            rule(outer),
+            said("a", "level: high\ntags: [attack.t1110]\nrulectl: {user: actor.id, finding_type: GUESS}"),
+            said("b", "level: low\ntags: [attack.t1621]\nrulectl: {user: debugContext.debugData.risk}"),
+            said("c", "level: high"),
+            "---\ntitle: Feeds\nname: fed\nlevel: high\nlogsource: {product: okta}\ndetection:\n  s: {displayMessage|contains: d}\n  condition: s\n".to_owned(),
+            "---\ntitle: Pair\nname: pair\nlevel: high\nrulectl: {user: actor.id}\ncorrelation: {type: event_count, rules: [fed], group-by: [actor.id], timespan: 10m, condition: {gte: 2}}\n".to_owned(),
+        ]
+        .concat()
+    };
+    let of = |rules: &str, group: &str| {
+        format!(
+            "type: value_count; rules: {rules}; group-by: [{group}]; condition: {{field: rulectl.rule, gte: 2}}"
+        )
+    };
+    let high = of("{level: high}", "rulectl.user");
+    let any = of("{level: [high, low]}", "rulectl.user");
+    let tagged = of("{tag: 'attack.t1*'}", "actor.id");
+    let typed = "type: event_count; rules: {finding_type: guess, level: high}; condition: {gte: 2}";
+    let named = of("[a, b]", "rulectl.user");
+    #[rustfmt::skip]
+    let cases: [(&str, &str, bool); 14] = [
+        (&any, "a@0/ann b@1=ann/x", true),
+        (&any, "a@0/ann b@1=bob/ann", false),
+        (&any, "a@0/ann a@1/ann", false),
+        (&any, "a@0/ann c@1/ann", false),
+        (&any, "ab@0=ann/ann", true),
+        (&any, "ab@0=bob/ann", false),
+        (&high, "a@0/ann d@1/ann d@2/ann", true),
+        (&high, "a@0/ann d@1/ann", false),
+        (&high, "a@0/ann b@1=ann/x", false),
+        (&tagged, "a@0 b@1", true),
+        (&tagged, "a@0 c@1", false),
+        (typed, "a@0 a@1", true),
+        (typed, "a@0 c@1", false),
+        (&named, "a@0/ann b@599=ANN/x", true),
+    ];
+    for (outer, events, expected) in cases {
+        let outcomes = run(&policy_of(&rules(outer)), &timeline(events)).outcomes;
+        let names: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.finding.rule_name.as_deref())
+            .collect();
+        assert_eq!(names.contains(&"x"), expected, "{outer}: {events}");
+        assert!(!names.contains(&"fed"), "{outer}: {events}");
+        // What is selected keeps its findings, and what is named does not.
+        assert_eq!(
+            names.contains(&"a"),
+            events.starts_with('a') && outer != named,
+            "{outer}: {events}"
+        );
+    }
+}
+
+#[test]
 fn aliases_name_a_field_for_each_rule() {
     let alias = "type: temporal; rules: [a, b]; group-by: [who]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";
     let summed = "type: value_count; rules: [a, b]; condition: {field: who, gte: 3}; group-by: [client.ipAddress]; aliases: {who: {a: actor.id, b: debugContext.debugData.risk}}";

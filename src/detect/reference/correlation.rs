@@ -11,6 +11,11 @@ pub struct Correlation {
     pub name: String,
     pub kind: Kind,
     pub rules: Vec<String>,
+    /// Whether it sees all rules of a high level that give findings, instead.
+    pub selects: bool,
+    pub is_high: bool,
+    /// The field of the account.
+    pub user: Option<&'static str>,
     pub group_by: Vec<&'static str>,
     pub timespan: i64,
     pub suppress: Option<i64>,
@@ -63,6 +68,9 @@ pub enum PairOf {
     /// The earlier one has no value of the field and the later one does.
     Appears(&'static str),
 }
+
+/// A detection: its name, the field of the account, and whether its level is high.
+pub type Letter = (&'static str, Option<&'static str>, bool);
 
 /// An event, or the hit of a correlation as one.
 #[derive(Clone, Debug)]
@@ -124,23 +132,41 @@ impl Occurrence {
 }
 
 /// The findings of correlations over the matches of detections, by the names of
-/// those, and how many events wait past the last second. Each correlation
-/// stands after those that it names.
+/// those, and how many events wait past the last second.
 pub fn findings(
+    letters: &[Letter],
     correlations: &[Correlation],
     matches: &BTreeMap<String, Vec<Occurrence>>,
     last: i64,
 ) -> (Vec<Found>, u64) {
+    let mut correlations = correlations.to_vec();
+    resolve(letters, &mut correlations);
+    let correlations = correlations.as_slice();
+    let user_of = |name: &str| {
+        let letter = letters.iter().find(|(letter, _, _)| *letter == name);
+        let mut correlations = correlations.iter();
+        let correlation = correlations.find(|correlation| correlation.name == name);
+        letter
+            .and_then(|(_, user, _)| *user)
+            .or(correlation.and_then(|correlation| correlation.user))
+    };
     let mut seen = matches.clone();
     let mut found = Vec::new();
     let mut waiting = 0;
-    for (at, correlation) in correlations.iter().enumerate() {
-        let mut hits = correlation.hits(&seen, &correlation.in_turn(correlations));
+    let mut turns: Vec<usize> = (0..correlations.len()).collect();
+    turns.sort_by_key(|at| correlations[*at].depth(correlations));
+    for at in turns {
+        let correlation = &correlations[at];
+        let mut hits = correlation.hits(&seen, &correlation.in_turn(correlations), &user_of);
         let all = hits.len();
         hits.retain(|hit| hit.occurrence.at <= last);
         waiting += (all - hits.len()) as u64;
         let named = |other: &&Correlation| other.rules.contains(&correlation.name);
-        let mut by = correlations.iter().filter(named).peekable();
+        let mut by = correlations
+            .iter()
+            .filter(named)
+            .filter(|other| !other.selects)
+            .peekable();
         if by.peek().is_none() || by.any(|other| other.generate) {
             found.extend(correlation.merged(at, &hits));
         }
@@ -156,6 +182,38 @@ pub fn findings(
     }
     found.sort();
     (found, waiting)
+}
+
+/// Gives correlations that select their rules the names of those: the ones of a
+/// high level that no other silences, and that see no selected ones.
+fn resolve(letters: &[Letter], correlations: &mut [Correlation]) {
+    let all = correlations.to_vec();
+    let by_name = |name: &str| all.iter().find(|correlation| correlation.name == name);
+    fn sees(correlation: &Correlation, all: &[Correlation]) -> bool {
+        let mut inner = all
+            .iter()
+            .filter(|other| correlation.rules.contains(&other.name));
+        correlation.selects || inner.any(|inner| sees(inner, all))
+    }
+    let is_open = |name: &str| {
+        let naming = |other: &&Correlation| other.rules.iter().any(|rule| rule == name);
+        let mut by = all.iter().filter(naming).peekable();
+        by.peek().is_none() || by.any(|other| other.generate)
+    };
+    let high = letters.iter().filter(|(_, _, is_high)| *is_high);
+    let high = high.map(|(name, _, _)| (*name).to_owned());
+    let correlated = all.iter().filter(|correlation| correlation.is_high);
+    let high = high.chain(correlated.map(|correlation| correlation.name.clone()));
+    let chosen = high.filter(|name| {
+        is_open(name) && by_name(name).is_none_or(|correlation| !sees(correlation, &all))
+    });
+    let chosen: Vec<String> = chosen.collect();
+    for correlation in correlations
+        .iter_mut()
+        .filter(|correlation| correlation.selects)
+    {
+        correlation.rules.clone_from(&chosen);
+    }
 }
 
 impl Travel {
@@ -208,18 +266,36 @@ impl Correlation {
         places
     }
 
-    fn hits(&self, seen: &BTreeMap<String, Vec<Occurrence>>, in_turn: &[usize]) -> Vec<Hit> {
+    fn hits(
+        &self,
+        seen: &BTreeMap<String, Vec<Occurrence>>,
+        in_turn: &[usize],
+        user_of: &dyn Fn(&str) -> Option<&'static str>,
+    ) -> Vec<Hit> {
         let mut groups: BTreeMap<Vec<String>, BTreeMap<Key, Satisfying>> = BTreeMap::new();
         for place in in_turn {
-            for occurrence in seen.get(&self.rules[*place]).into_iter().flatten() {
+            let rule = &self.rules[*place];
+            for occurrence in seen.get(rule).into_iter().flatten() {
+                let mut occurrence = occurrence.clone();
+                let user = user_of(rule).and_then(|user| occurrence.values.get(user));
+                let user = user.cloned().unwrap_or_default();
+                occurrence.values.insert("rulectl.user", user);
+                occurrence.values.insert("rulectl.rule", vec![rule.clone()]);
+                let occurrence = &occurrence;
                 if self.has_no_value(occurrence) {
                     continue;
                 }
                 for group in occurrence.mixes(&self.group_by) {
                     let events = groups.entry(group).or_default();
                     let event = events.entry(occurrence.key());
-                    let (_, rules) = event.or_insert_with(|| (occurrence.clone(), BTreeSet::new()));
+                    let (merged, rules) =
+                        event.or_insert_with(|| (occurrence.clone(), BTreeSet::new()));
                     rules.insert(*place);
+                    for field in ["rulectl.rule", "rulectl.user"] {
+                        let others = occurrence.values.get(field).into_iter().flatten();
+                        let merged = merged.values.entry(field).or_default();
+                        merged.extend(others.cloned());
+                    }
                 }
             }
         }
