@@ -16,10 +16,9 @@ pub fn script(bytes: &[u8]) {
     let mut problems = Problems::default();
     let file = problems.add_file("rules/x.rhai", text);
     let mut lists = Lists::default();
-    let values = "192.0.2.*\nann*\n";
-    let mut of_list = Problems::default();
-    let list = of_list.add_file("rules/lists/office.txt", values);
-    lists.add("office.txt", list, values, &mut of_list);
+    let listed = "192.0.2.*\nann*\n";
+    let list = problems.add_file("rules/lists/office.txt", listed);
+    lists.add("office.txt", list, listed, &mut problems);
     let mut scripts = Scripts::new(Arc::new(Answers::new(Arc::new(lists))));
     scripts.add("x.rhai", file, text, &mut problems);
     for name in ["f", "g", "h", "matches"] {

@@ -16,7 +16,6 @@ use crate::detect::judged::decode_script;
 use crate::detect::lists::Lists;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
-use crate::detect::rule::Logic;
 use crate::detect::seen::Member;
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
@@ -76,11 +75,11 @@ const TYPES: [(&str, Decode); 14] = [
     ("temporal", decode_temporal),
     ("temporal_ordered", decode_temporal_ordered),
     ("consecutive", decode_consecutive),
-    ("script", decode_script),
     ("first_seen", decode_first_seen),
     ("absent", decode_absent),
     ("repeat_until", decode_repeat_until),
     ("ratio", decode_ratio),
+    ("script", decode_script),
 ];
 
 /// Reads the condition of one type; `None` when it was reported.
@@ -261,6 +260,26 @@ pub(super) trait Condition: Debug + Send + Sync {
     }
 }
 
+/// What is asked where the condition names a list that does not exist.
+#[derive(Clone, Debug)]
+struct Never;
+
+impl Asked for Never {
+    fn compile(&self, _: &mut Scope<'_>) -> Arc<dyn Condition> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Condition for Never {
+    fn admits(&self, _: &Member) -> bool {
+        false
+    }
+
+    fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
+        String::new()
+    }
+}
+
 /// What is kept of one window.
 pub(super) trait Account {
     /// An event came, the newest, which satisfies these rules of the correlation.
@@ -269,6 +288,14 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// How many values are kept of what was before the window.
+    fn values(&self) -> usize {
+        0
+    }
+    /// Lets go of the oldest values where there are more than so many, and says of how many.
+    fn cut(&mut self, _most: usize) -> usize {
+        0
+    }
     /// Whether the window ends with its newest event, so that the next begins another.
     fn is_over(&self) -> bool {
         false
@@ -305,7 +332,7 @@ pub fn decode_correlation(
     generate: bool,
     lists: &Lists,
     problems: &mut Problems,
-) -> Option<Logic> {
+) -> Option<Correlation> {
     let mut table = node.table(problems)?;
     let type_node = table.require("type", problems);
     let decode = type_node.and_then(|node| decode_type(node, problems));
@@ -347,12 +374,11 @@ pub fn decode_correlation(
         .map(|node| field_list(node, &mut written.fields, problems))
         .unwrap_or_default();
     let asked = decode?(&mut written, problems);
-    if written.inactive {
-        return Some(Logic::Inactive);
-    }
+    let inactive = || -> Arc<dyn Asked> { Arc::new(Never) };
+    let asked = asked.or_else(|| written.inactive.then(inactive));
     let mut fields = written.fields;
     fields.retain(|(field, _)| !aliases.has(field) && !is_of_rule(field));
-    Some(Logic::Correlation(Correlation {
+    Some(Correlation {
         asked: asked?,
         rules,
         selection,
@@ -361,7 +387,7 @@ pub fn decode_correlation(
         timespan: timespan?,
         generate,
         fields,
-    }))
+    })
 }
 
 fn decode_type(node: &Node, problems: &mut Problems) -> Option<Decode> {

@@ -3,13 +3,14 @@
 //! The window is the newest event alone. What is kept of the history is each
 //! value with the time at which it was seen last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::detect::Rules;
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
+use crate::detect::limits::left_of;
 use crate::detect::seen::Member;
 use crate::detect::value::{decode_fields, shown_fields, texts};
 use crate::diag::Problems;
@@ -133,6 +134,27 @@ impl Account for History {
 
     fn is_over(&self) -> bool {
         true
+    }
+
+    fn values(&self) -> usize {
+        self.last_seen.len()
+    }
+
+    fn cut(&mut self, most: usize) -> usize {
+        let had = self.last_seen.len();
+        if had <= most {
+            return 0;
+        }
+        let mut oldest: Vec<(Time, &str)> = self
+            .last_seen
+            .iter()
+            .map(|(text, last)| (*last, &**text))
+            .collect();
+        oldest.sort_unstable();
+        let oldest = oldest.into_iter().take(had - left_of(most));
+        let gone: HashSet<Box<str>> = oldest.map(|(_, text)| text.into()).collect();
+        self.last_seen.retain(|text, _| !gone.contains(text));
+        gone.len()
     }
 }
 

@@ -11,7 +11,7 @@
 //! Keys are text out of a log. They are hashed by `SipHash` under a random
 //! key, so that nobody can make up a million that collide.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::detect::correlation::{Account, Condition};
 use crate::detect::events::{Telling, Told};
 use crate::detect::finding::Growing;
+use crate::detect::limits::left_of;
 use crate::detect::packed::{Unpacked, pack_text};
 use crate::detect::seen::Member;
 use crate::detect::{Consumer, Rules};
@@ -38,6 +39,8 @@ pub(super) struct Groups {
     waits: VecDeque<(Time, u32)>,
     /// How many the last sweep left.
     left: usize,
+    /// How much they keep at the most: [`Window::weight`] of all, and what left since it was told.
+    weight: usize,
 }
 
 /// What is known of a group.
@@ -85,15 +88,20 @@ impl Groups {
         let hash = self.hasher.hash_one(key.0.as_slice());
         if let Some(number) = self.find(key) {
             if let Some(group) = self.get_mut(number) {
+                let before = group.window.weight();
                 change(&mut group.window);
+                let after = group.window.weight();
+                self.weight = (self.weight + after).saturating_sub(before);
             }
             return number;
         }
         let number = u32::try_from(self.slots.len()).unwrap_or(GONE);
         self.keys.extend_from_slice(&key.0);
+        let window = first();
+        self.weight += window.weight();
         self.slots.push(Group {
             end: self.keys.len(),
-            window: first(),
+            window,
             open: None,
         });
         let (slots, keys, hasher) = (&self.slots, &self.keys, &self.hasher);
@@ -171,13 +179,30 @@ impl Groups {
     /// Lets go of the groups without an open finding whose newest event is
     /// longer ago than `reach`. Gives the numbers of those that stay, at the places of the old ones.
     pub(super) fn sweep(&mut self, now: Time, reach: Nanos) -> Vec<u32> {
+        self.retain(|_, group| group.is_alive(now, reach))
+    }
+
+    /// Lets go of the groups of these numbers, like [`Self::sweep`], and says how much they kept.
+    pub(super) fn evict(&mut self, gone: &HashSet<u32>) -> (Vec<u32>, usize) {
+        let mut kept = 0;
+        let renumbered = self.retain(|number, group| {
+            let goes = gone.contains(&number);
+            kept += if goes { group.window.weight() } else { 0 };
+            !goes
+        });
+        (renumbered, kept)
+    }
+
+    fn retain(&mut self, mut stays: impl FnMut(u32, &Group) -> bool) -> Vec<u32> {
         let mut renumbered = Vec::with_capacity(self.slots.len());
-        let (mut begin, mut kept, mut left) = (0, 0, 0);
+        let (mut begin, mut kept, mut left, mut number) = (0, 0, 0, 0);
         let keys = &mut self.keys;
         self.slots.retain_mut(|group| {
             let key = begin..group.end;
             begin = group.end;
-            if !group.is_alive(now, reach) {
+            let stays = stays(number, group);
+            number += 1;
+            if !stays {
                 renumbered.push(GONE);
                 return false;
             }
@@ -199,8 +224,22 @@ impl Groups {
             *number != GONE
         });
         self.left = self.slots.len();
+        self.weight = self.slots.iter().map(|group| group.window.weight()).sum();
         self.shrink();
         renumbered
+    }
+
+    /// How much all groups keep, at the most.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Of each group the time of its newest event, its number, and how much it keeps.
+    pub(super) fn weights(&self) -> impl Iterator<Item = (Option<Time>, u32, usize)> {
+        (0..).zip(&self.slots).map(|(number, group)| {
+            let newest = group.window.last().map(|member| member.time);
+            (newest, number, group.window.weight())
+        })
     }
 
     /// Leaves room for twice as many.
@@ -284,15 +323,9 @@ impl Window {
             Self::Many(many) => many,
         };
         let is_over = many.account.as_ref().is_some_and(|kept| kept.is_over());
-        let leaves = |oldest: &&Member| is_over || oldest.time <= edge;
-        while let Some(oldest) = many.members.front().filter(leaves) {
-            if let Some(account) = &mut many.account {
-                account.leave(oldest);
-            }
-            if let Some(telling) = &mut many.telling {
-                telling.leave(oldest, &consumer.reporter);
-            }
-            many.members.pop_front();
+        let leaves = |oldest: &Member| is_over || oldest.time <= edge;
+        while many.members.front().is_some_and(leaves) {
+            many.leave(consumer);
         }
         many.enter(consumer, member, rules);
         if many.is_bare() {
@@ -324,6 +357,28 @@ impl Window {
             Self::One(_) => None,
             Self::Many(many) => many.telling.as_ref().map(|telling| telling.told()),
         }
+    }
+
+    /// How many events and values it keeps.
+    pub(super) fn weight(&self) -> usize {
+        let values = match self {
+            Self::One(_) => 0,
+            Self::Many(many) => many.account.as_ref().map_or(0, |kept| kept.values()),
+        };
+        self.len() + values
+    }
+
+    /// Lets go of what is the oldest where there is more than so much, and says of how much.
+    pub(super) fn cut(&mut self, most: usize, consumer: &Consumer) -> usize {
+        let Self::Many(many) = self else { return 0 };
+        let over = match many.members.len() {
+            length if length > most => length - left_of(most),
+            _ => 0,
+        };
+        for _ in 0..over {
+            many.leave(consumer);
+        }
+        over + many.account.as_mut().map_or(0, |kept| kept.cut(most))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -446,6 +501,19 @@ impl Many {
         }
         if let Some(telling) = &mut self.telling {
             telling.enter(member, &consumer.reporter);
+        }
+    }
+
+    /// The oldest event goes.
+    fn leave(&mut self, consumer: &Consumer) {
+        let Some(oldest) = self.members.pop_front() else {
+            return;
+        };
+        if let Some(account) = &mut self.account {
+            account.leave(&oldest);
+        }
+        if let Some(telling) = &mut self.telling {
+            telling.leave(&oldest, &consumer.reporter);
         }
     }
 

@@ -118,8 +118,8 @@ pub struct LogSource {
 pub enum Logic {
     /// A condition on one event.
     Detection(Detection),
-    /// A rule that names a list that does not exist, or is for another log
-    /// source: it never matches.
+    /// A detection that names a list that does not exist, or is for another
+    /// log source: it never matches.
     Inactive,
     /// A condition on several events.
     Correlation(Correlation),
@@ -351,8 +351,8 @@ fn decode_logic(
                 .get("generate")
                 .and_then(|node| node.boolean(problems))
                 .unwrap_or(false);
-            let logic = decode_correlation(node, generate, lists, problems);
-            (logic, owner)
+            let correlation = decode_correlation(node, generate, lists, problems);
+            (correlation.map(Logic::Correlation), owner)
         }
         (Some(_), Some(_)) => {
             let span = table.place_of("correlation").unwrap_or(table.span());

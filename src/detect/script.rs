@@ -173,26 +173,24 @@ fn check_asked(function: &Function, of: Literal, kept: &[String], problems: &mut
 }
 
 /// What scripts ask of detection.
-#[derive(Debug)]
-pub struct Answers {
-    lists: Arc<Lists>,
-}
+pub struct Answers(Arc<Lists>);
 
 impl Answers {
     /// With these lists.
     #[must_use]
     pub fn new(lists: Arc<Lists>) -> Self {
-        Self { lists }
+        Self(lists)
     }
 }
 
 impl Outside for Answers {
     fn lists(&self) -> Vec<String> {
-        self.lists.names()
+        self.0.names()
     }
 
     fn is_listed(&self, list: &str, value: &Value) -> bool {
-        self.lists.has(list, &value.shown()).unwrap_or(false)
+        // A script that names a list that is not there is not run.
+        self.0.has(list, &value.shown()).unwrap_or(false)
     }
 
     fn is_like(&self, value: &Value, pattern: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The beat after the scan: matches in event-time order → hits → findings.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use crate::detect::deadlines::Deadlines;
 use crate::detect::failures::Failures;
 use crate::detect::finding::{Closed, Finding, Growing, Hit, OrderKey, Status, Why};
 use crate::detect::groups::{Group, Groups, Key, Window};
+use crate::detect::limits::{Limits, left_of, oldest};
 use crate::detect::seen::{Member, Seen};
 use crate::detect::{Consumer, ConsumerKind, Detector, Match, Outer, Rules};
 use crate::event::{Digest, Nanos, Time, fold};
@@ -30,6 +32,9 @@ pub struct Tally {
     /// Events that still waited at the end for what an `absent` asks for.
     #[serde(default)]
     pub pending: u64,
+    /// Events and values that were let go before their time, since there were too many.
+    #[serde(default)]
+    pub evicted: u64,
 }
 
 /// The state of every window and every finding that may still grow.
@@ -41,6 +46,9 @@ pub struct Windows {
     event: Vec<Match>,
     /// The consumers in which events wait for others.
     waiting: Vec<usize>,
+    limits: Limits,
+    /// How much all groups keep at the most: the sum of theirs.
+    weight: usize,
 }
 
 /// The findings of all groups: which are open, and which wait for their turn.
@@ -88,6 +96,17 @@ impl Windows {
             },
             event: Vec::new(),
             waiting: waiting.map(|(at, _)| at).collect(),
+            limits: Limits::default(),
+            weight: 0,
+        }
+    }
+
+    /// No windows yet, which keep no more than this.
+    #[must_use]
+    pub fn within(detector: &Detector, limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::new(detector)
         }
     }
 
@@ -118,12 +137,12 @@ impl Windows {
         let seen = Seen::new(found.digest, found.uuid.as_deref(), &found.captured);
         let why = Why::texts(found.reasons);
         for outer in consumers.iter().flat_map(|matcher| &matcher.consumers) {
-            let consumer = detector.consumers.get(outer.consumer);
-            if let Some(consumer) = consumer.filter(|one| one.is_each()) {
+            let at = outer.consumer;
+            let consumer = detector.consumers.get(at).filter(|one| one.is_each());
+            if let Some(consumer) = consumer {
                 let seen = outer.tell(&seen);
                 let sighting = Sighting::new(found.time, seen, outer.rules, why.clone());
-                self.ledger
-                    .report_alone(outer.consumer, consumer, &sighting);
+                self.ledger.report_alone(at, consumer, &sighting);
             }
         }
         self.ledger.ready(detector, found.time)
@@ -244,13 +263,22 @@ impl Windows {
                 continue;
             };
             fed.push(at);
+            let before = groups.weight();
             let ledger = &mut self.ledger;
             match &consumer.kind {
                 ConsumerKind::Over(condition) if condition.waits() => {
-                    wait(ledger, groups, consumer, condition, &sightings);
+                    wait(
+                        ledger,
+                        groups,
+                        consumer,
+                        condition,
+                        &sightings,
+                        self.limits.group,
+                    );
                 }
                 ConsumerKind::Over(condition) => {
-                    let hits = correlate(ledger, groups, at, consumer, condition, &sightings);
+                    let most = self.limits.group;
+                    let hits = correlate(ledger, groups, at, consumer, condition, &sightings, most);
                     pass_on(consumer, &hits, &mut feeds);
                 }
                 ConsumerKind::Each => {
@@ -259,24 +287,74 @@ impl Windows {
                     }
                 }
             }
+            self.weight = (self.weight + groups.weight()).saturating_sub(before);
         }
         if let Some(now) = time {
-            fed.into_iter().for_each(|at| self.sweep(detector, at, now));
+            for at in fed {
+                self.sweep(detector, at, now);
+                self.relieve(detector, at, now);
+            }
         }
+    }
+
+    /// Lets go of the oldest groups where a rule, or all rules together, keep more than they may.
+    fn relieve(&mut self, detector: &Detector, at: usize, now: Time) {
+        let Limits { rule, all, .. } = self.limits;
+        if self
+            .consumers
+            .get(at)
+            .is_some_and(|groups| groups.weight() > rule)
+        {
+            self.evict(detector, now, at..at + 1, left_of(rule));
+        }
+        if self.weight > all {
+            self.evict(detector, now, 0..self.consumers.len(), left_of(all));
+        }
+    }
+
+    /// Lets go of the oldest groups of some consumers, so that they keep no more than `left`.
+    fn evict(&mut self, detector: &Detector, now: Time, of: Range<usize>, left: usize) {
+        of.clone().for_each(|at| self.sweep_now(detector, at, now));
+        let groups = self.consumers.iter().enumerate();
+        let some: Vec<_> = groups.filter(|(at, _)| of.contains(at)).collect();
+        let mut gone: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
+        for (at, number) in oldest(&some, left) {
+            gone.entry(at).or_default().insert(number);
+        }
+        for (at, gone) in gone {
+            let (Some(consumer), Some(groups)) =
+                (detector.consumers.get(at), self.consumers.get_mut(at))
+            else {
+                continue;
+            };
+            for number in &gone {
+                self.ledger.close_group(at, consumer, groups, *number);
+            }
+            let (renumbered, evicted) = groups.evict(&gone);
+            self.ledger.deadlines.renumber(at, &renumbered);
+            self.ledger.tally.evicted += evicted as u64;
+        }
+        self.weight = self.consumers.iter().map(Groups::weight).sum();
     }
 
     /// Lets go of the groups of a consumer that no later event can meet, where there are many.
     fn sweep(&mut self, detector: &Detector, at: usize, now: Time) {
+        if self.consumers.get(at).is_some_and(Groups::are_many) {
+            self.sweep_now(detector, at, now);
+        }
+    }
+
+    fn sweep_now(&mut self, detector: &Detector, at: usize, now: Time) {
         let (Some(consumer), Some(groups)) =
             (detector.consumers.get(at), self.consumers.get_mut(at))
         else {
             return;
         };
-        if groups.are_many() {
-            let reach = consumer.timespan.max(consumer.reporter.suppress);
-            let renumbered = groups.sweep(now, reach);
-            self.ledger.deadlines.renumber(at, &renumbered);
-        }
+        let before = groups.weight();
+        let reach = consumer.timespan.max(consumer.reporter.suppress);
+        let renumbered = groups.sweep(now, reach);
+        self.ledger.deadlines.renumber(at, &renumbered);
+        self.weight = (self.weight + groups.weight()).saturating_sub(before);
     }
 
     /// When the first of all waits ends.
@@ -494,6 +572,7 @@ fn correlate(
     consumer: &Consumer,
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
+    most: usize,
 ) -> Vec<Passed> {
     let mut hits = Vec::new();
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
@@ -508,6 +587,7 @@ fn correlate(
         let Some(group) = groups.get_mut(number) else {
             continue;
         };
+        ledger.tally.evicted += group.window.cut(most, consumer) as u64;
         let is_of_pairs = condition.is_of_pairs();
         let met = condition.meet(&mut group.window);
         let measure = match &met {
@@ -541,6 +621,7 @@ fn wait(
     consumer: &Consumer,
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
+    most: usize,
 ) {
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
         if answers(rules)
@@ -553,6 +634,9 @@ fn wait(
             let first = || Window::One(member.clone());
             let number = groups.enter(&key, |window| window.wait(&member), first);
             groups.wait_until(member.time.plus(consumer.timespan), number);
+            if let Some(group) = groups.get_mut(number) {
+                ledger.tally.evicted += group.window.cut(most, consumer) as u64;
+            }
         }
     }
 }

@@ -176,16 +176,19 @@ impl<'d> Live<'d> {
         self.repeat(sink)?;
         for found in self.waiting.all() {
             let findings = self.windows.advance(self.detector, found);
-            hand_on(findings, sink)?;
+            self.tell(findings, sink)?;
         }
+        let (detector, scripts) = (self.detector, &mut self.counts.scripts);
         let tally = self
             .windows
-            .finish(self.detector, self.counts.last, |finding| {
+            .finish(detector, self.counts.last, |mut finding| {
+                detector.enrich(&mut finding, scripts);
                 sink.finding(finding)
             });
         let duplicates = self.counts.correlation.duplicates;
         self.counts.correlation = tally.map_err(RunError::Sink)?;
         self.counts.correlation.duplicates += duplicates;
+        scripts.merge(self.windows.take_failures());
         Ok(self.counts)
     }
 
@@ -205,6 +208,7 @@ impl<'d> Live<'d> {
         let mut scanned = Scanned::default();
         self.scanner
             .record(record, &self.settings, &self.names, &mut scanned);
+        scanned.counts.scripts = self.scanner.take_failures();
         for rejected in &scanned.rejected {
             self.reject(rejected, sink)?;
         }
@@ -259,12 +263,13 @@ impl<'d> Live<'d> {
                         };
                         sink.late(&late).map_err(RunError::Sink)?;
                     }
-                    hand_on(self.windows.alone(self.detector, found), sink)?;
+                    let findings = self.windows.alone(self.detector, found);
+                    self.tell(findings, sink)?;
                 }
                 (Some(_), _) => self.counts.evicted += u64::from(self.waiting.push(found)),
                 (None, _) => {
                     let findings = self.windows.advance(self.detector, found);
-                    hand_on(findings, sink)?;
+                    self.tell(findings, sink)?;
                 }
             }
         }
@@ -279,9 +284,18 @@ impl<'d> Live<'d> {
         self.copies.forget(watermark);
         for found in self.waiting.until(watermark) {
             let findings = self.windows.advance(self.detector, found);
-            hand_on(findings, sink)?;
+            self.tell(findings, sink)?;
         }
-        hand_on(self.windows.pass(self.detector, watermark), sink)
+        let findings = self.windows.pass(self.detector, watermark);
+        self.tell(findings, sink)
+    }
+
+    fn tell(&mut self, findings: Vec<Finding>, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        for mut finding in findings {
+            self.detector.enrich(&mut finding, &mut self.counts.scripts);
+            sink.finding(finding).map_err(RunError::Sink)?;
+        }
+        Ok(())
     }
 
     fn reject(&self, rejected: &Rejected, sink: &mut dyn LiveSink) -> Result<(), RunError> {
@@ -290,11 +304,6 @@ impl<'d> Live<'d> {
         }
         sink.reject(rejected).map_err(RunError::Sink)
     }
-}
-
-fn hand_on(findings: Vec<Finding>, sink: &mut dyn LiveSink) -> Result<(), RunError> {
-    let mut findings = findings.into_iter();
-    findings.try_for_each(|finding| sink.finding(finding).map_err(RunError::Sink))
 }
 
 /// Matches that the watermark has not reached, in their order.

@@ -67,9 +67,6 @@ pub struct Counts {
     pub lower_cased: u64,
     /// Events without an event type.
     pub without_type: u64,
-    /// What scripts could not answer, by rule.
-    #[serde(skip_serializing_if = "Failures::is_empty", default)]
-    pub scripts: Failures,
     /// Live events that came after the watermark had passed their time.
     #[serde(skip_serializing_if = "is_none", default)]
     pub late: u64,
@@ -79,6 +76,9 @@ pub struct Counts {
     /// Matches of live events that were let go since too many waited for the watermark.
     #[serde(skip_serializing_if = "is_none", default)]
     pub evicted: u64,
+    /// What scripts could not answer, by rule.
+    #[serde(skip_serializing_if = "Failures::is_empty", default)]
+    pub scripts: Failures,
     /// What correlation left out.
     pub correlation: Tally,
     /// The time of the earliest event.

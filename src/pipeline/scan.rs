@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Detector, Match, Scratch};
+use crate::detect::{Detector, Failures, Match, Scratch};
 use crate::event::{Event, Time};
 use crate::json::Wanted;
 use crate::okta::{Kind, Mapping, Records};
@@ -86,12 +86,17 @@ pub(super) fn scan(
         scanned.counts.rejected += 1;
         scanned.rejected.push(Rejected::stretch(reject, names));
     }
-    scanned.counts.scripts = scanner.scratch.take_failures();
+    scanned.counts.scripts = scanner.take_failures();
     scanned.rejected.sort_by_key(|rejected| rejected.line);
     scanned
 }
 
 impl Scanner<'_> {
+    /// What scripts could not answer since this was asked last.
+    pub(super) fn take_failures(&mut self) -> Failures {
+        self.scratch.take_failures()
+    }
+
     /// Adds what one record gives.
     pub(super) fn record(
         &mut self,

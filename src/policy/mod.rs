@@ -128,6 +128,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
         filters,
         accessors,
         broken,
+        ..
     } = decode_active(&files, &mut problems);
     lint::texts(&rules, &filters, &accessors, &mut problems);
     for rule in &mut rules {
@@ -141,7 +142,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
             ..Settings::default()
         };
     }
-    link((&files, &lists), &mut rules, &mut problems);
+    link(&files, &lists, &mut rules, &mut problems);
     let mut detector = Detector::compile(&rules, &broken, &mut problems);
     detector.read_inside(&accessors);
     LoadedRules {
@@ -160,7 +161,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         broken,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
-    if let Some(scripts) = link((files, &lists), &mut rules, problems) {
+    if let Some(scripts) = link(files, &lists, &mut rules, problems) {
         scripts.report_unused(problems);
     }
     let mut detector = Detector::compile(&rules, &broken, problems);
@@ -346,7 +347,8 @@ fn lists(files: &[PolicyFile], problems: &mut Problems) -> Lists {
 
 /// Reads the scripts and finds the functions that rules name; nothing where there are neither.
 fn link(
-    (files, lists): (&[PolicyFile], &Arc<Lists>),
+    files: &[PolicyFile],
+    lists: &Arc<Lists>,
     rules: &mut [Rule],
     problems: &mut Problems,
 ) -> Option<Scripts> {
@@ -357,7 +359,7 @@ fn link(
     if next.is_none() && !rules.iter().any(Rule::names_scripts) {
         return None;
     }
-    let mut scripts = Scripts::new(Arc::new(Answers::new(Arc::clone(lists))));
+    let mut scripts = Scripts::new(Arc::new(Answers::new(lists.clone())));
     while let Some((path, file)) = next {
         scripts.add(path, file.id, &file.text, problems);
         next = written.next();

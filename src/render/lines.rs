@@ -245,6 +245,10 @@ pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> Str
             correlation.pending,
             "events that still wait for what is asked to follow",
         ),
+        (
+            correlation.evicted,
+            "events and values let go before their time, since there were too many",
+        ),
     ] {
         if count > 0 {
             text.push_str(&format!(", {} {what}", grouped(count)));

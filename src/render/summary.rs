@@ -279,6 +279,10 @@ fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
             counts.correlation.pending,
             "events that still wait for what is asked to follow",
         ),
+        (
+            counts.correlation.evicted,
+            "events and values let go before their time, since there were too many",
+        ),
     ] {
         if count > 0 {
             let _ = writeln!(out, "{count:>8} {text}");

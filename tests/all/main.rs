@@ -40,7 +40,6 @@ mod hostile;
 mod huge;
 mod layout;
 mod live;
-mod power;
 mod scripts;
 mod seeds;
 mod semantics;

@@ -166,7 +166,7 @@ impl Lists {
         Ok(Column { list, at })
     }
 
-    /// Every name that can be asked for: those of lists, and `LIST.COLUMN`.
+    /// Everything that can be named: each list and each column of a table, `vpn` and `vpn.ip`.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let named = |(name, list): (&String, &List)| {

@@ -112,12 +112,11 @@ fn rules(line: &str, expression: &str, field: &str) -> (Vec<Rule>, Detector) {
     let text = "cmd\nwho*\n*b\n";
     let file = problems.add_file("rules/lists/commands.txt", text);
     lists.add("commands.txt", file, text, &mut problems);
-    let lists = Arc::new(lists);
     let file = problems.add_file("rules/x.yml", &rules);
     let documents = parse_yaml_documents(file, &rules, &mut problems);
     let decode = |(at, node)| decode_rule(node, "rules/x.yml", at, &lists, &mut problems);
     let mut rules: Vec<Rule> = documents.iter().enumerate().filter_map(decode).collect();
-    let mut scripts = Scripts::new(Arc::new(Answers::new(Arc::clone(&lists))));
+    let mut scripts = Scripts::new(Arc::new(Answers::new(Arc::new(lists))));
     let file = problems.add_file("rules/x.rhai", &script);
     scripts.add("x.rhai", file, &script, &mut problems);
     link_scripts(&mut rules, &mut scripts, &mut problems);
@@ -197,11 +196,11 @@ fn a_script_that_says_the_same_as_a_line_is_true_of_the_same_events() {
         };
         for event in events {
             let tree: Value = serde_json::from_str(&event).expect("an event");
-            let asked_of = Asked {
+            let plain = Asked {
                 event: &tree,
                 accessors: &[],
             };
-            let expected = matches(detection, asked_of);
+            let expected = matches(detection, plain);
             let (found, key) = answer(&detector, &tree);
             prop_assert_eq!(found.contains(&0), expected, "{}", &line);
             prop_assert_eq!(

@@ -16,7 +16,7 @@ use crate::detect::reference::correlation::{
 };
 use crate::detect::reference::tests::cases;
 use crate::detect::rule::decode_rule;
-use crate::detect::{Detector, Finding, Match, Windows};
+use crate::detect::{Detector, Finding, Limits, Match, Tally, Windows};
 use crate::diag::Problems;
 use crate::document::parse_yaml_documents;
 use crate::event::{Digest, Event, Time};
@@ -293,7 +293,11 @@ fn documents(correlations: &[Correlation]) -> String {
     });
     let correlations = correlations.iter().enumerate();
     let correlations = correlations.map(|(at, correlation)| document(at, correlation));
-    detections.into_iter().chain(correlations).collect()
+    format!(
+        "{}{}",
+        detections.concat(),
+        correlations.collect::<String>()
+    )
 }
 
 fn detector(text: &str) -> Detector {
@@ -331,7 +335,7 @@ fn records(timeline: &[Moment]) -> Vec<String> {
 const SECOND: i64 = 1_000_000_000;
 
 /// What the engine finds.
-fn found(detector: &Detector, timeline: &[Moment]) -> (Vec<Finding>, u64) {
+fn found(detector: &Detector, timeline: &[Moment], limits: Limits) -> (Vec<Finding>, Tally) {
     let mut wanted = detector.wanted().clone();
     let id = wanted.add(["uuid"]);
     let mut reader = Reader::new(wanted);
@@ -348,7 +352,7 @@ fn found(detector: &Detector, timeline: &[Moment]) -> (Vec<Finding>, u64) {
         detector.scan(&mut scratch, &event, &mut matches);
     }
     matches.sort_by(Match::compare);
-    let mut windows = Windows::new(detector);
+    let mut windows = Windows::within(detector, limits);
     let mut found = Vec::new();
     for matched in matches {
         found.extend(windows.advance(detector, matched));
@@ -358,7 +362,7 @@ fn found(detector: &Detector, timeline: &[Moment]) -> (Vec<Finding>, u64) {
         found.push(finding);
         Ok::<(), ()>(())
     });
-    (found, end.expect("nothing fails").pending)
+    (found, end.expect("nothing fails"))
 }
 
 /// What the reference finds.
@@ -429,14 +433,14 @@ fn both_correlate_alike() {
     let case = (correlations(), a_timeline());
     let outcome = runner.run(&case, |(correlations, timeline)| {
         let text = documents(&correlations);
-        let (engine, pending) = found(&detector(&text), &timeline);
+        let (engine, tally) = found(&detector(&text), &timeline, Limits::default());
         let engine: Vec<Found> = engine.iter().filter_map(told).collect();
         let (mut reference, waiting) = expected(&correlations, &timeline);
         reference
             .iter_mut()
             .for_each(|found| found.group = named(&correlations[found.rule], &found.group));
         reference.sort();
-        prop_assert_eq!(pending, waiting, "{}", text);
+        prop_assert_eq!((tally.pending, tally.evicted), (waiting, 0), "{}", text);
         asked.set(asked.get() + 1);
         hit.set(hit.get() + usize::from(!reference.is_empty()));
         prop_assert_eq!(
@@ -459,4 +463,88 @@ fn named(correlation: &Correlation, group: &[String]) -> Vec<String> {
     let fields = correlation.group_by.iter().zip(group);
     let fields: BTreeMap<_, _> = fields.collect();
     fields.into_values().cloned().collect()
+}
+
+/// However little may be kept, findings come in their order, and the same ones each time.
+#[test]
+fn what_is_over_a_limit_is_let_go_and_counted() {
+    let config = Config {
+        cases: cases().div_ceil(32),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let limits = (1..6_usize, 1..12_usize, 1..20_usize);
+    let limits = limits.prop_map(|(group, rule, all)| Limits { group, rule, all });
+    let case = (correlations(), a_timeline(), limits);
+    let (asked, evicted) = (Cell::new(0), Cell::new(0));
+    let outcome = TestRunner::new(config).run(&case, |(correlations, timeline, limits)| {
+        let detector = detector(&documents(&correlations));
+        let (findings, tally) = found(&detector, &timeline, limits);
+        let orders: Vec<_> = findings.iter().map(Finding::order).collect();
+        prop_assert!(orders.is_sorted());
+        asked.set(asked.get() + 1);
+        evicted.set(evicted.get() + usize::from(tally.evicted > 0));
+        prop_assert_eq!((findings, tally), found(&detector, &timeline, limits));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let share = 100 * evicted.get() / asked.get();
+    assert!(share > 10, "{share} % of the timelines meet a limit");
+}
+
+/// Seconds at which an account does something, and what is left of it.
+#[test]
+fn the_oldest_are_let_go_first() {
+    let rule = |kind| Correlation {
+        name: "x0".to_owned(),
+        kind,
+        rules: vec!["a".to_owned()],
+        selects: false,
+        is_high: false,
+        user: None,
+        group_by: vec!["who"],
+        timespan: 50,
+        suppress: Some(0),
+        generate: false,
+    };
+    let roomy = Limits::default();
+    let two_of_a_group = Limits { group: 2, ..roomy };
+    let two_of_a_rule = Limits { rule: 2, ..roomy };
+    let two_at_all = Limits { all: 2, ..roomy };
+    let (three, new) = (Kind::EventCount(2), Kind::FirstSeen(vec!["what"], Some(0)));
+    let waits = Kind::Absent;
+    // Accounts in turn, a second each; how many findings there are, and how much was let go.
+    #[rustfmt::skip]
+    let cases: [(&Kind, Limits, &str, usize, u64); 9] = [
+        (&three, roomy, "abca", 1, 0),
+        (&three, two_of_a_rule, "abca", 0, 2),
+        (&three, two_of_a_rule, "abcc", 1, 2),
+        (&three, two_at_all, "abca", 0, 2),
+        (&three, two_of_a_group, "aa", 1, 0),
+        (&three, two_of_a_group, "aaa", 2, 1),
+        (&new, roomy, "aa", 1, 0),
+        (&new, two_of_a_rule, "aa", 1, 0),
+        (&waits, two_of_a_rule, "abc", 0, 1),
+    ];
+    for (kind, limits, accounts, expected, evicted) in cases {
+        let mut rule = rule(kind.clone());
+        if matches!(kind, Kind::Absent) {
+            rule.rules.push("b".to_owned());
+        }
+        let numbered = (0..).zip(accounts.chars());
+        let timeline: Vec<Moment> = numbered
+            .map(|(at, who)| Moment {
+                letters: vec!["a"],
+                at,
+                who: who.to_string().into(),
+                what: json!("x"),
+                lat: json!(null),
+                country: json!(null),
+            })
+            .collect();
+        let (findings, tally) = found(&detector(&documents(&[rule])), &timeline, limits);
+        let of_rule = findings.iter().filter_map(told).count();
+        let shown = format!("{kind:?} {limits:?} {accounts}");
+        assert_eq!((of_rule, tally.evicted), (expected, evicted), "{shown}");
+    }
 }
