@@ -40,6 +40,7 @@ mod hostile;
 mod huge;
 mod layout;
 mod live;
+mod power;
 mod scripts;
 mod seeds;
 mod semantics;
