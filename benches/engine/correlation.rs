@@ -103,5 +103,5 @@ fn failed_sign_in(number: usize, milliseconds: usize, account: usize) -> String 
 fn sign_in(number: usize, milliseconds: usize, account: usize, network: usize) -> String {
     let line = failed_sign_in(number, milliseconds, account).replace("FAILURE", "SUCCESS");
     let client = format!(r#","client":{{"ipAddress":"192.0.{network}.1"}}}}"#);
-    line.trim_end_matches('}').to_owned() + "}" + &client
+    format!("{}}}{client}", line.trim_end_matches('}'))
 }
