@@ -523,11 +523,20 @@ fn network(value: &Node, _: &Modifiers, problems: &mut Problems) -> Option<Test>
     net.map(|net| Test::Cidr(vec![net]))
 }
 
-/// The network, or the single address, that a text is.
+/// The network, or the single address, that a text is. Its address is spelled as one in an
+/// event is: without leading zeros, which some read as octal numbers.
 #[must_use]
 pub fn network_of(text: &str) -> Option<IpNet> {
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address)
+    let (address, is_network) = match text.split_once('/') {
+        Some((address, _)) => (address, true),
+        None => (text, false),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    if is_network {
+        text.parse().ok()
+    } else {
+        Some(address.into())
+    }
 }
 
 fn number(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> Option<Test> {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::detect::alerts::is_of_rule;
@@ -11,6 +10,7 @@ use crate::detect::capture::{CaptureId, Captured, Values};
 use crate::detect::consecutive::great_circle_km;
 use crate::detect::failures::Failures;
 use crate::detect::lists::Lists;
+use crate::detect::modifiers::network_of;
 use crate::detect::pattern::{Anchor, Pattern};
 use crate::detect::settings::Owner;
 use crate::detect::{Logic, Rule};
@@ -199,8 +199,7 @@ impl Outside for Answers {
     }
 
     fn is_in_network(&self, value: &Value, network: &str) -> Option<bool> {
-        let alone = || network.parse::<IpAddr>().ok().map(IpNet::from);
-        let network: IpNet = network.parse().ok().or_else(alone)?;
+        let network = network_of(network)?;
         let address = value.shown().trim().parse::<IpAddr>();
         Some(address.is_ok_and(|address| network.contains(&address)))
     }
