@@ -14,6 +14,7 @@
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
+//! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `layout` | which module imports which |
 
@@ -39,6 +40,7 @@ mod hostile;
 mod huge;
 mod layout;
 mod live;
+mod logic;
 mod scripts;
 mod seeds;
 mod semantics;
