@@ -3,6 +3,7 @@
 
 usage: generate.py events --count 100000 --out FILE
        generate.py accounts --count 1000000 --out FILE
+       generate.py month --count 1000000 --out FILE
        generate.py rules --count 1000 --out FOLDER
 
 The same words write the same bytes. `events` repeats the demo day (fixtures/logs):
@@ -11,6 +12,8 @@ ids and digests, a little earlier or later than the others. Attacks come to ever
 tenth team a day, and some changes by administrators become other, rarer ones.
 `accounts` has one failed sign-in of each of COUNT accounts, 2,000 a second, so
 that the windows of a million are open together for some minutes.
+`month` has COUNT sign-ins of 100,000 accounts within 30 days, of which each
+hundredth fails and each fiftieth is from an address of its own.
 `rules` fills in benches/rules.template.
 """
 import argparse
@@ -47,14 +50,14 @@ RARE = [
 
 def main():
     options = argparse.ArgumentParser(description="Write what the benchmarks read.")
-    options.add_argument("what", choices=["events", "accounts", "rules"])
+    options.add_argument("what", choices=["events", "accounts", "month", "rules"])
     options.add_argument("--count", type=int, required=True)
     options.add_argument("--out", type=pathlib.Path, required=True)
     words = options.parse_args()
     if words.what == "rules":
         write_rules(words.count, words.out)
         return
-    lines = events() if words.what == "events" else accounts()
+    lines = {"events": events, "accounts": accounts, "month": lambda: month(words.count)}[words.what]()
     with open(words.out, "w", encoding="utf-8", newline="\n") as out:
         out.writelines(itertools.islice(lines, words.count))
 
@@ -140,6 +143,26 @@ def accounts():
         yield (
             f'{{"uuid":"{number:08x}-8d7c-11f1-8c53-06d7b1b1a1a1","published":"{time.isoformat(timespec="microseconds")}Z","eventType":"user.session.start",'
             f'"outcome":{{"result":"FAILURE"}},"actor":{{"alternateId":"user{number}@example.com"}}}}\n'
+        )
+
+
+# -------------------------------------------------------------------- month
+
+ACCOUNTS = 100_000
+
+
+def month(count):
+    """So many sign-ins within 30 days, each account in its turn."""
+    between = datetime.timedelta(days=30) / count
+    for number in range(count):
+        time = FIRST_DAY + number * between
+        # The accounts take turns in an order of their own, so that neighbours in time are not neighbours in number.
+        account = number * 7_919 % ACCOUNTS
+        result = "FAILURE" if number % 100 == 0 else "SUCCESS"
+        address = f"198.19.{number // 50 % 256}.1" if number % 50 == 7 else f"198.18.{account % 7}.1"
+        yield (
+            f'{{"uuid":"{number:08x}-8d7c-11f1-8c53-06d7b1b1a1a1","published":"{time.isoformat(timespec="microseconds")}Z","eventType":"user.session.start",'
+            f'"outcome":{{"result":"{result}"}},"actor":{{"alternateId":"user{account}@example.com"}},"client":{{"ipAddress":"{address}"}}}}\n'
         )
 
 

@@ -82,6 +82,7 @@ def arguments():
     options.add_argument("--large", **path, help="another log for the rules of SigmaHQ, e.g. ten times as large")
     options.add_argument("--count", type=int, default=100_000, help="how many events to generate (100000)")
     options.add_argument("--accounts", type=int, default=1_000_000, help="how many groups to hold open (1000000; 0 for none)")
+    options.add_argument("--month", type=int, default=1_000_000, help="how many sign-ins of a month to correlate (1000000; 0 for none)")
     options.add_argument("--runs", type=int, default=3, help="how many times each (3)")
     options.add_argument("--rules-1000", **path, help="a folder of 1,000 rules; generated unless given")
     options.add_argument("--rules-3000", **path, help="a folder of 3,000 rules; generated unless given")
@@ -151,6 +152,16 @@ def plan(words, folder, log, rules):
     if words.accounts:
         accounts = generate("accounts", words.accounts, folder / "accounts.ndjson")
         yield from programs.correlate(f"{words.accounts:,} open groups", words.accounts, words.burst, accounts)
+    if words.month:
+        month = generate("month", words.month, folder / "month.ndjson")
+        signed_in = f"{words.month:,} sign-ins of 100,000 accounts in 30 days"
+        for rule, title in ("signed_in", "no window"), ("first_seen", "first_seen over 30 days"), ("absent", "absent within 10 minutes"):
+            yield programs.ours(f"{title}, {signed_in}", "rulectl", words.month, 1, HERE / f"{rule}.yml", month)
+    scripted = folder / "scripted"
+    shutil.copytree(rules[21], scripted)
+    for part in (HERE / "scripts").iterdir():
+        shutil.copy(part, scripted)
+    yield programs.ours(f"21 rules of SigmaHQ and 5 with scripts, {events:,} events", "rulectl", events, 26, scripted, log)
     empty = folder / "empty.ndjson"
     empty.touch()
     for count in 1_000, 3_000:

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::detect::alerts::is_of_rule;
 use crate::detect::capture::{CaptureId, Captured, Values};
 use crate::detect::consecutive::great_circle_km;
 use crate::detect::failures::Failures;
@@ -143,7 +144,9 @@ pub fn link_scripts(rules: &mut [Rule], scripts: &mut Scripts, problems: &mut Pr
             correlation.asked = asked;
             rule.scripts.push(("window".to_owned(), written));
             let aliases = &correlation.aliases;
-            let own = fields.into_iter().filter(|(field, _)| !aliases.has(field));
+            let own = fields
+                .into_iter()
+                .filter(|(field, _)| !aliases.has(field) && !is_of_rule(field));
             correlation.fields.extend(own);
         }
     }

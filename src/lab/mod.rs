@@ -6,4 +6,4 @@ mod suite;
 
 pub use self::compare::Mismatch;
 pub use self::run::{CaseResult, run_case};
-pub use self::suite::{Case, Suite, codes, load_suites};
+pub use self::suite::{Case, Expectation, Suite, Wanted, codes, load_suites};

@@ -6,6 +6,7 @@ use chrono::{Datelike, Timelike};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
 use crate::event::{Time, clip};
+use crate::script::alike::alike;
 use crate::script::sandbox::spend;
 use crate::script::value::{EventView, FindingView, ListView, Outside, Value, WindowView};
 
@@ -387,7 +388,7 @@ pub(super) const ENTRIES: [Entry; 33] = [
                 let folded =
                     |value: Dynamic| Some(crate::event::fold(&value.into_immutable_string().ok()?));
                 let texts = folded(one).zip(folded(other));
-                texts.map_or(0.0, |(one, other)| strsim::sorensen_dice(&one, &other))
+                texts.map_or(0.0, |(one, other)| alike(&one, &other))
             });
         },
     },

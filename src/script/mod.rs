@@ -5,6 +5,7 @@
 //! known and checked before it runs ([`Scripts::add`]). What it may ask is one table
 //! (`host`), of which the definitions for editors are made ([`definitions`]).
 
+mod alike;
 mod definitions;
 mod host;
 mod load;

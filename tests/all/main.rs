@@ -11,6 +11,7 @@
 //! | `hostile` | text that an attacker wrote |
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `scripts` | scripts as parts of rules |
+//! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
@@ -41,6 +42,7 @@ mod huge;
 mod layout;
 mod live;
 mod logic;
+mod power;
 mod scripts;
 mod seeds;
 mod semantics;
