@@ -11,6 +11,7 @@ mod path;
 mod plain;
 mod rule;
 mod script;
+mod state;
 
 pub use self::condition::condition;
 pub use self::event::event;
@@ -19,3 +20,4 @@ pub use self::lists::lists;
 pub use self::path::path;
 pub use self::rule::rule;
 pub use self::script::script;
+pub use self::state::{made_up_state, state};

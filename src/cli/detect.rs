@@ -46,6 +46,10 @@ pub struct Args {
     /// With --follow, keep what is needed to repeat the run, and which events came too late, in this file
     #[arg(long, value_name = "FILE", requires = "follow")]
     journal: Option<PathBuf>,
+    /// With --follow, go on from the state in this file, and keep it there: at the end of the
+    /// input, every minute, and when told to stop. What is open at the end stays open
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    state: Option<PathBuf>,
 }
 
 fn span(text: &str) -> Result<Nanos, String> {
@@ -90,7 +94,8 @@ fn write(
     let outcome = if args.follow {
         lines = lines.live(args.journal.as_deref().map(create).transpose()?);
         let pace = Pace::clock(args.lateness);
-        follow(detector, inputs, settings, pace, &mut lines, Lines::flush)
+        let state = args.state.as_deref();
+        follow(detector, inputs, settings, pace, state, &mut lines)?
     } else {
         let meter = Meter::new(Reader::new(inputs.clone()).total());
         let show = |progress| meter.show(progress);
@@ -151,10 +156,11 @@ fn keep_apart(args: &Args, inputs: &[Input]) -> Result<()> {
         let mut read = read.chain([&args.rules]).filter_map(place);
         place(file).is_some_and(|file| file.is_file() && read.any(|input| input == file))
     };
-    let written = [
+    let written: [(&str, &Option<PathBuf>); 4] = [
         ("--out", &args.out),
         ("--rejects", &args.rejects),
         ("--journal", &args.journal),
+        ("--state", &args.state),
     ];
     for (at, (option, file)) in written.into_iter().enumerate() {
         if file.as_ref().is_some_and(taken) {

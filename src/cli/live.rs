@@ -1,55 +1,170 @@
 //! Input that has no end: chunks as they come, and the clock while nothing comes.
 
-use std::io;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
+use crate::cli::output::talk;
+use crate::cli::state::{read_state, write_state};
 use crate::detect::Detector;
-use crate::pipeline::{Counts, Live, LiveSink, Pace, RunError, Settings};
-use crate::source::{Input, Reader, SourceError};
+use crate::event::{Nanos, Time};
+use crate::pipeline::{Counts, Live, Pace, RunError, Settings};
+use crate::render::{Lines, restored};
+use crate::source::{Chunk, Input, Reader, SourceError};
+use crate::visible::visible;
 use crate::world::World;
 
 /// The clock is asked so often while nothing comes.
 const TICK: Duration = Duration::from_secs(1);
 
+/// State is kept so often.
+const KEEP: Nanos = Nanos(60 * Nanos::SECOND.0);
+
 /// So many chunks are read ahead.
 const AHEAD: usize = 4;
 
-/// Detects over inputs as they come, until they end; what was found is `flush`ed each time.
+/// What was counted, and the inputs that failed; or why it ended before.
+type Outcome = Result<(Counts, Vec<SourceError>), RunError>;
+
+/// Detects over inputs as they come, until they end or, where state is kept, the program is told to stop.
 ///
 /// # Errors
 ///
-/// When results cannot be written, or a record is no event and none such is tolerated.
-pub(super) fn follow<S: LiveSink>(
+/// When state cannot be read or kept. When results cannot be written, or a record is no event
+/// and none such is tolerated, the inner one.
+pub(super) fn follow<W: Write, R: Write>(
     detector: &Detector,
     inputs: Vec<Input>,
     settings: &Settings,
     pace: Pace,
-    sink: &mut S,
-    flush: impl Fn(&mut S) -> io::Result<()>,
-) -> Result<(Counts, Vec<SourceError>), RunError> {
+    state: Option<&Path>,
+    lines: &mut Lines<W, R>,
+) -> Result<Outcome> {
     let world = World::live();
     let names = inputs.iter().map(Input::name).collect();
-    let mut live = Live::new(detector, *settings, names, pace);
-    let mut failed = Vec::new();
+    let live = Live::new(detector, *settings, names, pace);
+    let live = match state {
+        Some(file) => go_on(live, file, (world.now)())?,
+        None => live,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    if state.is_some() {
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, stop.clone())
+                .context("signals cannot be waited for")?;
+        }
+    }
+    let following = Following {
+        live,
+        lines,
+        state,
+        stop: &stop,
+        world,
+        kept: (world.now)(),
+        failed: Vec::new(),
+    };
+    following.follow(&read_ahead(inputs))
+}
+
+/// Restores what was kept in a file, if it exists, and says what became of it.
+fn go_on<'d>(live: Live<'d>, file: &Path, clock: Time) -> Result<Live<'d>> {
+    let shown = || visible(&file.display().to_string());
+    let Some(saved) = read_state(file)? else {
+        return Ok(live);
+    };
+    match live.restore(&saved, clock) {
+        Ok((live, became)) => {
+            restored(&became).iter().for_each(|line| talk(line));
+            Ok(live)
+        }
+        Err(error) => bail!(
+            "the state in `{}` cannot be restored: {error}; move it away to begin anew",
+            shown()
+        ),
+    }
+}
+
+/// Reading may wait for ever, so that the thread is left to itself when detection ends.
+fn read_ahead(inputs: Vec<Input>) -> Receiver<Result<Chunk, SourceError>> {
     let (chunks, come) = sync_channel(AHEAD);
-    // Reading may wait for ever, so that the thread is left to itself when detection ends.
     thread::spawn(move || {
         let mut reader = Reader::new(inputs);
         reader.try_for_each(|chunk| chunks.send(chunk))
     });
-    loop {
-        match come.recv_timeout(TICK) {
-            Ok(Ok(chunk)) => live.take(&chunk, (world.now)(), sink)?,
-            Ok(Err(error)) => failed.push(error),
-            Err(RecvTimeoutError::Timeout) => live.tick((world.now)(), sink)?,
-            Err(RecvTimeoutError::Disconnected) => break,
+    come
+}
+
+struct Following<'f, W: Write, R: Write> {
+    live: Live<'f>,
+    lines: &'f mut Lines<W, R>,
+    state: Option<&'f Path>,
+    stop: &'f AtomicBool,
+    world: World,
+    /// When state was kept last.
+    kept: Time,
+    failed: Vec<SourceError>,
+}
+
+impl<W: Write, R: Write> Following<'_, W, R> {
+    fn follow(mut self, come: &Receiver<Result<Chunk, SourceError>>) -> Result<Outcome> {
+        // What was read when the program was told to stop is looked at.
+        let mut left = AHEAD + 1;
+        loop {
+            let is_told = self.stop.load(Ordering::Relaxed);
+            left -= usize::from(is_told && left > 0);
+            let wait = if is_told { Duration::ZERO } else { TICK };
+            let next = come.recv_timeout(wait);
+            let is_over = match &next {
+                Err(RecvTimeoutError::Disconnected) => true,
+                Err(RecvTimeoutError::Timeout) => is_told,
+                Ok(_) => is_told && left == 0,
+            };
+            if is_over {
+                break;
+            }
+            if let Err(error) = self.step(next) {
+                return Ok(Err(error));
+            }
+            if (self.world.now)().since(self.kept) >= KEEP {
+                self.keep()?;
+            }
         }
-        flush(sink).map_err(RunError::Sink)?;
+        self.keep()?;
+        let Self {
+            live,
+            lines,
+            failed,
+            ..
+        } = self;
+        if self.state.is_some() {
+            return Ok(Ok((live.counts(), failed)));
+        }
+        Ok(live.finish(lines).map(|counts| (counts, failed)))
     }
-    let counts = live.finish(sink)?;
-    Ok((counts, failed))
+
+    fn step(
+        &mut self,
+        next: Result<Result<Chunk, SourceError>, RecvTimeoutError>,
+    ) -> Result<(), RunError> {
+        let clock = (self.world.now)();
+        match next {
+            Ok(Ok(chunk)) => self.live.take(&chunk, clock, self.lines)?,
+            Ok(Err(error)) => self.failed.push(error),
+            Err(_) => self.live.tick(clock, self.lines)?,
+        }
+        self.lines.flush().map_err(RunError::Sink)
+    }
+
+    /// What was told is written before the state that knows of it.
+    fn keep(&mut self) -> Result<()> {
+        self.kept = (self.world.now)();
+        self.state
+            .map_or(Ok(()), |file| write_state(file, &self.live.save()))
+    }
 }

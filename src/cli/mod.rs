@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod run;
 mod show;
+mod state;
 mod test;
 
 use std::ffi::OsString;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::detect::{Logic, Rule};
 use crate::diag::{Problems, Span};
 use crate::document::{Key, Kind, Node, codes as document_codes};
 use crate::event::FieldPath;
@@ -23,11 +24,28 @@ impl Accessors {
     /// Whether a path leads into the texts of one of the fields.
     #[must_use]
     pub fn lead_to(&self, path: &str) -> bool {
-        let is_below = |text: &FieldPath| {
-            let below = path.strip_prefix(text.as_str());
-            below.is_some_and(|below| below.starts_with('.'))
-        };
-        self.0.keys().any(is_below)
+        self.0.keys().any(|text| is_below(path, text))
+    }
+
+    /// Tells each rule which of them lead into fields that it reads, or its filters do:
+    /// they are a part of what it does.
+    pub fn note(&self, rules: &mut [Rule]) {
+        if self.0.is_empty() {
+            return;
+        }
+        for rule in rules {
+            let own = rule.fields();
+            let of_filters = match &rule.logic {
+                Logic::Detection(detection) => detection.parts().2,
+                _ => &[],
+            };
+            let of_filters = of_filters.iter().flat_map(|(_, filter)| filter.fields());
+            let fields: Vec<&str> = own.into_iter().chain(of_filters).map(|(f, _)| f).collect();
+            let lead = |text: &FieldPath| fields.iter().any(|field| is_below(field, text));
+            let leading = self.0.iter().filter(|(text, _)| lead(text));
+            let leading = leading.map(|(text, (notation, _))| (text.clone(), name(*notation)));
+            rule.inside = leading.collect();
+        }
     }
 
     /// Lets the wanted fields be found inside of texts too.
@@ -64,6 +82,18 @@ impl Accessors {
                 .help("remove one of the two");
         }
     }
+}
+
+/// Whether a path leads into what stands at the other.
+fn is_below(path: &str, text: &FieldPath) -> bool {
+    let below = path.strip_prefix(text.as_str());
+    below.is_some_and(|below| below.starts_with('.'))
+}
+
+/// What a notation is called.
+fn name(notation: Notation) -> &'static str {
+    let named = NOTATIONS.iter().find(|(_, known)| *known == notation);
+    named.map_or("", |(name, _)| name)
 }
 
 /// Whether a document declares accessors and is no rule.

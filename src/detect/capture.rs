@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use crate::detect::packed::{Unpacked, pack_number, pack_text};
 use crate::event::{FieldPath, clip};
 use crate::json::{Fields, Slot, Wanted};
@@ -16,11 +18,19 @@ impl CaptureId {
     }
 }
 
+/// What an id stands for: the same in every detector, where ids differ.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Meaning {
+    /// A field of events.
+    Field(FieldPath),
+    /// What a rule calls so, and others call differently.
+    Alias(Uuid, FieldPath),
+}
+
 /// Every field that is captured, each once.
 #[derive(Clone, Debug, Default)]
 pub struct Captures {
-    /// None for one that each rule has under a name of its own.
-    paths: Vec<Option<FieldPath>>,
+    meanings: Vec<Meaning>,
     /// Where the values of each are, once [`Captures::want`] was called.
     slots: Vec<Option<Slot>>,
 }
@@ -28,27 +38,33 @@ pub struct Captures {
 impl Captures {
     /// The id of a field.
     pub fn id(&mut self, path: &FieldPath) -> CaptureId {
-        let known = self
-            .paths
-            .iter()
-            .position(|known| known.as_ref() == Some(path));
-        known.map_or_else(|| self.push(Some(path.clone())), CaptureId::of)
+        let is_it = |known: &Meaning| matches!(known, Meaning::Field(field) if field == path);
+        let known = self.meanings.iter().position(is_it);
+        known.map_or_else(|| self.push(Meaning::Field(path.clone())), CaptureId::of)
     }
 
-    /// The id of a field that is not called the same in all rules.
-    pub fn alias(&mut self) -> CaptureId {
-        self.push(None)
+    /// The id of what a rule calls by this name, and those that it names differently.
+    pub fn alias(&mut self, rule: Uuid, name: &FieldPath) -> CaptureId {
+        self.push(Meaning::Alias(rule, name.clone()))
     }
 
-    fn push(&mut self, path: Option<FieldPath>) -> CaptureId {
-        self.paths.push(path);
-        CaptureId::of(self.paths.len() - 1)
+    fn push(&mut self, meaning: Meaning) -> CaptureId {
+        self.meanings.push(meaning);
+        CaptureId::of(self.meanings.len() - 1)
+    }
+
+    /// What each id stands for, in their order.
+    pub(super) fn meanings(&self) -> impl Iterator<Item = (CaptureId, &Meaning)> {
+        let numbered = self.meanings.iter().enumerate();
+        numbered.map(|(at, meaning)| (CaptureId::of(at), meaning))
     }
 
     /// Adds the fields to those that are read from each event.
     pub fn want(&mut self, wanted: &mut Wanted) {
-        let mut slot = |path: &FieldPath| wanted.add(path.steps());
-        let slots = self.paths.iter().map(|path| path.as_ref().map(&mut slot));
+        let slots = self.meanings.iter().map(|meaning| match meaning {
+            Meaning::Field(path) => Some(wanted.add(path.steps())),
+            Meaning::Alias(..) => None,
+        });
         self.slots = slots.collect();
     }
 
@@ -213,6 +229,22 @@ impl<'a> Values<'a> {
             }
         }
         Captured(packed.into())
+    }
+
+    /// The same under other ids, without the values of those that have none; `None` where
+    /// these are no values.
+    pub(super) fn renumbered(
+        mut self,
+        id_of: impl Fn(u64) -> Option<CaptureId>,
+    ) -> Option<Captured> {
+        let mut packed = Vec::new();
+        while !self.0.is_empty() {
+            let (id, text) = (self.0.number()?, self.0.text()?);
+            if let Some(id) = id_of(id) {
+                pack_value(&mut packed, id, text);
+            }
+        }
+        Some(Captured(packed.into()))
     }
 
     /// Whether a field had more distinct values than are carried on.

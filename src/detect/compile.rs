@@ -9,6 +9,7 @@ use crate::detect::capture::{CaptureId, Captures};
 use crate::detect::correlation::{self, Aliases, Correlation};
 use crate::detect::engine::Engine;
 use crate::detect::enrich::Enriched;
+use crate::detect::logic::{Feeding, logic_digest};
 use crate::detect::script::{Named, Scripted};
 use crate::detect::search::Detection;
 use crate::detect::template::Template;
@@ -16,7 +17,7 @@ use crate::detect::{
     Consumer, ConsumerKind, Detector, Logic, Matcher, Outer, Reporter, Rule, Rules,
 };
 use crate::diag::{Problems, Span};
-use crate::event::{FieldPath, Nanos};
+use crate::event::{Digest, FieldPath, Nanos};
 use crate::json::Wanted;
 
 impl Detector {
@@ -32,7 +33,8 @@ impl Detector {
         let mut detections = Vec::new();
         for (at, rule) in rules.iter().enumerate() {
             if let Logic::Detection(detection) = &rule.logic {
-                let matcher = compiler.add_detection(rule, !silent.contains(&at));
+                let logic = logic_digest(rule, Vec::new());
+                let matcher = compiler.add_detection(rule, logic, !silent.contains(&at));
                 detections.push(detection);
                 feeds.insert(at, Feed::Matcher(matcher));
             }
@@ -88,6 +90,7 @@ struct Edge {
 
 /// What feeds a consumer, what it calls its fields, and which it reads.
 struct Wiring {
+    rule: Uuid,
     edges: Vec<Edge>,
     aliases: Aliases,
     used: Vec<(FieldPath, CaptureId)>,
@@ -121,9 +124,11 @@ impl Scope<'_> {
 }
 
 impl Compiler {
-    fn add_detection(&mut self, rule: &Rule, reports: bool) -> usize {
+    fn add_detection(&mut self, rule: &Rule, logic: Digest, reports: bool) -> usize {
         let matcher = self.matchers.len();
         self.matchers.push(Matcher {
+            rule: rule.id,
+            logic,
             captured: Vec::new(),
             consumers: Vec::new(),
             reports,
@@ -140,7 +145,7 @@ impl Compiler {
                 renamed: Vec::new(),
             };
             let none = Nanos(0);
-            let mut scope = self.wire(vec![edge], Aliases::default());
+            let mut scope = self.wire(rule.id, vec![edge], Aliases::default());
             let mut reporter = reporter(rule, &rule.settings.group_by, none, &mut scope);
             if let Some(named) = rule
                 .settings
@@ -149,12 +154,13 @@ impl Compiler {
                 .as_ref()
                 .and_then(Named::function)
             {
-                let id = self.captures.alias();
+                let id = self.captures.alias(rule.id, &FieldPath::new(named.name()));
                 reporter.group_by.push((named.name().to_owned(), id));
                 key = Some(id);
             }
             self.consumers.push(Consumer {
                 kind: ConsumerKind::Each,
+                logic,
                 timespan: none,
                 reporter,
                 reports,
@@ -176,11 +182,13 @@ impl Compiler {
         reports: bool,
     ) -> usize {
         let timespan = correlation.timespan;
-        let mut scope = self.wire(edges, correlation.aliases.clone());
+        let mut scope = self.wire(rule.id, edges, correlation.aliases.clone());
         let condition = correlation.asked.compile(&mut scope);
         let reporter = reporter(rule, &correlation.group_by, timespan, &mut scope);
+        let logic = self.logic_of_last(rule);
         self.consumers.push(Consumer {
             kind: ConsumerKind::Over(condition),
+            logic,
             timespan,
             reporter,
             reports,
@@ -190,8 +198,29 @@ impl Compiler {
         self.consumers.len() - 1
     }
 
-    fn wire(&mut self, edges: Vec<Edge>, aliases: Aliases) -> Scope<'_> {
+    /// The logic digest of the correlation that was wired last.
+    fn logic_of_last(&self, rule: &Rule) -> Digest {
+        let wiring = self.wirings.last();
+        let edges = wiring.map_or(&[][..], |wiring| &wiring.edges);
+        let feeding = edges.iter().filter_map(|edge| {
+            let logic = match edge.feed {
+                Feed::Matcher(at) => self.matchers.get(at)?.logic,
+                Feed::Inner(at) => self.consumers.get(at)?.logic,
+            };
+            let said = wiring?.said(edge).into_iter();
+            Some(Feeding {
+                name: &edge.name,
+                rules: edge.rules,
+                logic,
+                said: said.map(|(_, text)| text).collect(),
+            })
+        });
+        logic_digest(rule, feeding.collect())
+    }
+
+    fn wire(&mut self, rule: Uuid, edges: Vec<Edge>, aliases: Aliases) -> Scope<'_> {
         self.wirings.push(Wiring {
+            rule,
             edges,
             aliases,
             used: Vec::new(),
@@ -228,7 +257,10 @@ impl Compiler {
         let plain = (!is_of_rule(path.as_str())).then(|| self.captures.id(path));
         let id = match plain.filter(|plain| ids.iter().all(|id| *id == Some(*plain))) {
             Some(plain) => plain,
-            None => self.captures.alias(),
+            None => {
+                let rule = self.wirings.get(consumer).map(|wiring| wiring.rule);
+                self.captures.alias(rule.unwrap_or_default(), path)
+            }
         };
         if let Some(wiring) = self.wirings.get_mut(consumer) {
             wiring.used.push((path.clone(), id));

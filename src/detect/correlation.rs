@@ -1,6 +1,6 @@
 //! The `correlation` of a rule: a condition over several events of one group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -14,9 +14,11 @@ use crate::detect::first_seen::decode_first_seen;
 use crate::detect::groups::Window;
 use crate::detect::judged::decode_script;
 use crate::detect::lists::Lists;
+use crate::detect::logic;
 use crate::detect::ratio::decode_ratio;
 use crate::detect::repeat::decode_repeat_until;
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::detect::temporal::{decode_temporal, decode_temporal_ordered};
 use crate::detect::value::{
     decode_value_avg, decode_value_count, decode_value_median, decode_value_percentile,
@@ -24,7 +26,7 @@ use crate::detect::value::{
 };
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, codes as shape};
-use crate::event::{FieldPath, Nanos};
+use crate::event::{Digest, FieldPath, Nanos};
 use crate::script::{Failure, Scripts};
 
 /// The codes of problems in a correlation.
@@ -62,6 +64,8 @@ pub struct Correlation {
     pub generate: bool,
     /// Every field it names, with its place, for lints.
     pub fields: Vec<(String, Span)>,
+    /// What was written, see [`logic`](crate::detect::logic).
+    pub(super) written: Digest,
 }
 
 /// The types of correlation: what reads the condition of each.
@@ -81,6 +85,12 @@ const TYPES: [(&str, Decode); 14] = [
     ("ratio", decode_ratio),
     ("script", decode_script),
 ];
+
+/// The names of all types.
+#[cfg(test)]
+pub(super) fn type_names() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().map(|(name, _)| *name)
+}
 
 /// Reads the condition of one type; `None` when it was reported.
 type Decode = fn(&mut Written<'_>, &mut Problems) -> Option<Arc<dyn Asked>>;
@@ -212,8 +222,8 @@ pub(super) trait Asked: Debug + Send + Sync {
     }
 }
 
-/// A condition whose functions were found, and the fields that they read.
-pub(super) type Linked = (Arc<dyn Asked>, Vec<(String, Span)>);
+/// A condition whose functions were found, the fields that they read, and the digest of the script.
+pub(super) type Linked = (Arc<dyn Asked>, Vec<(String, Span)>, Digest);
 
 /// The same, ready to run. A type implements [`Condition::hit`] where a look at
 /// the window is cheap, else [`Condition::account`].
@@ -288,6 +298,11 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// Packs what the events of the window do not say.
+    fn save(&self, saving: &mut Saving<'_>);
+    /// Takes back what was packed. It is called of an account of nothing, with the events of
+    /// the window. `None` where what was packed is something else.
+    fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()>;
     /// How many values are kept of what was before the window.
     fn values(&self) -> usize {
         0
@@ -387,6 +402,7 @@ pub fn decode_correlation(
         timespan: timespan?,
         generate,
         fields,
+        written: logic::written(node, &["generate"], lists),
     })
 }
 

@@ -56,6 +56,15 @@ impl Deadlines {
         self.since.first().map(|(since, _)| *since)
     }
 
+    /// The deadlines of a consumer, the first first.
+    pub(super) fn of(&self, consumer: usize) -> Vec<(Time, u32)> {
+        let queue = self.consumers.get(consumer);
+        let groups = queue.into_iter().flat_map(|queue| &queue.groups);
+        let mut all: Vec<_> = groups.map(|Reverse(deadline)| *deadline).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Takes the numbers that the groups of a consumer have got: those at the
     /// places of the old ones.
     pub(super) fn renumber(&mut self, consumer: usize, numbers: &[u32]) {

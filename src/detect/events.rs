@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::detect::Reporter;
 use crate::detect::groups::Window;
 use crate::detect::seen::{Member, Seen};
+use crate::detect::state::{Restoring, Saving};
 
 /// The events of a finding, in order. Most findings have few, and then these
 /// are all there is: what all events say is read from them when it is asked.
@@ -127,6 +128,33 @@ impl Events {
     }
 }
 
+impl Events {
+    pub(super) fn save(&self, saving: &mut Saving<'_>) {
+        saving.each(self.first.iter(), Saving::member);
+        saving.option(self.more.as_deref(), |saving, more| {
+            saving.each(more.early.iter(), Saving::member);
+            saving.each(more.late.iter(), Saving::member);
+            saving.each(more.last.iter(), Saving::member);
+            saving.option(more.told.as_ref(), |saving, told| told.save(saving));
+        });
+    }
+
+    pub(super) fn restore(saved: &mut Restoring<'_>, reporter: &Reporter) -> Option<Self> {
+        let first: Vec<Member> = saved.each(Restoring::member)?;
+        let more = saved.option(|saved| {
+            let more = More {
+                early: saved.each(Restoring::member)?,
+                late: saved.each(Restoring::member)?,
+                last: saved.each(Restoring::member)?,
+                told: saved.option(|saved| Told::restore(saved, reporter))?,
+            };
+            let between = more.early.len().max(more.late.len());
+            (between <= BETWEEN && more.last.len() <= TIMELINE).then(|| Box::new(more))
+        })?;
+        (first.len() <= TIMELINE).then_some(Self { first, more })
+    }
+}
+
 impl More {
     /// Lists an event that is not of the timeline any more, unless so many
     /// follow at once that it will not be one of the last.
@@ -163,6 +191,36 @@ enum User {
 }
 
 impl Told {
+    fn save(&self, saving: &mut Saving<'_>) {
+        let (disputed, user) = match &self.user {
+            User::Unknown => (false, None),
+            User::One(user) => (false, Some(user)),
+            User::Disputed => (true, None),
+        };
+        saving.flag(disputed);
+        saving.option(user, |saving, user| saving.text(user));
+        saving.each(self.metadata.iter(), |saving, values| {
+            saving.each(values.iter(), |saving, value| saving.text(value));
+        });
+    }
+
+    fn restore(saved: &mut Restoring<'_>, reporter: &Reporter) -> Option<Self> {
+        let disputed = saved.flag()?;
+        let user = saved.option(|saved| saved.text().map(str::to_owned))?;
+        let texts = |saved: &mut Restoring<'_>| -> Option<Vec<String>> {
+            saved.each(|saved| saved.text().map(str::to_owned))
+        };
+        let metadata: Vec<Vec<String>> = saved.each(texts)?;
+        (metadata.len() == reporter.metadata.len()).then_some(Self {
+            user: match user {
+                Some(user) => User::One(user),
+                None if disputed => User::Disputed,
+                None => User::Unknown,
+            },
+            metadata,
+        })
+    }
+
     fn of(entries: &[Member], reporter: &Reporter) -> Self {
         let mut told = Self {
             user: User::Unknown,

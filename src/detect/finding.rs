@@ -12,6 +12,7 @@ use crate::detect::groups::Window;
 use crate::detect::rule::{Level, NAMESPACE};
 use crate::detect::seen::{Member, Seen};
 use crate::detect::settings::Severity;
+use crate::detect::state::{Restoring, Saving};
 use crate::detect::template::Part;
 use crate::detect::windows::display;
 use crate::detect::{Consumer, ConsumerKind, Reporter};
@@ -312,6 +313,59 @@ impl Growing {
     }
 }
 
+impl Growing {
+    pub(super) fn save(&self, saving: &mut Saving<'_>) {
+        saving.time(self.first_hit);
+        saving.time(self.last_hit);
+        saving.number(self.hits);
+        saving.number(self.count);
+        match &self.why {
+            Why::Measure(measure) => {
+                saving.flag(false);
+                saving.float(*measure);
+            }
+            Why::Texts(texts) => {
+                saving.flag(true);
+                saving.each(texts.iter(), |saving, text| saving.text(text));
+            }
+        }
+        saving.seen(&self.hit);
+        self.events.save(saving);
+        saving.option(self.rare.as_deref(), |saving, rare| {
+            saving.flag(rare.untimed);
+            saving.option(rare.pair.as_ref(), |saving, (earlier, later)| {
+                saving.member(earlier);
+                saving.member(later);
+            });
+            saving.option(rare.continues, Saving::uuid);
+        });
+    }
+
+    pub(super) fn restore(saved: &mut Restoring<'_>, reporter: &Reporter) -> Option<Self> {
+        Some(Self {
+            first_hit: saved.time()?,
+            last_hit: saved.time()?,
+            hits: saved.count()?,
+            count: saved.count()?,
+            why: if saved.flag()? {
+                let texts = saved.each(|saved| saved.text().map(str::to_owned));
+                Why::texts(texts?)
+            } else {
+                Why::Measure(saved.float()?)
+            },
+            hit: saved.seen()?,
+            events: Events::restore(saved, reporter)?,
+            rare: saved.option(|saved| {
+                Some(Box::new(Rare {
+                    untimed: saved.flag()?,
+                    pair: saved.option(|saved| Some((saved.member()?, saved.member()?)))?,
+                    continues: saved.option(Restoring::uuid)?,
+                }))
+            })?,
+        })
+    }
+}
+
 /// A finding that waits for its turn: the record of it is ten times as large.
 #[derive(Debug)]
 pub(super) struct Closed {
@@ -321,6 +375,20 @@ pub(super) struct Closed {
 }
 
 impl Closed {
+    pub(super) fn save(&self, saving: &mut Saving<'_>) {
+        self.growing.save(saving);
+        saving.each(self.group.iter(), |saving, value| saving.text(value));
+    }
+
+    pub(super) fn restore(saved: &mut Restoring<'_>, consumer: &Consumer) -> Option<Self> {
+        let growing = Growing::restore(saved, &consumer.reporter)?;
+        let group: Vec<String> = saved.each(|saved| saved.text().map(str::to_owned))?;
+        Some(Self {
+            growing,
+            group: group.into(),
+        })
+    }
+
     /// See [`Finding::order`].
     pub(super) fn order(&self, reporter: &Reporter) -> OrderKey {
         OrderKey {

@@ -3,7 +3,7 @@
 //! The window is the newest event alone. What is kept of the history is each
 //! value with the time at which it was seen last.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::detect::Rules;
@@ -12,6 +12,7 @@ use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
 use crate::detect::limits::left_of;
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::detect::value::{decode_fields, shown_fields, texts};
 use crate::diag::Problems;
 use crate::event::{FieldPath, Nanos, Time};
@@ -130,6 +131,26 @@ impl Account for History {
     fn hit(&self) -> Option<f64> {
         let known = self.newest?.since(self.since);
         (self.is_new && known >= self.asked.warm_up).then_some(NEW)
+    }
+
+    fn save(&self, saving: &mut Saving<'_>) {
+        saving.time(self.since);
+        saving.option(self.newest, Saving::time);
+        saving.number(self.kept as u64);
+        let mut values: Vec<_> = self.last_seen.iter().collect();
+        values.sort_unstable();
+        saving.each(values.into_iter(), |saving, (text, last)| {
+            saving.text(text);
+            saving.time(*last);
+        });
+    }
+
+    fn restore(&mut self, saved: &mut Restoring<'_>, _: &VecDeque<Member>) -> Option<()> {
+        self.since = saved.time()?;
+        self.newest = saved.option(Restoring::time)?;
+        self.kept = usize::try_from(saved.count()?).ok()?;
+        self.last_seen = saved.each(|saved| Some((saved.text()?.into(), saved.time()?)))?;
+        Some(())
     }
 
     fn is_over(&self) -> bool {

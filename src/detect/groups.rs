@@ -13,7 +13,6 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
 use hashbrown::HashTable;
 use uuid::Uuid;
@@ -24,7 +23,8 @@ use crate::detect::finding::Growing;
 use crate::detect::limits::left_of;
 use crate::detect::packed::{Unpacked, pack_text};
 use crate::detect::seen::Member;
-use crate::detect::{Consumer, Rules};
+use crate::detect::state::{Restoring, Saving};
+use crate::detect::{Consumer, ConsumerKind, Rules};
 use crate::event::{Nanos, Time};
 use crate::script::Failure;
 
@@ -278,6 +278,64 @@ impl Key {
     }
 }
 
+impl Groups {
+    /// Packs all groups; `deadlines` are those of the open findings.
+    pub(super) fn save(&self, saving: &mut Saving<'_>, deadlines: &[(Time, u32)]) {
+        saving.number(self.left as u64);
+        saving.number(self.weight as u64);
+        saving.number(self.slots.len() as u64);
+        for (number, group) in (0..).zip(&self.slots) {
+            saving.bytes(self.key(number));
+            group.window.save(saving);
+            saving.option(group.open.as_deref(), |saving, open| open.save(saving));
+        }
+        saving.each(deadlines.iter(), pack_due);
+        saving.each(self.waits.iter(), pack_due);
+    }
+
+    /// Takes back the groups of a consumer, and the deadlines of their open findings.
+    pub(super) fn restore(
+        saved: &mut Restoring<'_>,
+        consumer: &Consumer,
+    ) -> Option<(Self, Vec<(Time, u32)>)> {
+        let mut groups = Self {
+            left: usize::try_from(saved.count()?).ok()?,
+            ..Self::default()
+        };
+        let weight = saved.count()?;
+        for number in 0..saved.number()? {
+            let key = Key(saved.bytes()?.to_vec());
+            let is_key = key.values().count() == consumer.reporter.group_by.len();
+            let window = Window::restore(saved, consumer)?;
+            let open = saved.option(|saved| Growing::restore(saved, &consumer.reporter))?;
+            let entered = groups.enter(&key, |_| {}, || window);
+            if u64::from(entered) != number || !is_key {
+                return None;
+            }
+            groups.get_mut(entered)?.open = open.map(Box::new);
+        }
+        let due = |saved: &mut Restoring<'_>| {
+            let (time, number) = (saved.time()?, u32::try_from(saved.number()?).ok()?);
+            groups.get(number).map(|_| (time, number))
+        };
+        let deadlines = saved.each(due)?;
+        let waits = saved.each(due)?;
+        groups.waits = waits;
+        groups.weight = usize::try_from(weight)
+            .ok()
+            .filter(|weight| *weight <= MOST_WEIGHT)?;
+        Some((groups, deadlines))
+    }
+}
+
+/// More is never kept.
+const MOST_WEIGHT: usize = 1 << 40;
+
+fn pack_due(saving: &mut Saving<'_>, (time, number): &(Time, u32)) {
+    saving.time(*time);
+    saving.number(u64::from(*number));
+}
+
 impl Group {
     fn is_alive(&self, now: Time, reach: Nanos) -> bool {
         let newest = self.window.last().map(|member| member.time);
@@ -286,15 +344,55 @@ impl Group {
 }
 
 impl Window {
+    fn save(&self, saving: &mut Saving<'_>) {
+        let many = match self {
+            Self::One(member) => {
+                saving.flag(false);
+                return saving.member(member);
+            }
+            Self::Many(many) => many,
+        };
+        saving.flag(true);
+        saving.each(many.members.iter(), Saving::member);
+        if let Some(account) = &many.account {
+            account.save(saving);
+        }
+        saving.option(many.aged, |saving, (finding, last)| {
+            saving.uuid(finding);
+            saving.time(last);
+        });
+    }
+
+    fn restore(saved: &mut Restoring<'_>, consumer: &Consumer) -> Option<Self> {
+        let (account, mut telling) = kept_of(consumer);
+        if !saved.flag()? {
+            let is_bare = account.is_none() && telling.is_none();
+            return saved.member().filter(|_| is_bare).map(Self::One);
+        }
+        let members: VecDeque<Member> = saved.each(Restoring::member)?;
+        let account = match account {
+            Some(mut account) => {
+                account.restore(saved, &members)?;
+                Some(account)
+            }
+            None => None,
+        };
+        if let Some(telling) = &mut telling {
+            let enter = |member: &Member| telling.enter(member, &consumer.reporter);
+            members.iter().for_each(enter);
+        }
+        let aged = saved.option(|saved| Some((saved.uuid()?, saved.time()?)))?;
+        Some(Self::Many(Box::new(Many {
+            members,
+            account,
+            telling,
+            aged,
+        })))
+    }
+
     /// The window of a group's first event.
-    pub(super) fn new(
-        consumer: &Consumer,
-        condition: &Arc<dyn Condition>,
-        member: &Member,
-        rules: Rules,
-    ) -> Self {
-        let account = condition.clone().account();
-        let telling = consumer.tells_windows().then(Box::default);
+    pub(super) fn new(consumer: &Consumer, member: &Member, rules: Rules) -> Self {
+        let (account, telling) = kept_of(consumer);
         if account.is_none() && telling.is_none() {
             return Self::One(member.clone());
         }
@@ -492,6 +590,15 @@ impl Window {
             Self::Many(many) => many.aged.take(),
         }
     }
+}
+
+/// What is kept of each window of a consumer beside its events, when there are none yet.
+fn kept_of(consumer: &Consumer) -> (Option<Box<dyn Account>>, Option<Box<Telling>>) {
+    let account = match &consumer.kind {
+        ConsumerKind::Over(condition) => condition.clone().account(),
+        ConsumerKind::Each => None,
+    };
+    (account, consumer.tells_windows().then(Box::default))
 }
 
 impl Many {

@@ -11,6 +11,7 @@ use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Linked, Written};
 use crate::detect::script::Named;
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
 use crate::event::{FieldPath, Nanos, Time};
 use crate::script::{
@@ -93,7 +94,8 @@ impl Asked for Unjudged {
         let mut linked = self.clone();
         let function = linked.named.link("window", scripts, problems)?;
         let fields = function.fields().to_vec();
-        Some((Arc::new(linked), fields))
+        let written = function.written();
+        Some((Arc::new(linked), fields, written))
     }
 }
 
@@ -102,6 +104,7 @@ impl Condition for Judged {
         Some(Box::new(Shown {
             count: 0,
             newest: VecDeque::new(),
+            satisfied: VecDeque::new(),
             failure: RefCell::new(None),
             asked: self,
         }))
@@ -126,6 +129,8 @@ struct Shown {
     count: u64,
     /// The newest events, in order.
     newest: VecDeque<EventView>,
+    /// Which rules each of these satisfies.
+    satisfied: VecDeque<Rules>,
     /// Why it gave no answer at the last event.
     failure: RefCell<Option<Failure>>,
     asked: Arc<Judged>,
@@ -139,7 +144,9 @@ impl Account for Shown {
         };
         if self.newest.len() == WINDOW_EVENTS {
             self.newest.pop_front();
+            self.satisfied.pop_front();
         }
+        self.satisfied.push_back(rules);
         self.newest.push_back(function.event(Arc::new(Sighted {
             member: member.clone(),
             satisfied: rules,
@@ -152,6 +159,7 @@ impl Account for Shown {
         self.count -= 1;
         if self.newest.len() as u64 > self.count {
             self.newest.pop_front();
+            self.satisfied.pop_front();
         }
     }
 
@@ -174,6 +182,21 @@ impl Account for Shown {
                 None
             }
         }
+    }
+
+    fn save(&self, saving: &mut Saving<'_>) {
+        saving.each(self.satisfied.iter(), |saving, rules| saving.number(*rules));
+    }
+
+    fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        let satisfied: Vec<Rules> = saved.each(Restoring::number)?;
+        // Of those before the newest it is not asked any more.
+        let before = members.len().checked_sub(satisfied.len())?;
+        let rules = std::iter::repeat_n(0, before).chain(satisfied.iter().copied());
+        for (member, rules) in members.iter().zip(rules) {
+            self.enter(member, rules);
+        }
+        (self.satisfied.len() == satisfied.len()).then_some(())
     }
 
     fn failure(&mut self) -> Option<Failure> {

@@ -31,6 +31,7 @@ mod judged;
 mod limits;
 mod line;
 mod lists;
+mod logic;
 mod memory;
 mod modifiers;
 mod packed;
@@ -49,6 +50,7 @@ mod script;
 mod search;
 mod seen;
 mod settings;
+mod state;
 mod template;
 mod temporal;
 mod value;
@@ -66,6 +68,7 @@ pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
+pub use self::state::{Fate, Restored, Restoring, Saving, StateError};
 pub use self::windows::{Tally, Windows};
 
 use std::cmp::Ordering;
@@ -73,7 +76,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use self::capture::{CaptureId, Captured, Captures};
+use self::capture::{CaptureId, Captured, Captures, Values};
 use self::correlation::Condition;
 use self::engine::Engine;
 use self::enrich::Enriched;
@@ -98,6 +101,9 @@ pub struct Detector {
 /// Who wants the matches of a detection, and what of them.
 #[derive(Debug)]
 struct Matcher {
+    /// The rule, and its logic digest.
+    rule: Uuid,
+    logic: Digest,
     /// The fields whose values are captured.
     captured: Vec<CaptureId>,
     /// Who wants its matches, and as which of the rules that a consumer names.
@@ -114,6 +120,8 @@ struct Matcher {
 #[derive(Debug)]
 struct Consumer {
     kind: ConsumerKind,
+    /// The logic digest of the rule.
+    logic: Digest,
     timespan: Nanos,
     reporter: Reporter,
     /// Whether it gives findings, and not only hits to other correlations.
@@ -194,6 +202,10 @@ impl Match {
         self.uuid.as_deref()
     }
 
+    fn values(&self) -> Values<'_> {
+        Values::of_bytes(self.captured.as_bytes())
+    }
+
     /// What matches are sorted by before they are correlated.
     #[must_use]
     pub fn order(&self) -> (Option<Time>, Digest, u32) {
@@ -218,7 +230,7 @@ impl Match {
     #[cfg(test)]
     pub(crate) fn sample(time: Option<Time>, text: &str) -> Self {
         let mut captured = capture::CapturedBuilder::default();
-        captured.begin(Captures::default().alias());
+        captured.begin(Captures::default().id(&FieldPath::new("text")));
         captured.push(text);
         Self {
             time,
@@ -281,6 +293,21 @@ impl Detector {
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// The logic digest of a rule that runs: equal for rules that do the same, whatever they
+    /// are called, how they are laid out and what they say of themselves. It changes with the
+    /// rule's log source, its detection or correlation, the lists, filters and accessors that
+    /// these use, what of its `rulectl` block shapes findings (`suppress`, `group-by`, `user`,
+    /// `metadata`, the fields of `summary`), and with the digest of each rule that it names.
+    #[must_use]
+    pub fn logic_digest(&self, rule: Uuid) -> Option<Digest> {
+        let mut consumers = self.consumers.iter();
+        let consumer = consumers.find(|consumer| consumer.reporter.rule == rule);
+        let mut matchers = self.matchers.iter();
+        let matcher = matchers.find(|matcher| matcher.rule == rule);
+        let of_matcher = matcher.map(|matcher| matcher.logic);
+        consumer.map(|consumer| consumer.logic).or(of_matcher)
     }
 
     /// From now on fields are found inside of texts too.

@@ -8,6 +8,7 @@ use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
 use crate::document::Node;
 use crate::event::Nanos;
@@ -118,5 +119,17 @@ impl Account for Counts {
         }
         let ratio = self.counted as f64 / self.compared as f64;
         self.asked.bounds.hold(ratio).then_some(ratio)
+    }
+
+    fn save(&self, saving: &mut Saving<'_>) {
+        saving.each(self.events.iter(), |saving, rules| saving.number(*rules));
+    }
+
+    fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        let events: Vec<Rules> = saved.each(Restoring::number)?;
+        for (member, rules) in members.iter().zip(&events) {
+            self.enter(member, *rules);
+        }
+        (events.len() == members.len()).then_some(())
     }
 }

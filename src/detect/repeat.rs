@@ -1,5 +1,6 @@
 //! `repeat_until`: so many events of one rule, and then one of another.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
@@ -7,6 +8,7 @@ use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
 use crate::event::Nanos;
 
@@ -98,6 +100,17 @@ impl Account for Row {
         let repeated = self.repeated as f64;
         let holds = self.is_over && self.repeated > 0 && self.asked.bounds.hold(repeated);
         holds.then_some(repeated)
+    }
+
+    fn save(&self, saving: &mut Saving<'_>) {
+        saving.number(self.repeated);
+        saving.flag(self.is_over);
+    }
+
+    fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        self.repeated = saved.count()?;
+        self.is_over = saved.flag()?;
+        (self.repeated <= members.len() as u64).then_some(())
     }
 
     fn is_over(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::detect::search::{DecodedDetection, Detection, decode_detection};
 use crate::detect::settings::{Owner, Settings, decode_settings};
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table};
+use crate::event::{Digest, FieldPath};
 
 /// The codes of problems in a rule as a whole.
 pub mod codes {
@@ -94,6 +95,10 @@ pub struct Rule {
     pub logic: Logic,
     /// The `rulectl` block.
     pub settings: Settings,
+    /// The accessors that lead into fields that it reads, and how texts are written there.
+    pub(super) inside: Vec<(FieldPath, &'static str)>,
+    /// The functions that it names, and the digests of the scripts that they stand in.
+    pub(super) scripts: Vec<(String, Digest)>,
     /// The file it stands in, relative to the policy folder.
     pub file: String,
     /// The place of the document.
@@ -242,6 +247,8 @@ pub fn decode_rule(
         source,
         logic: logic?,
         settings,
+        inside: Vec::new(),
+        scripts: Vec::new(),
         file: file.to_owned(),
         span: node.span,
     })

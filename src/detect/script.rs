@@ -104,17 +104,23 @@ pub fn link_scripts(rules: &mut [Rule], scripts: &mut Scripts, problems: &mut Pr
     for rule in rules {
         let settings = &mut rule.settings;
         let script = &mut settings.script;
-        for named in [&mut script.matches, &mut script.group]
-            .into_iter()
-            .flatten()
-        {
-            if let Some(function) = named.link("event", scripts, problems) {
+        for (key, named) in [
+            ("matches", &mut script.matches),
+            ("group", &mut script.group),
+        ] {
+            if let Some(named) = named
+                && let Some(function) = named.link("event", scripts, problems)
+            {
                 settings.fields.extend(function.fields().iter().cloned());
+                rule.scripts
+                    .push((format!("{key} {function:?}"), function.written()));
             }
         }
         if let Some(named) = &mut script.finding
             && let Some(function) = named.link("finding", scripts, problems)
         {
+            rule.scripts
+                .push((format!("finding {function:?}"), function.written()));
             let group: Vec<String> = match &rule.logic {
                 Logic::Correlation(correlation) => names(&correlation.group_by),
                 _ => names(&settings.group_by),
@@ -133,9 +139,10 @@ pub fn link_scripts(rules: &mut [Rule], scripts: &mut Scripts, problems: &mut Pr
             );
         }
         if let Logic::Correlation(correlation) = &mut rule.logic
-            && let Some((asked, fields)) = correlation.asked.linked(scripts, problems)
+            && let Some((asked, fields, written)) = correlation.asked.linked(scripts, problems)
         {
             correlation.asked = asked;
+            rule.scripts.push(("window".to_owned(), written));
             let aliases = &correlation.aliases;
             let own = fields
                 .into_iter()

@@ -3,9 +3,11 @@
 use crate::detect::condition::{Condition, parse_condition};
 use crate::detect::line::{Decoded, decode_keyword, decode_predicate};
 use crate::detect::lists::Lists;
+use crate::detect::logic::written;
 use crate::detect::predicate::Predicate;
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node};
+use crate::event::Digest;
 
 /// The codes of problems in a detection as a whole.
 pub mod codes {
@@ -22,6 +24,8 @@ pub struct Detection {
     condition: Condition,
     /// The filters that apply, by their titles: each must hold too.
     filters: Vec<(String, Detection)>,
+    /// What was written, see [`logic`](crate::detect::logic).
+    written: Digest,
 }
 
 /// A named search: any of its alternatives, each of which needs all its predicates.
@@ -38,6 +42,11 @@ impl Detection {
     #[must_use]
     pub fn parts(&self) -> (&[Search], &Condition, &[(String, Self)]) {
         (&self.searches, &self.condition, &self.filters)
+    }
+
+    /// What was written, without the filters: the same however it is laid out.
+    pub(super) fn written(&self) -> Digest {
+        self.written
     }
 
     /// From now on an event matches only when it satisfies the filter too.
@@ -140,6 +149,7 @@ pub fn decode_detection(
                 searches,
                 condition,
                 filters: Vec::new(),
+                written: written(node, reserved, lists),
             })
         }
         None => DecodedDetection::Broken,

@@ -88,6 +88,36 @@ impl Seen {
         self.with(&Captured::default())
     }
 
+    /// Where it is in memory: the same for all that share it.
+    pub(super) fn place(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The event whose bytes these are, with other ids for its fields, and without the
+    /// values of those that have none; `None` where they are something else.
+    pub(super) fn restored(bytes: &[u8], id_of: impl Fn(u64) -> Option<CaptureId>) -> Option<Self> {
+        let mut rest = bytes;
+        rest.take(DIGEST)?;
+        match rest.take(1)? {
+            [NONE] => {}
+            [UUID] => {
+                rest.take(16)?;
+            }
+            [TEXT] => {
+                rest.text()?;
+            }
+            _ => return None,
+        }
+        let values = Values::of_bytes(rest).renumbered(id_of)?;
+        let mut packed = bytes.get(..bytes.len() - rest.len())?.to_vec();
+        packed.extend_from_slice(values.as_bytes());
+        Some(Self(packed.into()))
+    }
+
     pub(super) fn digest(&self) -> Digest {
         let bytes = self.0.first_chunk().copied();
         Digest::of_bytes(bytes.unwrap_or_default())

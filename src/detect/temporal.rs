@@ -9,6 +9,7 @@ use crate::detect::compile::Scope;
 use crate::detect::condition::{self, Words};
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
 use crate::document::Kind as Shape;
 use crate::event::Nanos;
@@ -170,6 +171,18 @@ impl Account for Met {
         };
         holds.then_some(MET)
     }
+
+    fn save(&self, saving: &mut Saving<'_>) {
+        saving.each(self.events.iter(), |saving, rules| saving.number(*rules));
+    }
+
+    fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        let events: Vec<Rules> = saved.each(Restoring::number)?;
+        for (member, rules) in members.iter().zip(&events) {
+            self.enter(member, *rules);
+        }
+        (events.len() == members.len()).then_some(())
+    }
 }
 
 /// For each rule, where the latest row of events begins that satisfies the
@@ -202,5 +215,22 @@ impl Account for Chain {
     fn hit(&self) -> Option<f64> {
         let start = self.starts.last().copied().flatten();
         start.is_some_and(|start| start >= self.left).then_some(MET)
+    }
+
+    /// Rows that began with an event that left are none.
+    fn save(&self, saving: &mut Saving<'_>) {
+        for start in &self.starts {
+            let begun = start.and_then(|start| start.checked_sub(self.left));
+            saving.option(begun, Saving::number);
+        }
+    }
+
+    fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        self.entered = members.len() as u64;
+        for start in &mut self.starts {
+            *start = saved.option(Restoring::number)?;
+        }
+        let is_there = |start: &u64| *start < self.entered;
+        self.starts.iter().flatten().all(is_there).then_some(())
     }
 }

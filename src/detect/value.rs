@@ -1,7 +1,7 @@
 //! `value_count`, `value_sum`, `value_avg`, `value_percentile` and `value_median`:
 //! a number made of the values of a field over the events of a window.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::detect::Rules;
@@ -10,6 +10,7 @@ use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
 use crate::detect::seen::Member;
+use crate::detect::state::{Restoring, Saving};
 use crate::diag::{Problems, Span};
 use crate::document::{Kind as Shape, Node, codes as shape};
 use crate::event::{FieldPath, Nanos, fold};
@@ -289,6 +290,13 @@ impl Account for Distinct {
     fn hit(&self) -> Option<f64> {
         self.asked.held(self.times.len() as f64)
     }
+
+    fn save(&self, _: &mut Saving<'_>) {}
+
+    fn restore(&mut self, _: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        members.iter().for_each(|member| self.enter(member, 0));
+        Some(())
+    }
 }
 
 /// The sum of the window and the number of its values.
@@ -323,6 +331,13 @@ impl Account for Total {
             sum
         };
         self.asked.held(number)
+    }
+
+    fn save(&self, _: &mut Saving<'_>) {}
+
+    fn restore(&mut self, _: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        members.iter().for_each(|member| self.enter(member, 0));
+        Some(())
     }
 }
 
@@ -405,6 +420,13 @@ impl Account for Ranked {
 
     fn hit(&self) -> Option<f64> {
         self.asked.held(self.split.at_rank()?)
+    }
+
+    fn save(&self, _: &mut Saving<'_>) {}
+
+    fn restore(&mut self, _: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
+        members.iter().for_each(|member| self.enter(member, 0));
+        Some(())
     }
 }
 

@@ -6,7 +6,9 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Detector, Finding, Match, Windows};
+use crate::detect::{
+    Detector, Finding, Match, Restored, Restoring, Saving, StateError, Tally, Windows,
+};
 use crate::event::{Digest, Nanos, Time};
 use crate::pipeline::detect::DetectSink;
 use crate::pipeline::scan::{Rejected, Scanned, Scanner};
@@ -73,6 +75,14 @@ pub struct Live<'d> {
     waiting: Waiting,
     copies: Copies,
     counts: Counts,
+    earlier: Earlier,
+}
+
+/// What was counted before the state was saved from which this goes on.
+#[derive(Default)]
+struct Earlier {
+    events: u64,
+    tally: Tally,
 }
 
 impl Pace {
@@ -90,6 +100,12 @@ impl Pace {
     }
 
     fn watermark(&self) -> &Watermark {
+        match self {
+            Self::Clock(watermark) | Self::Recorded(watermark, _) => watermark,
+        }
+    }
+
+    fn watermark_mut(&mut self) -> &mut Watermark {
         match self {
             Self::Clock(watermark) | Self::Recorded(watermark, _) => watermark,
         }
@@ -129,7 +145,52 @@ impl<'d> Live<'d> {
             waiting: Waiting::default(),
             copies: Copies::default(),
             counts: Counts::default(),
+            earlier: Earlier::default(),
         }
+    }
+
+    /// Everything that is not told yet, as bytes for [`Live::restore`].
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let mut saving = Saving::new(self.detector);
+        self.windows.save_in(&mut saving);
+        self.pace.watermark().save(&mut saving);
+        saving.each(self.waiting.matches.values(), Saving::found);
+        self.copies.save(&mut saving);
+        saving.number(self.events());
+        saving.option(self.counts.last, Saving::time);
+        saving.finish()
+    }
+
+    /// Goes on from what was saved, when the clock says `clock`, and says what became of the
+    /// state of each rule, see [`Windows::restore`]. The pace goes on from the watermark that was saved.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes are something else, or are damaged.
+    pub fn restore(mut self, saved: &[u8], clock: Time) -> Result<(Self, Restored), StateError> {
+        let mut restoring = Restoring::new(self.detector, saved)?;
+        let restored = self.take_back(&mut restoring, clock);
+        let restored = restored.ok_or(StateError::Senseless)?;
+        restoring.end()?;
+        Ok((self, restored))
+    }
+
+    fn take_back(&mut self, saved: &mut Restoring<'_>, clock: Time) -> Option<Restored> {
+        let (windows, restored) = Windows::restore_from(saved)?;
+        self.windows = windows;
+        self.pace.watermark_mut().restore(saved, clock)?;
+        let waiting: Vec<Option<Match>> = saved.each(Restoring::found)?;
+        for found in waiting.into_iter().flatten() {
+            self.waiting.push(found);
+        }
+        self.copies = Copies::restore(saved)?;
+        self.earlier = Earlier {
+            events: saved.count()?,
+            tally: self.windows.tally(),
+        };
+        self.counts.last = saved.option(Restoring::time)?;
+        Some(restored)
     }
 
     /// Takes what came when the clock said `clock`.
@@ -186,16 +247,25 @@ impl<'d> Live<'d> {
                 sink.finding(finding)
             });
         let duplicates = self.counts.correlation.duplicates;
-        self.counts.correlation = tally.map_err(RunError::Sink)?;
+        let tally = tally.map_err(RunError::Sink)?;
+        self.counts.correlation = tally.since(&self.earlier.tally);
         self.counts.correlation.duplicates += duplicates;
         scripts.merge(self.windows.take_failures());
         Ok(self.counts)
     }
 
-    /// What came so far, in numbers.
+    /// What came so far, in numbers, without what came before the state was saved from which it goes on.
     #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        counts.correlation = self.windows.tally().since(&self.earlier.tally);
+        counts.correlation.duplicates += self.counts.correlation.duplicates;
+        counts
+    }
+
+    /// How many events have come, before the state was saved too.
+    fn events(&self) -> u64 {
+        self.earlier.events + self.counts.events
     }
 
     fn record(
@@ -227,7 +297,7 @@ impl<'d> Live<'d> {
 
     /// Advances as was recorded.
     fn repeat(&mut self, sink: &mut dyn LiveSink) -> Result<(), RunError> {
-        while let Some(mark) = self.pace.repeated(self.counts.events) {
+        while let Some(mark) = self.pace.repeated(self.events()) {
             self.advance(mark, sink)?;
         }
         Ok(())
@@ -278,7 +348,7 @@ impl<'d> Live<'d> {
 
     /// Shows the windows everything up to the watermark.
     fn advance(&mut self, watermark: Time, sink: &mut dyn LiveSink) -> Result<(), RunError> {
-        let after = self.counts.events;
+        let after = self.events();
         sink.advanced(Advance { after, watermark })
             .map_err(RunError::Sink)?;
         self.copies.forget(watermark);
@@ -376,6 +446,23 @@ impl Copies {
         if self.by_age.len() > MOST_KNOWN {
             self.drop_oldest();
         }
+    }
+
+    fn save(&self, saving: &mut Saving<'_>) {
+        saving.each(self.by_age.iter(), |saving, (time, digest)| {
+            saving.time(*time);
+            saving.digest(*digest);
+        });
+    }
+
+    fn restore(saved: &mut Restoring<'_>) -> Option<Self> {
+        let known = |saved: &mut Restoring<'_>| Some((saved.time()?, saved.digest()?));
+        let by_age: Vec<(Time, Digest)> = saved.each(known)?;
+        let mut copies = Self::default();
+        for (time, digest) in by_age {
+            copies.add(digest, Some(time));
+        }
+        Some(copies)
     }
 
     /// Forgets what came a day before.

@@ -1,5 +1,6 @@
 //! How far a live source has come in event time.
 
+use crate::detect::{Restoring, Saving};
 use crate::event::{Nanos, Time};
 
 /// Says up to which time all events of a live source are taken to have come.
@@ -73,6 +74,19 @@ impl Watermark {
     /// Goes on to a time that was recorded.
     pub fn set(&mut self, mark: Time) {
         self.mark = self.mark.max(Some(mark));
+    }
+
+    pub(super) fn save(&self, saving: &mut Saving<'_>) {
+        saving.option(self.newest, Saving::time);
+        saving.option(self.mark, Saving::time);
+    }
+
+    /// Goes on from where it was saved. The source is heard of now: while nothing ran, it was not silent.
+    pub(super) fn restore(&mut self, saved: &mut Restoring<'_>, clock: Time) -> Option<()> {
+        self.newest = saved.option(Restoring::time)?;
+        self.mark = saved.option(Restoring::time)?;
+        self.heard = Some(clock);
+        Some(())
     }
 
     fn advance(&mut self, to: Time) -> Option<Time> {

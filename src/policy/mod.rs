@@ -287,6 +287,7 @@ fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
     let mut found = decode_documents(files, problems);
     sources::leave_out_others(&mut found.rules, &mut found.filters, problems);
     apply_filters(&found.filters, &mut found.rules, &found.broken, problems);
+    found.accessors.note(&mut found.rules);
     found
 }
 

@@ -29,6 +29,7 @@ use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Position, Sc
 
 use self::load::{Known, Script, sentence};
 use crate::diag::{FileId, Problems, Span};
+use crate::event::Digest;
 
 /// The codes of problems in scripts.
 pub mod codes {
@@ -91,7 +92,7 @@ pub struct Scripts {
     known: Known,
     lists: BTreeSet<String>,
     /// By their paths in `rules/`; nothing for one that was reported.
-    files: BTreeMap<String, (FileId, Option<Script>)>,
+    files: BTreeMap<String, (FileId, Digest, Option<Script>)>,
     used: BTreeSet<String>,
 }
 
@@ -114,7 +115,8 @@ impl Scripts {
     pub fn add(&mut self, path: &str, file: FileId, text: &str, problems: &mut Problems) {
         let shown = problems.file_name(file).to_owned();
         let script = Script::read((&self.engine, &self.known), &shown, file, text, problems);
-        self.files.insert(path.to_owned(), (file, script));
+        let written = Digest::of(text.as_bytes());
+        self.files.insert(path.to_owned(), (file, written, script));
     }
 
     /// The function that a rule names, if it has the one parameter that it is given;
@@ -131,7 +133,7 @@ impl Scripts {
             span,
         } = reference;
         self.used.insert(file.clone());
-        let Some((_, script)) = self.files.get(file) else {
+        let Some((_, written, script)) = self.files.get(file) else {
             problems
                 .error(
                     codes::REFERENCE,
@@ -181,6 +183,7 @@ impl Scripts {
             fields,
             uses,
             at: script.begins(function),
+            written: *written,
         })
     }
 
@@ -201,7 +204,7 @@ impl Scripts {
 
     /// Warns about the scripts that no rule names.
     pub fn report_unused(&self, problems: &mut Problems) {
-        for (path, (file, _)) in &self.files {
+        for (path, (file, ..)) in &self.files {
             if !self.used.contains(path) {
                 let span = Span {
                     file: *file,
@@ -234,6 +237,8 @@ pub struct Function {
     uses: Vec<(Literal, String, Span)>,
     /// Where it begins.
     at: Position,
+    /// The digest of its file.
+    written: Digest,
 }
 
 impl fmt::Debug for Function {
@@ -279,6 +284,12 @@ impl Function {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The digest of the script that it stands in.
+    #[must_use]
+    pub fn written(&self) -> Digest {
+        self.written
     }
 
     /// The fields that it may read, each with a place where it does.

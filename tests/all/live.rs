@@ -138,21 +138,25 @@ fn clock(seconds: i64) -> Time {
 fn follow(policy: &Policy, pace: Pace, steps: &[Step]) -> Told {
     let mut told = Told::default();
     let mut live = Live::new(&policy.detector, SETTINGS, vec!["live".to_owned()], pace);
+    take(&mut live, steps, &mut told);
+    told.counts = live.finish(&mut told).expect("a sink in memory");
+    told
+}
+
+fn take(live: &mut Live<'_>, steps: &[Step], told: &mut Told) {
     for step in steps {
         match step {
             Comes(event, at) => {
                 let input = memory(lines(std::slice::from_ref(event)).into_bytes());
                 for chunk in Reader::with_limits(vec![input], SMALL) {
                     let chunk = chunk.expect("text at hand");
-                    live.take(&chunk, clock(*at), &mut told)
+                    live.take(&chunk, clock(*at), told)
                         .expect("a sink in memory");
                 }
             }
-            Silence(at) => live.tick(clock(*at), &mut told).expect("a sink in memory"),
+            Silence(at) => live.tick(clock(*at), told).expect("a sink in memory"),
         }
     }
-    told.counts = live.finish(&mut told).expect("a sink in memory");
-    told
 }
 
 fn two_minutes() -> Pace {
@@ -316,6 +320,210 @@ proptest! {
         let counts = |told: &Told| (told.counts.late, told.counts.correlation);
         prop_assert_eq!(counts(&first), counts(&second));
     }
+}
+
+/// The same steps with a break before one of them: what was told before it, and after it.
+fn follow_in_two(before: &Policy, after: &Policy, steps: &[Step], at: usize) -> Told {
+    let names = || vec!["live".to_owned()];
+    let mut told = Told::default();
+    let mut live = Live::new(&before.detector, SETTINGS, names(), two_minutes());
+    take(&mut live, &steps[..at], &mut told);
+    let saved = live.save();
+    let clock = steps[..at].iter().rev().find_map(|step| match step {
+        Comes(_, at) => Some(clock(*at)),
+        Silence(_) => None,
+    });
+    let live = Live::new(&after.detector, SETTINGS, names(), two_minutes());
+    let (mut live, _) = live
+        .restore(&saved, clock.unwrap_or(self::clock(0)))
+        .expect("what was saved");
+    take(&mut live, &steps[at..], &mut told);
+    told.counts = live.finish(&mut told).expect("a sink in memory");
+    told
+}
+
+/// Rules that change the numbers of all others, and find nothing.
+const OTHERS: &str = "\
+title: Other
+name: other
+logsource: {product: okta}
+detection:
+  s: {client.ipAddress: none}
+  condition: s
+---
+title: Other burst
+name: other_burst
+correlation:
+  type: event_count
+  rules: [other]
+  group-by: [client.zone, client.ipAddress]
+  timespan: 10m
+  condition: {gte: 3}
+---
+";
+
+static SHIFTED: LazyLock<Policy> = LazyLock::new(|| policy_of(&format!("{OTHERS}{RULES}")));
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A run that was interrupted, and goes on with what it kept, tells what one run tells.
+    #[test]
+    fn a_run_in_two_tells_what_one_tells(events in sign_ins(), at in 0..100_usize) {
+        let steps: Vec<Step> = events
+            .iter()
+            .map(|event| {
+                let published = event["published"].as_str().expect("a text");
+                let at = rulectl::okta::parse_time(published).expect("a time").since(clock(0)).0 / Nanos::SECOND.0;
+                Comes(event.clone(), at)
+            })
+            .collect();
+        let whole = follow(&POLICY, two_minutes(), &steps);
+        let at = at * steps.len() / 100;
+        for after in [&*POLICY, &*SHIFTED] {
+            let parts = follow_in_two(&POLICY, after, &steps, at);
+            prop_assert_eq!(&whole.findings, &parts.findings);
+            prop_assert_eq!((&whole.late, &whole.advances), (&parts.late, &parts.advances));
+            prop_assert_eq!(whole.counts.correlation.pending, parts.counts.correlation.pending);
+        }
+    }
+}
+
+/// Runs `detect --follow --state` over these events: the lines, and what is said of them.
+fn program_with_state(
+    folder: &std::path::Path,
+    state: &str,
+    events: &[Value],
+) -> (Vec<Value>, String) {
+    let output = program()
+        .args(["detect", "--follow", "--events", "-", "--rules"])
+        .arg(folder.join("rules.yml"))
+        .arg("--state")
+        .arg(folder.join(state))
+        .write_stdin(lines(events))
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let told = told
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    (
+        told.collect(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn two_logs_in_two_runs_with_state_tell_what_one_run_over_both_tells() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rules.yml"), RULES).expect("written");
+    let events: Vec<Value> = [0, 10, 500, 505, 510, 4_000, 4_010, 4_500, 4_590, 9_000]
+        .map(|at| failed("ann", at))
+        .to_vec();
+    let (whole, _) = program_with_state(folder.path(), "whole.state", &events);
+    for at in 0..=events.len() {
+        let state = format!("{at}.state");
+        let (mut parts, first) = program_with_state(folder.path(), &state, &events[..at]);
+        assert!(!first.contains("restored"), "{first}");
+        let (rest, second) = program_with_state(folder.path(), &state, &events[at..]);
+        assert!(second.starts_with("restored: burst, gave_up\n"), "{second}");
+        parts.extend(rest);
+        assert_eq!(parts, whole, "cut at {at}");
+    }
+    assert!(
+        whole.iter().any(|line| line["status"] == "closed"),
+        "{whole:?}"
+    );
+}
+
+#[test]
+fn a_state_is_said_to_be_of_other_rules_or_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("rules.yml");
+    std::fs::write(&rules, RULES).expect("written");
+    let burst: Vec<Value> = [0, 10, 20, 300].map(|at| failed("ann", at)).to_vec();
+    program_with_state(folder.path(), "state", &burst);
+    let other = RULES
+        .replace("{gte: 3}", "{gte: 4}")
+        .replace("name: gave_up", "name: given_up");
+    std::fs::write(&rules, other).expect("written");
+    let (_, said) = program_with_state(folder.path(), "state", &[]);
+    let expected = "restored: no rule
+begins anew: burst, which does something else now; 1 open finding lost
+let go: gave_up, which is gone
+begins anew: given_up, which the state does not know
+";
+    assert!(said.starts_with(expected), "{said}");
+    let state = folder.path().join("state");
+    std::fs::write(&state, "{}").expect("written");
+    let output = program()
+        .args(["detect", "--follow", "--events", "-", "--rules"])
+        .arg(&rules)
+        .arg("--state")
+        .arg(&state)
+        .write_stdin("")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("it is not a state that rulectl saved; move it away to begin anew"),
+        "{said}"
+    );
+    assert_eq!(std::fs::read(&state).expect("kept"), b"{}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_is_told_to_stop_keeps_its_state() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rules.yml"), RULES).expect("written");
+    let mut child = Command::new(program().get_program())
+        .args([
+            "detect",
+            "--follow",
+            "--events",
+            "-",
+            "--rules",
+            "rules.yml",
+            "--state",
+            "state",
+        ])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    input
+        .write_all(lines(&[failed("ann", 0)]).as_bytes())
+        .expect("written");
+    input.flush().expect("written");
+    // Its first line says that it listens, and that the event was looked at.
+    let mut first = String::new();
+    let mut output = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    std::io::BufRead::read_line(&mut output, &mut first).expect("a line");
+    assert!(first.contains("\"Failed\""), "{first}");
+    let told = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(told.expect("kill").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    drop(input);
+    let (told, said) = program_with_state(
+        folder.path(),
+        "state",
+        &[failed("ann", 10), failed("ann", 20), failed("ann", 900)],
+    );
+    assert!(said.starts_with("restored: burst, gave_up\n"), "{said}");
+    assert!(
+        told.iter()
+            .any(|line| line["title"] == "Burst" && line["count"] == 3),
+        "{told:?}"
+    );
 }
 
 #[test]

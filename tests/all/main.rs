@@ -15,6 +15,7 @@
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
+//! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `layout` | which module imports which |
 
@@ -40,6 +41,7 @@ mod hostile;
 mod huge;
 mod layout;
 mod live;
+mod logic;
 mod power;
 mod scripts;
 mod seeds;

@@ -56,3 +56,40 @@ fn scripts() {
 fn paths() {
     replay("path", checks::path);
 }
+
+/// They are written anew with `BLESS=1`: a state of rules that do something else now tries little.
+#[test]
+fn saved_states() {
+    let folder = root().join("fuzz/seeds/state");
+    for events in (0..24).chain([120]) {
+        let (path, state) = (
+            folder.join(format!("{events}.state")),
+            checks::made_up_state(events),
+        );
+        if std::env::var_os("BLESS").is_some() {
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(&path, &state).expect("written");
+        }
+        assert!(
+            fs::read(&path).expect("a seed") == state,
+            "{}",
+            path.display()
+        );
+    }
+    replay("state", checks::state);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+
+    /// A state that was changed somewhere, under the digest that it has then.
+    #[test]
+    fn damaged_states(events in 0..120_i64, damage in proptest::collection::vec((0.0..1.0_f64, 0..=255_u8), 1..4)) {
+        let mut state = checks::made_up_state(events);
+        for (place, byte) in damage {
+            let at = (place * state.len() as f64) as usize;
+            state[at] = byte;
+        }
+        checks::state(&state);
+    }
+}
