@@ -33,7 +33,7 @@ pub(super) fn follow<S: LiveSink>(
 ) -> Result<(Counts, Vec<SourceError>), RunError> {
     let world = World::live();
     let names = inputs.iter().map(Input::name).collect();
-    let mut live = Live::new(detector, *settings, names, pace);
+    let mut live = Live::new(detector, settings.clone(), names, pace);
     let mut failed = Vec::new();
     let (chunks, come) = sync_channel(AHEAD);
     // Reading may wait for ever, so that the thread is left to itself when detection ends.

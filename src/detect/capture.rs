@@ -52,18 +52,33 @@ impl Captures {
         self.slots = slots.collect();
     }
 
+    /// Where the values of a field are that is read from events.
+    pub(super) fn slot(&self, id: CaptureId) -> Option<Slot> {
+        *self.slots.get(id.0 as usize)?
+    }
+
     /// Reads the given fields from an event: what to call the values, and the field they stand in.
+    /// Behind them come other texts, under an id of their own.
     #[must_use]
-    pub fn read(&self, ids: &[(CaptureId, CaptureId)], fields: &Fields<'_>) -> Captured {
+    pub fn read<'t>(
+        &self,
+        ids: &[(CaptureId, CaptureId)],
+        fields: &Fields<'_>,
+        others: Option<(CaptureId, impl Iterator<Item = &'t str>)>,
+    ) -> Captured {
         let mut captured = CapturedBuilder::default();
         for (id, field) in ids {
-            let Some(Some(slot)) = self.slots.get(field.0 as usize) else {
+            let Some(slot) = self.slot(*field) else {
                 continue;
             };
             captured.begin(*id);
-            for text in fields.values(*slot).filter_map(|value| value.shown()) {
+            for text in fields.values(slot).filter_map(|value| value.shown()) {
                 captured.push(&text);
             }
+        }
+        if let Some((id, texts)) = others {
+            captured.begin(id);
+            texts.for_each(|text| captured.push(text));
         }
         captured.finish()
     }
@@ -147,6 +162,11 @@ impl Captured {
 
     pub(super) fn of_bytes(bytes: &[u8]) -> Self {
         Self(bytes.into())
+    }
+
+    /// A look at them.
+    pub(super) fn values(&self) -> Values<'_> {
+        Values(&self.0)
     }
 }
 

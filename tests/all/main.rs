@@ -15,6 +15,7 @@
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
 //! | `docs` | every example of the documentation |
+//! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
 #![allow(
@@ -33,6 +34,7 @@ mod determinism;
 mod diagnostics;
 mod docs;
 mod documents;
+mod enrichment;
 mod events;
 mod harness;
 mod hostile;
