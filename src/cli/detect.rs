@@ -92,6 +92,8 @@ fn write(
     let mut lines = Lines::new(detector, output(args.out.as_deref())?, rejects);
     let outcome = if args.follow {
         lines = lines.live(args.journal.as_deref().map(create).transpose()?);
+        let databases = settings.databases.records();
+        lines.asked(&databases).map_err(RunError::Sink)?;
         let pace = Pace::clock(args.lateness);
         follow(detector, inputs, settings, pace, &mut lines, Lines::flush)
     } else {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::detect::{Detector, Finding, Heading, Level, Match, Status};
 use crate::event::{Digest, Time};
+use crate::geo::DatabaseRecord;
 use crate::pipeline::{Advance, Counts, DetectSink, Late, LiveSink, Rejected};
 use crate::render::style::{counted, grouped};
 use crate::visible::json;
@@ -76,6 +77,7 @@ struct Revision {
 enum Entry<'l> {
     Advance(Advance),
     Late(&'l Late),
+    Database(&'l DatabaseRecord),
 }
 
 impl<W: Write, R: Write> Lines<W, R> {
@@ -103,6 +105,16 @@ impl<W: Write, R: Write> Lines<W, R> {
             live: true,
             ..self
         }
+    }
+
+    /// Tells the journal which databases are asked.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn asked(&mut self, databases: &[DatabaseRecord]) -> io::Result<()> {
+        let mut databases = databases.iter();
+        databases.try_for_each(|database| self.entry(&Entry::Database(database)))
     }
 
     /// Everything written so far reaches its file.

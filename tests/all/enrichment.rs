@@ -475,6 +475,14 @@ fn lines_of_detect_tell_too() {
         let words = words.replace(" --geoip c.mmdb", "");
         assert_eq!(text(&rulectl(folder.path(), &words).stdout), "");
     }
+    let words = "detect --rules f.yml --events e.ndjson --geoip c.mmdb --follow --journal j.ndjson";
+    assert_eq!(rulectl(folder.path(), words).status.code(), Some(0));
+    let journal = fs::read_to_string(folder.path().join("j.ndjson")).expect("a journal");
+    let digest = rulectl::event::Digest::of(&countries());
+    let first = format!(
+        "{{\"database\":{{\"holds\":\"country\",\"type\":\"Test-Country\",\"built\":\"2026-11-01T00:00:00Z\",\"sha256\":\"{digest}\"}}}}"
+    );
+    assert_eq!(journal.lines().next(), Some(first.as_str()));
     let words = "detect --rules rules --events e.ndjson --geoip c.mmdb";
     let found = text(&rulectl(folder.path(), words).stdout);
     assert!(
@@ -485,6 +493,26 @@ fn lines_of_detect_tell_too() {
     let refused = rulectl(folder.path(), words);
     assert_eq!(refused.status.code(), Some(3));
     assert!(text(&refused.stderr).contains("`--out` names a file that is read"));
+}
+
+#[test]
+fn scripts_read_what_databases_know() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("r")).expect("a folder");
+    let rule = "title: S\nlogsource: {product: okta}\ndetection:\n  s: {eventType: '*'}\n  condition: s\nrulectl: {script: x.rhai#holds}\n";
+    fs::write(folder.path().join("r/s.yml"), rule).expect("written");
+    let script = "fn holds(event) { event.field(\"securityContext.asNumber\") == 64496 }\n";
+    fs::write(folder.path().join("r/x.rhai"), script).expect("written");
+    let found = rulectl(
+        folder.path(),
+        "detect --rules r --events e.ndjson --asn s.mmdb",
+    );
+    let lines = text(&found.stdout);
+    assert_eq!(lines.lines().count(), 1, "{}", text(&found.stderr));
+    assert!(
+        lines.ends_with("\"enriched\":[\"securityContext.asNumber\"]}\n"),
+        "{lines}"
+    );
 }
 
 /// Where every event says where it comes from, nothing changes.
