@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`event`] | what happened: a record, its time and identity, reading it by path |
 //! | [`json`] | wanted fields, straight from the bytes of a record |
+//! | [`geo`] | where an address is and whose, from databases |
 //! | [`diag`] | what is wrong in a file that a person wrote |
 //! | [`document`] | such a file as a tree in which everything knows its place |
 //! | [`visible`] | log text made safe to show |
@@ -41,6 +42,7 @@ pub mod detect;
 pub mod diag;
 pub mod document;
 pub mod event;
+pub mod geo;
 pub mod json;
 pub mod lab;
 pub mod okta;

@@ -13,6 +13,7 @@ use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Detector;
 use crate::event::Nanos;
+use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{self, Pace, RunError, Settings};
 use crate::policy;
 use crate::render::{Lines, detected};
@@ -65,13 +66,15 @@ pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
     }
     let loaded = policy::load_rules(&args.rules);
     talk_problems(&loaded.problems);
-    let Some(detector) = loaded.detector else {
+    let Some(mut detector) = loaded.detector else {
         return Ok(Exit::Broken);
     };
-    let Some(inputs) = args.events.inputs() else {
+    let (Some(databases), Some(inputs)) = (args.events.databases.open(), args.events.inputs())
+    else {
         return Ok(Exit::Broken);
     };
-    let settings = args.events.settings(&inputs, World::live())?;
+    detector.note_supplied(&databases.paths(&ADDRESS_FIELDS));
+    let settings = args.events.settings(&inputs, databases, World::live())?;
     let detector = if args.sorted {
         detector
     } else {
@@ -93,6 +96,8 @@ fn write(
     let mut lines = Lines::new(detector, output(args.out.as_deref())?, rejects);
     let outcome = if args.follow {
         lines = lines.live(args.journal.as_deref().map(create).transpose()?);
+        let databases = settings.databases.records();
+        lines.asked(&databases).map_err(RunError::Sink)?;
         let pace = Pace::clock(args.lateness);
         let state = args.state.as_deref();
         follow(detector, inputs, settings, pace, state, &mut lines)?
@@ -153,7 +158,8 @@ fn keep_apart(args: &Args, inputs: &[Input]) -> Result<()> {
             Input::File(input) => Some(input),
             _ => None,
         });
-        let mut read = read.chain([&args.rules]).filter_map(place);
+        let databases = args.events.databases.files();
+        let mut read = read.chain([&args.rules]).chain(databases).filter_map(place);
         place(file).is_some_and(|file| file.is_file() && read.any(|input| input == file))
     };
     let written: [(&str, &Option<PathBuf>); 4] = [

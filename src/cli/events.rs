@@ -3,8 +3,10 @@
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, talk, warn};
 use crate::event::{Nanos, Time};
+use crate::geo::Databases;
 use crate::okta::{Mapping, parse_time};
 use crate::pipeline::{self, Counts, Settings};
 use crate::render::counted;
@@ -36,6 +38,8 @@ pub struct EventArgs {
     /// On how many threads; as many as there are processors unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    #[command(flatten)]
+    pub databases: DatabaseArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,7 +67,12 @@ impl EventArgs {
     }
 
     /// How they are read; says what `--hours` means.
-    pub fn settings(&self, inputs: &[Input], world: World) -> Result<Settings> {
+    pub fn settings(
+        &self,
+        inputs: &[Input],
+        databases: Databases,
+        world: World,
+    ) -> Result<Settings> {
         let threads = self.threads.map_or_else(
             || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             usize::from,
@@ -74,6 +83,7 @@ impl EventArgs {
             until: self.until,
             strict: self.strict,
             threads,
+            databases,
         };
         if let Some(hours) = self.hours {
             let reach = Nanos(i64::from(hours) * 3600 * Nanos::SECOND.0);

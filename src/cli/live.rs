@@ -48,7 +48,7 @@ pub(super) fn follow<W: Write, R: Write>(
 ) -> Result<Outcome> {
     let world = World::live();
     let names = inputs.iter().map(Input::name).collect();
-    let live = Live::new(detector, *settings, names, pace);
+    let live = Live::new(detector, settings.clone(), names, pace);
     let live = match state {
         Some(file) => go_on(live, file, (world.now)())?,
         None => live,

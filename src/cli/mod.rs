@@ -2,6 +2,7 @@
 //! library, rendering what comes back, and ending with an exit code that means the same for every command.
 
 mod check;
+mod databases;
 mod detect;
 mod events;
 mod live;

@@ -10,6 +10,7 @@ use crate::cli::output::{bad, out, out_json, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Severity;
+use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{self, Outcome, Rejected, Sink};
 use crate::policy;
 use crate::render::{Collected, summary};
@@ -41,15 +42,19 @@ enum SeverityName {
 
 /// Runs the command.
 pub fn run(common: &Common, args: &Args) -> Result<Exit> {
-    let loaded = policy::load(&common.policy);
+    let mut loaded = policy::load(&common.policy);
     talk_problems(&loaded.problems);
-    let Some(policy) = &loaded.policy else {
+    let Some(policy) = &mut loaded.policy else {
         return Ok(Exit::Broken);
     };
-    let Some(inputs) = args.events.inputs() else {
+    let (Some(databases), Some(inputs)) = (args.events.databases.open(), args.events.inputs())
+    else {
         return Ok(Exit::Broken);
     };
-    let settings = args.events.settings(&inputs, World::live())?;
+    let fields = databases.paths(&ADDRESS_FIELDS);
+    policy.detector.note_supplied(&fields);
+    let policy = &*policy;
+    let settings = args.events.settings(&inputs, databases, World::live())?;
 
     let _lock = RunLock::take(&common.data)?;
     let generation = policy::activate(&common.data, policy.digest, &loaded.files)?;
@@ -65,7 +70,10 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let (counts, failed) = outcome?;
     sink.ended()?;
     let reasons: Vec<String> = failed.iter().map(ToString::to_string).collect();
-    let record = sink.writer.commit(names.clone(), reasons, counts.clone())?;
+    let databases = settings.databases.records();
+    let record = sink
+        .writer
+        .commit(names.clone(), reasons, databases, counts.clone())?;
 
     match common.format {
         Format::Text => out(&summary(

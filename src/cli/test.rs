@@ -3,9 +3,11 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{bad, out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::{CaseResult, Mismatch, Suite, load_suites, run_case};
+use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
 use crate::render::failed_case;
 
@@ -14,20 +16,22 @@ use crate::render::failed_case;
 pub struct Args {
     /// Only cases whose `SUITE: CASE` holds one of these texts
     names: Vec<String>,
+    #[command(flatten)]
+    databases: DatabaseArgs,
 }
 
 /// Runs the command.
 pub fn test(common: &Common, args: &Args) -> Result<Exit> {
+    let databases = args.databases.open();
     let mut loaded = policy::load(&common.policy);
     let suites = load_suites(&common.policy, &mut loaded.problems);
     talk_problems(&loaded.problems);
-    let Some(policy) = loaded
-        .policy
-        .as_ref()
-        .filter(|_| !loaded.problems.has_errors())
-    else {
+    let broken = loaded.problems.has_errors();
+    let (Some(mut policy), Some(databases)) = (loaded.policy.filter(|_| !broken), databases) else {
         return Ok(Exit::Broken);
     };
+    let fields = databases.paths(&ADDRESS_FIELDS);
+    policy.detector.note_supplied(&fields);
     let mut results = Vec::new();
     for suite in &suites {
         for case in suite
@@ -35,7 +39,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
             .iter()
             .filter(|case| is_selected(suite, &case.name, &args.names))
         {
-            results.push((suite, run_case(policy, case)));
+            results.push((suite, run_case(&policy, case, &databases)));
         }
     }
     if results.is_empty() {

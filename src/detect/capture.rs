@@ -68,18 +68,32 @@ impl Captures {
         self.slots = slots.collect();
     }
 
-    /// Reads the given fields from an event.
+    /// Where the values of a field are that is read from events.
+    pub(super) fn slot(&self, id: CaptureId) -> Option<Slot> {
+        *self.slots.get(id.0 as usize)?
+    }
+
+    /// Reads the given fields from an event. Behind them come other texts, under an id of their own.
     #[must_use]
-    pub fn read(&self, ids: &[CaptureId], fields: &Fields<'_>) -> Captured {
+    pub fn read<'t>(
+        &self,
+        ids: &[CaptureId],
+        fields: &Fields<'_>,
+        others: Option<(CaptureId, impl Iterator<Item = &'t str>)>,
+    ) -> Captured {
         let mut captured = CapturedBuilder::default();
         for id in ids {
-            let Some(Some(slot)) = self.slots.get(id.0 as usize) else {
+            let Some(slot) = self.slot(*id) else {
                 continue;
             };
             captured.begin(*id);
-            for text in fields.values(*slot).filter_map(|value| value.shown()) {
+            for text in fields.values(slot).filter_map(|value| value.shown()) {
                 captured.push(&text);
             }
+        }
+        if let Some((id, texts)) = others {
+            captured.begin(id);
+            texts.for_each(|text| captured.push(text));
         }
         captured.finish()
     }
@@ -163,6 +177,11 @@ impl Captured {
 
     pub(super) fn of_bytes(bytes: &[u8]) -> Self {
         Self(bytes.into())
+    }
+
+    /// A look at them.
+    pub(super) fn values(&self) -> Values<'_> {
+        Values(&self.0)
     }
 }
 

@@ -342,6 +342,7 @@ impl Compiler {
             matchers: self.matchers,
             consumers: self.consumers,
             enriched: Enriched::default(),
+            notes: None,
         }
     }
 }

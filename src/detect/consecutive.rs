@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written, codes};
-use crate::detect::country::country_code;
 use crate::detect::groups::Window;
 use crate::detect::pair::{PairProgram, check_pair};
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
@@ -14,6 +13,7 @@ use crate::detect::seen::Member;
 use crate::diag::{Problems, Span};
 use crate::document::Node;
 use crate::event::{FieldPath, Nanos, fold};
+use crate::geo::country_code;
 
 /// A condition over a pair of neighbours, over fields as written or as resolved.
 #[derive(Clone, Debug)]

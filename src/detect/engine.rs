@@ -6,7 +6,7 @@
 //! are tested first; what they pass calls the detections that are then asked
 //! in full. A detection that asks for another field has it tested at that time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::detect::failures::Failures;
 use crate::detect::memory::Memory;
@@ -139,6 +139,16 @@ impl Engine {
         }
         self.watched.sort_unstable();
         self.watched.dedup();
+    }
+
+    /// The fields that each detection reads, by its number.
+    #[must_use]
+    pub fn slots(&self) -> HashMap<usize, BTreeSet<Slot>> {
+        let slot = |field: FieldId| self.fields.get(field)?.slot;
+        let numbered = self.programs.iter();
+        numbered
+            .map(|(number, program)| (*number, program.slots(&slot)))
+            .collect()
     }
 
     /// Memory for a thread.

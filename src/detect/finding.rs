@@ -13,6 +13,7 @@ use crate::detect::rule::{Level, NAMESPACE};
 use crate::detect::seen::{Member, Seen};
 use crate::detect::settings::Severity;
 use crate::detect::state::{Restoring, Saving};
+use crate::detect::supplied::SUPPLIED;
 use crate::detect::template::Part;
 use crate::detect::windows::display;
 use crate::detect::{Consumer, ConsumerKind, Reporter};
@@ -66,6 +67,9 @@ pub struct Finding {
     pub created_at: Option<Time>,
     /// Up to ten distinct values of each field that the rule lists.
     pub metadata: BTreeMap<String, Vec<String>>,
+    /// The fields whose value was not in some event, and was supplied from elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub enriched: Vec<String>,
     /// Open while more hits may join it, else closed.
     pub status: Status,
     /// The finding that this one goes on from, after 24 hours.
@@ -96,6 +100,9 @@ pub struct Moment {
     pub okta_event_id: Option<String>,
     /// The first value of each field that the rule lists.
     pub values: BTreeMap<String, String>,
+    /// The fields whose value was not in the event, and was supplied from elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub enriched: Vec<String>,
 }
 
 impl Finding {
@@ -423,6 +430,10 @@ impl Growing {
         let events = &growing.events;
         let last_seen = events.last().and_then(|entry| growing.timed(entry.time));
         let told = events.told(reporter);
+        let user_id = told.user();
+        let mut metadata = named(reporter, told.metadata);
+        let mut enriched = metadata.remove(SUPPLIED).unwrap_or_default();
+        enriched.sort_unstable();
         Finding {
             id: growing.id(reporter, group),
             finding_type: reporter.finding_type.clone(),
@@ -440,7 +451,7 @@ impl Growing {
                 .collect(),
             event_digests: events.listed().map(|entry| entry.seen.digest()).collect(),
             anchor: growing.hit.digest(),
-            user_id: told.user(),
+            user_id,
             group: group_names(reporter)
                 .map(str::to_owned)
                 .zip(group.iter().cloned())
@@ -450,7 +461,8 @@ impl Growing {
             count: growing.count,
             hits: growing.hits,
             created_at: growing.last_hit(),
-            metadata: named(reporter, told.metadata),
+            metadata,
+            enriched,
             status,
             continues: growing.rare.as_ref().and_then(|rare| rare.continues),
             reasons: growing.reasons(consumer),
@@ -460,6 +472,7 @@ impl Growing {
                     at: growing.timed(entry.time),
                     okta_event_id: entry.seen.id(),
                     values: values(reporter, entry.seen.values()).collect(),
+                    enriched: supplied(reporter, entry.seen.values()),
                 })
                 .collect(),
         }
@@ -488,5 +501,13 @@ fn values<'c>(
     captured: Values<'c>,
 ) -> impl Iterator<Item = (String, String)> + 'c {
     let fields = reporter.metadata.iter();
+    let fields = fields.filter(|(name, _)| name != SUPPLIED);
     fields.filter_map(move |(name, id)| Some((name.clone(), captured.first(*id)?.to_owned())))
+}
+
+/// The fields that were supplied to an event.
+fn supplied(reporter: &Reporter, captured: Values<'_>) -> Vec<String> {
+    let notes = reporter.metadata.iter().find(|(name, _)| name == SUPPLIED);
+    let names = notes.into_iter().flat_map(|(_, id)| captured.all(*id));
+    names.map(str::to_owned).collect()
 }

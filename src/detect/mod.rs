@@ -16,7 +16,6 @@ mod condition;
 mod consecutive;
 mod correlation;
 mod count;
-mod country;
 mod deadlines;
 mod encoding;
 mod engine;
@@ -51,6 +50,7 @@ mod search;
 mod seen;
 mod settings;
 mod state;
+mod supplied;
 mod template;
 mod temporal;
 mod value;
@@ -82,6 +82,7 @@ use self::engine::Engine;
 use self::enrich::Enriched;
 use self::packed::{Unpacked, pack_bytes, pack_text};
 use self::script::Scripted;
+use self::supplied::Notes;
 use self::template::Template;
 use crate::event::{Digest, Event, FieldPath, Nanos, Time};
 use crate::json::Wanted;
@@ -96,6 +97,8 @@ pub struct Detector {
     consumers: Vec<Consumer>,
     /// What scripts say of the findings of rules.
     enriched: Enriched,
+    /// Which fields may be supplied, where some may.
+    notes: Option<Notes>,
 }
 
 /// Who wants the matches of a detection, and what of them.
@@ -333,7 +336,11 @@ impl Detector {
             if script.is_some_and(|script| !script.holds(event, &mut failures)) {
                 return;
             }
-            let mut captured = self.captures.read(&matcher.captured, &event.fields);
+            let supplied = self.notes.as_ref().filter(|_| event.fields.has_supplied());
+            let supplied = supplied.map(|notes| notes.of(at, event.fields));
+            let mut captured = self
+                .captures
+                .read(&matcher.captured, &event.fields, supplied);
             if let Some(script) = script {
                 captured = script.keyed(captured, event, &mut failures);
             }

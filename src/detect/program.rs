@@ -1,5 +1,7 @@
 //! A detection, ready to run: its tests by their ids.
 
+use std::collections::BTreeSet;
+
 use crate::detect::condition::Condition;
 use crate::detect::modifiers::Test;
 use crate::detect::pattern::Anchor;
@@ -137,6 +139,22 @@ impl Program {
         tests.sort_unstable();
         tests.dedup();
         tests
+    }
+
+    /// The fields that are read, given where the values of each are.
+    pub fn slots(&self, slot: &dyn Fn(FieldId) -> Option<Slot>) -> BTreeSet<Slot> {
+        let alternatives = self.searches.iter().flat_map(|search| &search.alternatives);
+        let lines = alternatives.flat_map(|alternative| &alternative.lines);
+        let own = lines.flat_map(|line| {
+            let compared = line.asked.iter().filter_map(|asked| match asked {
+                Asked::IsLike(other, ..) => Some(*other),
+                _ => None,
+            });
+            slot(line.field).into_iter().chain(compared)
+        });
+        let filters = self.filters.iter();
+        own.chain(filters.flat_map(|(_, filter)| filter.slots(slot)))
+            .collect()
     }
 
     /// The cheapest tests of which every matching event passes one; `None` where

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
+use crate::detect::capture::CaptureId;
+use crate::detect::supplied::SUPPLIED;
 use crate::detect::{Consumer, ConsumerKind, Detector, Level, Match, Reporter};
 
 /// The rule that a match or a finding is of.
@@ -17,15 +19,29 @@ pub struct Heading {
     pub level: Level,
     /// Its author, where it names one.
     pub author: Option<String>,
+    /// Under which id a match has the fields that were supplied.
+    supplied: Option<CaptureId>,
 }
 
 impl Heading {
+    /// The fields of a match of the rule whose value does not stand in its event.
+    #[must_use]
+    pub fn supplied(&self, found: &Match) -> Vec<String> {
+        let values = self.supplied.map(|id| found.captured.values().all(id));
+        values.into_iter().flatten().map(str::to_owned).collect()
+    }
+
     fn of(reporter: &Reporter) -> Self {
         Self {
             rule: reporter.rule,
             title: reporter.title.clone(),
             level: reporter.level,
             author: reporter.author.clone(),
+            supplied: reporter
+                .metadata
+                .iter()
+                .find(|(name, _)| name == SUPPLIED)
+                .map(|(_, id)| *id),
         }
     }
 }

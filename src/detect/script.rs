@@ -259,6 +259,13 @@ impl Scripted {
         }
     }
 
+    /// The fields that it reads.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
+        let key = self.key.as_ref().map(|(key, _)| key);
+        let functions = self.matches.iter().chain(key);
+        functions.flat_map(|of_event| of_event.slots.iter().copied())
+    }
+
     /// Whether an event that satisfies the condition is a match; not where that cannot be told.
     pub(super) fn holds(&self, event: &Event<'_>, failures: &mut Failures) -> bool {
         let Some(matches) = &self.matches else {

@@ -2,6 +2,7 @@
 
 use super::inside::{Found, Inside, Notation};
 use super::scalar::Scalar;
+use super::supplied::{Supplied, Supplier};
 use super::wanted::{NodeId, Slot, Wanted};
 
 /// The wanted fields of one record.
@@ -82,7 +83,27 @@ impl<'r> Fields<'r> {
         place.is_some_and(|place| place.start != ABSENT)
     }
 
-    /// Every scalar of the record, if they are wanted.
+    /// Whether nothing stands there: no value, or nulls and empty strings alone.
+    #[must_use]
+    pub fn is_empty(&self, slot: Slot) -> bool {
+        self.values(slot)
+            .all(|value| value.is_null() || (value.is_str() && value.raw().is_empty()))
+    }
+
+    /// Whether some value does not stand in the record.
+    #[inline]
+    #[must_use]
+    pub fn has_supplied(&self) -> bool {
+        !self.places.supplied.is_empty()
+    }
+
+    /// Whether the value of the field does not stand in the record.
+    #[must_use]
+    pub fn is_supplied(&self, slot: Slot) -> bool {
+        self.places.supplied.contains(&slot)
+    }
+
+    /// Every scalar of the record, if they are wanted; what was supplied is none of them.
     pub fn scalars(&self) -> impl Iterator<Item = Scalar<'r>> + use<'r> {
         let text = self.text;
         self.places
@@ -105,8 +126,10 @@ pub struct Places {
     reached: Vec<u64>,
     /// How many objects were entered, over all records.
     objects: u64,
-    /// What stands inside of texts.
+    /// What stands inside of texts, and what was supplied.
     inside: Inside,
+    /// The fields whose value does not stand in the record.
+    supplied: Vec<Slot>,
 }
 
 /// Where a value begins, and where it ends.
@@ -121,7 +144,7 @@ const ABSENT: u32 = u32::MAX;
 /// The start of a field whose key is there, and no value: its array is empty.
 const EMPTY: u32 = u32::MAX - 1;
 
-/// A place with this bit is one among the values inside of texts.
+/// A place with this bit is one among the values inside of texts and those supplied.
 const INSIDE: u32 = 1 << 31;
 
 const NOWHERE: Place = Place {
@@ -163,6 +186,7 @@ impl Places {
         self.more.clear();
         self.scalars.clear();
         self.inside.clear();
+        self.supplied.clear();
     }
 
     /// A wanted object opens: a number for it.
@@ -214,6 +238,30 @@ impl Places {
             }
         }
         self.inside = inside;
+    }
+
+    /// Gives fields that the record leaves empty the values that the supplier knows.
+    pub(super) fn supply(&mut self, text: &[u8], supplier: &mut dyn Supplier) {
+        let record = Fields::new(text, self);
+        if !supplier.fields().iter().any(|slot| record.is_empty(*slot)) {
+            return;
+        }
+        for (slot, value) in supplier.know(&record) {
+            if Fields::new(text, self).is_empty(*slot) {
+                self.fill(*slot, value);
+            }
+        }
+    }
+
+    /// The value takes the place of all that the field has.
+    fn fill(&mut self, slot: Slot, value: &Supplied) {
+        let Some(first) = self.first.get_mut(slot.index()) else {
+            return;
+        };
+        let [start, end] = self.inside.add(value.as_bytes());
+        *first = Place::new(start | INSIDE as usize, end | INSIDE as usize);
+        self.more.retain(|(other, _)| *other != slot);
+        self.supplied.push(slot);
     }
 
     /// The key of a field is there, if no value of it was found yet.

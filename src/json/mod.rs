@@ -33,6 +33,7 @@ mod fields;
 mod inside;
 mod marks;
 mod scalar;
+mod supplied;
 pub mod surrogates;
 mod walk;
 mod wanted;
@@ -45,6 +46,7 @@ mod tests;
 pub use self::fields::Fields;
 pub use self::inside::Notation;
 pub use self::scalar::Scalar;
+pub use self::supplied::{Supplied, Supplier};
 pub use self::wanted::{Slot, Wanted};
 
 use self::fields::Places;
@@ -57,6 +59,7 @@ pub struct Reader {
     wanted: Wanted,
     places: Places,
     marks: Marks,
+    supplier: Option<Box<dyn Supplier>>,
 }
 
 impl Reader {
@@ -67,7 +70,13 @@ impl Reader {
             places: Places::new(&wanted),
             marks: Marks::default(),
             wanted,
+            supplier: None,
         }
+    }
+
+    /// From now on fields that a record leaves empty have the values that the supplier knows.
+    pub fn supplied_by(&mut self, supplier: Box<dyn Supplier>) {
+        self.supplier = Some(supplier);
     }
 
     /// The fields of a record; `None` unless it is one object in compact JSON, each
@@ -90,6 +99,9 @@ impl Reader {
             &mut self.marks,
         )
         .ok()?;
+        if let Some(supplier) = &mut self.supplier {
+            self.places.supply(text, &mut **supplier);
+        }
         Some(Fields::new(text, &self.places))
     }
 }

@@ -29,8 +29,15 @@ fn compact_records_are_read_and_others_are_not() {
     let long = format!(r#"{{"x":"{}","a":"y"}}"#, "\\\\\\\"{[,".repeat(100));
     let deep = format!(r#"{{"x":{}{},"a":"y"}}"#, "[".repeat(126), "]".repeat(126));
     let deeper = format!(r#"{{"x":{}{},"a":"y"}}"#, "[".repeat(127), "]".repeat(127));
+    let wanted = |inner: &str, arrays| {
+        let (open, close) = ("[".repeat(arrays), "]".repeat(arrays));
+        format!(r#"{{"a":{open}{inner}{close}}}"#)
+    };
+    let [deep_text, deeper_text] = [126, 127].map(|arrays| wanted(r#""y""#, arrays));
+    let [deep_object, deeper_object] =
+        ["1", "{}"].map(|inner| wanted(&format!(r#"{{"b":{inner}}}"#), 125));
     #[rustfmt::skip]
-    let cases: [(&str, Option<&[&str]>); 75] = [
+    let cases: [(&str, Option<&[&str]>); 79] = [
         (r#"{}"#, Some(&[])),
         (r#"{"a":"y"}"#, Some(&["y"])),
         (r#"{"a":["y",[1,null],{},{"b":2}]}"#, Some(&["y", "1", "-", "-", "-"])),
@@ -52,6 +59,10 @@ fn compact_records_are_read_and_others_are_not() {
         (&long, Some(&["y"])),
         (&deep, Some(&["y"])),
         (&deeper, None),
+        (&deep_text, Some(&["y"])),
+        (&deeper_text, None),
+        (&deep_object, Some(&["-"])),
+        (&deeper_object, None),
         // Not compact, or a key that may hide another.
         (r#"{"a": "y"}"#, None),
         (r#"{ "a":"y"}"#, None),
@@ -112,6 +123,12 @@ fn compact_records_are_read_and_others_are_not() {
     for (text, expected) in cases {
         let expected = expected.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
         assert_eq!(read("a", text.as_bytes()), expected, "{text}");
+        // What is read is what the parser takes.
+        let parsed = serde_json::from_str::<Value>(text);
+        assert!(
+            expected.is_none() || parsed.is_ok() || text.contains("\\ud800"),
+            "{text}"
+        );
     }
     assert_eq!(read("a", b"{\"a\":\"y\",\"b\":\"\xff\"}"), None);
     assert_eq!(read("", br#"{"":"y"}"#), Some(vec!["y".to_owned()]));

@@ -167,7 +167,7 @@ impl Walk<'_> {
         let wanted = self.wanted.node(node).ok_or(Unusual)?;
         let value = self.place(before)? + 1;
         let first = self.byte(value)?;
-        if depth >= DEPTH {
+        if depth >= DEPTH && matches!(first, b'{' | b'[') {
             return Err(Unusual);
         }
         match first {
@@ -212,6 +212,9 @@ impl Walk<'_> {
         let value = self.place(before)? + 1;
         let first = self.byte(value)?;
         if matches!(first, b'{' | b'[') {
+            if depth >= DEPTH {
+                return Err(Unusual);
+            }
             let close = self.skip(places, before + 1, depth + 1)?;
             return self.behind(close);
         }

@@ -98,6 +98,14 @@ impl Wanted {
         slot
     }
 
+    /// The field that a path of keys leads to, if it is wanted.
+    #[must_use]
+    pub fn find<'k>(&self, path: impl IntoIterator<Item = &'k str>) -> Option<Slot> {
+        let mut path = path.into_iter();
+        let end = path.try_fold(NodeId::ROOT, |node, key| self.known(node, key))?;
+        self.node(end)?.slot
+    }
+
     /// Lets the fields below a path, those that were added so far, be found inside of
     /// the texts that stand there too.
     pub fn read_inside<'k>(&mut self, path: impl IntoIterator<Item = &'k str>, notation: Notation) {

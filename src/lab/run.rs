@@ -4,6 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
 use crate::lab::suite::{Case, Events};
 use crate::okta::Mapping;
@@ -21,9 +22,9 @@ pub struct CaseResult {
     pub mismatches: Vec<Mismatch>,
 }
 
-/// Runs a case.
+/// Runs a case, with databases for what its events lack.
 #[must_use]
-pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
+pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResult {
     let (input, mapping) = match &case.events {
         Events::File(path, mapping) => (Input::File(path.clone()), *mapping),
         Events::Inline(lines) => {
@@ -43,6 +44,7 @@ pub fn run_case(policy: &Policy, case: &Case) -> CaseResult {
         until: None,
         strict: false,
         threads: 1,
+        databases: databases.clone(),
     };
     let mut sink = Memory::default();
     let mut mismatches = Vec::new();

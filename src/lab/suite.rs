@@ -92,6 +92,7 @@ const KINDS: [(&str, &[&str]); 4] = [
             "hits",
             "created_at",
             "metadata",
+            "enriched",
             "status",
             "reasons",
             "severity",

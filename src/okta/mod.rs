@@ -18,10 +18,19 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::event::{Event, solid_parts};
+use crate::geo::{AddressFields, Databases};
 use crate::json::{self, Fields, Slot, Wanted, surrogates};
 
 /// The field that names what kind of event a record is.
 pub const EVENT_TYPE: &str = "eventType";
+
+/// The fields of an event that databases of addresses may fill where they are empty.
+pub const ADDRESS_FIELDS: AddressFields = AddressFields {
+    address: "client.ipAddress",
+    country: "client.geographicalContext.country",
+    as_number: "securityContext.asNumber",
+    as_org: "securityContext.asOrg",
+};
 
 /// Why a stretch of input is not an event.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -82,11 +91,22 @@ impl Records {
     /// Reads records whose fields become Okta's by the mapping, and of them those that are wanted.
     #[must_use]
     pub fn new(mapping: Mapping, wanted: &Wanted) -> Self {
+        Self::with(mapping, wanted, &Databases::NONE)
+    }
+
+    /// The same, where what a record leaves empty of its address is what databases know of it.
+    #[must_use]
+    pub fn with(mapping: Mapping, wanted: &Wanted, databases: &Databases) -> Self {
         let mut wanted = wanted.clone();
+        let supplier = databases.supplier(&ADDRESS_FIELDS, &mut wanted);
         let [event_type, published, uuid] =
             [EVENT_TYPE, "published", "uuid"].map(|key| wanted.add([key]));
+        let mut json = json::Reader::new(wanted);
+        if let Some(supplier) = supplier {
+            json.supplied_by(supplier);
+        }
         Self {
-            json: json::Reader::new(wanted),
+            json,
             mapping,
             event_type,
             published,

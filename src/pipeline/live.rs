@@ -137,9 +137,9 @@ impl<'d> Live<'d> {
     pub fn new(detector: &'d Detector, settings: Settings, names: Vec<String>, pace: Pace) -> Self {
         Self {
             detector,
-            settings,
             names,
             scanner: Scanner::new(detector, &settings),
+            settings,
             windows: Windows::live(detector),
             pace,
             waiting: Waiting::default(),

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::{Detector, Failures, Match, Scratch};
 use crate::event::{Event, Time};
+use crate::geo::Databases;
 use crate::json::Wanted;
 use crate::okta::{Kind, Mapping, Records};
 use crate::pipeline::{Counts, parallel};
 use crate::source::{Chunk, Input, Place, Reader, Record, Reject, SourceError};
 
 /// How events are read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How a record's fields become Okta's.
     pub mapping: Mapping,
@@ -22,6 +23,8 @@ pub struct Settings {
     pub strict: bool,
     /// On how many threads.
     pub threads: usize,
+    /// What is known of addresses where events leave it empty.
+    pub databases: Databases,
 }
 
 /// A stretch of input that is no event, and why.
@@ -65,7 +68,7 @@ impl<'d> Scanner<'d> {
     pub(super) fn new(detector: &'d Detector, settings: &Settings) -> Self {
         Self {
             detector,
-            records: Records::new(settings.mapping, detector.wanted()),
+            records: Records::with(settings.mapping, detector.wanted(), &settings.databases),
             scratch: detector.scratch(),
         }
     }

@@ -69,6 +69,14 @@ fn what_happened(out: &mut String, finding: &Finding) {
     for (name, values) in &finding.metadata {
         field(out, "seen", &format!("{name}: {}", values.join(" | ")));
     }
+    if !finding.enriched.is_empty() {
+        let fields = finding.enriched.join(", ");
+        field(
+            out,
+            "enriched",
+            &format!("{fields}: from a database, where an event lacks it"),
+        );
+    }
     if let Some(continues) = finding.continues {
         field(out, "continues", &continues.to_string());
     }

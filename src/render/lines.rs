@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::detect::{Detector, Finding, Heading, Level, Match, Status};
 use crate::event::{Digest, Time};
+use crate::geo::DatabaseRecord;
 use crate::pipeline::{Advance, Counts, DetectSink, Late, LiveSink, Rejected};
 use crate::render::style::{counted, grouped};
 use crate::visible::json;
@@ -44,6 +45,8 @@ struct OfMatch<'l> {
     time: Option<Time>,
     event_ids: &'l [&'l str],
     event_digests: [Digest; 1],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    enriched: &'l [String],
 }
 
 #[derive(Serialize)]
@@ -57,6 +60,8 @@ struct OfFinding<'l> {
     hits: u64,
     event_ids: &'l [String],
     event_digests: &'l [Digest],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    enriched: &'l [String],
 }
 
 /// Which state of which finding a line tells: a later one of the same id replaces it.
@@ -72,6 +77,7 @@ struct Revision {
 enum Entry<'l> {
     Advance(Advance),
     Late(&'l Late),
+    Database(&'l DatabaseRecord),
 }
 
 impl<W: Write, R: Write> Lines<W, R> {
@@ -99,6 +105,16 @@ impl<W: Write, R: Write> Lines<W, R> {
             live: true,
             ..self
         }
+    }
+
+    /// Tells the journal which databases are asked.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn asked(&mut self, databases: &[DatabaseRecord]) -> io::Result<()> {
+        let mut databases = databases.iter();
+        databases.try_for_each(|database| self.entry(&Entry::Database(database)))
     }
 
     /// Everything written so far reaches its file.
@@ -143,10 +159,12 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
     fn found(&mut self, rule: &Heading, found: &Match) -> io::Result<()> {
         self.matches += 1;
         let id = found.event_id();
+        let enriched = rule.supplied(found);
         let rest = OfMatch {
             time: found.time,
             event_ids: id.as_slice(),
             event_digests: [found.digest],
+            enriched: &enriched,
         };
         let head = Head {
             rule: rule.rule,
@@ -171,6 +189,7 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
                 time: finding.first_seen,
                 event_ids: &ids,
                 event_digests: [finding.anchor],
+                enriched: &finding.enriched,
             };
             return self.line(&head, &rest);
         }
@@ -189,6 +208,7 @@ impl<W: Write, R: Write> DetectSink for Lines<W, R> {
             hits: finding.hits,
             event_ids: &finding.okta_event_ids,
             event_digests: &finding.event_digests,
+            enriched: &finding.enriched,
         };
         self.line(&head, &rest)
     }

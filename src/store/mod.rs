@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Digest;
+use crate::geo::DatabaseRecord;
 use crate::pipeline::Counts;
 
 /// The artifacts, in the order in which they hang on each other.
@@ -43,6 +44,9 @@ pub struct RunRecord {
     /// Why inputs were not read, or not to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
+    /// The databases that were asked for what events lack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseRecord>,
     /// What was read and left out.
     pub counts: Counts,
     /// Each artifact's digest and number of lines.

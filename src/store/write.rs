@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::event::Digest;
+use crate::geo::DatabaseRecord;
 use crate::pipeline::{Counts, Outcome, Rejected, Sink};
 use crate::route::Route;
 use crate::store::{ARTIFACTS, ArtifactRecord, Artifacts, RunRecord, StoreError, failed, read};
@@ -134,6 +135,7 @@ impl ArtifactWriter {
         mut self,
         inputs: Vec<String>,
         failures: Vec<String>,
+        databases: Vec<DatabaseRecord>,
         counts: Counts,
     ) -> Result<RunRecord, StoreError> {
         let mut ready = Vec::new();
@@ -156,6 +158,7 @@ impl ArtifactWriter {
             generation: self.generation,
             inputs,
             failed: failures,
+            databases,
             counts,
             artifacts,
         };

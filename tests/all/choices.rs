@@ -1,8 +1,10 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
+use rulectl::geo::Databases;
 use rulectl::okta::Mapping;
+use serde_json::Value;
 
-use crate::harness::{memory, policy_of, run_inputs};
+use crate::harness::{memory, policy_of, root, run_inputs, run_with};
 
 /// A search, a record as it is written, and whether the record matches.
 type Case<'c> = (&'c str, &'c str, bool);
@@ -276,4 +278,58 @@ fn values_inside_texts() {
         ],
     );
     assert!(negated.is_empty(), "{}", negated.join("\n"));
+}
+
+/// What databases know of `192.0.2.7`: France, AS64496.
+#[test]
+fn databases() {
+    let country = |address: &str, said: &str| {
+        format!(
+            r#"{{"eventType":"x","client":{{"ipAddress":"{address}","geographicalContext":{{{said}}}}},"y":"FRANCE"}}"#
+        )
+    };
+    let known = |said: &str| country("192.0.2.7", said);
+    let name = "client.geographicalContext.country";
+    #[rustfmt::skip]
+    let cases = [
+        (format!("{{{name}: france}}"), known(""), true),
+        (format!("{{{name}: FR}}"), known(""), false),
+        (format!("{{{name}: France}}"), known(r#""country":null"#), true),
+        (format!("{{{name}: France}}"), known(r#""country":"""#), true),
+        (format!("{{{name}: ''}}"), known(r#""country":"""#), false),
+        (format!("{{{name}: France}}"), known(r#""country":[null,""]"#), true),
+        (format!("{{{name}: null}}"), known(r#""country":[null,""]"#), false),
+        (format!("{{{name}: France}}"), known(r#""country":[null,"Peru"]"#), false),
+        (format!("{{{name}: null}}"), known(r#""country":[null,"Peru"]"#), true),
+        (format!("{{{name}: France}}"), known(r#""country":" ""#), false),
+        (format!("{{{name}: France}}"), known(r#""country":"unknown""#), false),
+        (format!("{{{name}: France}}"), known(r#""country":{}"#), false),
+        (format!("{{{name}: null}}"), known(""), false),
+        (format!("{{{name}: null}}"), country("198.51.100.1", ""), true),
+        (format!("{{{name}|exists: true}}"), known(""), true),
+        (format!("{{{name}|exists: false}}"), country("10.0.0.1", ""), true),
+        (format!("{{y|fieldref: {name}}}"), known(""), true),
+        (format!("{{y|fieldref|neq: {name}}}"), known(""), false),
+        ("[France]".to_owned(), known(""), true),
+        ("[Example SARL]".to_owned(), known(""), false),
+        ("['64496']".to_owned(), known(""), false),
+        ("{securityContext.asNumber: 64496}".to_owned(), known(""), true),
+        ("{securityContext.asNumber|gt: 64495}".to_owned(), known(""), true),
+        ("{securityContext.asOrg|contains: sarl}".to_owned(), known(""), true),
+    ];
+    let fixtures = root().join("fixtures/databases");
+    let [countries, systems] = ["countries.mmdb", "systems.mmdb"].map(|name| fixtures.join(name));
+    let databases = Databases::open(Some(&countries), Some(&systems)).expect("databases");
+    for (search, record, expected) in cases {
+        let rule = format!(
+            "title: seen\nlogsource: {{product: okta}}\ndetection:\n  s: {search}\n  condition: s\n"
+        );
+        let event: Value = serde_json::from_str(&record).expect("JSON");
+        let received = run_with(&mut policy_of(&rule), &[event], &databases);
+        assert_eq!(
+            !received.outcomes.is_empty(),
+            expected,
+            "{search}: {record}"
+        );
+    }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rulectl::okta::Mapping;
+use rulectl::geo::Databases;
+use rulectl::okta::{ADDRESS_FIELDS, Mapping};
 use rulectl::pipeline::{self, Counts, Outcome, Rejected, Settings, Sink};
 use rulectl::policy::{self, Policy};
 use rulectl::render::problems_as_text;
@@ -118,12 +119,23 @@ pub fn run_inputs(
     mapping: Mapping,
     threads: usize,
 ) -> Received {
+    run_settings(policy, inputs, mapping, threads, Databases::NONE)
+}
+
+fn run_settings(
+    policy: &Policy,
+    inputs: Vec<Input>,
+    mapping: Mapping,
+    threads: usize,
+    databases: Databases,
+) -> Received {
     let settings = Settings {
         mapping,
         since: None,
         until: None,
         strict: false,
         threads,
+        databases,
     };
     let mut sink = Memory::default();
     let (counts, failed) = pipeline::run(policy, inputs, &settings, &mut sink, &|_| {})
@@ -131,6 +143,14 @@ pub fn run_inputs(
     sink.0.counts = counts;
     sink.0.failed = failed.iter().map(ToString::to_string).collect();
     sink.0
+}
+
+/// Runs a policy over events, one a line, with databases for what they lack.
+pub fn run_with(policy: &mut Policy, events: &[Value], databases: &Databases) -> Received {
+    let fields = databases.paths(&ADDRESS_FIELDS);
+    policy.detector.note_supplied(&fields);
+    let inputs = vec![memory(lines(events).into_bytes())];
+    run_settings(policy, inputs, Mapping::Okta, 1, databases.clone())
 }
 
 /// Runs a policy over events, one a line.

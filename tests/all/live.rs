@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use rulectl::detect::{Finding, Heading, Match, Status};
 use rulectl::event::{Nanos, Time};
+use rulectl::geo::Databases;
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{
     Advance, Counts, DetectSink, Late, Live, LiveSink, Pace, Rejected, Settings,
@@ -66,6 +67,7 @@ const SETTINGS: Settings = Settings {
     until: None,
     strict: false,
     threads: 1,
+    databases: Databases::NONE,
 };
 
 /// What happens: an event comes, or nothing does, at so many seconds after ten by the clock.

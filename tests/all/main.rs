@@ -17,6 +17,7 @@
 //! | `live` | events as they come |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
+//! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
 #![allow(
@@ -35,6 +36,7 @@ mod determinism;
 mod diagnostics;
 mod docs;
 mod documents;
+mod enrichment;
 mod events;
 mod harness;
 mod hostile;

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rulectl::diag::Problems;
+use rulectl::geo::Databases;
 use rulectl::lab::{Case, Mismatch, Suite, Wanted, load_suites, run_case};
 use serde_json::Value;
 
@@ -341,9 +342,12 @@ fn notices(kind: &str, (rule, file, bound, instead): &Moved, suite: &Suite) {
         Mismatch::Missing { expected, .. } => expected["rule"] == *rule,
         Mismatch::Count { .. } | Mismatch::Broken(_) => false,
     };
-    let noticed = cases(suite, kind)
-        .into_iter()
-        .any(|(_, case)| run_case(&policy, case).mismatches.iter().any(is_of_rule));
+    let noticed = cases(suite, kind).into_iter().any(|(_, case)| {
+        run_case(&policy, case, &Databases::default())
+            .mismatches
+            .iter()
+            .any(is_of_rule)
+    });
     assert!(
         noticed,
         "{rule}: nothing that {kind} notices `{instead}` for `{bound}`"

@@ -48,6 +48,11 @@ fn lists() {
 }
 
 #[test]
+fn databases() {
+    replay("mmdb", checks::mmdb);
+}
+
+#[test]
 fn scripts() {
     replay("script", checks::script);
 }

@@ -274,13 +274,18 @@ fn an_event() -> impl Strategy<Value = String> {
     );
     let inside = [a_java_text().boxed(), a_json_text().boxed()]
         .map(|text| proptest::option::weighted(0.7, text));
-    (fields, inside, any::<u64>(), 0..4_u8).prop_map(|(values, inside, seed, layout)| {
+    let address = proptest::option::weighted(0.5, an_address());
+    let made = (fields, inside, address, any::<u64>(), 0..4_u8);
+    made.prop_map(|(values, inside, address, seed, layout)| {
         let mut tree =
             json!({"extra": {"deep": [1, {"x": "cmd"}, "ab"]}, "z": "user.session.start"});
         for (field, value) in FIELDS.iter().zip(values) {
             if let Some(value) = value {
                 place(&mut tree, field, value);
             }
+        }
+        if let Some(address) = address {
+            place(&mut tree, "client.ipAddress", address);
         }
         for (text, inside) in ["map", "json"].iter().zip(inside) {
             if let Some(inside) = inside {
@@ -291,6 +296,18 @@ fn an_event() -> impl Strategy<Value = String> {
         Spelling { seed, layout }.write(&tree, &mut out);
         out
     })
+}
+
+/// An address that databases know, or not.
+fn an_address() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!("192.0.2.1"),
+        json!("192.0.2.129"),
+        json!("2001:db8::1"),
+        json!("10.0.0.1"),
+        json!(["192.0.2.1"]),
+        json!(["192.0.2.1", "2001:db8::1"]),
+    ])
 }
 
 /// A map or list as Java writes it, perhaps with a piece of one too many or too few.

@@ -24,11 +24,49 @@ use crate::detect::search::{Detection, Search};
 use crate::event::{FieldPath, Time, fold};
 use crate::json::reference::{Accessor, exists, opened, text, values};
 
-/// An event, and which of its texts hold values.
+/// An event, which of its texts hold values, and what is known of addresses.
 #[derive(Clone, Copy)]
 pub struct Asked<'e> {
     pub event: &'e Value,
     pub accessors: &'e [Accessor],
+    pub known: &'e [Known],
+}
+
+/// What databases know of an address: the value of a field, where the event leaves it empty.
+pub type Known = (&'static str, &'static str, Value);
+
+/// Where the address of an event stands.
+pub const ADDRESS: &str = "client.ipAddress";
+
+impl Asked<'_> {
+    /// The values of a field of the event itself.
+    fn own(&self, field: &FieldPath) -> Vec<Value> {
+        let tree = opened(field.steps(), self.event, self.accessors);
+        values(field.steps(), &tree).into_iter().cloned().collect()
+    }
+
+    /// What is known of the field where the event leaves it empty.
+    fn supplied(&self, field: &FieldPath) -> Option<Value> {
+        let own = self.own(field);
+        if own.iter().any(|value| !value.is_null() && value != "") {
+            return None;
+        }
+        let address = self.own(&FieldPath::new(ADDRESS));
+        let known = self.known.iter().find(|(address_of, path, _)| {
+            address.len() == 1 && address[0] == **address_of && field.as_str() == *path
+        });
+        known.map(|(_, _, value)| value.clone())
+    }
+
+    fn values(&self, field: &FieldPath) -> Vec<Value> {
+        let supplied = self.supplied(field);
+        supplied.map_or_else(|| self.own(field), |value| vec![value])
+    }
+
+    fn exists(&self, field: &FieldPath) -> bool {
+        let tree = opened(field.steps(), self.event, self.accessors);
+        exists(field.steps(), &tree) || self.supplied(field).is_some()
+    }
 }
 
 /// Whether the event satisfies the condition of the detection, and of each filter.
@@ -58,18 +96,15 @@ fn line_holds(line: &Predicate, event: Asked<'_>) -> bool {
 }
 
 fn test_holds(test: &Test, field: Option<&FieldPath>, event: Asked<'_>) -> bool {
-    let opened = |field: &FieldPath| opened(field.steps(), event.event, event.accessors);
-    let tree = field.map_or_else(|| event.event.clone(), opened);
     let found = match field {
-        Some(field) => values(field.steps(), &tree),
-        None => scalars(&tree),
+        Some(field) => event.values(field),
+        None => scalars(event.event).into_iter().cloned().collect(),
     };
     match test {
         Test::Null => found.is_empty() || found.iter().any(|value| value.is_null()),
-        Test::Exists(wanted) => field.is_some_and(|field| exists(field.steps(), &tree) == *wanted),
+        Test::Exists(wanted) => field.is_some_and(|field| event.exists(field) == *wanted),
         Test::SameAs(other, anchor, cased) => {
-            let tree = opened(other);
-            let others = values(other.steps(), &tree);
+            let others = event.values(other);
             let alike =
                 |one: &str, other: &str| fits(*anchor, &case(other, *cased), &case(one, *cased));
             let mut pairs = found

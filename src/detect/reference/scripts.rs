@@ -199,6 +199,7 @@ fn a_script_that_says_the_same_as_a_line_is_true_of_the_same_events() {
             let plain = Asked {
                 event: &tree,
                 accessors: &[],
+                known: &[],
             };
             let expected = matches(detection, plain);
             let (found, key) = answer(&detector, &tree);

@@ -13,6 +13,7 @@ pub fn holds(search: &str, event: &Value) -> Result<bool, String> {
     let asked = reference::Asked {
         event,
         accessors: &[],
+        known: &[],
     };
     let expected = reference::matches(&detection, asked);
     let engine = answers(&[detection], &[event.to_string()]);

@@ -100,6 +100,13 @@ impl Inside {
         &self.values
     }
 
+    /// Adds a value that no text of the record holds, and says where it begins and ends.
+    pub(super) fn add(&mut self, value: &[u8]) -> [usize; 2] {
+        let start = self.values.len();
+        self.values.extend_from_slice(value);
+        [start, self.values.len()]
+    }
+
     /// Finds the wanted fields below a node in a text, which is given as JSON spells it
     /// and without its quotes. Those of texts inside of the text come last.
     pub(super) fn read(
