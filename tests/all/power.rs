@@ -343,7 +343,7 @@ fn notices(kind: &str, (rule, file, bound, instead): &Moved, suite: &Suite) {
         Mismatch::Count { .. } | Mismatch::Broken(_) => false,
     };
     let noticed = cases(suite, kind).into_iter().any(|(_, case)| {
-        run_case(&policy, case, &Databases::default())
+        run_case(&policy, case, &Databases::NONE)
             .mismatches
             .iter()
             .any(is_of_rule)
