@@ -95,7 +95,7 @@ fn write(
     let rejects = args.rejects.as_deref().map(create).transpose()?;
     let mut lines = Lines::new(detector, output(args.out.as_deref())?, rejects);
     let outcome = if args.follow {
-        lines = lines.live(args.journal.as_deref().map(create).transpose()?);
+        lines = lines.live(args.journal.as_deref().map(append).transpose()?);
         let databases = settings.databases.records();
         lines.asked(&databases).map_err(RunError::Sink)?;
         let pace = Pace::clock(args.lateness);
@@ -144,10 +144,19 @@ fn output(file: Option<&Path>) -> Result<Box<dyn Write>> {
 }
 
 fn create(file: &Path) -> Result<File> {
-    File::create(file).map_err(|error| {
-        let (file, reason) = (file.display(), reason(&error));
-        anyhow::anyhow!("`{file}` cannot be written: {reason}")
-    })
+    File::create(file).map_err(|error| unwritable(file, &error))
+}
+
+/// A journal of several runs is one behind the other.
+fn append(file: &Path) -> Result<File> {
+    let mut options = File::options();
+    let opened = options.append(true).create(true).open(file);
+    opened.map_err(|error| unwritable(file, &error))
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> anyhow::Error {
+    let (file, reason) = (visible(&file.display().to_string()), reason(error));
+    anyhow::anyhow!("`{file}` cannot be written: {reason}")
 }
 
 /// What is written is none of what is read, and each file is written by one.

@@ -53,12 +53,11 @@ pub(super) fn follow<W: Write, R: Write>(
         Some(file) => go_on(live, file, (world.now)())?,
         None => live,
     };
+    // Being told to stop is the end of the input.
     let stop = Arc::new(AtomicBool::new(false));
-    if state.is_some() {
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, stop.clone())
-                .context("signals cannot be waited for")?;
-        }
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())
+            .context("signals cannot be waited for")?;
     }
     let following = Following {
         live,
@@ -156,8 +155,10 @@ impl<W: Write, R: Write> Following<'_, W, R> {
         match next {
             Ok(Ok(chunk)) => self.live.take(&chunk, clock, self.lines)?,
             Ok(Err(error)) => self.failed.push(error),
-            Err(_) => self.live.tick(clock, self.lines)?,
+            Err(_) => {}
         }
+        // What comes may hold no event.
+        self.live.tick(clock, self.lines)?;
         self.lines.flush().map_err(RunError::Sink)
     }
 

@@ -235,17 +235,19 @@ impl<'d> Live<'d> {
     /// When results cannot be kept.
     pub fn finish(mut self, sink: &mut dyn LiveSink) -> Result<Counts, RunError> {
         self.repeat(sink)?;
-        for found in self.waiting.all() {
-            let findings = self.windows.advance(self.detector, found);
-            self.tell(findings, sink)?;
+        if let Pace::Clock(watermark) = &mut self.pace
+            && let Some(mark) = watermark.end()
+        {
+            self.advance(mark, sink)?;
         }
+        // An event ahead of its time must not decide what others wait for.
+        self.counts.evicted += self.waiting.matches.len() as u64;
+        let last = self.pace.watermark().mark();
         let (detector, scripts) = (self.detector, &mut self.counts.scripts);
-        let tally = self
-            .windows
-            .finish(detector, self.counts.last, |mut finding| {
-                detector.enrich(&mut finding, scripts);
-                sink.finding(finding)
-            });
+        let tally = self.windows.finish(detector, last, |mut finding| {
+            detector.enrich(&mut finding, scripts);
+            sink.finding(finding)
+        });
         let duplicates = self.counts.correlation.duplicates;
         let tally = tally.map_err(RunError::Sink)?;
         self.counts.correlation = tally.since(&self.earlier.tally);
@@ -289,10 +291,14 @@ impl<'d> Live<'d> {
             let is_ahead = newest.is_some_and(|time| time > clock.plus(AHEAD));
             self.counts.ahead += u64::from(is_ahead);
         }
+        let read_any = scanned.counts.events > 0;
         self.counts.add(&scanned);
         self.matches(scanned.matches, sink)?;
-        let mark = self.pace.saw(newest, clock);
-        mark.map_or(Ok(()), |mark| self.advance(mark, sink))
+        if read_any {
+            let mark = self.pace.saw(newest, clock);
+            return mark.map_or(Ok(()), |mark| self.advance(mark, sink));
+        }
+        Ok(())
     }
 
     /// Advances as was recorded.
@@ -315,7 +321,7 @@ impl<'d> Live<'d> {
                 self.counts.correlation.duplicates += 1;
                 continue;
             }
-            self.copies.add(found.digest, mark.or(found.time));
+            self.copies.add(found.digest, mark.unwrap_or(BEFORE));
             if let Some(rule) = self.detector.heading(&found) {
                 sink.found(rule, &found).map_err(RunError::Sink)?;
             }
@@ -408,11 +414,6 @@ impl Waiting {
         self.give(due)
     }
 
-    fn all(&mut self) -> Vec<Match> {
-        let due = std::mem::take(&mut self.matches);
-        self.give(due)
-    }
-
     fn give(&mut self, due: BTreeMap<(Option<Time>, Digest, u32), Match>) -> Vec<Match> {
         let due: Vec<Match> = due.into_values().collect();
         self.bytes -= due.iter().map(Match::size).sum::<usize>();
@@ -427,6 +428,9 @@ struct Copies {
     by_age: VecDeque<(Time, Digest)>,
 }
 
+/// The age of what came when there was no watermark yet.
+const BEFORE: Time = Time(i64::MIN);
+
 /// So many are known at the most; then the oldest is forgotten.
 const MOST_KNOWN: usize = 1 << 20;
 
@@ -436,13 +440,11 @@ impl Copies {
     }
 
     /// An event came when the watermark was there.
-    fn add(&mut self, digest: Digest, mark: Option<Time>) {
+    fn add(&mut self, digest: Digest, mark: Time) {
         if !self.known.insert(digest) {
             return;
         }
-        let last = self.by_age.back().map(|(time, _)| *time);
-        let time = mark.max(last).unwrap_or(Time(i64::MIN));
-        self.by_age.push_back((time, digest));
+        self.by_age.push_back((mark, digest));
         if self.by_age.len() > MOST_KNOWN {
             self.drop_oldest();
         }
@@ -460,13 +462,18 @@ impl Copies {
         let by_age: Vec<(Time, Digest)> = saved.each(known)?;
         let mut copies = Self::default();
         for (time, digest) in by_age {
-            copies.add(digest, Some(time));
+            copies.add(digest, time);
         }
         Some(copies)
     }
 
     /// Forgets what came a day before.
     fn forget(&mut self, mark: Time) {
+        let of_before = self
+            .by_age
+            .iter_mut()
+            .take_while(|(time, _)| *time == BEFORE);
+        of_before.for_each(|(time, _)| *time = mark);
         let edge = mark.minus(Nanos::DAY);
         while self.by_age.front().is_some_and(|(time, _)| *time <= edge) {
             self.drop_oldest();

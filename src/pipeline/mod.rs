@@ -73,7 +73,8 @@ pub struct Counts {
     /// Live events whose time was more than five minutes ahead of the clock.
     #[serde(skip_serializing_if = "is_none", default)]
     pub ahead: u64,
-    /// Matches of live events that were let go since too many waited for the watermark.
+    /// Matches of live events that windows never saw: too many waited for the watermark, or the
+    /// input ended before it reached their time.
     #[serde(skip_serializing_if = "is_none", default)]
     pub evicted: u64,
     /// What scripts could not answer, by rule.

@@ -6,14 +6,16 @@ use crate::event::{Nanos, Time};
 /// Says up to which time all events of a live source are taken to have come.
 ///
 /// It is the greatest `published` so far, less the lateness. An event from the
-/// future counts as one of five minutes ahead of the clock, so that a wrong one
-/// does not make all others late. While the source is silent it is the clock less
+/// future counts as one of five minutes ahead of the clock at most, so that a wrong
+/// one does not make all others late for longer than that. While the source is silent it is the clock less
 /// the lateness. It never goes back, whatever the clock does, and goes on by
 /// whole seconds at least: each advance is recorded.
 #[derive(Clone, Debug)]
 pub struct Watermark {
     lateness: Nanos,
     newest: Option<Time>,
+    /// The newest event that was not ahead of the clock by more than that.
+    last: Option<Time>,
     mark: Option<Time>,
     /// What the clock said when the source was last heard of.
     heard: Option<Time>,
@@ -35,6 +37,7 @@ impl Watermark {
         Self {
             lateness,
             newest: None,
+            last: None,
             mark: None,
             heard: None,
         }
@@ -55,8 +58,11 @@ impl Watermark {
     /// An event of this time came: gives where the watermark is, if it went on.
     pub fn saw(&mut self, published: Option<Time>, clock: Time) -> Option<Time> {
         self.heard = Some(clock);
-        let published = published?.min(clock.plus(AHEAD));
-        self.newest = self.newest.max(Some(published));
+        let (published, most) = (published?, clock.plus(AHEAD));
+        if published <= most {
+            self.last = self.last.max(Some(published));
+        }
+        self.newest = self.newest.max(Some(published.min(most)));
         self.advance(self.newest?.minus(self.lateness))
     }
 
@@ -69,6 +75,13 @@ impl Watermark {
             return None;
         }
         self.advance(clock.minus(self.lateness))
+    }
+
+    /// The source has ended: nothing is late any more. Gives where the watermark is, if it went on.
+    pub fn end(&mut self) -> Option<Time> {
+        let last = self.last.filter(|last| Some(*last) > self.mark)?;
+        self.mark = Some(last);
+        self.mark
     }
 
     /// Goes on to a time that was recorded.

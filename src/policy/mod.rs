@@ -135,6 +135,9 @@ pub fn load_rules(place: &Path) -> LoadedRules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
             suppress: rule.settings.suppress.filter(|_| correlates),
+            // Correlations over other rules ask for these.
+            user: rule.settings.user.take(),
+            finding_type: std::mem::take(&mut rule.settings.finding_type),
             script: ScriptSettings {
                 matches: rule.settings.script.matches.take(),
                 ..ScriptSettings::default()

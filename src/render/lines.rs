@@ -251,7 +251,7 @@ pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> Str
         (counts.without_time, "without a readable time"),
         (counts.late, "too late for windows"),
         (counts.ahead, "more than five minutes ahead of the clock"),
-        (counts.evicted, "matches let go since too many waited"),
+        (counts.evicted, "matches that the watermark never reached"),
         (correlation.duplicates, "second copies of a matched event"),
         (
             correlation.without_group,

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{at, event, lines, log, program, root, sign_in, with};
+use crate::harness::{at, event, lines, log, policy_of, program, root, run, sign_in, with};
 
 /// One failure, and bursts of them; the single rule is silent unless `GENERATE` says otherwise.
 const BURST: &str = "
@@ -376,4 +376,59 @@ fn a_closed_stdout_ends_it_quietly() {
         said.ends_with("exit 0\n") && !said.contains("error"),
         "{said}"
     );
+}
+
+/// Over the accounts and kinds of other rules, which stand in their `rulectl` blocks.
+const OVER_OTHERS: &str = "\
+title: Two kinds of alerts about one account
+name: two_alerts
+correlation:
+  type: value_count
+  rules: {finding_type: '*_ALERT'}
+  group-by: [rulectl.user]
+  timespan: 1h
+  condition: {field: rulectl.finding_type, gte: 2}
+---
+title: Failed
+logsource: {product: okta}
+detection: {s: {outcome.result: FAILURE}, condition: s}
+rulectl: {user: actor.id, finding_type: A_ALERT}
+---
+title: Signed in
+logsource: {product: okta}
+detection: {s: {outcome.result: SUCCESS}, condition: s}
+rulectl: {user: actor.id, finding_type: B_ALERT}
+";
+
+#[test]
+fn a_correlation_over_what_rules_say_of_themselves_finds_what_a_run_finds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [rules, events] = ["rules.yml", "events.ndjson"].map(|name| folder.path().join(name));
+    std::fs::write(&rules, OVER_OTHERS).expect("written");
+    let log = [
+        sign_in("ann", "FAILURE", 0),
+        sign_in("ann", "SUCCESS", 60),
+        sign_in("bob", "FAILURE", 70),
+    ];
+    std::fs::write(&events, lines(&log)).expect("written");
+    let run = run(&policy_of(OVER_OTHERS), &log);
+    let title = "Two kinds of alerts about one account";
+    let found = run
+        .outcomes
+        .iter()
+        .filter(|o| o.finding.rule_title == title);
+    assert_eq!(found.count(), 1);
+    for how in [&[][..], &["--sorted"], &["--follow"]] {
+        let output = program()
+            .args(["detect", "--rules"])
+            .arg(&rules)
+            .arg("--events")
+            .arg(&events)
+            .args(how)
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let is_last = |line: &&str| line.contains(title) && !line.contains("\"status\":\"open\"");
+        assert_eq!(text.lines().filter(is_last).count(), 1, "{how:?}: {text}");
+    }
 }

@@ -250,6 +250,19 @@ fn an_event_from_the_future_makes_no_other_late_by_more_than_five_minutes() {
 }
 
 #[test]
+fn an_event_from_the_future_decides_nothing_at_the_end() {
+    let policy = &*POLICY;
+    let steps = [
+        Comes(failed("ann", 0), 1),
+        Comes(failed("bob", 9_000_000), 2),
+    ];
+    let told = follow(policy, two_minutes(), &steps);
+    assert_eq!(told.shown(), [""; 0], "ann may still come back");
+    assert_eq!(told.counts.correlation.pending, 1);
+    assert_eq!(told.counts.evicted, 1, "nobody saw bob's event");
+}
+
+#[test]
 fn a_second_copy_within_a_day_counts_once_and_a_later_one_is_an_event() {
     let policy = &*POLICY;
     let copy = failed("ann", 0);
