@@ -66,7 +66,7 @@ fn written_again(lists: &Lists, columns: &[String], text: &str) {
     let quoted = |value: &str| format!("\"{}\"", value.replace('"', "\"\""));
     let names = columns
         .iter()
-        .map(|name| quoted(name.trim_start_matches("l.")));
+        .map(|name| quoted(name.strip_prefix("l.").unwrap_or(name)));
     let mut again = names.collect::<Vec<_>>().join(",") + "\r\n";
     for row in 0..table.first().map_or(0, Vec::len) {
         let row: Vec<_> = table.iter().map(|column| quoted(&column[row])).collect();
