@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// Detect over events as they come, as from `tail -F LOG | rulectl detect --follow --events -`
-    #[arg(long, conflicts_with_all = ["sorted", "hours"])]
+    #[arg(long, conflicts_with_all = ["sorted", "hours", "threads"])]
     follow: bool,
     /// With --follow, how late an event may come and still count in windows
     #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
