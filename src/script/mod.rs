@@ -9,6 +9,7 @@ mod alike;
 mod definitions;
 mod host;
 mod load;
+mod meter;
 pub mod sandbox;
 mod value;
 
