@@ -95,7 +95,7 @@ const BOMBS: &[(&str, &str)] = &[
     // out of the sandbox
     ("eval(\"1\")", "read: scripts have no `eval`"),
     ("Fn(\"eval\").call(\"1\")", "read: scripts have no `Fn`"),
-    ("\"eval\".call(\"1\")", "data type incorrect: string (expecting Fn)"),
+    ("\"eval\".call(\"1\")", "data type incorrect: a text (expecting a function)"),
     ("import \"x\" as y;", "read: scripts have no `import`"),
     ("export f;", "read: scripts have no `export`"),
     ("print(1)", "read: scripts have no `print`"),
@@ -352,4 +352,41 @@ fn nothing_is_not_more_or_less_than_something() {
         }
     }
     assert_eq!(attempt("let x = (); x == 3 || x != ()"), "bool false");
+}
+
+#[test]
+fn a_failure_names_types_as_the_documents_do() {
+    for (body, expected) in [
+        (
+            "let x = \"a\"; x * 2",
+            "there is no function `* (a text, a number)`",
+        ),
+        ("event - 1", "there is no function `- (an event, a number)`"),
+        ("let x = 1; x.foo", "a number has no property `foo`"),
+        ("event.foo", "an event has no property `foo`"),
+        (
+            "list(\"l\").foo",
+            "a list of `rules/lists` has no property `foo`",
+        ),
+        ("() + 1", "there is no function `+ ((), a number)`"),
+        (
+            "let x = 1; if x {}",
+            "data type incorrect: a number (expecting true or false)",
+        ),
+        (
+            "[1, \"a\"].sort()",
+            "elements of different types cannot be sorted",
+        ),
+        (
+            "let m = [#{}, #{}]; m.sort()",
+            "elements of a map cannot be sorted",
+        ),
+        (
+            "[1].map(1)",
+            "there is no function `map (a list, a number)`",
+        ),
+    ] {
+        let said = attempt(body);
+        assert_eq!(said, format!("run: {expected}"), "{body}");
+    }
 }
