@@ -200,6 +200,10 @@ impl Outside for Answers {
         self.0.has(list, &value.shown()).unwrap_or(false)
     }
 
+    fn wildcards(&self, list: &str) -> usize {
+        self.0.wildcards(list)
+    }
+
     fn is_like(&self, value: &Value, pattern: &str) -> bool {
         let text = value.shown();
         Pattern::new(pattern, Anchor::Whole, false).fits(&text, &fold(&text))

@@ -65,12 +65,16 @@ const BOMBS: &[(&str, &str)] = &[
     ("let s = \"a\"; loop { try { s += s; } catch { } }", TEXTS),
     ("let s = \"a\"; s.pad(1000000000, 'x');", TEXTS),
     ("let s = \"aaaaaaaa\"; loop { s.replace(\"a\", s); }", TEXTS),
+    ("let s = \"\"; s.pad(30000, 'a'); s.replace(\"a\", s);", TEXTS),
+    ("let s = \"\"; s.pad(30000, 'a'); s.replace('a', s);", TEXTS),
     // growing lists
     ("let a = []; loop { a.push(1); }", LISTS),
     ("let a = []; loop { push(a, 1); }", LISTS),
     ("let a = [1]; loop { a += a; }", LISTS),
     ("let a = []; a.pad(1000000000, 1);", LISTS),
     ("let a = []; loop { a = [a]; }", LISTS),
+    ("let s = \"\"; s.pad(30000, 'a'); loop { try { s.to_chars() } catch { } }", LISTS),
+    ("let a = []; a.pad(500, 1); loop { let b = []; try { b.pad(500, a) } catch { } }", LISTS),
     ("let a = [1]; loop { a = [a, a]; }", LISTS),
     ("let s = \"x\"; s.pad(30000, 'x'); let a = []; loop { a.push(s + a.len()); }", TEXTS),
     ("let s = \"x\"; s.pad(30000, 'x'); s.to_chars()", LISTS),
@@ -91,7 +95,7 @@ const BOMBS: &[(&str, &str)] = &[
     // out of the sandbox
     ("eval(\"1\")", "read: scripts have no `eval`"),
     ("Fn(\"eval\").call(\"1\")", "read: scripts have no `Fn`"),
-    ("\"eval\".call(\"1\")", "data type incorrect: string (expecting Fn)"),
+    ("\"eval\".call(\"1\")", "data type incorrect: a text (expecting a function)"),
     ("import \"x\" as y;", "read: scripts have no `import`"),
     ("export f;", "read: scripts have no `export`"),
     ("print(1)", "read: scripts have no `print`"),
@@ -197,4 +201,192 @@ fn the_end_is_decided_by_operations_alone() {
     let most = most.expect("a few rounds are done");
     assert_eq!(done(most), done(most));
     assert!(done(most + 1_000).contains(LONG));
+}
+
+/// What takes long, and so many rounds of it that are too long for one call: none of them
+/// would be where each function was one operation.
+#[rustfmt::skip]
+const SLOW: &[(&str, usize)] = &[
+    ("let t = s; t.pad(32000, \"b\")", 60),
+    ("let t = s; t.pad(32000, 'b'); t.crop(0, 1)", 40),
+    ("let t = s; t.truncate(1)", 80),
+    ("let t = s; t.make_upper()", 80),
+    ("let t = s; t.remove(\"a\")", 80),
+    ("let t = s; t.replace(\"a\", \"c\")", 80),
+    ("let t = s - \"a\"", 80),
+    ("let t = s; t -= \"a\"", 80),
+    ("let t = s + \"a\"", 80),
+    ("let t = s; t += \"a\"", 80),
+    ("s.to_upper()", 80),
+    ("s.to_lower()", 80),
+    ("s.index_of(\"b\")", 80),
+    ("s.contains(\"b\")", 80),
+    ("\"b\" in s", 80),
+    ("s.len()", 80),
+    ("s.sub_string(1)", 80),
+    ("s.sub_string(1..9)", 80),
+    ("s.get(29000)", 80),
+    ("s.split(\"b\")", 80),
+    ("s.split_rev(\"b\")", 80),
+    ("s.chars(1, 2)", 80),
+    ("s.similarity(s)", 20),
+    ("s.like(\"*b*b*b*b*b*b*b*b\")", 80),
+    ("l.like(\"*b*b*b*b*b*b*b*b\")", 80),
+    ("cidr(s, \"10.0.0.0/8\")", 80),
+    ("number(s)", 80),
+    ("hour(s)", 80),
+    ("minute(s)", 80),
+    ("weekday(s)", 80),
+    ("seconds_between(s, s)", 80),
+    ("distance_km(s, s, s, s)", 80),
+    ("list(\"l\").has(\"a\")", 80),
+    ("list(\"l\").has(s)", 1),
+    ("[s].to_string()", 80),
+    ("[s] == [s]", 80),
+    ("l.to_string()", 1_500),
+    ("l + []", 2_000),
+    ("l.extract(0)", 2_000),
+    ("l.sort(|a, b| a - b)", 20),
+    ("l.order(|a, b| a - b)", 20),
+];
+
+#[test]
+fn what_takes_long_costs_more_than_one_operation() {
+    let mut wrong = Vec::new();
+    for (body, rounds) in SLOW {
+        let said = attempt(&format!(
+            "let s = \"\"; s.pad(30000, 'a'); let l = []; l.pad(500, 1); for i in 0..{rounds} {{ {body}; }} 1"
+        ));
+        if !said.contains(LONG) {
+            wrong.push(format!("{body}: {said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A failure is not an answer of a comparison, whose end would be an order that nobody asked for.
+#[test]
+fn what_fails_in_a_function_that_is_handed_over_fails_around_it() {
+    let mut wrong = Vec::new();
+    for method in [
+        "sort",
+        "sort_by",
+        "order",
+        "order_by",
+        "dedup",
+        "reduce",
+        "reduce_rev",
+    ] {
+        for body in ["p.a - q.a", "throw \"x\"", "p.a < q.a"] {
+            let script = format!(
+                "let x = [#{{a: 1}}, #{{}}, #{{}}]; x.{method}(|p, q| {{ {body} }}); x.len() == 3"
+            );
+            wrong.push((script.clone(), attempt(&script)));
+        }
+    }
+    for method in [
+        "filter", "map", "for_each", "some", "all", "find", "find_map", "index_of", "drain",
+        "retain",
+    ] {
+        let script = format!("let x = [1]; x.{method}(|p| {{ throw \"x\" }}); true");
+        wrong.push((script.clone(), attempt(&script)));
+    }
+    for method in ["filter", "map", "drain", "retain"] {
+        let script = format!("let x = #{{a: 1}}; x.{method}(|p| {{ throw \"x\" }}); true");
+        wrong.push((script.clone(), attempt(&script)));
+    }
+    wrong.retain(|(_, said)| !said.starts_with("run: "));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_sorted_is_in_order() {
+    let cases = [
+        (
+            "let x = [3, 1, 2]; x.sort(|p, q| p - q); x.to_string()",
+            "[1, 2, 3]",
+        ),
+        (
+            "let x = [3, 1, 2]; x.sort_by(|p, q| q < p); x.to_string()",
+            "[3, 2, 1]",
+        ),
+        (
+            "let x = [0.3, 0.1]; x.order(|p, q| p - q).to_string()",
+            "[0.1, 0.3]",
+        ),
+        (
+            "let x = [[1, 1], [0, 2], [1, 3]]; x.sort(|p, q| p[0] - q[0]); x.to_string()",
+            "[[0, 2], [1, 1], [1, 3]]",
+        ),
+        (
+            "let x = [1, 3, 2]; x.dedup(|p, q| p % 2 == q % 2); x.to_string()",
+            "[1, 2]",
+        ),
+        ("let x = [2, 1]; x.sort(); x.to_string()", "[1, 2]"),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(attempt(body), format!("string {expected}"), "{body}");
+    }
+    let said = attempt("let x = [2, 1]; x.sort(|p, q| ()); x");
+    assert_eq!(
+        said,
+        "run: a function that compares says a number, or `true` or `false`"
+    );
+}
+
+/// It would be `false`, and a rule would never match.
+#[test]
+fn nothing_is_not_more_or_less_than_something() {
+    for order in ["<", "<=", ">", ">="] {
+        for value in ["3", "0.5", "\"a\"", "'a'", "true", "()"] {
+            for script in [
+                format!("let x = (); x {order} {value}"),
+                format!("let x = (); {value} {order} x"),
+            ] {
+                let said = attempt(&script);
+                assert!(
+                    said.starts_with(&format!("run: `{order}` of `()`")),
+                    "{script}: {said}"
+                );
+            }
+        }
+    }
+    assert_eq!(attempt("let x = (); x == 3 || x != ()"), "bool false");
+}
+
+#[test]
+fn a_failure_names_types_as_the_documents_do() {
+    for (body, expected) in [
+        (
+            "let x = \"a\"; x * 2",
+            "there is no function `* (a text, a number)`",
+        ),
+        ("event - 1", "there is no function `- (an event, a number)`"),
+        ("let x = 1; x.foo", "a number has no property `foo`"),
+        ("event.foo", "an event has no property `foo`"),
+        (
+            "list(\"l\").foo",
+            "a list of `rules/lists` has no property `foo`",
+        ),
+        ("() + 1", "there is no function `+ ((), a number)`"),
+        (
+            "let x = 1; if x {}",
+            "data type incorrect: a number (expecting true or false)",
+        ),
+        (
+            "[1, \"a\"].sort()",
+            "elements of different types cannot be sorted",
+        ),
+        (
+            "let m = [#{}, #{}]; m.sort()",
+            "elements of a map cannot be sorted",
+        ),
+        (
+            "[1].map(1)",
+            "there is no function `map (a list, a number)`",
+        ),
+    ] {
+        let said = attempt(body);
+        assert_eq!(said, format!("run: {expected}"), "{body}");
+    }
 }

@@ -7,6 +7,7 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
 use crate::event::{Time, clip};
 use crate::script::alike::alike;
+use crate::script::meter::cost;
 use crate::script::sandbox::spend;
 use crate::script::value::{EventView, FindingView, ListView, Outside, Value, WindowView};
 
@@ -137,8 +138,9 @@ pub(super) const ENTRIES: [Entry; 33] = [
         signature: "fn get events(window: Window) -> Array",
         doc: "The newest 256 events of the window, the oldest of them first.",
         register: |engine, _| {
-            engine.register_get("events", |window: &mut WindowView| -> Array {
-                window.events.iter().cloned().map(Dynamic::from).collect()
+            engine.register_get("events", |window: &mut WindowView| -> Answer<Array> {
+                spend(window.events.len() / 8)?;
+                Ok(window.events.iter().cloned().map(Dynamic::from).collect())
             });
         },
     },
@@ -285,7 +287,11 @@ pub(super) const ENTRIES: [Entry; 33] = [
         register: |engine, outside| {
             let outside = Arc::clone(outside);
             engine.register_fn("has", move |list: &mut ListView, value: Dynamic| {
-                any(value, |value| outside.is_listed(&list.0, value))
+                let tried = outside.wildcards(&list.0).div_ceil(16);
+                any(value, |value| {
+                    spend((1 + tried).saturating_mul(1 + value.cost()))?;
+                    Ok(outside.is_listed(&list.0, value))
+                })
             });
         },
     },
@@ -295,7 +301,10 @@ pub(super) const ENTRIES: [Entry; 33] = [
         register: |engine, outside| {
             let outside = Arc::clone(outside);
             engine.register_fn("like", move |value: Dynamic, pattern: &str| {
-                any(value, |value| outside.is_like(value, pattern))
+                any(value, |value| {
+                    spend(cost_of_like(value, pattern))?;
+                    Ok(outside.is_like(value, pattern))
+                })
             });
         },
     },
@@ -307,18 +316,11 @@ pub(super) const ENTRIES: [Entry; 33] = [
             engine.register_fn(
                 "cidr",
                 move |address: Dynamic, network: &str| -> Answer<bool> {
-                    let network = network.to_owned();
-                    let mut wrong = false;
-                    let found = any(address, |value| {
-                        outside.is_in_network(value, &network).unwrap_or_else(|| {
-                            wrong = true;
-                            false
-                        })
-                    });
-                    if wrong {
-                        return Err(format!("`{network}` is not a network").into());
-                    }
-                    Ok(found)
+                    any(address, |value| {
+                        spend(1 + value.cost() + network.len() / 32)?;
+                        let found = outside.is_in_network(value, network);
+                        found.ok_or_else(|| format!("`{}` is not a network", clip(network)).into())
+                    })
                 },
             );
         },
@@ -327,8 +329,9 @@ pub(super) const ENTRIES: [Entry; 33] = [
         signature: "fn hour(time: ?) -> ?",
         doc: "The hour of a time, 0 to 23, in UTC; `()` of what is no time.",
         register: |engine, _| {
-            engine.register_fn("hour", |time: Dynamic| {
-                moment(&time).map_or(Dynamic::UNIT, |time| i64::from(time.hour()).into())
+            engine.register_fn("hour", |time: Dynamic| -> Answer<Dynamic> {
+                let time = moment(&time)?;
+                Ok(time.map_or(Dynamic::UNIT, |time| i64::from(time.hour()).into()))
             });
         },
     },
@@ -336,8 +339,9 @@ pub(super) const ENTRIES: [Entry; 33] = [
         signature: "fn minute(time: ?) -> ?",
         doc: "The minute of a time, 0 to 59, in UTC; `()` of what is no time.",
         register: |engine, _| {
-            engine.register_fn("minute", |time: Dynamic| {
-                moment(&time).map_or(Dynamic::UNIT, |time| i64::from(time.minute()).into())
+            engine.register_fn("minute", |time: Dynamic| -> Answer<Dynamic> {
+                let time = moment(&time)?;
+                Ok(time.map_or(Dynamic::UNIT, |time| i64::from(time.minute()).into()))
             });
         },
     },
@@ -345,10 +349,11 @@ pub(super) const ENTRIES: [Entry; 33] = [
         signature: "fn weekday(time: ?) -> ?",
         doc: "The day of the week of a time, 1 for Monday to 7 for Sunday, in UTC; `()` of what is no time.",
         register: |engine, _| {
-            engine.register_fn("weekday", |time: Dynamic| {
+            engine.register_fn("weekday", |time: Dynamic| -> Answer<Dynamic> {
                 let number =
                     |time: chrono::DateTime<chrono::Utc>| time.weekday().number_from_monday();
-                moment(&time).map_or(Dynamic::UNIT, |time| i64::from(number(time)).into())
+                let time = moment(&time)?;
+                Ok(time.map_or(Dynamic::UNIT, |time| i64::from(number(time)).into()))
             });
         },
     },
@@ -356,9 +361,13 @@ pub(super) const ENTRIES: [Entry; 33] = [
         signature: "fn seconds_between(earlier: ?, later: ?) -> ?",
         doc: "The seconds from one time to another, less than zero where the second is earlier; `()` where one is no time.",
         register: |engine, _| {
-            engine.register_fn("seconds_between", |earlier: Dynamic, later: Dynamic| {
-                seconds_between(&earlier, &later).map_or(Dynamic::UNIT, Dynamic::from)
-            });
+            engine.register_fn(
+                "seconds_between",
+                |earlier: Dynamic, later: Dynamic| -> Answer<Dynamic> {
+                    let between = seconds_between(&earlier, &later)?;
+                    Ok(between.map_or(Dynamic::UNIT, Dynamic::from))
+                },
+            );
         },
     },
     Entry {
@@ -368,14 +377,15 @@ pub(super) const ENTRIES: [Entry; 33] = [
             let outside = Arc::clone(outside);
             engine.register_fn(
                 "distance_km",
-                move |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| {
+                move |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| -> Answer<Dynamic> {
+                    spend([&a, &b, &c, &d].into_iter().map(cost).sum())?;
                     let place = |latitude, longitude| {
                         Some((degrees(latitude, 90.0)?, degrees(longitude, 180.0)?))
                     };
                     let places = place(&a, &b).zip(place(&c, &d));
-                    places.map_or(Dynamic::UNIT, |(from, to)| {
+                    Ok(places.map_or(Dynamic::UNIT, |(from, to)| {
                         outside.distance_km(from, to).into()
-                    })
+                    }))
                 },
             );
         },
@@ -384,23 +394,30 @@ pub(super) const ENTRIES: [Entry; 33] = [
         signature: "fn similarity(one: ?, other: ?) -> float",
         doc: "How alike two texts are, from 0.0 to 1.0, by the pairs of letters that they share (Sørensen–Dice), without regard to case; 0.0 where one is no text.",
         register: |engine, _| {
-            engine.register_fn("similarity", |one: Dynamic, other: Dynamic| {
-                let folded =
-                    |value: Dynamic| Some(crate::event::fold(&value.into_immutable_string().ok()?));
-                let texts = folded(one).zip(folded(other));
-                texts.map_or(0.0, |(one, other)| alike(&one, &other))
-            });
+            engine.register_fn(
+                "similarity",
+                |one: Dynamic, other: Dynamic| -> Answer<f64> {
+                    // Its pairs of letters are sorted.
+                    spend(4 * (cost(&one) + cost(&other)))?;
+                    let folded = |value: Dynamic| {
+                        Some(crate::event::fold(&value.into_immutable_string().ok()?))
+                    };
+                    let texts = folded(one).zip(folded(other));
+                    Ok(texts.map_or(0.0, |(one, other)| alike(&one, &other)))
+                },
+            );
         },
     },
     Entry {
         signature: "fn number(value: ?) -> ?",
         doc: "A number, or the number that a text spells, as `gte` reads it; `()` of anything else.",
         register: |engine, _| {
-            engine.register_fn("number", |value: Dynamic| {
+            engine.register_fn("number", |value: Dynamic| -> Answer<Dynamic> {
+                spend(cost(&value))?;
                 if value.is_int() {
-                    return value;
+                    return Ok(value);
                 }
-                number(&value).map_or(Dynamic::UNIT, Dynamic::from)
+                Ok(number(&value).map_or(Dynamic::UNIT, Dynamic::from))
             });
         },
     },
@@ -473,16 +490,18 @@ pub(super) fn register(engine: &mut Engine, outside: &Arc<dyn Outside>) {
         Ok(())
     });
     for name in ["to_string", "to_debug"] {
-        engine.register_fn(name, |list: &mut Array| written(&list.clone().into()));
-        engine.register_fn(name, |map: &mut Map| written(&map.clone().into()));
+        engine.register_fn(name, |list: &mut Array| written(list.clone().into()));
+        engine.register_fn(name, |map: &mut Map| written(map.clone().into()));
     }
 }
 
 /// A value as a text shows it, lists and maps as they are written.
-fn written(value: &Dynamic) -> String {
+fn written(value: Dynamic) -> Answer<Dynamic> {
     let mut out = String::new();
-    write_value(value, &mut out);
-    out
+    write_value(&value, &mut out);
+    let out = out.into();
+    spend(cost(&out))?;
+    Ok(out)
 }
 
 fn write_value(value: &Dynamic, out: &mut String) {
@@ -553,7 +572,7 @@ fn maps_are_equal(one: &Map, other: &Map) -> Answer<bool> {
 /// Whether two values are one, as `==` has it.
 #[expect(clippy::cast_precision_loss, reason = "as Rhai compares them")]
 fn is_equal(one: &Dynamic, other: &Dynamic) -> Answer<bool> {
-    spend(1)?;
+    spend(1 + cost(one).min(cost(other)))?;
     if let (Ok(one), Ok(other)) = (one.as_array_ref(), other.as_array_ref()) {
         return are_equal(&one, &other);
     }
@@ -569,14 +588,27 @@ fn is_equal(one: &Dynamic, other: &Dynamic) -> Answer<bool> {
 }
 
 /// Whether it holds for a value, or for one of a list of values.
-fn any(value: Dynamic, mut holds: impl FnMut(&Value) -> bool) -> bool {
-    match value.as_array_ref() {
-        Ok(values) => values
-            .iter()
-            .filter_map(Value::of)
-            .any(|value| holds(&value)),
-        Err(_) => Value::of(&value).is_some_and(|value| holds(&value)),
+fn any(value: Dynamic, holds: impl Fn(&Value) -> Answer<bool>) -> Answer<bool> {
+    let Ok(values) = value.as_array_ref() else {
+        return Value::of(&value).map_or(Ok(false), |value| holds(&value));
+    };
+    for value in values.iter() {
+        spend(1)?;
+        if Value::of(value).map_or(Ok(false), |value| holds(&value))? {
+            return Ok(true);
+        }
     }
+    Ok(false)
+}
+
+/// A wildcard may be tried at each place of a text.
+fn cost_of_like(value: &Value, pattern: &str) -> usize {
+    let places = if pattern.contains(['*', '?']) {
+        value.cost().saturating_mul(pattern.len()) / 32
+    } else {
+        0
+    };
+    1 + value.cost() + pattern.len() / 16 + places
 }
 
 fn text(text: &str) -> Dynamic {
@@ -595,22 +627,24 @@ fn count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn parsed(value: &Dynamic) -> Option<Time> {
-    let text: ImmutableString = value.clone().into_immutable_string().ok()?;
-    Time::parse(text.trim())
+fn parsed(value: &Dynamic) -> Answer<Option<Time>> {
+    spend(cost(value))?;
+    let text: Option<ImmutableString> = value.clone().into_immutable_string().ok();
+    Ok(text.and_then(|text| Time::parse(text.trim())))
 }
 
-fn moment(value: &Dynamic) -> Option<chrono::DateTime<chrono::Utc>> {
-    parsed(value).map(|time| chrono::DateTime::from_timestamp_nanos(time.0))
+fn moment(value: &Dynamic) -> Answer<Option<chrono::DateTime<chrono::Utc>>> {
+    let time = parsed(value)?;
+    Ok(time.map(|time| chrono::DateTime::from_timestamp_nanos(time.0)))
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "seconds need no nanoseconds of a century"
 )]
-fn seconds_between(earlier: &Dynamic, later: &Dynamic) -> Option<f64> {
-    let between = parsed(later)?.since(parsed(earlier)?);
-    Some(between.0 as f64 / 1e9)
+fn seconds_between(earlier: &Dynamic, later: &Dynamic) -> Answer<Option<f64>> {
+    let times = parsed(earlier)?.zip(parsed(later)?);
+    Ok(times.map(|(earlier, later)| later.since(earlier).0 as f64 / 1e9))
 }
 
 /// A number, or the one that a text spells.

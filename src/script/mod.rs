@@ -9,8 +9,10 @@ mod alike;
 mod definitions;
 mod host;
 mod load;
+mod meter;
 pub mod sandbox;
 mod value;
+mod words;
 
 #[cfg(test)]
 mod bombs;
@@ -446,8 +448,19 @@ impl Function {
             EvalAltResult::ErrorDataTooLarge(..) => {
                 format!("maps of more than {} entries", sandbox::MAP_ENTRIES)
             }
+            EvalAltResult::ErrorFunctionNotFound(said, _) if said.ends_with("cannot be sorted") => {
+                words::of_types(said)
+            }
             EvalAltResult::ErrorFunctionNotFound(called, _) => {
-                format!("there is no function `{called}`")
+                format!("there is no function `{}`", words::of_call(called))
+            }
+            EvalAltResult::ErrorDotExpr(said, _) => {
+                words::of_property(said).unwrap_or_else(|| sentence(&words::of_types(said)))
+            }
+            EvalAltResult::ErrorMismatchDataType(..)
+            | EvalAltResult::ErrorMismatchOutputType(..)
+            | EvalAltResult::ErrorIndexingType(..) => {
+                sentence(&words::of_types(&inner.to_string()))
             }
             EvalAltResult::ErrorRuntime(value, _) => value.to_string(),
             other => sentence(&other.to_string()),
@@ -457,15 +470,7 @@ impl Function {
     }
 
     fn unexpected(&self, found: &str, expected: &str) -> Failure {
-        let found = match found {
-            "i64" | "f64" => "a number",
-            "()" => "()",
-            "bool" => "true or false",
-            "string" | "char" => "a text",
-            "array" => "a list",
-            "map" => "a map",
-            _ => "something else",
-        };
+        let found = words::of_type(found).unwrap_or("something else");
         let message = format!("`{}` returned {found}, expected {expected}", self.name);
         self.failure(self.at, message)
     }

@@ -8,6 +8,8 @@ use rhai::packages::{
 };
 use rhai::{Dynamic, Engine, EvalAltResult, OptimizationLevel, Position};
 
+use crate::script::meter;
+
 /// So many operations are one call of a function: they alone decide whether it is too long.
 pub const OPERATIONS: u64 = 50_000;
 /// Functions that call each other, one in the other.
@@ -47,6 +49,20 @@ pub const REFUSED: [(&str, &str); 10] = [
 /// debug and release builds, so that each is set here. Modules, captured variables and clocks
 /// are left out when the program is built (see the features in `Cargo.toml`).
 pub fn engine() -> Engine {
+    let mut engine = plain();
+    for (word, _) in REFUSED {
+        engine.disable_symbol(word);
+    }
+    engine
+        // Operators too cost what they do, and say what they cannot do.
+        .set_fast_operators(false)
+        .on_progress(|_| spend(1).err().map(|_| Dynamic::UNIT));
+    meter::register(&mut engine, plain());
+    engine
+}
+
+/// The language and its limits, but that of time.
+fn plain() -> Engine {
     let mut engine = Engine::new_raw();
     LogicPackage::new().register_into_engine(&mut engine);
     ArithmeticPackage::new().register_into_engine(&mut engine);
@@ -56,10 +72,6 @@ pub fn engine() -> Engine {
     BasicMapPackage::new().register_into_engine(&mut engine);
     BasicIteratorPackage::new().register_into_engine(&mut engine);
     BasicMathPackage::new().register_into_engine(&mut engine);
-    for (word, _) in REFUSED {
-        engine.disable_symbol(word);
-    }
-    engine.on_progress(|_| spend(1).err().map(|_| Dynamic::UNIT));
     engine
         .set_max_operations(OPERATIONS)
         .set_max_call_levels(CALL_LEVELS)

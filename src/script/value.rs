@@ -9,6 +9,7 @@ use rhai::{Array, Dynamic, EvalAltResult};
 
 use crate::event::{Time, fold};
 use crate::script::host::{FIELD_BYTES, FIELD_VALUES};
+use crate::script::sandbox::spend;
 
 /// A value of an event, as Sigma's lines see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,14 @@ impl Value {
         }
     }
 
+    /// The operations that going through it takes.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len() / 32,
+            _ => 0,
+        }
+    }
+
     /// Its text, as findings show it.
     #[must_use]
     pub fn shown(&self) -> String {
@@ -80,6 +89,8 @@ pub trait Outside: Send + Sync {
     fn lists(&self) -> Vec<String>;
     /// Whether a value is on a list; not where there is no such list.
     fn is_listed(&self, list: &str, value: &Value) -> bool;
+    /// How many texts with wildcards a list has, each of which a value is tried with.
+    fn wildcards(&self, list: &str) -> usize;
     /// Whether a value is a Sigma text.
     fn is_like(&self, value: &Value, pattern: &str) -> bool;
     /// Whether a value is an address in a network; `None` where that is none.
@@ -119,7 +130,9 @@ impl EventView {
     }
 
     pub(super) fn values(&self, path: &str) -> Result<Array, Box<EvalAltResult>> {
-        let values = self.source.values(self.place(path)?).into_iter();
+        let values = self.source.values(self.place(path)?);
+        spend(values.iter().map(Value::cost).sum())?;
+        let values = values.into_iter();
         Ok(values.take(FIELD_VALUES).map(Value::into_dynamic).collect())
     }
 
@@ -151,6 +164,7 @@ impl WindowView {
         let mut distinct = Array::new();
         for event in self.events.iter() {
             for value in event.source.values(event.place(path)?) {
+                spend(1 + value.cost())?;
                 if known.insert(fold(&value.shown())) {
                     distinct.push(value.into_dynamic());
                 }

@@ -143,8 +143,7 @@ fn a_failure_is_counted_and_stops_nothing() {
             .collect();
         assert_eq!(failed.len(), 1);
         assert_eq!((failed[0].rule.as_str(), failed[0].failures), ("seen", 5));
-        let first =
-            "rules/x.rhai:2:5: there is no function `- (&str | ImmutableString | String, i64)`";
+        let first = "rules/x.rhai:2:5: there is no function `- (a text, a number)`";
         assert_eq!(failed[0].first, first);
     };
     check(&run(&policy, &events));

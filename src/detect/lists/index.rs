@@ -43,6 +43,14 @@ impl Index {
         }
     }
 
+    /// How many texts with wildcards there are.
+    pub fn wildcards(&self) -> usize {
+        match self {
+            Self::Texts { wild, .. } => wild.len(),
+            Self::Networks(_) | Self::AsNumbers(_) => 0,
+        }
+    }
+
     /// The row of a value: the first, or that of the smallest network.
     pub fn find(&self, value: &str) -> Option<usize> {
         match self {

@@ -123,6 +123,12 @@ impl Lists {
         Ok(self.column(name)?.find(value).is_some())
     }
 
+    /// How many texts with wildcards a list has: those that a value is tried with one by one.
+    pub fn wildcards(&self, name: &str) -> usize {
+        let index = self.column(name).ok().and_then(Column::index);
+        index.map_or(0, Index::wildcards)
+    }
+
     /// The value that stands in a column beside the first that is the key, or of networks
     /// beside the smallest that has the address in it; `None` where the list does not
     /// have the key. `name` is that of a list or, where the keys are not in the first
@@ -224,9 +230,13 @@ impl<'l> Column<'l> {
 
     /// The row of a value.
     fn find(self, value: &str) -> Option<usize> {
+        self.index()?.find(value)
+    }
+
+    fn index(self) -> Option<&'l Index> {
         let index = self.list.indexes.get(self.at)?;
         let made = || Index::new(self.kind(), self.values().map(|(text, _)| text));
-        index.get_or_init(made).find(value)
+        Some(index.get_or_init(made))
     }
 }
 
