@@ -314,7 +314,7 @@ fn an_address() -> impl Strategy<Value = Value> {
 fn a_java_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => a_text(),
-        1 => select(vec!["a, b", "x=y", "x, m=ab", "f[1, m=2]", "", " ", "{a, b}"])
+        1 => select(vec!["a, b", "x=y", "x, m=ab", "f[1, m=2]", "", " ", "{a, b}", "a]b", "}, {m=ab"])
             .prop_map(str::to_owned),
     ];
     let value = leaf.prop_recursive(3, 12, 4, |inner| {
