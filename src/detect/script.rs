@@ -207,7 +207,7 @@ impl Outside for Answers {
 
     fn is_in_network(&self, value: &Value, network: &str) -> Option<bool> {
         let network = network_of(network)?;
-        let address = value.shown().trim().parse::<IpAddr>();
+        let address = value.shown().parse::<IpAddr>();
         Some(address.is_ok_and(|address| network.contains(&address)))
     }
 

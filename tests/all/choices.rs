@@ -148,6 +148,7 @@ fn expressions_networks_times_and_other_fields() {
         (r"{x|re: '^\d$'}", r#"{"x":"٣"}"#, true),
         ("{x|re: ''}", r#"{"y":1}"#, false),
         ("{x|cidr: 10.1.2.3/8}", r#"{"x":"10.9.9.9"}"#, true),
+        ("{x|cidr: 10.0.0.0/8}", r#"{"x":" 10.9.9.9"}"#, false),
         ("{x|cidr: 10.1.2.3}", r#"{"x":"10.1.2.3"}"#, true),
         ("{x|cidr: 10.0.0.0/8}", r#"{"x":"::ffff:10.1.2.3"}"#, false),
         ("{x|cidr: '2001:db8::/32'}", r#"{"x":"2001:0DB8:0::1"}"#, true),

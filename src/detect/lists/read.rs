@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use super::index::as_number;
 use super::{Cell, List, ListKind, codes};
 use crate::detect::modifiers::network_of;
 use crate::diag::{FileId, Problems, Span};
@@ -395,6 +394,16 @@ impl<'r> Reading<'r> {
         }
         self.list
     }
+}
+
+/// The number of an autonomous system, written with or without `AS`.
+fn as_number(text: &str) -> Option<u32> {
+    let prefix = text
+        .get(..2)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("as"));
+    let digits = prefix.map_or(text, |_| text.get(2..).unwrap_or_default());
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
 }
 
 /// The first value of the first column that stood there before, and how many more do.

@@ -1,6 +1,15 @@
 //! Lists as people and exports write them.
 
+use std::cell::Cell;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+
 use super::{ListKind, Lists, NotThere};
+use crate::detect::reference::tests::{LISTS, answers, detection};
 use crate::diag::Problems;
 
 /// The problems of a list, each with its line and column, and the list.
@@ -166,8 +175,11 @@ fn values_are_looked_up() {
         ("nets", "192.0.2.7", true),
         ("nets", "10.0.0.0/8", false),
         ("nets.site", "berlin", true),
-        ("asns", "AS64501", true),
+        ("asns", "AS64501", false),
+        ("asns", "064501", false),
+        ("asns", "64501", true),
         ("asns", "64500", true),
+        ("nets", " 10.200.0.1", false),
         ("asns", "64502", false),
         ("plain", "Y", true),
         ("plain", "", false),
@@ -184,8 +196,8 @@ fn values_are_looked_up() {
         ("nets", "10.2.2.3", "site", Some("all")),
         ("nets", "::1", "site", None),
         ("nets.site", "six", "net", Some("2001:db8::/32")),
-        ("asns", "as64500", "who", Some("a")),
-        ("asns", "as64500", "number", Some("64500")),
+        ("asns", "64500", "who", Some("a")),
+        ("asns", "64500", "number", Some("64500")),
     ];
     for (name, key, column, expected) in lookups {
         assert_eq!(
@@ -227,5 +239,91 @@ fn values_are_looked_up() {
             ListKind::AsNumbers
         ]
         .map(Ok)
+    );
+}
+
+/// A value that is on one of the property's lists, with something changed.
+fn a_value() -> impl Strategy<Value = String> {
+    let values = vec![
+        "cmd",
+        "CMD",
+        "whoami",
+        "acb",
+        "a*b",
+        "403",
+        "5",
+        "AS403",
+        "as5",
+        "0403",
+        "+5",
+        "ab",
+        "a?c",
+        "abc",
+        "failure",
+        "10.1.2.3",
+        "10.9.9.9",
+        "010.1.2.3",
+        "2001:db8::1",
+        "2001:DB8:0::1",
+        "::ffff:10.1.2.3",
+        "10.0.0.0/8",
+        "true",
+        "",
+    ];
+    let around = || {
+        select(vec![
+            "", "", "", "", " ", "\t", "\n", "0", "AS", "x", "\u{a0}",
+        ])
+    };
+    (around(), select(values), around())
+        .prop_map(|(before, value, behind)| format!("{before}{value}{behind}"))
+}
+
+#[test]
+fn a_value_is_on_a_list_where_a_line_says_so() {
+    let mut lists = Lists::default();
+    let mut problems = Problems::default();
+    for (path, text) in LISTS {
+        let file = problems.add_file(path, text);
+        lists.add(path, file, text, &mut problems);
+    }
+    let names = ["commands", "texts", "nets", "nets.name", "numbers"];
+    let lines = names.map(|name| {
+        let is_of_networks = lists.column(name).expect("a list").kind() == ListKind::Networks;
+        let modifiers = if is_of_networks {
+            "cidr|expand"
+        } else {
+            "expand"
+        };
+        detection(&format!("s:\n  v|{modifiers}: '%{name}%'\ncondition: s\n")).expect("a line")
+    });
+    let listed = Cell::new([0; 2]);
+    let config = Config {
+        cases: 64,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&vec(a_value(), 64), |values| {
+        let events: Vec<_> = values
+            .iter()
+            .map(|v| json!({ "v": v }).to_string())
+            .collect();
+        let satisfied = answers(&lines, &events);
+        for (value, satisfied) in values.iter().zip(satisfied) {
+            for (at, name) in names.iter().enumerate() {
+                let has = lists.has(name, value);
+                prop_assert_eq!(has, Ok(satisfied.contains(&at)), "{} {:?}", name, value);
+                let mut counts = listed.get();
+                counts[usize::from(satisfied.contains(&at))] += 1;
+                listed.set(counts);
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let [no, yes] = listed.get();
+    assert!(
+        yes > 100 && no > 100,
+        "{yes} values were listed and {no} were not"
     );
 }
