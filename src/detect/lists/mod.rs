@@ -17,7 +17,7 @@ use crate::diag::{FileId, Problems, Span};
 pub mod codes {
     /// A list that cannot be read, or a value that is not of its kind.
     pub const LIST: &str = "RL0115";
-    /// A list without values, or with values that stand twice.
+    /// A list without values, with values that stand twice, or whose kind is said too late.
     pub const ODD_LIST: &str = "RL0116";
 }
 

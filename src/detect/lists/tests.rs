@@ -72,7 +72,7 @@ fn columns_of_a_table_have_names() {
 #[test]
 fn what_is_wrong_with_a_list_is_said_where_it_is() {
     #[rustfmt::skip]
-    let cases: [(&str, &str, &[&str]); 22] = [
+    let cases: [(&str, &str, &[&str]); 30] = [
         ("a.txt", "", &["1:1 the list has no values, so that nothing is in it"]),
         ("a.txt", "# only this\n", &["1:1 the list has no values, so that nothing is in it"]),
         ("a.csv", "a,b\n", &["1:1 the list has no values, so that nothing is in it"]),
@@ -87,7 +87,15 @@ fn what_is_wrong_with_a_list_is_said_where_it_is() {
         ("a.csv", "a,b\nx,\"1\ny,2\n", &["2:3 this quote is not closed"]),
         ("a.csv", "a,b\nx,\"1\" 2\ny,3\n", &["2:6 `2` stands behind the closing quote"]),
         ("a.txt", "# kind: netwoks\nx\n", &["1:1 there is no kind of list `netwoks`"]),
-        ("a.txt", "# kind of a list\nx\n# kind: networks\n", &[]),
+        ("a.txt", "# kind of a list\nx\n", &[]),
+        ("a.txt", "# Netwoks\n# KIND : Netwoks\nx\n", &["2:1 there is no kind of list `Netwoks`"]),
+        ("a.txt", "# Kind: Networks\nx\n", &["2:1 `x` is not an IP network"]),
+        ("a.csv", "#KIND :NETWORKS\na,b\nx,y\n", &["3:1 `x` is not an IP network"]),
+        ("a.txt", "# Kind: ASN\nx\n", &["2:1 `x` is not the number of an autonomous system"]),
+        ("a.txt", "x\n  # Kind: networks\n# kind: asn\n", &["2:3 what kind the values are is said here, where it does not count"]),
+        ("a.csv", "a,b\n# kind: networks\nx,y\n", &["2:1 what kind the values are is said here, where it does not count"]),
+        ("a.csv", "a,b\nx,y\n# kind: none\n", &["3:1 what kind the values are is said here, where it does not count"]),
+        ("a.txt", "x\n# one of a kind: y\n", &[]),
         ("a.txt", "#kind:networks\n10.0.0.0/8\n10.0.0.300\n::1\n", &["3:1 `10.0.0.300` is not an IP network"]),
         ("a.csv", "# kind: networks\nnet,x\n10.0.0.0/33,y\n::/0,z\n", &["3:1 `10.0.0.0/33` is not an IP network"]),
         ("a.txt", "# kind: asn\nAS64500\nas1\n2\nASx\n-3\n4294967296\nAS\n", &["5:1 `ASx` is not the number of an autonomous system", "6:1 `-3` is not the number of an autonomous system", "7:1 `4294967296` is not the number of an autonomous system", "8:1 `AS` is not the number of an autonomous system"]),
