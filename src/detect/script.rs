@@ -200,6 +200,12 @@ impl Outside for Answers {
         self.0.has(list, &value.shown()).unwrap_or(false)
     }
 
+    fn beside(&self, list: &str, value: &Value, column: &str) -> Result<Option<String>, String> {
+        let found = self.0.lookup(list, &value.shown(), column);
+        let found = found.map_err(|missing| missing.to_string())?;
+        Ok(found.map(str::to_owned))
+    }
+
     fn is_like(&self, value: &Value, pattern: &str) -> bool {
         let text = value.shown();
         Pattern::new(pattern, Anchor::Whole, false).fits(&text, &fold(&text))

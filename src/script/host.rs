@@ -76,7 +76,7 @@ pub const WINDOW_EVENTS: usize = 256;
 pub const FIELD_VALUES: usize = 256;
 
 /// The host interface, in the order in which it is documented.
-pub(super) const ENTRIES: [Entry; 33] = [
+pub(super) const ENTRIES: [Entry; 34] = [
     Entry {
         signature: "fn field(event: Event, path: String) -> ?",
         doc: "The value of a field, `()` where it is missing or null, a list where an array on the way gives several.",
@@ -287,6 +287,24 @@ pub(super) const ENTRIES: [Entry; 33] = [
             engine.register_fn("has", move |list: &mut ListView, value: Dynamic| {
                 any(value, |value| outside.is_listed(&list.0, value))
             });
+        },
+    },
+    Entry {
+        signature: "fn get(list: List, value: ?, column: String) -> ?",
+        doc: "The text that a table has in a column beside a value, of networks beside the smallest with the address; `()` where the value is not on the list; of a list of values, that of the first that is.",
+        register: |engine, outside| {
+            let outside = Arc::clone(outside);
+            engine.register_fn(
+                "get",
+                move |list: &mut ListView, value: Dynamic, column: &str| -> Answer<Dynamic> {
+                    let mut found = Ok(None);
+                    any(value, |value| {
+                        found = outside.beside(&list.0, value, column);
+                        !matches!(found, Ok(None))
+                    });
+                    Ok(found?.map_or(Dynamic::UNIT, Dynamic::from))
+                },
+            );
         },
     },
     Entry {

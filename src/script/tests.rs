@@ -15,6 +15,9 @@ impl Outside for Nothing {
     fn is_listed(&self, _: &str, _: &Value) -> bool {
         false
     }
+    fn beside(&self, _: &str, _: &Value, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
     fn is_like(&self, _: &Value, _: &str) -> bool {
         false
     }

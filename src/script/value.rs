@@ -80,6 +80,8 @@ pub trait Outside: Send + Sync {
     fn lists(&self) -> Vec<String>;
     /// Whether a value is on a list; not where there is no such list.
     fn is_listed(&self, list: &str, value: &Value) -> bool;
+    /// What a list has in a column beside a value, if that is on it; or why it cannot be asked.
+    fn beside(&self, list: &str, value: &Value, column: &str) -> Result<Option<String>, String>;
     /// Whether a value is a Sigma text.
     fn is_like(&self, value: &Value, pattern: &str) -> bool;
     /// Whether a value is an address in a network; `None` where that is none.
