@@ -204,6 +204,12 @@ impl Outside for Answers {
         self.0.wildcards(list)
     }
 
+    fn beside(&self, list: &str, value: &Value, column: &str) -> Result<Option<String>, String> {
+        let found = self.0.lookup(list, &value.shown(), column);
+        let found = found.map_err(|missing| missing.to_string())?;
+        Ok(found.map(str::to_owned))
+    }
+
     fn is_like(&self, value: &Value, pattern: &str) -> bool {
         let text = value.shown();
         Pattern::new(pattern, Anchor::Whole, false).fits(&text, &fold(&text))
@@ -211,7 +217,7 @@ impl Outside for Answers {
 
     fn is_in_network(&self, value: &Value, network: &str) -> Option<bool> {
         let network = network_of(network)?;
-        let address = value.shown().trim().parse::<IpAddr>();
+        let address = value.shown().parse::<IpAddr>();
         Some(address.is_ok_and(|address| network.contains(&address)))
     }
 

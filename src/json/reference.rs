@@ -113,25 +113,65 @@ fn json(text: &str) -> Value {
     tree.unwrap_or_default()
 }
 
-/// A map or list as Java writes it; null where the brackets of a text do not close.
+/// A map or list as Java writes it; where brackets do not close or go too deep, those
+/// inside of it are letters.
 fn java(text: &str) -> Value {
     let mut open = Vec::new();
     for c in text.chars() {
         match c {
             '{' => open.push('}'),
             '[' => open.push(']'),
-            '}' | ']' if open.pop() != Some(c) => return Value::Null,
+            '}' | ']' if open.pop() != Some(c) => return flat_java(text),
             _ => {}
         }
         if open.len() > 32 {
-            return Value::Null;
+            return flat_java(text);
         }
     }
     if open.is_empty() {
         java_value(text)
     } else {
-        Value::Null
+        flat_java(text)
     }
+}
+
+/// A map, or a list of maps, whose values are texts, brackets and all; null if it is neither.
+fn flat_java(text: &str) -> Value {
+    let begins_with_key = |text: &str| text.split(", ").next().and_then(member).is_some();
+    let inside = |text: &str| {
+        let (inside, _) = text.trim_matches(' ').strip_prefix('{')?.rsplit_once('}')?;
+        Some(inside.trim_start_matches(' ').to_owned())
+    };
+    let Some(items) = text.trim_matches(' ').strip_prefix('[') else {
+        return inside(text).map_or(Value::Null, |inside| flat_map(&inside));
+    };
+    let mut maps: Vec<String> = Vec::new();
+    for chunk in inside(items).unwrap_or_default().split("}, {") {
+        match maps.last_mut() {
+            Some(last) if !begins_with_key(chunk) => *last += &format!("}}, {{{chunk}"),
+            _ => maps.push(chunk.to_owned()),
+        }
+    }
+    maps.iter().map(|map| flat_map(map)).collect()
+}
+
+fn flat_map(text: &str) -> Value {
+    let mut values: Vec<(String, String)> = Vec::new();
+    for piece in text.split(", ") {
+        match (member(piece), values.last_mut()) {
+            (Some(member), _) => values.push(member),
+            (None, Some((_, value))) => *value += &format!(", {piece}"),
+            (None, None) => return Value::Null,
+        }
+    }
+    let mut map = Map::new();
+    for (key, value) in values {
+        let all = map.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(all) = all {
+            all.push(value.trim_matches(' ').into());
+        }
+    }
+    Value::Object(map)
 }
 
 fn java_value(text: &str) -> Value {

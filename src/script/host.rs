@@ -77,7 +77,7 @@ pub const WINDOW_EVENTS: usize = 256;
 pub const FIELD_VALUES: usize = 256;
 
 /// The host interface, in the order in which it is documented.
-pub(super) const ENTRIES: [Entry; 33] = [
+pub(super) const ENTRIES: [Entry; 34] = [
     Entry {
         signature: "fn field(event: Event, path: String) -> ?",
         doc: "The value of a field, `()` where it is missing or null, a list where an array on the way gives several.",
@@ -287,12 +287,30 @@ pub(super) const ENTRIES: [Entry; 33] = [
         register: |engine, outside| {
             let outside = Arc::clone(outside);
             engine.register_fn("has", move |list: &mut ListView, value: Dynamic| {
-                let tried = outside.wildcards(&list.0).div_ceil(16);
                 any(value, |value| {
-                    spend((1 + tried).saturating_mul(1 + value.cost()))?;
+                    spend(cost_of_list(outside.as_ref(), list, value))?;
                     Ok(outside.is_listed(&list.0, value))
                 })
             });
+        },
+    },
+    Entry {
+        signature: "fn get(list: List, value: ?, column: String) -> ?",
+        doc: "The text that a table has in a column beside a value, of networks beside the smallest with the address; `()` where the value is not on the list; of a list of values, that of the first that is.",
+        register: |engine, outside| {
+            let outside = Arc::clone(outside);
+            engine.register_fn(
+                "get",
+                move |list: &mut ListView, value: Dynamic, column: &str| -> Answer<Dynamic> {
+                    let mut found = Ok(None);
+                    any(value, |value| {
+                        spend(cost_of_list(outside.as_ref(), list, value))?;
+                        found = outside.beside(&list.0, value, column);
+                        Ok(!matches!(found, Ok(None)))
+                    })?;
+                    Ok(found?.map_or(Dynamic::UNIT, Dynamic::from))
+                },
+            );
         },
     },
     Entry {
@@ -588,7 +606,7 @@ fn is_equal(one: &Dynamic, other: &Dynamic) -> Answer<bool> {
 }
 
 /// Whether it holds for a value, or for one of a list of values.
-fn any(value: Dynamic, holds: impl Fn(&Value) -> Answer<bool>) -> Answer<bool> {
+fn any(value: Dynamic, mut holds: impl FnMut(&Value) -> Answer<bool>) -> Answer<bool> {
     let Ok(values) = value.as_array_ref() else {
         return Value::of(&value).map_or(Ok(false), |value| holds(&value));
     };
@@ -599,6 +617,12 @@ fn any(value: Dynamic, holds: impl Fn(&Value) -> Answer<bool>) -> Answer<bool> {
         }
     }
     Ok(false)
+}
+
+/// What it takes to look a value up in a list: each text with wildcards is tried.
+fn cost_of_list(outside: &dyn Outside, list: &ListView, value: &Value) -> usize {
+    let tried = outside.wildcards(&list.0).div_ceil(16);
+    (1 + tried).saturating_mul(1 + value.cost())
 }
 
 /// A wildcard may be tried at each place of a text.

@@ -18,6 +18,9 @@ impl Outside for Nothing {
     fn wildcards(&self, _: &str) -> usize {
         20_000
     }
+    fn beside(&self, _: &str, _: &Value, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
     fn is_like(&self, _: &Value, _: &str) -> bool {
         false
     }

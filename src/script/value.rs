@@ -91,6 +91,8 @@ pub trait Outside: Send + Sync {
     fn is_listed(&self, list: &str, value: &Value) -> bool;
     /// How many texts with wildcards a list has, each of which a value is tried with.
     fn wildcards(&self, list: &str) -> usize;
+    /// What a list has in a column beside a value, if that is on it; or why it cannot be asked.
+    fn beside(&self, list: &str, value: &Value, column: &str) -> Result<Option<String>, String>;
     /// Whether a value is a Sigma text.
     fn is_like(&self, value: &Value, pattern: &str) -> bool;
     /// Whether a value is an address in a network; `None` where that is none.

@@ -287,7 +287,7 @@ fn lists_are_texts_networks_and_numbers() {
         line("outside", "client.ipAddress|cidr|expand|neq: '%offices%'"),
     ]
     .concat();
-    let cases: [(&str, Value, &[&str]); 6] = [
+    let cases: [(&str, Value, &[&str]); 8] = [
         ("192.0.2.1", json!(1), &["vpn", "nearby", "outside"]),
         ("10.1.2.3", json!(64500), &["office", "nearby", "hosted"]),
         (
@@ -298,6 +298,8 @@ fn lists_are_texts_networks_and_numbers() {
         ("203.0.113.9", Value::Null, &["vpn", "outside"]),
         ("example", json!(6450), &["outside"]),
         ("192.0.3.1", json!(64502), &["outside"]),
+        ("192.0.3.1", json!("AS64500"), &["outside"]),
+        (" 10.1.2.3", json!("064500"), &["outside"]),
     ];
     for (address, number, expected) in cases {
         let mut names = found_with(&lists, &rules, &[from_address(address, number)]);

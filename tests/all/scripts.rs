@@ -23,6 +23,11 @@ fn policy(rules: &str, script: &str) -> Policy {
         "192.0.2.*\nann*\n",
     )
     .expect("written");
+    fs::write(
+        folder.path().join("rules/lists/sites.csv"),
+        "# kind: networks\nnetwork,site\n10.0.0.0/8,Berlin\n10.1.0.0/16,Tokyo\n",
+    )
+    .expect("written");
     load(folder.path())
 }
 
@@ -63,7 +68,13 @@ const PREDICATES: &[(&str, &str, bool)] = &[
     (r#"list("office").has(event.field("x"))"#, r#"{"x":"ANN@example.com"}"#, true),
     (r#"list("office").has(event.field("x"))"#, r#"{"x":["198.51.100.7","192.0.2.7"]}"#, true),
     (r#"list("office").has(event.field("x"))"#, r#"{}"#, false),
-    (r#"cidr(event.field("x"), "192.0.2.0/24")"#, r#"{"x":" 192.0.2.7"}"#, true),
+    (r#"list("sites").get(event.field("x"), "site") == "Tokyo""#, r#"{"x":"10.1.2.3"}"#, true),
+    (r#"list("sites").get(event.field("x"), "site") == "Berlin""#, r#"{"x":["192.0.2.1","10.2.2.3","10.1.2.3"]}"#, true),
+    (r#"list("sites").get(event.field("x"), "site") == ()"#, r#"{"x":["192.0.2.1",null]}"#, true),
+    (r#"list("sites").get(event.field("x"), "site") == ()"#, r#"{}"#, true),
+    (r#"list("sites.site").get(event.field("x"), "network") == "10.0.0.0/8""#, r#"{"x":"berlin"}"#, true),
+    (r#"cidr(event.field("x"), "192.0.2.0/24")"#, r#"{"x":" 192.0.2.7"}"#, false),
+    (r#"cidr(event.field("x"), "192.0.2.0/24")"#, r#"{"x":"192.0.2.7"}"#, true),
     (r#"cidr(event.field("x"), "2001:db8::1")"#, r#"{"x":"2001:db8:0::1"}"#, true),
     (r#"cidr(event.field("x"), "192.0.2.0/24")"#, r#"{"x":"somewhere"}"#, false),
     (r#"similarity(event.field("x"), "Firefox/123") > 0.8"#, r#"{"x":"firefox/124"}"#, true),
@@ -153,6 +164,20 @@ fn a_failure_is_counted_and_stops_nothing() {
             .map(|event| memory(lines(std::slice::from_ref(event)).into_bytes()));
         check(&run_inputs(&policy, each.collect(), Mapping::Okta, threads));
     }
+}
+
+#[test]
+fn a_column_that_is_not_there_is_a_failure() {
+    let policy = predicate("list(\"sites\").get(\"10.0.0.1\", \"city\") == ()");
+    let received = run(&policy, &mixed());
+    assert_eq!(received.outcomes.len(), 0);
+    let scripts = &received.counts.scripts;
+    let firsts: Vec<_> = scripts.iter().map(|(_, failed)| &failed.first).collect();
+    assert_eq!(firsts.len(), 1);
+    assert!(
+        firsts[0].contains("the list `sites` has no column `city`"),
+        "{firsts:?}"
+    );
 }
 
 #[test]

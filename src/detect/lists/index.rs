@@ -20,8 +20,6 @@ pub enum Index {
     },
     /// Networks by the length of their prefix.
     Networks(BTreeMap<u8, HashMap<IpAddr, usize>>),
-    /// Numbers.
-    AsNumbers(HashMap<u32, usize>),
 }
 
 impl Index {
@@ -29,17 +27,9 @@ impl Index {
     pub fn new<'v>(kind: ListKind, values: impl Iterator<Item = &'v str>) -> Self {
         let rows = values.enumerate().map(|(row, value)| (value, row));
         match kind {
-            ListKind::Texts => texts(rows),
+            // Numbers are kept as the texts that events have.
+            ListKind::Texts | ListKind::AsNumbers => texts(rows),
             ListKind::Networks => networks(rows),
-            ListKind::AsNumbers => {
-                let mut numbers = HashMap::new();
-                for (value, row) in rows {
-                    if let Some(number) = as_number(value) {
-                        numbers.entry(number).or_insert(row);
-                    }
-                }
-                Self::AsNumbers(numbers)
-            }
         }
     }
 
@@ -47,11 +37,12 @@ impl Index {
     pub fn wildcards(&self) -> usize {
         match self {
             Self::Texts { wild, .. } => wild.len(),
-            Self::Networks(_) | Self::AsNumbers(_) => 0,
+            Self::Networks(_) => 0,
         }
     }
 
-    /// The row of a value: the first, or that of the smallest network.
+    /// The row of a value: the first, or that of the smallest network. There is one where
+    /// a line with `expand`, of networks with `cidr|expand`, is true of the value.
     pub fn find(&self, value: &str) -> Option<usize> {
         match self {
             Self::Texts { plain, wild } => {
@@ -70,7 +61,6 @@ impl Index {
                     networks.get(&net.network()).copied()
                 })
             }
-            Self::AsNumbers(numbers) => numbers.get(&as_number(value)?).copied(),
         }
     }
 }
@@ -101,14 +91,4 @@ fn networks<'v>(rows: impl Iterator<Item = (&'v str, usize)>) -> Index {
         }
     }
     Index::Networks(by_length)
-}
-
-/// The number of an autonomous system, written with or without `AS`.
-pub fn as_number(text: &str) -> Option<u32> {
-    let prefix = text
-        .get(..2)
-        .filter(|prefix| prefix.eq_ignore_ascii_case("as"));
-    let digits = prefix.map_or(text, |_| text.get(2..).unwrap_or_default());
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_number)
 }

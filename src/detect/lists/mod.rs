@@ -17,7 +17,7 @@ use crate::diag::{FileId, Problems, Span};
 pub mod codes {
     /// A list that cannot be read, or a value that is not of its kind.
     pub const LIST: &str = "RL0115";
-    /// A list without values, or with values that stand twice.
+    /// A list without values, with values that stand twice, or whose kind is said too late.
     pub const ODD_LIST: &str = "RL0116";
 }
 
@@ -66,7 +66,8 @@ pub enum ListKind {
     Texts,
     /// Networks and addresses.
     Networks,
-    /// Numbers of autonomous systems, written `64500` or `AS64500`.
+    /// Numbers of autonomous systems, written `64500` or `AS64500`; a value of an event is
+    /// one of them as the number or as the text of it, `64500`.
     AsNumbers,
 }
 
@@ -113,8 +114,8 @@ impl Lists {
     }
 
     /// Whether a value is in a list: one of its texts, an address in one of its networks,
-    /// one of its numbers. `name` is that of a list or, for another column than the
-    /// first, `LIST.COLUMN`.
+    /// one of its numbers; the same that a line with `expand` says of it. `name` is that of
+    /// a list or, for another column than the first, `LIST.COLUMN`.
     ///
     /// # Errors
     ///

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use super::index::as_number;
 use super::{Cell, List, ListKind, codes};
 use crate::detect::modifiers::network_of;
 use crate::diag::{FileId, Problems, Span};
@@ -32,6 +31,7 @@ pub(super) fn read(is_csv: bool, file: FileId, text: &str, problems: &mut Proble
         at: 0,
         problems,
         reported: 0,
+        late_kind: None,
         list: List {
             file,
             kind: ListKind::Texts,
@@ -56,6 +56,8 @@ struct Reading<'r> {
     at: usize,
     problems: &'r mut Problems,
     reported: usize,
+    /// The first comment among the values that says of what kind they are.
+    late_kind: Option<Span>,
     list: List,
 }
 
@@ -74,10 +76,11 @@ impl<'r> Reading<'r> {
             self.at = '\u{feff}'.len_utf8();
         }
         while let Some(comment) = self.comment() {
-            let Some(kind) = comment.text.strip_prefix("kind:").map(str::trim) else {
+            let Some(kind) = kind_of(&comment.text) else {
                 continue;
             };
-            match KINDS.iter().find(|(name, _)| *name == kind) {
+            let named = |(name, _): &&(&str, ListKind)| name.eq_ignore_ascii_case(kind);
+            match KINDS.iter().find(named) {
                 Some((_, kind)) => self.list.kind = *kind,
                 None => {
                     let message = format!("there is no kind of list `{kind}`");
@@ -87,6 +90,18 @@ impl<'r> Reading<'r> {
                 }
             }
         }
+    }
+
+    /// Passes a comment or empty line among the values, if one stands here.
+    fn is_comment(&mut self) -> bool {
+        let Some(comment) = self.comment() else {
+            return false;
+        };
+        if kind_of(&comment.text).is_some() {
+            let span = self.span(comment.start, comment.end);
+            self.late_kind.get_or_insert(span);
+        }
+        true
     }
 
     /// The comment or empty line that stands here; it is passed.
@@ -117,7 +132,7 @@ impl<'r> Reading<'r> {
     fn lines(&mut self) {
         self.list.indexes = vec![OnceLock::new()];
         while let Some(line) = self.line() {
-            if self.comment().is_some() {
+            if self.is_comment() {
                 continue;
             }
             let value = line.trim();
@@ -142,7 +157,7 @@ impl<'r> Reading<'r> {
         self.header(&header);
         let width = header.len();
         while self.line().is_some() {
-            if self.comment().is_some() {
+            if self.is_comment() {
                 continue;
             }
             let (start, reported) = (self.at, self.reported);
@@ -380,6 +395,11 @@ impl<'r> Reading<'r> {
             let message = "the list has no values, so that nothing is in it";
             self.problems.warn(codes::ODD_LIST, start, message);
         }
+        if let Some(span) = self.late_kind {
+            let message = "what kind the values are is said here, where it does not count";
+            let warning = self.problems.warn(codes::ODD_LIST, span, message);
+            warning.help("move this line to the beginning of the list, above a table's header");
+        }
         if let Some((first, more)) = twice(&self.list) {
             let message = match more {
                 0 => format!("`{}` stands twice", first.text),
@@ -395,6 +415,24 @@ impl<'r> Reading<'r> {
         }
         self.list
     }
+}
+
+/// What a comment says that the values are, `networks` of `kind: networks`.
+fn kind_of(comment: &str) -> Option<&str> {
+    let (key, kind) = comment.split_once(':')?;
+    key.trim_end()
+        .eq_ignore_ascii_case("kind")
+        .then_some(kind.trim())
+}
+
+/// The number of an autonomous system, written with or without `AS`.
+fn as_number(text: &str) -> Option<u32> {
+    let prefix = text
+        .get(..2)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("as"));
+    let digits = prefix.map_or(text, |_| text.get(2..).unwrap_or_default());
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
 }
 
 /// The first value of the first column that stood there before, and how many more do.

@@ -1,6 +1,15 @@
 //! Lists as people and exports write them.
 
+use std::cell::Cell;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+
 use super::{ListKind, Lists, NotThere};
+use crate::detect::reference::tests::{LISTS, answers, detection};
 use crate::diag::Problems;
 
 /// The problems of a list, each with its line and column, and the list.
@@ -63,7 +72,7 @@ fn columns_of_a_table_have_names() {
 #[test]
 fn what_is_wrong_with_a_list_is_said_where_it_is() {
     #[rustfmt::skip]
-    let cases: [(&str, &str, &[&str]); 22] = [
+    let cases: [(&str, &str, &[&str]); 30] = [
         ("a.txt", "", &["1:1 the list has no values, so that nothing is in it"]),
         ("a.txt", "# only this\n", &["1:1 the list has no values, so that nothing is in it"]),
         ("a.csv", "a,b\n", &["1:1 the list has no values, so that nothing is in it"]),
@@ -78,7 +87,15 @@ fn what_is_wrong_with_a_list_is_said_where_it_is() {
         ("a.csv", "a,b\nx,\"1\ny,2\n", &["2:3 this quote is not closed"]),
         ("a.csv", "a,b\nx,\"1\" 2\ny,3\n", &["2:6 `2` stands behind the closing quote"]),
         ("a.txt", "# kind: netwoks\nx\n", &["1:1 there is no kind of list `netwoks`"]),
-        ("a.txt", "# kind of a list\nx\n# kind: networks\n", &[]),
+        ("a.txt", "# kind of a list\nx\n", &[]),
+        ("a.txt", "# Netwoks\n# KIND : Netwoks\nx\n", &["2:1 there is no kind of list `Netwoks`"]),
+        ("a.txt", "# Kind: Networks\nx\n", &["2:1 `x` is not an IP network"]),
+        ("a.csv", "#KIND :NETWORKS\na,b\nx,y\n", &["3:1 `x` is not an IP network"]),
+        ("a.txt", "# Kind: ASN\nx\n", &["2:1 `x` is not the number of an autonomous system"]),
+        ("a.txt", "x\n  # Kind: networks\n# kind: asn\n", &["2:3 what kind the values are is said here, where it does not count"]),
+        ("a.csv", "a,b\n# kind: networks\nx,y\n", &["2:1 what kind the values are is said here, where it does not count"]),
+        ("a.csv", "a,b\nx,y\n# kind: none\n", &["3:1 what kind the values are is said here, where it does not count"]),
+        ("a.txt", "x\n# one of a kind: y\n", &[]),
         ("a.txt", "#kind:networks\n10.0.0.0/8\n10.0.0.300\n::1\n", &["3:1 `10.0.0.300` is not an IP network"]),
         ("a.csv", "# kind: networks\nnet,x\n10.0.0.0/33,y\n::/0,z\n", &["3:1 `10.0.0.0/33` is not an IP network"]),
         ("a.txt", "# kind: asn\nAS64500\nas1\n2\nASx\n-3\n4294967296\nAS\n", &["5:1 `ASx` is not the number of an autonomous system", "6:1 `-3` is not the number of an autonomous system", "7:1 `4294967296` is not the number of an autonomous system", "8:1 `AS` is not the number of an autonomous system"]),
@@ -166,8 +183,11 @@ fn values_are_looked_up() {
         ("nets", "192.0.2.7", true),
         ("nets", "10.0.0.0/8", false),
         ("nets.site", "berlin", true),
-        ("asns", "AS64501", true),
+        ("asns", "AS64501", false),
+        ("asns", "064501", false),
+        ("asns", "64501", true),
         ("asns", "64500", true),
+        ("nets", " 10.200.0.1", false),
         ("asns", "64502", false),
         ("plain", "Y", true),
         ("plain", "", false),
@@ -184,8 +204,8 @@ fn values_are_looked_up() {
         ("nets", "10.2.2.3", "site", Some("all")),
         ("nets", "::1", "site", None),
         ("nets.site", "six", "net", Some("2001:db8::/32")),
-        ("asns", "as64500", "who", Some("a")),
-        ("asns", "as64500", "number", Some("64500")),
+        ("asns", "64500", "who", Some("a")),
+        ("asns", "64500", "number", Some("64500")),
     ];
     for (name, key, column, expected) in lookups {
         assert_eq!(
@@ -227,5 +247,91 @@ fn values_are_looked_up() {
             ListKind::AsNumbers
         ]
         .map(Ok)
+    );
+}
+
+/// A value that is on one of the property's lists, with something changed.
+fn a_value() -> impl Strategy<Value = String> {
+    let values = vec![
+        "cmd",
+        "CMD",
+        "whoami",
+        "acb",
+        "a*b",
+        "403",
+        "5",
+        "AS403",
+        "as5",
+        "0403",
+        "+5",
+        "ab",
+        "a?c",
+        "abc",
+        "failure",
+        "10.1.2.3",
+        "10.9.9.9",
+        "010.1.2.3",
+        "2001:db8::1",
+        "2001:DB8:0::1",
+        "::ffff:10.1.2.3",
+        "10.0.0.0/8",
+        "true",
+        "",
+    ];
+    let around = || {
+        select(vec![
+            "", "", "", "", " ", "\t", "\n", "0", "AS", "x", "\u{a0}",
+        ])
+    };
+    (around(), select(values), around())
+        .prop_map(|(before, value, behind)| format!("{before}{value}{behind}"))
+}
+
+#[test]
+fn a_value_is_on_a_list_where_a_line_says_so() {
+    let mut lists = Lists::default();
+    let mut problems = Problems::default();
+    for (path, text) in LISTS {
+        let file = problems.add_file(path, text);
+        lists.add(path, file, text, &mut problems);
+    }
+    let names = ["commands", "texts", "nets", "nets.name", "numbers"];
+    let lines = names.map(|name| {
+        let is_of_networks = lists.column(name).expect("a list").kind() == ListKind::Networks;
+        let modifiers = if is_of_networks {
+            "cidr|expand"
+        } else {
+            "expand"
+        };
+        detection(&format!("s:\n  v|{modifiers}: '%{name}%'\ncondition: s\n")).expect("a line")
+    });
+    let listed = Cell::new([0; 2]);
+    let config = Config {
+        cases: 64,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&vec(a_value(), 64), |values| {
+        let events: Vec<_> = values
+            .iter()
+            .map(|v| json!({ "v": v }).to_string())
+            .collect();
+        let satisfied = answers(&lines, &events);
+        for (value, satisfied) in values.iter().zip(satisfied) {
+            for (at, name) in names.iter().enumerate() {
+                let has = lists.has(name, value);
+                prop_assert_eq!(has, Ok(satisfied.contains(&at)), "{} {:?}", name, value);
+                let mut counts = listed.get();
+                counts[usize::from(satisfied.contains(&at))] += 1;
+                listed.set(counts);
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let [no, yes] = listed.get();
+    assert!(
+        yes > 100 && no > 100,
+        "{yes} values were listed and {no} were not"
     );
 }

@@ -68,7 +68,7 @@ pub const FIELDS: [&str; 18] = [
     "t.json.map.m",
 ];
 
-const TEXTS: [&str; 36] = [
+const TEXTS: [&str; 38] = [
     "FAILURE",
     "success",
     "user.session.start",
@@ -92,6 +92,8 @@ const TEXTS: [&str; 36] = [
     "true",
     "false",
     "403",
+    "AS403",
+    "05",
     "4.5",
     "null",
     "",
@@ -305,6 +307,7 @@ fn an_address() -> impl Strategy<Value = Value> {
         json!("192.0.2.129"),
         json!("2001:db8::1"),
         json!("10.0.0.1"),
+        json!(" 10.0.0.1"),
         json!(["192.0.2.1"]),
         json!(["192.0.2.1", "2001:db8::1"]),
     ])
@@ -314,7 +317,7 @@ fn an_address() -> impl Strategy<Value = Value> {
 fn a_java_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => a_text(),
-        1 => select(vec!["a, b", "x=y", "x, m=ab", "f[1, m=2]", "", " ", "{a, b}"])
+        1 => select(vec!["a, b", "x=y", "x, m=ab", "f[1, m=2]", "", " ", "{a, b}", "a]b", "}, {m=ab"])
             .prop_map(str::to_owned),
     ];
     let value = leaf.prop_recursive(3, 12, 4, |inner| {

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
 use crate::detect::lists::Lists;
-use crate::detect::reference::generate::{Case, FIELDS, a_case};
+use crate::detect::reference::generate::{Case, FIELDS, LISTS, a_case};
 use crate::detect::reference::{Asked, matches};
 use crate::detect::{Answers, Detector, Logic, Rule, decode_rule, link_scripts};
 use crate::diag::Problems;
@@ -52,10 +52,6 @@ fn a_pair() -> impl Strategy<Value = (String, String)> {
             format!("{field}|contains: '{text}'"),
             format!("event.field_values(\"{field}\").like(\"*{text}*\")"),
         ),
-        2 => (
-            format!("{field}|expand: '%commands%'"),
-            format!("list(\"commands\").has(event.field_values(\"{field}\"))"),
-        ),
         _ => (
             format!("{field}|exists: true"),
             format!("event.has_field(\"{field}\")"),
@@ -88,12 +84,28 @@ fn a_pair() -> impl Strategy<Value = (String, String)> {
             format!("cidr(event.field_values(\"{field}\"), \"{network}\")"),
         )
     };
+    let of_list = |(field, (list, modifiers)): (&str, (&str, &str))| {
+        (
+            format!("{field}|{modifiers}: '%{list}%'"),
+            format!("list(\"{list}\").has(event.field_values(\"{field}\"))"),
+        )
+    };
+    let lists = vec![
+        ("commands", "expand"),
+        ("texts", "expand"),
+        ("nets", "cidr|expand"),
+        ("nets.name", "expand"),
+        ("numbers", "expand"),
+    ];
     let field = || select(FIELDS.to_vec());
     let networks = vec!["10.0.0.0/8", "10.0.0.0/24", "2001:db8::/32", "10.0.0.1"];
     prop_oneof![
-        5 => (field(), select(TEXTS.to_vec()), 0..4_u8).prop_map(of_text),
+        5 => (field(), select(TEXTS.to_vec()), 0..3_u8).prop_map(of_text),
         3 => (field(), select(vec![-1, 0, 5, 10, 403]), 0..3_u8).prop_map(of_number),
         1 => (field(), select(networks)).prop_map(of_network),
+        2 => (field(), select(lists)).prop_map(of_list),
+        1 => Just(of_list(("client.ipAddress", ("nets", "cidr|expand")))),
+        1 => select(vec!["10.0.0.0/8", "10.0.0.1"]).prop_map(move |network| of_network(("client.ipAddress", network))),
     ]
 }
 
@@ -109,9 +121,10 @@ fn rules(line: &str, expression: &str, field: &str) -> (Vec<Rule>, Detector) {
     );
     let mut problems = Problems::default();
     let mut lists = Lists::default();
-    let text = "cmd\nwho*\n*b\n";
-    let file = problems.add_file("rules/lists/commands.txt", text);
-    lists.add("commands.txt", file, text, &mut problems);
+    for (path, text) in LISTS {
+        let file = problems.add_file(path, text);
+        lists.add(path, file, text, &mut problems);
+    }
     let file = problems.add_file("rules/x.yml", &rules);
     let documents = parse_yaml_documents(file, &rules, &mut problems);
     let decode = |(at, node)| decode_rule(node, "rules/x.yml", at, &lists, &mut problems);

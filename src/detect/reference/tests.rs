@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::detect::engine::Engine;
 use crate::detect::lists::Lists;
-use crate::detect::reference::generate::{ACCESSORS, Case, LISTS, a_case};
+pub use crate::detect::reference::generate::LISTS;
+use crate::detect::reference::generate::{ACCESSORS, Case, a_case};
 use crate::detect::reference::{ADDRESS, Asked, Known, matches};
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
 use crate::diag::Problems;

@@ -9,8 +9,12 @@
 //! ```
 //!
 //! A `, ` parts two members only where a key and `=` follow; otherwise it belongs to
-//! the value. Brackets must be closed in the order in which they were opened, in
-//! texts too, and what stands inside of them is in no way a part of what is outside.
+//! the value. What stands inside of brackets is in no way a part of what is outside.
+//!
+//! Where brackets are not closed in the order in which they were opened, some stand in
+//! a text that is foreign to who wrote the map, and nobody can tell which. Such a map is
+//! read flat: the brackets inside are letters. Or else one bracket, in a name that an
+//! attacker chooses, would hide all other members from detection.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -25,16 +29,25 @@ use crate::json::wanted::{Child, NodeId, Wanted};
 /// Brackets may be nested so deep.
 const DEPTH: u32 = 32;
 
+/// What parts the maps of a list.
+const BETWEEN_MAPS: &[u8] = b"}, {";
+
 /// Notes the fields below a node that a text has, which is given as JSON spells it.
 pub(super) fn read(raw: &[u8], wanted: &Wanted, node: NodeId, inside: &mut Inside) {
     let text = respelled(raw);
     let is_short = text.len() <= LONGEST_TEXT || unescaped(&text).len() <= LONGEST_TEXT;
-    if is_short && is_balanced(&text) {
-        let mut reading = Reading {
-            text: &text,
-            wanted,
-            inside,
-        };
+    if !is_short {
+        return;
+    }
+    let mut reading = Reading {
+        text: &text,
+        flat: !is_balanced(&text),
+        wanted,
+        inside,
+    };
+    if reading.flat {
+        reading.maps(node);
+    } else {
         reading.value(0..text.len(), node, true);
     }
 }
@@ -74,8 +87,9 @@ fn is_balanced(text: &[u8]) -> bool {
 }
 
 struct Reading<'r> {
-    /// Its brackets are balanced.
     text: &'r [u8],
+    /// Its brackets are not balanced, so that those inside are letters.
+    flat: bool,
     wanted: &'r Wanted,
     inside: &'r mut Inside,
 }
@@ -86,8 +100,8 @@ impl<'r> Reading<'r> {
     fn value(&mut self, range: Range<usize>, node: NodeId, outermost: bool) {
         let text = self.text;
         let range = trimmed(text, range);
-        match text.get(range.start) {
-            Some(b'{') if self.is_map(&range) => {
+        match text.get(range.start).filter(|_| !self.flat) {
+            Some(b'{') if encloses(text, &range) && self.is_map(within(text, &range)) => {
                 if !outermost {
                     let (start, end) = self.push(b"{");
                     self.inside.notes.value(self.wanted, node, start, end);
@@ -95,7 +109,7 @@ impl<'r> Reading<'r> {
                 self.members(within(text, &range), node);
             }
             Some(b'[') if encloses(text, &range) => {
-                for item in parts(text, within(text, &range)) {
+                for item in self.parts(within(text, &range)) {
                     self.value(item, node, outermost);
                 }
             }
@@ -110,11 +124,40 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Whether it is a map: nothing but members from its first byte to its last.
-    fn is_map(&self, range: &Range<usize>) -> bool {
-        let mut members = parts(self.text, within(self.text, range));
-        let first = members.next();
-        encloses(self.text, range) && first.is_none_or(|first| self.key(&first).is_some())
+    /// Notes the members of a map, or of the maps of a list, in which brackets are letters.
+    fn maps(&mut self, node: NodeId) {
+        let whole = trimmed(self.text, 0..self.text.len());
+        let is_list = self.text.get(whole.start) == Some(&b'[');
+        let in_list = whole.start + usize::from(is_list)..whole.end;
+        let Some(range) = outermost_braces(self.text, in_list) else {
+            return;
+        };
+        let range = within(self.text, &range);
+        let bytes = self.text.get(range.clone()).filter(|_| is_list);
+        let mut start = range.start;
+        for at in memmem::find_iter(bytes.unwrap_or_default(), BETWEEN_MAPS) {
+            let end = range.start + at;
+            let next = end + BETWEEN_MAPS.len();
+            let first = self.parts(next..range.end).next();
+            if first.is_some_and(|first| self.key(&first).is_some()) {
+                self.map(start..end, node);
+                start = next;
+            }
+        }
+        self.map(start..range.end, node);
+    }
+
+    /// Notes the members of what may be a map.
+    fn map(&mut self, range: Range<usize>, node: NodeId) {
+        if self.is_map(range.clone()) {
+            self.members(range, node);
+        }
+    }
+
+    /// Whether what stands inside of braces is a map: nothing but members.
+    fn is_map(&self, range: Range<usize>) -> bool {
+        let first = self.parts(range).next();
+        first.is_none_or(|first| self.key(&first).is_some())
     }
 
     /// Notes the members that stand in a range, the first of which has a key.
@@ -125,7 +168,7 @@ impl<'r> Reading<'r> {
         let object = self.inside.notes.enter();
         let mut open: Option<(Range<usize>, usize)> = None;
         let mut end = range.start;
-        for part in parts(self.text, range) {
+        for part in self.parts(range) {
             let part_end = part.end;
             if let Some(key) = self.key(&part) {
                 let value = key.end + 1;
@@ -146,6 +189,28 @@ impl<'r> Reading<'r> {
             self.inside.notes.reach(self.wanted, child, object);
             self.value(value, child, false);
         }
+    }
+
+    /// The parts of a range between `, ` outside of brackets; none of an empty one.
+    fn parts(&self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<'r> {
+        let (text, flat) = (self.text, self.flat);
+        let mut rest = (!range.is_empty()).then_some(range);
+        std::iter::from_fn(move || {
+            let range = rest.take()?;
+            let bytes = text.get(range.clone())?;
+            let mut depth = 0_u32;
+            let mut comma = |(at, byte): (usize, &u8)| {
+                depth = if flat { 0 } else { deeper(depth, *byte) };
+                let is_comma = *byte == b',' && bytes.get(at + 1) == Some(&b' ');
+                (is_comma && depth == 0).then_some(at)
+            };
+            let Some(length) = bytes.iter().enumerate().find_map(&mut comma) else {
+                return Some(range);
+            };
+            let end = range.start + length;
+            rest = Some(end + 2..range.end);
+            Some(range.start..end)
+        })
     }
 
     /// The key that a part begins with, if it has one.
@@ -185,6 +250,14 @@ fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
     range.start + first..range.start + last + 1
 }
 
+/// From the brace that a range begins with to the last one that closes.
+fn outermost_braces(text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
+    let range = trimmed(text, range);
+    let bytes = text.get(range.clone())?;
+    let last = bytes.iter().rposition(|byte| *byte == b'}')?;
+    (bytes.first() == Some(&b'{')).then_some(range.start..range.start + last + 1)
+}
+
 /// Whether the bracket that opens at the beginning of a range closes at its end.
 fn encloses(text: &[u8], range: &Range<usize>) -> bool {
     let bytes = text.get(range.clone()).unwrap_or_default();
@@ -194,27 +267,6 @@ fn encloses(text: &[u8], range: &Range<usize>) -> bool {
         depth == 0
     });
     closed.is_some_and(|at| at + 1 == bytes.len())
-}
-
-/// The parts of a range between `, ` outside of brackets; none of an empty one.
-fn parts(text: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<'_> {
-    let mut rest = (!range.is_empty()).then_some(range);
-    std::iter::from_fn(move || {
-        let range = rest.take()?;
-        let bytes = text.get(range.clone())?;
-        let mut depth = 0_u32;
-        let mut comma = |(at, byte): (usize, &u8)| {
-            depth = deeper(depth, *byte);
-            let is_comma = *byte == b',' && bytes.get(at + 1) == Some(&b' ');
-            (is_comma && depth == 0).then_some(at)
-        };
-        let Some(length) = bytes.iter().enumerate().find_map(&mut comma) else {
-            return Some(range);
-        };
-        let end = range.start + length;
-        rest = Some(end + 2..range.end);
-        Some(range.start..end)
-    })
 }
 
 /// How deep in brackets the text is behind a byte; brackets are balanced.

@@ -119,7 +119,7 @@ fn what_is_ambiguous_or_broken_in_a_map() {
         ("t.a", "{a=x, }", Some(&["x,"])),
         ("t.a", "{ }", None),
         ("t.a", "{", None),
-        ("t.a", "{b={, a=x}", None),
+        ("t.a", "{b={, a=x}", Some(&["x"])),
         ("t.a", "[[{a=1}], {a=2}]", Some(&["1", "2"])),
         ("t.a", "[a, b]", None),
         ("t.a", r#"{a="x", b=\n}"#, Some(&[r#""x""#])),
@@ -132,15 +132,56 @@ fn what_is_ambiguous_or_broken_in_a_map() {
         ("t.a", "{x, a=y}", None),
         ("t.a", "{=x, a=y}", None),
         ("t.a", "{[a]=x}", None),
-        ("t.a", "{a=x}}", None),
+        ("t.a", "{a=x]", None),
         ("t.a", "{{a=x}", None),
         ("t.a", "{a=x", None),
-        ("t.a", "{a=x]", None),
-        ("t.a", "{a=(:], b=y}", None),
         ("t.a", "{a=x} ", Some(&["x"])),
         ("t.a", "{a=x}.", None),
         (&path, &deep, Some(&[""])),
         (&path, &deeper, None),
+    ]);
+}
+
+#[test]
+fn a_bracket_in_a_value_hides_no_other_member() {
+    let deep = format!("{{a={}{}, b=y}}", "[".repeat(40), "]".repeat(40));
+    let partners = "[{reasons=a]b, level=HIGH, name=x}, {reasons=c}, {d, level=LOW, name=y}]";
+    #[rustfmt::skip]
+    check(Notation::Map, &[
+        ("t.level", "{reasons=a]b, level=HIGH}", Some(&["HIGH"])),
+        ("t.reasons", "{reasons=a]b, level=HIGH}", Some(&["a]b"])),
+        ("t.level", "{reasons=a{b, level=HIGH}", Some(&["HIGH"])),
+        ("t.level", "{reasons=Anomalous Device (x], level=HIGH}", Some(&["HIGH"])),
+        ("t.level", "{level=HIGH, reasons=x}}", Some(&["HIGH"])),
+        ("t.reasons", "{level=HIGH, reasons=x}}", Some(&["x}"])),
+        ("t.reasons", "{reasons=[a, New Device, level=HIGH}", Some(&["[a, New Device"])),
+        ("t.level", "{reasons=], level=LOW, level=HIGH}", Some(&["LOW", "HIGH"])),
+        ("t.b", &deep, Some(&["y"])),
+        ("t.a", "{a=x}}", Some(&["x}"])),
+        ("t.a", "{a=x}} {", Some(&["x}"])),
+        ("t.a", " { a=]  }", Some(&["]"])),
+        ("t.a", "{a=x]}", Some(&["x]"])),
+        ("t.a", "{a=[x, b=y}", Some(&["[x"])),
+        ("t.b", "{a=[x, b=y}", Some(&["y"])),
+        ("t.a.c", "{a={c=1}, b=]}", None),
+        ("t.a", "{a={c=1}, b=]}", Some(&["{c=1}"])),
+        ("t.b", "{a={c=1}, b=]}", Some(&["]"])),
+        ("t.d", "{a={c=1, d=2}, b=]}", Some(&["2}"])),
+        ("t.a", "{x], a=y}", None),
+        ("t.a", "{}]", None),
+        // Of lists, the maps.
+        ("t.level", partners, Some(&["HIGH", "LOW"])),
+        ("t.name", partners, Some(&["x", "y"])),
+        ("t.reasons", partners, Some(&["a]b", "c}, {d"])),
+        ("t.a", "[{a=x}, {a=]}, {a=y}]", Some(&["x", "]", "y"])),
+        ("t.a", "[{}, {a=]}]", Some(&["]"])),
+        ("t.a", "[{b}, {a=]}]", Some(&["]"])),
+        ("t.a", "[b, {a=]}]", None),
+        ("t.a", "[ {a=]}", Some(&["]"])),
+        ("t.b", "{a=], b=[{c=1}, {b=2}]}", Some(&["[{c=1}, {b=2}]"])),
+        ("t.a", "[{a=]", None),
+        ("t.a", "]{a=x}", None),
+        ("t.a", "}{", None),
     ]);
 }
 
