@@ -177,10 +177,17 @@ impl Account for History {
         self.weight
     }
 
+    /// Of a value that is let go nobody knows any more that it is not new, so
+    /// that the group is known from now on only.
     fn cut(&mut self, left: usize) -> usize {
+        let Some(newest) = self.newest else { return 0 };
+        if self.weight > left {
+            self.forget_until(newest.minus(self.asked.history));
+        }
         if self.weight <= left {
             return 0;
         }
+        self.since = newest;
         let mut oldest: Vec<(Time, &str)> = self
             .last_seen
             .iter()
@@ -206,10 +213,15 @@ impl History {
     fn forget(&mut self, edge: Time) {
         const FEW: usize = 8;
         if self.last_seen.len() > FEW.max(2 * self.kept) {
-            self.last_seen.retain(|_, last| *last > edge);
-            self.weight = self.last_seen.keys().map(|text| weight_of(text)).sum();
-            self.kept = self.last_seen.len();
-            self.last_seen.shrink_to(2 * self.kept);
+            self.forget_until(edge);
         }
+    }
+
+    /// Lets go of the values that were seen last at the edge or before.
+    fn forget_until(&mut self, edge: Time) {
+        self.last_seen.retain(|_, last| *last > edge);
+        self.weight = self.last_seen.keys().map(|text| weight_of(text)).sum();
+        self.kept = self.last_seen.len();
+        self.last_seen.shrink_to(2 * self.kept);
     }
 }

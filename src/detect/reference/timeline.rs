@@ -621,6 +621,104 @@ fn the_oldest_are_let_go_first() {
     }
 }
 
+/// Values of one group, a second each, and when the last is new, where there is
+/// room for so many and a value must be warm for three seconds.
+#[test]
+fn what_was_let_go_does_not_come_back_as_new() {
+    let mut rule = of_accounts(Kind::FirstSeen(vec!["what"], Some(3)));
+    rule.timespan = 50;
+    let detector = detector(&documents(&[rule]));
+    let timeline = |values: &str| -> Vec<Moment> {
+        let numbered = (0..).zip(values.chars());
+        let value = |what: char| what.to_string().repeat(400).into();
+        numbered
+            .map(|(at, what)| done(at, 'u', value(what)))
+            .collect()
+    };
+    let room_for_five = kept_after(&detector, &timeline("abcdef")) - size_of::<Group>() - 1;
+    // With room for five, the sixth leaves the last three.
+    #[rustfmt::skip]
+    let cases: [(&str, bool, &[i64], u64); 7] = [
+        ("abcde", false, &[3, 4], 0),
+        ("abcdefa", false, &[3, 4, 5], 0),
+        // The cut is at the fifth second, and what is new just then is not told.
+        ("abcdef", true, &[3, 4], 3),
+        // What was let go is not new just after,
+        ("abcdefa", true, &[3, 4], 3),
+        ("abcdeffa", true, &[3, 4], 3),
+        // nor is anything else,
+        ("abcdeffg", true, &[3, 4], 3),
+        // and what is new after the warm-up is.
+        ("abcdefffg", true, &[3, 4, 8], 3),
+    ];
+    for (values, is_narrow, expected, evicted) in cases {
+        let mut limits = Limits::default();
+        if is_narrow {
+            limits.group = room_for_five;
+        }
+        let (findings, tally) = found(&detector, &timeline(values), limits);
+        let hits: Vec<i64> = findings
+            .iter()
+            .filter_map(|finding| Some(finding.created_at?.0 / SECOND))
+            .collect();
+        assert_eq!(
+            (hits.as_slice(), tally.evicted),
+            (expected, evicted),
+            "{values}"
+        );
+    }
+}
+
+/// Whatever is let go, and whenever: what is said to be new over a whole
+/// timespan is new in the words of the reference, which forgets nothing.
+#[test]
+fn no_limit_makes_anything_new() {
+    let config = Config {
+        cases: cases().div_ceil(16),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let moments = vec((0..3_i64, 0..2_u8, 0..9_u8), 1..60);
+    let case = (moments, 3..15_i64, 400..1_600_usize, any::<bool>());
+    let (asked, told_of) = (Cell::new(0), Cell::new(0));
+    let outcome = TestRunner::new(config).run(&case, |(moments, timespan, most, of_group)| {
+        let mut at = 0;
+        let moment = |(gap, who, what): (i64, u8, u8)| {
+            at += gap;
+            let mut moment = done(at, 'u', format!("v{what}").into());
+            moment.who = format!("u{who}").into();
+            moment
+        };
+        let timeline: Vec<Moment> = moments.into_iter().map(moment).collect();
+        let mut rule = of_accounts(Kind::FirstSeen(vec!["what"], None));
+        rule.timespan = timespan;
+        let mut limits = Limits::default();
+        if of_group {
+            limits.group = most;
+        } else {
+            limits.rule = 2 * most;
+        }
+        let (findings, tally) = found(&detector(&documents(&[rule.clone()])), &timeline, limits);
+        let told: BTreeSet<Found> = findings.iter().filter_map(told).collect();
+        let (reference, _) = expected(&[rule], &timeline);
+        let reference: BTreeSet<Found> = reference.into_iter().collect();
+        prop_assert!(
+            told.is_subset(&reference),
+            "{:?}",
+            told.difference(&reference)
+        );
+        asked.set(asked.get() + 1);
+        told_of.set(told_of.get() + usize::from(tally.evicted > 0 && !told.is_empty()));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let share = 100 * told_of.get() / asked.get();
+    assert!(
+        share > 10,
+        "{share} % of the timelines meet a limit and have findings"
+    );
+}
+
 /// It is bytes that count, and not events: of values, of what is made of them, and of open findings.
 #[test]
 fn large_events_weigh_more() {
