@@ -260,7 +260,7 @@ impl Groups {
 }
 
 /// The number of a group that a sweep let go.
-const GONE: u32 = u32::MAX;
+pub(super) const GONE: u32 = u32::MAX;
 
 fn key_at<'k>(slots: &[Group], keys: &'k [u8], number: u32) -> &'k [u8] {
     let end = |at: usize| slots.get(at).map_or(0, |group| group.end);

@@ -520,6 +520,10 @@ fn weights_are_true_and_limits_hold() {
         for matched in matches(&detector, &timeline) {
             windows.advance(&detector, matched);
             let weights = windows.weights();
+            // What is restored is weighed anew.
+            let saved = windows.save(&detector);
+            let (restored, _) = Windows::restore(&detector, &saved).expect("a state");
+            prop_assert_eq!(&weights, &restored.weights());
             prop_assert_eq!(windows.weight(), weights.iter().flatten().sum::<usize>());
             let waits = |consumer: usize| detector.consumers[consumer].waits();
             for (consumer, weights) in weights.iter().enumerate() {
