@@ -307,8 +307,12 @@ pub(super) trait Account {
     fn values(&self) -> usize {
         0
     }
-    /// Lets go of the oldest values where there are more than so many, and says of how many.
-    fn cut(&mut self, _most: usize) -> usize {
+    /// How many bytes are kept beside the events of the window, told without a look at each.
+    fn weight(&self) -> usize {
+        0
+    }
+    /// Lets go of the oldest values until no more than so many bytes are kept, and says of how many.
+    fn cut(&mut self, _left: usize) -> usize {
         0
     }
     /// Whether the window ends with its newest event, so that the next begins another.

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+use crate::detect::groups::GONE;
 use crate::event::{Nanos, Time};
 
 /// The deadlines of all open findings, one each.
@@ -66,11 +67,13 @@ impl Deadlines {
     }
 
     /// Takes the numbers that the groups of a consumer have got: those at the
-    /// places of the old ones.
+    /// places of the old ones. Groups that are gone have no deadlines any more.
     pub(super) fn renumber(&mut self, consumer: usize, numbers: &[u32]) {
         self.change(consumer, |groups| {
             let renumbered = groups.drain().filter_map(|Reverse((deadline, group))| {
-                let group = numbers.get(group as usize)?;
+                let group = numbers
+                    .get(group as usize)
+                    .filter(|group| **group != GONE)?;
                 Some(Reverse((deadline, *group)))
             });
             *groups = renumbered.collect::<Vec<_>>().into();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::detect::Reporter;
 use crate::detect::groups::Window;
+use crate::detect::limits::{NUMBER, VALUE};
 use crate::detect::seen::{Member, Seen};
 use crate::detect::state::{Restoring, Saving};
 
@@ -28,6 +29,8 @@ struct More {
     last: VecDeque<Member>,
     /// What is said by the events before the last of the timeline, once some of them have no values any more.
     told: Option<Told>,
+    /// How many bytes its events take.
+    weight: usize,
 }
 
 /// The first and last so many events are listed.
@@ -52,12 +55,12 @@ impl Events {
                     let between = window.from(from).take(to.saturating_sub(from));
                     between.map(Member::bare)
                 };
-                Box::new(More {
-                    early: bare(TIMELINE, last.min(LISTED)).collect(),
-                    late: bare(late, last).collect(),
-                    last: window.from(last).cloned().collect(),
-                    told: Some(told),
-                })
+                Box::new(More::weighed(
+                    bare(TIMELINE, last.min(LISTED)).collect(),
+                    bare(late, last).collect(),
+                    window.from(last).cloned().collect(),
+                    Some(told),
+                ))
             }),
         }
     }
@@ -80,16 +83,24 @@ impl Events {
             }
             let more = self.more.get_or_insert_default();
             more.last.push_back(member.clone());
+            more.weight += member.weight();
             if more.last.len() > TIMELINE {
                 let told = more
                     .told
                     .get_or_insert_with(|| Told::of(&self.first, reporter));
                 if let Some(entry) = more.last.pop_front() {
+                    more.weight -= entry.weight();
                     told.hear(&entry.seen, reporter);
                     more.pass(&entry, count - at - 1);
                 }
             }
         }
+    }
+
+    /// How many bytes they take.
+    pub(super) fn weight(&self) -> usize {
+        let first: usize = self.first.iter().map(|member| member.weight()).sum();
+        first + self.more.as_ref().map_or(0, |more| more.weight())
     }
 
     pub(super) fn first(&self) -> Option<&Member> {
@@ -142,12 +153,12 @@ impl Events {
     pub(super) fn restore(saved: &mut Restoring<'_>, reporter: &Reporter) -> Option<Self> {
         let first: Vec<Member> = saved.each(Restoring::member)?;
         let more = saved.option(|saved| {
-            let more = More {
-                early: saved.each(Restoring::member)?,
-                late: saved.each(Restoring::member)?,
-                last: saved.each(Restoring::member)?,
-                told: saved.option(|saved| Told::restore(saved, reporter))?,
-            };
+            let more = More::weighed(
+                saved.each(Restoring::member)?,
+                saved.each(Restoring::member)?,
+                saved.each(Restoring::member)?,
+                saved.option(|saved| Told::restore(saved, reporter))?,
+            );
             let between = more.early.len().max(more.late.len());
             (between <= BETWEEN && more.last.len() <= TIMELINE).then(|| Box::new(more))
         })?;
@@ -156,21 +167,46 @@ impl Events {
 }
 
 impl More {
+    fn weighed(
+        early: Vec<Member>,
+        late: VecDeque<Member>,
+        last: VecDeque<Member>,
+        told: Option<Told>,
+    ) -> Self {
+        let events = early.iter().chain(&late).chain(&last);
+        Self {
+            weight: events.map(|member| member.weight()).sum(),
+            early,
+            late,
+            last,
+            told,
+        }
+    }
+
+    /// How many bytes it takes.
+    fn weight(&self) -> usize {
+        self.weight + self.told.as_ref().map_or(0, |told| told.weight)
+    }
+
     /// Lists an event that is not of the timeline any more, unless so many
     /// follow at once that it will not be one of the last.
     fn pass(&mut self, entry: &Member, to_follow: usize) {
-        if self.early.len() < BETWEEN {
-            self.early.push(entry.bare());
+        if self.early.len() >= BETWEEN && to_follow >= BETWEEN {
+            let gone = self.late.drain(..).map(|member| member.weight());
+            self.weight -= gone.sum::<usize>();
             return;
         }
-        if to_follow >= BETWEEN {
-            self.late.clear();
+        let entry = entry.bare();
+        self.weight += entry.weight();
+        if self.early.len() < BETWEEN {
+            self.early.push(entry);
             return;
         }
         if self.late.len() == BETWEEN {
-            self.late.pop_front();
+            let gone = self.late.pop_front();
+            self.weight -= gone.map_or(0, |member| member.weight());
         }
-        self.late.push_back(entry.bare());
+        self.late.push_back(entry);
     }
 }
 
@@ -180,6 +216,8 @@ pub(super) struct Told {
     user: User,
     /// The first distinct values of each field.
     pub(super) metadata: Vec<Vec<String>>,
+    /// How many bytes the values take.
+    weight: usize,
 }
 
 /// What the events say of the account they are about.
@@ -217,6 +255,7 @@ impl Told {
                 None if disputed => User::Disputed,
                 None => User::Unknown,
             },
+            weight: weight_of(&metadata),
             metadata,
         })
     }
@@ -225,6 +264,7 @@ impl Told {
         let mut told = Self {
             user: User::Unknown,
             metadata: vec![Vec::new(); reporter.metadata.len()],
+            weight: 0,
         };
         entries
             .iter()
@@ -241,6 +281,7 @@ impl Told {
             for value in captured.all(*id) {
                 if known.len() < DISTINCT && !known.iter().any(|known| known == value) {
                     known.push(value.to_owned());
+                    self.weight += value.len() + VALUE;
                 }
             }
         }
@@ -258,6 +299,11 @@ impl Told {
     }
 }
 
+fn weight_of(metadata: &[Vec<String>]) -> usize {
+    let values = metadata.iter().flatten();
+    values.map(|value| value.len() + VALUE).sum()
+}
+
 /// What the events of a window say, kept as they come and go, for findings
 /// that are made of a whole window at each of its hits.
 #[derive(Default)]
@@ -266,6 +312,8 @@ pub(super) struct Telling {
     users: HashMap<String, u32>,
     fields: Vec<Field>,
     entered: u64,
+    /// How many bytes the accounts and values take.
+    weight: usize,
 }
 
 /// Where a value stands: in which event, and there as which value.
@@ -286,11 +334,13 @@ impl Telling {
             .resize_with(reporter.metadata.len(), Field::default);
         for ((_, id), field) in reporter.metadata.iter().zip(&mut self.fields) {
             for (at, value) in captured.all(*id).enumerate() {
-                field.enter(value, (self.entered, at));
+                self.weight += field.enter(value, (self.entered, at));
             }
         }
         for user in reporter.user.iter().flat_map(|id| captured.all(*id)) {
-            *self.users.entry(user.to_owned()).or_default() += 1;
+            let times = self.users.entry(user.to_owned()).or_default();
+            self.weight += if *times == 0 { user.len() + VALUE } else { 0 };
+            *times += 1;
         }
         self.entered += 1;
     }
@@ -299,16 +349,23 @@ impl Telling {
     pub(super) fn leave(&mut self, seen: &Seen, reporter: &Reporter) {
         let captured = seen.values();
         for ((_, id), field) in reporter.metadata.iter().zip(&mut self.fields) {
-            captured.all(*id).for_each(|value| field.leave(value));
+            let gone = captured.all(*id).map(|value| field.leave(value));
+            self.weight -= gone.sum::<usize>();
         }
         for user in reporter.user.iter().flat_map(|id| captured.all(*id)) {
             if let Some(times) = self.users.get_mut(user) {
                 *times -= 1;
                 if *times == 0 {
                     self.users.remove(user);
+                    self.weight -= user.len() + VALUE;
                 }
             }
         }
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     pub(super) fn told(&self) -> Told {
@@ -317,44 +374,57 @@ impl Telling {
             let firsts = field.firsts.values().take(DISTINCT);
             firsts.map(|value| value.to_string()).collect()
         };
+        let metadata: Vec<Vec<String>> = self.fields.iter().map(values).collect();
         Told {
             user: match (users.next(), users.next()) {
                 (None, _) => User::Unknown,
                 (Some(user), None) => User::One(user.clone()),
                 (Some(_), Some(_)) => User::Disputed,
             },
-            metadata: self.fields.iter().map(values).collect(),
+            weight: weight_of(&metadata),
+            metadata,
         }
     }
 }
 
 impl Field {
-    fn enter(&mut self, value: &str, place: Place) {
+    /// Takes a value at its place, and says how many bytes that takes.
+    fn enter(&mut self, value: &str, place: Place) -> usize {
         if let Some(places) = self.places.get_mut(value) {
             places.push_back(place);
-            return;
+            return NUMBER;
         }
+        let weight = NUMBER + weight_in_field(value);
         let value: Arc<str> = value.into();
         self.firsts.insert(place, value.clone());
         self.places.insert(value, VecDeque::from([place]));
+        weight
     }
 
-    fn leave(&mut self, value: &str) {
+    /// The first place of a value goes; says how many bytes that took.
+    fn leave(&mut self, value: &str) -> usize {
         let Some(places) = self.places.get_mut(value) else {
-            return;
+            return 0;
         };
         let first = places.pop_front();
         let value = first.and_then(|first| self.firsts.remove(&first));
         match (places.front(), value) {
             (Some(next), Some(value)) => {
                 self.firsts.insert(*next, value);
+                NUMBER
             }
             (_, Some(value)) => {
                 self.places.remove(&value);
+                NUMBER + weight_in_field(&value)
             }
-            (_, None) => {}
+            (_, None) => 0,
         }
     }
+}
+
+/// A value of a field stands in two tables.
+fn weight_in_field(value: &str) -> usize {
+    value.len() + 2 * VALUE
 }
 
 impl User {

@@ -241,6 +241,13 @@ impl Growing {
         self.events.extend(members, new, reporter);
     }
 
+    /// How many bytes it takes; of its events, as if it alone had them.
+    pub(super) fn weight(&self) -> usize {
+        let pair = self.pair();
+        let pair = pair.map_or(0, |(earlier, later)| earlier.weight() + later.weight());
+        size_of::<Self>() + self.hit.weight() + self.events.weight() + pair
+    }
+
     pub(super) fn first_hit(&self) -> Option<Time> {
         self.timed(self.first_hit)
     }

@@ -10,7 +10,7 @@ use crate::detect::Rules;
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
-use crate::detect::limits::left_of;
+use crate::detect::limits::VALUE;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::detect::value::{decode_fields, shown_fields, texts};
@@ -83,6 +83,7 @@ impl Condition for FirstSeen<CaptureId> {
             since: Time(i64::MIN),
             newest: None,
             last_seen: HashMap::new(),
+            weight: 0,
             kept: 0,
             is_new: false,
         }))
@@ -92,6 +93,11 @@ impl Condition for FirstSeen<CaptureId> {
         let (shown, history) = (&self.shown, self.history);
         format!("a value of {shown} that was not seen in the {history} before")
     }
+}
+
+/// How many bytes a value of a history takes.
+fn weight_of(text: &str) -> usize {
+    text.len() + VALUE
 }
 
 /// There is no number to a new value.
@@ -104,6 +110,8 @@ struct History {
     since: Time,
     newest: Option<Time>,
     last_seen: HashMap<Box<str>, Time>,
+    /// How many bytes the values take.
+    weight: usize,
     /// How many values were left when old ones were let go.
     kept: usize,
     /// Whether the newest event has a new value.
@@ -115,12 +123,15 @@ impl Account for History {
         let edge = member.time.minus(self.asked.history);
         if self.newest.is_none_or(|newest| newest <= edge) {
             self.last_seen.clear();
+            self.weight = 0;
             self.since = member.time;
         }
         self.newest = Some(member.time);
         self.is_new = false;
         for text in texts(&self.asked.fields, member) {
+            let bytes = weight_of(&text);
             let before = self.last_seen.insert(text.into(), member.time);
+            self.weight += before.map_or(bytes, |_| 0);
             self.is_new |= before.is_none_or(|before| before <= edge);
         }
         self.forget(edge);
@@ -150,6 +161,7 @@ impl Account for History {
         self.newest = saved.option(Restoring::time)?;
         self.kept = usize::try_from(saved.count()?).ok()?;
         self.last_seen = saved.each(|saved| Some((saved.text()?.into(), saved.time()?)))?;
+        self.weight = self.last_seen.keys().map(|text| weight_of(text)).sum();
         Some(())
     }
 
@@ -161,20 +173,36 @@ impl Account for History {
         self.last_seen.len()
     }
 
-    fn cut(&mut self, most: usize) -> usize {
-        let had = self.last_seen.len();
-        if had <= most {
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Of a value that is let go nobody knows any more that it is not new, so
+    /// that the group is known from now on only.
+    fn cut(&mut self, left: usize) -> usize {
+        let Some(newest) = self.newest else { return 0 };
+        if self.weight > left {
+            self.forget_until(newest.minus(self.asked.history));
+        }
+        if self.weight <= left {
             return 0;
         }
+        self.since = newest;
         let mut oldest: Vec<(Time, &str)> = self
             .last_seen
             .iter()
             .map(|(text, last)| (*last, &**text))
             .collect();
         oldest.sort_unstable();
-        let oldest = oldest.into_iter().take(had - left_of(most));
+        let mut weight = self.weight;
+        let oldest = oldest.into_iter().take_while(|(_, text)| {
+            let is_over = weight > left;
+            weight -= if is_over { weight_of(text) } else { 0 };
+            is_over
+        });
         let gone: HashSet<Box<str>> = oldest.map(|(_, text)| text.into()).collect();
         self.last_seen.retain(|text, _| !gone.contains(text));
+        self.weight = weight;
         gone.len()
     }
 }
@@ -185,9 +213,15 @@ impl History {
     fn forget(&mut self, edge: Time) {
         const FEW: usize = 8;
         if self.last_seen.len() > FEW.max(2 * self.kept) {
-            self.last_seen.retain(|_, last| *last > edge);
-            self.kept = self.last_seen.len();
-            self.last_seen.shrink_to(2 * self.kept);
+            self.forget_until(edge);
         }
+    }
+
+    /// Lets go of the values that were seen last at the edge or before.
+    fn forget_until(&mut self, edge: Time) {
+        self.last_seen.retain(|_, last| *last > edge);
+        self.weight = self.last_seen.keys().map(|text| weight_of(text)).sum();
+        self.kept = self.last_seen.len();
+        self.last_seen.shrink_to(2 * self.kept);
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Groups {
     waits: VecDeque<(Time, u32)>,
     /// How many the last sweep left.
     left: usize,
-    /// How much they keep at the most: [`Window::weight`] of all, and what left since it was told.
+    /// How many bytes they keep: [`Group::weight`] of all.
     weight: usize,
 }
 
@@ -61,6 +61,8 @@ pub(super) enum Window {
 #[derive(Default)]
 pub(super) struct Many {
     members: VecDeque<Member>,
+    /// How many bytes the events take.
+    weight: usize,
     account: Option<Box<dyn Account>>,
     /// For findings that are made of a whole window at each hit.
     telling: Option<Box<Telling>>,
@@ -87,23 +89,18 @@ impl Groups {
     ) -> u32 {
         let hash = self.hasher.hash_one(key.0.as_slice());
         if let Some(number) = self.find(key) {
-            if let Some(group) = self.get_mut(number) {
-                let before = group.window.weight();
-                change(&mut group.window);
-                let after = group.window.weight();
-                self.weight = (self.weight + after).saturating_sub(before);
-            }
+            self.change(number, |group| change(&mut group.window));
             return number;
         }
         let number = u32::try_from(self.slots.len()).unwrap_or(GONE);
         self.keys.extend_from_slice(&key.0);
-        let window = first();
-        self.weight += window.weight();
-        self.slots.push(Group {
+        let group = Group {
             end: self.keys.len(),
-            window,
+            window: first(),
             open: None,
-        });
+        };
+        self.weight += group.weight();
+        self.slots.push(group);
         let (slots, keys, hasher) = (&self.slots, &self.keys, &self.hasher);
         self.numbers
             .insert_unique(hash, number, |at| hasher.hash_one(key_at(slots, keys, *at)));
@@ -126,8 +123,17 @@ impl Groups {
         self.slots.get(number as usize)
     }
 
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Group> {
-        self.slots.get_mut(number as usize)
+    /// Changes a group, which may keep more or less then.
+    pub(super) fn change<T>(
+        &mut self,
+        number: u32,
+        change: impl FnOnce(&mut Group) -> T,
+    ) -> Option<T> {
+        let group = self.slots.get_mut(number as usize)?;
+        let before = group.weight();
+        let changed = change(group);
+        self.weight = (self.weight + group.weight()).saturating_sub(before);
+        Some(changed)
     }
 
     /// The values of a group, folded.
@@ -182,12 +188,12 @@ impl Groups {
         self.retain(|_, group| group.is_alive(now, reach))
     }
 
-    /// Lets go of the groups of these numbers, like [`Self::sweep`], and says how much they kept.
+    /// Lets go of the groups of these numbers, like [`Self::sweep`], and says how many events and values they kept.
     pub(super) fn evict(&mut self, gone: &HashSet<u32>) -> (Vec<u32>, usize) {
         let mut kept = 0;
         let renumbered = self.retain(|number, group| {
             let goes = gone.contains(&number);
-            kept += if goes { group.window.weight() } else { 0 };
+            kept += if goes { group.window.count() } else { 0 };
             !goes
         });
         (renumbered, kept)
@@ -224,21 +230,21 @@ impl Groups {
             *number != GONE
         });
         self.left = self.slots.len();
-        self.weight = self.slots.iter().map(|group| group.window.weight()).sum();
+        self.weight = self.slots.iter().map(Group::weight).sum();
         self.shrink();
         renumbered
     }
 
-    /// How much all groups keep, at the most.
+    /// How many bytes all groups keep.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Of each group the time of its newest event, its number, and how much it keeps.
+    /// Of each group the time of its newest event, its number, and how many bytes it keeps.
     pub(super) fn weights(&self) -> impl Iterator<Item = (Option<Time>, u32, usize)> {
         (0..).zip(&self.slots).map(|(number, group)| {
             let newest = group.window.last().map(|member| member.time);
-            (newest, number, group.window.weight())
+            (newest, number, group.weight())
         })
     }
 
@@ -254,7 +260,7 @@ impl Groups {
 }
 
 /// The number of a group that a sweep let go.
-const GONE: u32 = u32::MAX;
+pub(super) const GONE: u32 = u32::MAX;
 
 fn key_at<'k>(slots: &[Group], keys: &'k [u8], number: u32) -> &'k [u8] {
     let end = |at: usize| slots.get(at).map_or(0, |group| group.end);
@@ -312,7 +318,7 @@ impl Groups {
             if u64::from(entered) != number || !is_key {
                 return None;
             }
-            groups.get_mut(entered)?.open = open.map(Box::new);
+            groups.change(entered, |group| group.open = open.map(Box::new))?;
         }
         let due = |saved: &mut Restoring<'_>| {
             let (time, number) = (saved.time()?, u32::try_from(saved.number()?).ok()?);
@@ -337,6 +343,20 @@ fn pack_due(saving: &mut Saving<'_>, (time, number): &(Time, u32)) {
 }
 
 impl Group {
+    /// How many bytes it keeps.
+    pub(super) fn weight(&self) -> usize {
+        let open = self.open.as_ref().map_or(0, |open| open.weight());
+        size_of::<Self>() + self.window.weight() + open
+    }
+
+    /// The finding that was closed for its age alone, and its last hit, where none is open.
+    pub(super) fn take_aged(&mut self) -> Option<(Uuid, Time)> {
+        match self.open {
+            Some(_) => None,
+            None => self.window.take_aged(),
+        }
+    }
+
     fn is_alive(&self, now: Time, reach: Nanos) -> bool {
         let newest = self.window.last().map(|member| member.time);
         self.open.is_some() || newest.is_some_and(|newest| now.since(newest) <= reach)
@@ -383,6 +403,7 @@ impl Window {
         }
         let aged = saved.option(|saved| Some((saved.uuid()?, saved.time()?)))?;
         Some(Self::Many(Box::new(Many {
+            weight: weight_of(&members),
             members,
             account,
             telling,
@@ -402,7 +423,7 @@ impl Window {
             ..Many::default()
         };
         many.enter(consumer, member, rules);
-        many.members.push_back(member.clone());
+        many.push(member);
         Self::Many(Box::new(many))
     }
 
@@ -429,7 +450,7 @@ impl Window {
         if many.is_bare() {
             *self = Self::One(member.clone());
         } else {
-            many.members.push_back(member.clone());
+            many.push(member);
         }
     }
 
@@ -458,7 +479,7 @@ impl Window {
     }
 
     /// How many events and values it keeps.
-    pub(super) fn weight(&self) -> usize {
+    fn count(&self) -> usize {
         let values = match self {
             Self::One(_) => 0,
             Self::Many(many) => many.account.as_ref().map_or(0, |kept| kept.values()),
@@ -466,17 +487,29 @@ impl Window {
         self.len() + values
     }
 
-    /// Lets go of what is the oldest where there is more than so much, and says of how much.
+    /// How many bytes it keeps.
+    fn weight(&self) -> usize {
+        match self {
+            Self::One(only) => only.weight(),
+            Self::Many(many) => many.weight(),
+        }
+    }
+
+    /// Lets go of what is the oldest where there are more bytes than this, and
+    /// says of how many events and values. The newest event stays.
     pub(super) fn cut(&mut self, most: usize, consumer: &Consumer) -> usize {
         let Self::Many(many) = self else { return 0 };
-        let over = match many.members.len() {
-            length if length > most => length - left_of(most),
-            _ => 0,
-        };
-        for _ in 0..over {
+        if many.weight() <= most {
+            return 0;
+        }
+        let (had, left) = (many.members.len(), left_of(most));
+        while many.members.len() > 1 && many.weight() > left {
             many.leave(consumer);
         }
-        over + many.account.as_mut().map_or(0, |kept| kept.cut(most))
+        let gone = had - many.members.len();
+        let others = many.weight() - many.account_weight();
+        let account = many.account.as_mut();
+        gone + account.map_or(0, |kept| kept.cut(left.saturating_sub(others)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -515,6 +548,7 @@ impl Window {
 
     fn list(members: VecDeque<Member>) -> Self {
         Self::Many(Box::new(Many {
+            weight: weight_of(&members),
             members,
             ..Many::default()
         }))
@@ -527,6 +561,7 @@ impl Window {
             Self::Many(many) => {
                 many.members.clear();
                 many.members.extend(members);
+                many.weight = weight_of(&many.members);
             }
         }
     }
@@ -535,7 +570,7 @@ impl Window {
     pub(super) fn wait(&mut self, member: &Member) {
         match self {
             Self::One(only) => *self = Self::list([only.clone(), member.clone()].into()),
-            Self::Many(many) => many.members.push_back(member.clone()),
+            Self::Many(many) => many.push(member),
         }
     }
 
@@ -553,7 +588,7 @@ impl Window {
         match self {
             Self::One(_) => self.keep([]),
             Self::Many(many) => {
-                many.members.pop_front();
+                many.pop();
             }
         }
         Some(first)
@@ -574,6 +609,7 @@ impl Window {
             Self::One(only) if finding.is_some() => {
                 let members = [only.clone()].into();
                 *self = Self::Many(Box::new(Many {
+                    weight: weight_of(&members),
                     members,
                     aged: finding,
                     ..Many::default()
@@ -584,7 +620,7 @@ impl Window {
     }
 
     /// The finding that was closed for its age alone, and its last hit; from now on there is none.
-    pub(super) fn take_aged(&mut self) -> Option<(Uuid, Time)> {
+    fn take_aged(&mut self) -> Option<(Uuid, Time)> {
         match self {
             Self::One(_) => None,
             Self::Many(many) => many.aged.take(),
@@ -601,7 +637,32 @@ fn kept_of(consumer: &Consumer) -> (Option<Box<dyn Account>>, Option<Box<Telling
     (account, consumer.tells_windows().then(Box::default))
 }
 
+fn weight_of(members: &VecDeque<Member>) -> usize {
+    members.iter().map(|member| member.weight()).sum()
+}
+
 impl Many {
+    fn push(&mut self, member: &Member) {
+        self.weight += member.weight();
+        self.members.push_back(member.clone());
+    }
+
+    fn pop(&mut self) -> Option<Member> {
+        let oldest = self.members.pop_front()?;
+        self.weight -= oldest.weight();
+        Some(oldest)
+    }
+
+    /// How many bytes it keeps.
+    fn weight(&self) -> usize {
+        let telling = self.telling.as_ref().map_or(0, |telling| telling.weight());
+        size_of::<Self>() + self.weight + self.account_weight() + telling
+    }
+
+    fn account_weight(&self) -> usize {
+        self.account.as_ref().map_or(0, |kept| kept.weight())
+    }
+
     fn enter(&mut self, consumer: &Consumer, member: &Member, rules: Rules) {
         if let Some(account) = &mut self.account {
             account.enter(member, rules);
@@ -613,7 +674,7 @@ impl Many {
 
     /// The oldest event goes.
     fn leave(&mut self, consumer: &Consumer) {
-        let Some(oldest) = self.members.pop_front() else {
+        let Some(oldest) = self.pop() else {
             return;
         };
         if let Some(account) = &mut self.account {

@@ -9,6 +9,7 @@ use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Linked, Written};
+use crate::detect::limits::VALUE;
 use crate::detect::script::Named;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
@@ -161,6 +162,10 @@ impl Account for Shown {
             self.newest.pop_front();
             self.satisfied.pop_front();
         }
+    }
+
+    fn weight(&self) -> usize {
+        VALUE * self.newest.len()
     }
 
     fn hit(&self) -> Option<f64> {

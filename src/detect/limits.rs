@@ -3,9 +3,13 @@
 use crate::detect::groups::Groups;
 use crate::event::Time;
 
-/// So many events of windows and values of histories are kept at the most.
+/// So many bytes of windows, histories and open findings are kept at the most.
 /// What is over a limit is let go until three quarters of it are left, so that
 /// it is not looked for at each event.
+///
+/// Bytes are those of what is kept and a constant each for the room that it
+/// takes. An event that several windows and findings share is weighed in each:
+/// the sum is an upper bound, which needs no look at who else has an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Of one group.
@@ -19,12 +23,24 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            group: 1_000_000,
-            rule: 4_000_000,
-            all: 8_000_000,
+            group: 256 * MIB,
+            rule: 1_024 * MIB,
+            all: 2_048 * MIB,
         }
     }
 }
+
+const MIB: usize = 1 << 20;
+
+/// What an event takes beside its own bytes: its counts of who shares it, its
+/// place in a window, what an account notes of it, and what the allocator adds.
+pub(super) const EVENT: usize = 64;
+
+/// What a value in a table takes beside its own bytes.
+pub(super) const VALUE: usize = 96;
+
+/// What a number in an ordered table takes.
+pub(super) const NUMBER: usize = 32;
 
 /// What is left of a limit when it was reached.
 pub(super) fn left_of(limit: usize) -> usize {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::detect::capture::{CaptureId, Captured, Values};
+use crate::detect::limits::EVENT;
 use crate::detect::packed::{Unpacked, pack_text};
 use crate::event::{Digest, Time};
 
@@ -95,6 +96,11 @@ impl Seen {
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// How many bytes it takes wherever it is kept, as if nobody shared it.
+    pub(super) fn weight(&self) -> usize {
+        self.0.len() + EVENT
     }
 
     /// The event whose bytes these are, with other ids for its fields, and without the

@@ -9,6 +9,7 @@ use crate::detect::bounds::{Bounds, FARTHEST, Kind, decode_bounds};
 use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
+use crate::detect::limits::{NUMBER, VALUE};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::{Problems, Span};
@@ -200,6 +201,7 @@ impl Condition for Value<CaptureId> {
         Some(match self.of {
             Of::Count => Box::new(Distinct {
                 times: HashMap::new(),
+                weight: 0,
                 asked: self,
             }),
             Of::Sum | Of::Average => Box::new(Total {
@@ -265,13 +267,18 @@ pub(super) fn texts(fields: &[CaptureId], member: &Member) -> Vec<String> {
 /// How often each value stands in the window.
 struct Distinct {
     times: HashMap<String, u32>,
+    /// How many bytes the values take.
+    weight: usize,
     asked: Arc<Value<CaptureId>>,
 }
 
 impl Account for Distinct {
     fn enter(&mut self, member: &Member, _: Rules) {
         for text in texts(&self.asked.fields, member) {
-            *self.times.entry(text).or_default() += 1;
+            let bytes = text.len() + VALUE;
+            let times = self.times.entry(text).or_default();
+            self.weight += if *times == 0 { bytes } else { 0 };
+            *times += 1;
         }
     }
 
@@ -281,6 +288,7 @@ impl Account for Distinct {
                 *times -= 1;
                 if *times == 0 {
                     self.times.remove(&text);
+                    self.weight -= text.len() + VALUE;
                 }
             }
         }
@@ -289,6 +297,10 @@ impl Account for Distinct {
     #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
     fn hit(&self) -> Option<f64> {
         self.asked.held(self.times.len() as f64)
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
     }
 
     fn save(&self, _: &mut Saving<'_>) {}
@@ -420,6 +432,10 @@ impl Account for Ranked {
 
     fn hit(&self) -> Option<f64> {
         self.asked.held(self.split.at_rank()?)
+    }
+
+    fn weight(&self) -> usize {
+        NUMBER * (self.split.low.times.len() + self.split.high.times.len())
     }
 
     fn save(&self, _: &mut Saving<'_>) {}

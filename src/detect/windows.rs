@@ -63,7 +63,7 @@ pub struct Windows {
     /// The consumers in which events wait for others.
     waiting: Vec<usize>,
     limits: Limits,
-    /// How much all groups keep at the most: the sum of theirs.
+    /// How many bytes all groups keep: the sum of theirs.
     weight: usize,
 }
 
@@ -162,6 +162,19 @@ impl Windows {
             }
         }
         self.ledger.ready(detector, found.time)
+    }
+
+    /// How many bytes each group of each consumer keeps.
+    #[cfg(test)]
+    pub(super) fn weights(&self) -> Vec<Vec<usize>> {
+        let of_groups = |groups: &Groups| groups.weights().map(|(.., weight)| weight).collect();
+        self.consumers.iter().map(of_groups).collect()
+    }
+
+    /// How many bytes all groups keep, as it is told from event to event.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// What was left out so far.
@@ -391,14 +404,16 @@ impl Windows {
                 continue;
             };
             let since = end.minus(consumer.timespan);
+            let before = groups.weight();
             while let Some(number) = groups.next_ended(end) {
-                let group = groups.get_mut(number);
-                if let Some(waited) = group.and_then(|group| group.window.end_wait(since)) {
+                let waited = groups.change(number, |group| group.window.end_wait(since));
+                if let Some(waited) = waited.flatten() {
                     let key = groups.key_of(number);
                     let of_event = ended.entry(waited.digest()).or_default();
                     of_event.push(Ended { at, key, waited });
                 }
             }
+            self.weight = (self.weight + groups.weight()).saturating_sub(before);
         }
         for ended in ended.into_values() {
             let mut feeds = Feeds::new();
@@ -423,7 +438,6 @@ impl Windows {
         };
         if consumer.reports
             && let Some(number) = groups.find(&key)
-            && let Some(Group { window, open, .. }) = groups.get_mut(number)
         {
             let hit = Hit {
                 at: Some(end),
@@ -432,13 +446,14 @@ impl Windows {
                 why: &Why::Measure(ABSENT),
                 pair: false,
             };
-            let aged = if open.is_none() {
-                window.take_aged()
-            } else {
-                None
-            };
-            self.ledger
-                .join((at, number), consumer, &key, open, aged, &hit);
+            let before = groups.weight();
+            groups.change(number, |group| {
+                let aged = group.take_aged();
+                let place = (at, number);
+                self.ledger
+                    .join(place, consumer, &key, &mut group.open, aged, &hit);
+            });
+            self.weight = (self.weight + groups.weight()).saturating_sub(before);
         }
         pass_on(consumer, &[Passed { member, key }], feeds);
     }
@@ -469,10 +484,10 @@ impl Windows {
                 let group = open.group(consumer, groups.values(number));
                 (open.id(&consumer.reporter, &group), last)
             });
+            let before = groups.weight();
             self.ledger.close_group(at, consumer, groups, number);
-            if let Some(group) = groups.get_mut(number) {
-                group.window.age(aged);
-            }
+            groups.change(number, |group| group.window.age(aged));
+            self.weight = (self.weight + groups.weight()).saturating_sub(before);
         }
     }
 }
@@ -691,9 +706,7 @@ fn report(
     for key in keys {
         let known = |window: &mut Window| window.renew(member);
         let number = groups.enter(&key, known, || Window::One(member.clone()));
-        if let Some(group) = groups.get_mut(number) {
-            ledger.join_window((at, number), consumer, &key, group, None, &sighting.why);
-        }
+        ledger.join_window((at, number), consumer, &key, groups, None, &sighting.why);
     }
 }
 
@@ -712,24 +725,25 @@ fn correlate(
         if !condition.opens(rules) && groups.find(&key).is_none() {
             continue;
         }
-        let number = groups.enter(
-            &key,
-            |window| window.slide(consumer, &member, rules),
-            || Window::new(consumer, &member, rules),
-        );
-        let Some(group) = groups.get_mut(number) else {
-            continue;
+        let mut evicted = 0;
+        let slide = |window: &mut Window| {
+            window.slide(consumer, &member, rules);
+            evicted = window.cut(most, consumer);
         };
-        ledger.tally.evicted += group.window.cut(most, consumer) as u64;
-        let is_of_pairs = condition.is_of_pairs();
-        let met = condition.meet(&mut group.window);
+        let number = groups.enter(&key, slide, || Window::new(consumer, &member, rules));
+        ledger.tally.evicted += evicted as u64;
+        let met = groups.change(number, |group| condition.meet(&mut group.window));
+        let met = met.flatten();
         let measure = match &met {
             Some(_) => Some(PAIR),
-            None if is_of_pairs => None,
-            None => group.window.hit(condition.as_ref()),
+            None if condition.is_of_pairs() => None,
+            None => groups
+                .get(number)
+                .and_then(|group| group.window.hit(condition.as_ref())),
         };
         let Some(measure) = measure else {
-            if let Some(why) = group.window.failure() {
+            let failure = groups.change(number, |group| group.window.failure());
+            if let Some(why) = failure.flatten() {
                 let event = (Some(member.time), member.digest());
                 ledger.failures.add(consumer.reporter.called(), event, &why);
             }
@@ -737,7 +751,7 @@ fn correlate(
         };
         if consumer.reports {
             let why = Why::Measure(measure);
-            ledger.join_window((at, number), consumer, &key, group, met, &why);
+            ledger.join_window((at, number), consumer, &key, groups, met, &why);
         }
         if !consumer.outer.is_empty() {
             hits.push(Passed { member, key });
@@ -759,17 +773,19 @@ fn wait(
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
         if answers(rules)
             && let Some(number) = groups.find(&key)
-            && let Some(group) = groups.get_mut(number)
         {
-            group.window.answer(member.time);
+            groups.change(number, |group| group.window.answer(member.time));
         }
         if begins(rules) {
             let first = || Window::One(member.clone());
-            let number = groups.enter(&key, |window| window.wait(&member), first);
+            let mut evicted = 0;
+            let wait = |window: &mut Window| {
+                window.wait(&member);
+                evicted = window.cut(most, consumer);
+            };
+            let number = groups.enter(&key, wait, first);
             groups.wait_until(member.time.plus(consumer.timespan), number);
-            if let Some(group) = groups.get_mut(number) {
-                ledger.tally.evicted += group.window.cut(most, consumer) as u64;
-            }
+            ledger.tally.evicted += evicted as u64;
         }
     }
 }
@@ -825,18 +841,28 @@ impl Ledger {
         place: (usize, u32),
         consumer: &Consumer,
         key: &Key,
+        groups: &mut Groups,
+        met: Option<Member>,
+        why: &Why,
+    ) {
+        groups.change(place.1, |group| {
+            self.join_group(place, consumer, key, group, met, why);
+        });
+    }
+
+    fn join_group(
+        &mut self,
+        place: (usize, u32),
+        consumer: &Consumer,
+        key: &Key,
         group: &mut Group,
         met: Option<Member>,
         why: &Why,
     ) {
+        let aged = group.take_aged();
         let Group { window, open, .. } = group;
         let Some(event) = window.last().cloned() else {
             return;
-        };
-        let aged = if open.is_none() {
-            window.take_aged()
-        } else {
-            None
         };
         let pair = met.map(|earlier| Window::pair(earlier, event.clone()));
         let hit = Hit {
@@ -903,8 +929,8 @@ impl Ledger {
 
     /// Closes the open finding of a group.
     fn close_group(&mut self, at: usize, consumer: &Consumer, groups: &mut Groups, number: u32) {
-        let open = groups.get_mut(number).and_then(|group| group.open.take());
-        if let Some(growing) = open {
+        let open = groups.change(number, |group| group.open.take());
+        if let Some(growing) = open.flatten() {
             let group = growing.group(consumer, groups.values(number));
             self.close(at, consumer, *growing, group);
         }
@@ -957,7 +983,7 @@ impl Consumer {
     }
 
     /// Whether its events wait for others.
-    fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         matches!(&self.kind, ConsumerKind::Over(condition) if condition.waits())
     }
 

@@ -10,6 +10,7 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use crate::detect::groups::Group;
 use crate::detect::lists::Lists;
 use crate::detect::reference::correlation::{
     Correlation, Found, Kind, Letter, Occurrence, PairOf, Travel, findings,
@@ -336,6 +337,21 @@ const SECOND: i64 = 1_000_000_000;
 
 /// What the engine finds.
 fn found(detector: &Detector, timeline: &[Moment], limits: Limits) -> (Vec<Finding>, Tally) {
+    let mut windows = Windows::within(detector, limits);
+    let mut found = Vec::new();
+    for matched in matches(detector, timeline) {
+        found.extend(windows.advance(detector, matched));
+    }
+    let last = timeline.iter().map(|moment| Time(moment.at * SECOND)).max();
+    let end = windows.finish(detector, last, |finding| {
+        found.push(finding);
+        Ok::<(), ()>(())
+    });
+    (found, end.expect("nothing fails"))
+}
+
+/// The matches of a timeline, in order.
+fn matches(detector: &Detector, timeline: &[Moment]) -> Vec<Match> {
     let mut wanted = detector.wanted().clone();
     let id = wanted.add(["uuid"]);
     let mut reader = Reader::new(wanted);
@@ -352,17 +368,7 @@ fn found(detector: &Detector, timeline: &[Moment], limits: Limits) -> (Vec<Findi
         detector.scan(&mut scratch, &event, &mut matches);
     }
     matches.sort_by(Match::compare);
-    let mut windows = Windows::within(detector, limits);
-    let mut found = Vec::new();
-    for matched in matches {
-        found.extend(windows.advance(detector, matched));
-    }
-    let last = timeline.iter().map(|moment| Time(moment.at * SECOND)).max();
-    let end = windows.finish(detector, last, |finding| {
-        found.push(finding);
-        Ok::<(), ()>(())
-    });
-    (found, end.expect("nothing fails"))
+    matches
 }
 
 /// What the reference finds.
@@ -473,7 +479,7 @@ fn what_is_over_a_limit_is_let_go_and_counted() {
         failure_persistence: None,
         ..Config::default()
     };
-    let limits = (1..6_usize, 1..12_usize, 1..20_usize);
+    let limits = (1..3_000_usize, 1..6_000_usize, 1..10_000_usize);
     let limits = limits.prop_map(|(group, rule, all)| Limits { group, rule, all });
     let case = (correlations(), a_timeline(), limits);
     let (asked, evicted) = (Cell::new(0), Cell::new(0));
@@ -492,13 +498,51 @@ fn what_is_over_a_limit_is_let_go_and_counted() {
     assert!(share > 10, "{share} % of the timelines meet a limit");
 }
 
-/// Seconds at which an account does something, and what is left of it.
+/// What is told of weights from event to event is what a look at everything
+/// says, and a rule keeps no more than it may.
 #[test]
-fn the_oldest_are_let_go_first() {
-    let rule = |kind| Correlation {
+fn weights_are_true_and_limits_hold() {
+    let config = Config {
+        cases: cases().div_ceil(32),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let limits = (500..3_000_usize, 1_000..6_000_usize);
+    let case = (correlations(), a_timeline(), limits);
+    let outcome = TestRunner::new(config).run(&case, |(correlations, timeline, limits)| {
+        let detector = detector(&documents(&correlations));
+        let limits = Limits {
+            group: limits.0,
+            rule: limits.1,
+            all: usize::MAX,
+        };
+        let mut windows = Windows::within(&detector, limits);
+        for matched in matches(&detector, &timeline) {
+            windows.advance(&detector, matched);
+            let weights = windows.weights();
+            // What is restored is weighed anew.
+            let saved = windows.save(&detector);
+            let (restored, _) = Windows::restore(&detector, &saved).expect("a state");
+            prop_assert_eq!(&weights, &restored.weights());
+            prop_assert_eq!(windows.weight(), weights.iter().flatten().sum::<usize>());
+            let waits = |consumer: usize| detector.consumers[consumer].waits();
+            for (consumer, weights) in weights.iter().enumerate() {
+                let weight: usize = weights.iter().sum();
+                prop_assert!(weight <= limits.rule || waits(consumer), "{}", weight);
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A correlation of what the accounts do that rule `a` sees.
+fn of_accounts(kind: Kind) -> Correlation {
+    let answers = matches!(kind, Kind::Absent).then(|| "b".to_owned());
+    Correlation {
         name: "x0".to_owned(),
         kind,
-        rules: vec!["a".to_owned()],
+        rules: ["a".to_owned()].into_iter().chain(answers).collect(),
         selects: false,
         is_high: false,
         user: None,
@@ -506,45 +550,208 @@ fn the_oldest_are_let_go_first() {
         timespan: 50,
         suppress: Some(0),
         generate: false,
-    };
-    let roomy = Limits::default();
-    let two_of_a_group = Limits { group: 2, ..roomy };
-    let two_of_a_rule = Limits { rule: 2, ..roomy };
-    let two_at_all = Limits { all: 2, ..roomy };
+    }
+}
+
+/// What an account does, with a name that is long enough to weigh more than what a window takes by itself.
+fn done(at: i64, who: char, what: Value) -> Moment {
+    Moment {
+        letters: vec!["a"],
+        at,
+        who: who.to_string().repeat(400).into(),
+        what,
+        lat: json!(null),
+        country: json!(null),
+    }
+}
+
+/// How many bytes are kept after a timeline.
+fn kept_after(detector: &Detector, timeline: &[Moment]) -> usize {
+    let mut windows = Windows::new(detector);
+    for matched in matches(detector, timeline) {
+        windows.advance(detector, matched);
+    }
+    windows.pass(detector, Time(timeline.len() as i64 * SECOND));
+    windows.weights().iter().flatten().sum()
+}
+
+/// Seconds at which an account does something, and what is left of it.
+#[test]
+fn the_oldest_are_let_go_first() {
+    /// Where there is room for two events and not for three, each of a group of its own or all of one.
+    #[derive(Debug)]
+    enum Two {
+        Nowhere,
+        OfAGroup,
+        OfARule,
+        AtAll,
+    }
+    use Two::{AtAll, Nowhere, OfAGroup, OfARule};
     let (three, new) = (Kind::EventCount(2), Kind::FirstSeen(vec!["what"], Some(0)));
     let waits = Kind::Absent;
     // Accounts in turn, a second each; how many findings there are, and how much was let go.
     #[rustfmt::skip]
-    let cases: [(&Kind, Limits, &str, usize, u64); 9] = [
-        (&three, roomy, "abca", 1, 0),
-        (&three, two_of_a_rule, "abca", 0, 2),
-        (&three, two_of_a_rule, "abcc", 1, 2),
-        (&three, two_at_all, "abca", 0, 2),
-        (&three, two_of_a_group, "aa", 1, 0),
-        (&three, two_of_a_group, "aaa", 2, 1),
-        (&new, roomy, "aa", 1, 0),
-        (&new, two_of_a_rule, "aa", 1, 0),
-        (&waits, two_of_a_rule, "abc", 0, 1),
+    let cases: [(&Kind, Two, &str, usize, u64); 9] = [
+        (&three, Nowhere, "abca", 1, 0),
+        (&three, OfARule, "abca", 0, 2),
+        (&three, OfARule, "abcc", 1, 1),
+        (&three, AtAll, "abca", 0, 2),
+        (&three, OfAGroup, "aa", 1, 0),
+        (&three, OfAGroup, "aaa", 2, 1),
+        (&new, Nowhere, "aa", 1, 0),
+        (&new, OfARule, "aa", 1, 0),
+        (&waits, OfARule, "abc", 0, 1),
     ];
-    for (kind, limits, accounts, expected, evicted) in cases {
-        let mut rule = rule(kind.clone());
-        if matches!(kind, Kind::Absent) {
-            rule.rules.push("b".to_owned());
-        }
+    let timeline = |accounts: &str| -> Vec<Moment> {
         let numbered = (0..).zip(accounts.chars());
-        let timeline: Vec<Moment> = numbered
-            .map(|(at, who)| Moment {
-                letters: vec!["a"],
-                at,
-                who: who.to_string().into(),
-                what: json!("x"),
-                lat: json!(null),
-                country: json!(null),
-            })
-            .collect();
-        let (findings, tally) = found(&detector(&documents(&[rule])), &timeline, limits);
+        numbered
+            .map(|(at, who)| done(at, who, json!("x")))
+            .collect()
+    };
+    for (kind, two, accounts, expected, evicted) in cases {
+        let detector = detector(&documents(&[of_accounts(kind.clone())]));
+        let less_than = |accounts| kept_after(&detector, &timeline(accounts)) - 1;
+        let mut limits = Limits::default();
+        match two {
+            Nowhere => {}
+            OfAGroup => limits.group = less_than("aaa") - size_of::<Group>(),
+            OfARule => limits.rule = less_than("abc"),
+            AtAll => limits.all = less_than("abc"),
+        }
+        let (findings, tally) = found(&detector, &timeline(accounts), limits);
         let of_rule = findings.iter().filter_map(told).count();
-        let shown = format!("{kind:?} {limits:?} {accounts}");
+        let shown = format!("{kind:?} {two:?} {accounts}");
         assert_eq!((of_rule, tally.evicted), (expected, evicted), "{shown}");
+    }
+}
+
+/// Values of one group, a second each, and when the last is new, where there is
+/// room for so many and a value must be warm for three seconds.
+#[test]
+fn what_was_let_go_does_not_come_back_as_new() {
+    let mut rule = of_accounts(Kind::FirstSeen(vec!["what"], Some(3)));
+    rule.timespan = 50;
+    let detector = detector(&documents(&[rule]));
+    let timeline = |values: &str| -> Vec<Moment> {
+        let numbered = (0..).zip(values.chars());
+        let value = |what: char| what.to_string().repeat(400).into();
+        numbered
+            .map(|(at, what)| done(at, 'u', value(what)))
+            .collect()
+    };
+    let room_for_five = kept_after(&detector, &timeline("abcdef")) - size_of::<Group>() - 1;
+    // With room for five, the sixth leaves the last three.
+    #[rustfmt::skip]
+    let cases: [(&str, bool, &[i64], u64); 7] = [
+        ("abcde", false, &[3, 4], 0),
+        ("abcdefa", false, &[3, 4, 5], 0),
+        // The cut is at the fifth second, and what is new just then is not told.
+        ("abcdef", true, &[3, 4], 3),
+        // What was let go is not new just after,
+        ("abcdefa", true, &[3, 4], 3),
+        ("abcdeffa", true, &[3, 4], 3),
+        // nor is anything else,
+        ("abcdeffg", true, &[3, 4], 3),
+        // and what is new after the warm-up is.
+        ("abcdefffg", true, &[3, 4, 8], 3),
+    ];
+    for (values, is_narrow, expected, evicted) in cases {
+        let mut limits = Limits::default();
+        if is_narrow {
+            limits.group = room_for_five;
+        }
+        let (findings, tally) = found(&detector, &timeline(values), limits);
+        let hits: Vec<i64> = findings
+            .iter()
+            .filter_map(|finding| Some(finding.created_at?.0 / SECOND))
+            .collect();
+        assert_eq!(
+            (hits.as_slice(), tally.evicted),
+            (expected, evicted),
+            "{values}"
+        );
+    }
+}
+
+/// Whatever is let go, and whenever: what is said to be new over a whole
+/// timespan is new in the words of the reference, which forgets nothing.
+#[test]
+fn no_limit_makes_anything_new() {
+    let config = Config {
+        cases: cases().div_ceil(16),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let moments = vec((0..3_i64, 0..2_u8, 0..9_u8), 1..60);
+    let case = (moments, 3..15_i64, 400..1_600_usize, any::<bool>());
+    let (asked, told_of) = (Cell::new(0), Cell::new(0));
+    let outcome = TestRunner::new(config).run(&case, |(moments, timespan, most, of_group)| {
+        let mut at = 0;
+        let moment = |(gap, who, what): (i64, u8, u8)| {
+            at += gap;
+            let mut moment = done(at, 'u', format!("v{what}").into());
+            moment.who = format!("u{who}").into();
+            moment
+        };
+        let timeline: Vec<Moment> = moments.into_iter().map(moment).collect();
+        let mut rule = of_accounts(Kind::FirstSeen(vec!["what"], None));
+        rule.timespan = timespan;
+        let mut limits = Limits::default();
+        if of_group {
+            limits.group = most;
+        } else {
+            limits.rule = 2 * most;
+        }
+        let (findings, tally) = found(&detector(&documents(&[rule.clone()])), &timeline, limits);
+        let told: BTreeSet<Found> = findings.iter().filter_map(told).collect();
+        let (reference, _) = expected(&[rule], &timeline);
+        let reference: BTreeSet<Found> = reference.into_iter().collect();
+        prop_assert!(
+            told.is_subset(&reference),
+            "{:?}",
+            told.difference(&reference)
+        );
+        asked.set(asked.get() + 1);
+        told_of.set(told_of.get() + usize::from(tally.evicted > 0 && !told.is_empty()));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let share = 100 * told_of.get() / asked.get();
+    assert!(
+        share > 10,
+        "{share} % of the timelines meet a limit and have findings"
+    );
+}
+
+/// It is bytes that count, and not events: of values, of what is made of them, and of open findings.
+#[test]
+fn large_events_weigh_more() {
+    let values = |count: usize, length: usize| -> Value {
+        let value = |at: usize| format!("{at:0length$}");
+        (0..count).map(value).collect()
+    };
+    let count = Kind::EventCount(2);
+    let distinct = Kind::ValueCount(vec!["what"], 2);
+    let new = Kind::FirstSeen(vec!["what"], None);
+    // The values of each of ten events of an account, and how many bytes they take at the least and the most.
+    #[rustfmt::skip]
+    let cases = [
+        (&count, Some(0), 1, 1, 10 * 400..=10 * 1_200),
+        (&distinct, Some(0), 2, 1, 10 * 400..=10 * 1_200),
+        (&distinct, Some(0), 1_000, 500, 10 * 500_000..=10 * 800_000),
+        (&new, Some(0), 1_000, 500, 2 * 500_000..=3 * 500_000),
+        // An open finding is weighed as if it alone had its events.
+        (&distinct, Some(50), 2, 1, 2 * 10 * 400..=2 * 10 * 1_200),
+        (&distinct, Some(50), 1_000, 500, 2 * 10 * 500_000..=2 * 10 * 800_000),
+    ];
+    for (kind, suppress, count, length, bytes) in cases {
+        let mut rule = of_accounts(kind.clone());
+        rule.suppress = suppress;
+        let timeline: Vec<Moment> = (0..10)
+            .map(|at| done(at, 'a', values(count, length)))
+            .collect();
+        let kept = kept_after(&detector(&documents(&[rule])), &timeline);
+        let shown = format!("{kind:?} {suppress:?} {count} of {length}: {kept}");
+        assert!(bytes.contains(&kept), "{shown}");
     }
 }
