@@ -9,8 +9,8 @@ use super::plain;
 const LONGEST_TEXT: usize = 64 << 10;
 
 /// The first line is a path, what follows a text. JSON in it has the fields that its tree has;
-/// as a map it has the same however it is spelled and in whatever it is wrapped, and no value
-/// that does not stand in it.
+/// as a map it has the same however it is spelled and, where its brackets close, in whatever it
+/// is wrapped, and no value that does not stand in it.
 pub fn inside(bytes: &[u8]) {
     let Some((path, text)) = std::str::from_utf8(bytes)
         .ok()
@@ -63,11 +63,26 @@ fn as_map(path: &str, text: &str, record: &str) {
     let wrapped = json!({ "t": format!("[x, {text}, y]") }).to_string();
     if found.is_some() && trimmed.starts_with(['{', '[']) && text.len() + 8 < LONGEST_TEXT {
         let again = read(path, &wrapped, Some(Notation::Map));
-        assert!(
-            again == found || text.matches(['{', '[']).count() >= 32,
-            "{path} of {text}, wrapped"
-        );
+        let is_flat = !is_balanced(text) || text.matches(['{', '[']).count() >= 32;
+        assert!(again == found || is_flat, "{path} of {text}, wrapped");
     }
+}
+
+/// Whether each bracket closes the last that is open; a text in which one does not is read flat.
+fn is_balanced(text: &str) -> bool {
+    let mut open = Vec::new();
+    let closes = |open: Option<char>, close| {
+        open.is_some_and(|open| matches!((open, close), ('{', '}') | ('[', ']') | ('(', ')')))
+    };
+    let all = text.chars().all(|letter| match letter {
+        '{' | '[' | '(' => {
+            open.push(letter);
+            true
+        }
+        '}' | ']' | ')' => closes(open.pop(), letter),
+        _ => true,
+    });
+    all && open.is_empty()
 }
 
 /// The values at a path below `t`; `None` where the key is not there.
