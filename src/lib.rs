@@ -12,6 +12,7 @@
 //! | [`diag`] | what is wrong in a file that a person wrote |
 //! | [`document`] | such a file as a tree in which everything knows its place |
 //! | [`visible`] | log text made safe to show |
+//! | [`redact`] | fields that no record may keep |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
@@ -50,6 +51,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod policy;
 pub mod promote;
+pub mod redact;
 pub mod render;
 pub mod risk;
 pub mod route;

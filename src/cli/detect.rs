@@ -14,7 +14,7 @@ use crate::cli::{Common, Exit, Format};
 use crate::detect::Detector;
 use crate::event::Nanos;
 use crate::okta::ADDRESS_FIELDS;
-use crate::pipeline::{self, Pace, RunError, Settings};
+use crate::pipeline::{self, RunError, Settings};
 use crate::policy;
 use crate::render::{Lines, detected};
 use crate::source::{Input, Reader};
@@ -98,9 +98,8 @@ fn write(
         lines = lines.live(args.journal.as_deref().map(append).transpose()?);
         let databases = settings.databases.records();
         lines.asked(&databases).map_err(RunError::Sink)?;
-        let pace = Pace::clock(args.lateness);
         let state = args.state.as_deref();
-        follow(detector, inputs, settings, pace, state, &mut lines)?
+        follow(detector, inputs, settings, args.lateness, state, &mut lines)?
     } else {
         let meter = Meter::new(Reader::new(inputs.clone()).total());
         let show = |progress| meter.show(progress);

@@ -84,6 +84,7 @@ impl EventArgs {
             strict: self.strict,
             threads,
             databases,
+            evidence: None,
         };
         if let Some(hours) = self.hours {
             let reach = Nanos(i64::from(hours) * 3600 * Nanos::SECOND.0);

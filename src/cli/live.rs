@@ -1,6 +1,6 @@
 //! Input that has no end: chunks as they come, and the clock while nothing comes.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::cli::output::talk;
 use crate::cli::state::{read_state, write_state};
 use crate::detect::Detector;
 use crate::event::{Nanos, Time};
-use crate::pipeline::{Counts, Live, Pace, RunError, Settings};
+use crate::pipeline::{Counts, Live, LiveSink, RunError, Settings};
 use crate::render::{Lines, restored};
 use crate::source::{Chunk, Input, Reader, SourceError};
 use crate::visible::visible;
@@ -32,25 +32,59 @@ const AHEAD: usize = 4;
 /// What was counted, and the inputs that failed; or why it ended before.
 type Outcome = Result<(Counts, Vec<SourceError>), RunError>;
 
-/// Detects over inputs as they come, until they end or, where state is kept, the program is told to stop.
+/// Where the results of following go.
+pub(super) trait Follower: LiveSink {
+    /// What was told so far reaches whoever reads it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// State is about to be kept: what it rests on is kept before. This comes every minute, and at the end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept.
+    fn keep(&mut self, _: &Counts, _: &[SourceError]) -> Result<()> {
+        Ok(())
+    }
+
+    /// What was saved is gone on from, when the clock said so.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be kept.
+    fn restored(&mut self, _: &[u8], _: Time) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<W: Write, R: Write> Follower for Lines<W, R> {
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self)
+    }
+}
+
+/// Detects over inputs as they come, until they end or the program is told to stop.
 ///
 /// # Errors
 ///
 /// When state cannot be read or kept. When results cannot be written, or a record is no event
 /// and none such is tolerated, the inner one.
-pub(super) fn follow<W: Write, R: Write>(
+pub(super) fn follow(
     detector: &Detector,
     inputs: Vec<Input>,
     settings: &Settings,
-    pace: Pace,
+    lateness: Nanos,
     state: Option<&Path>,
-    lines: &mut Lines<W, R>,
+    sink: &mut dyn Follower,
 ) -> Result<Outcome> {
     let world = World::live();
     let names = inputs.iter().map(Input::name).collect();
-    let live = Live::new(detector, settings.clone(), names, pace);
+    let live = Live::new(detector, settings.clone(), names, lateness);
     let live = match state {
-        Some(file) => go_on(live, file, (world.now)())?,
+        Some(file) => go_on(live, file, (world.now)(), sink)?,
         None => live,
     };
     // Being told to stop is the end of the input.
@@ -61,7 +95,7 @@ pub(super) fn follow<W: Write, R: Write>(
     }
     let following = Following {
         live,
-        lines,
+        sink,
         state,
         stop: &stop,
         world,
@@ -72,7 +106,12 @@ pub(super) fn follow<W: Write, R: Write>(
 }
 
 /// Restores what was kept in a file, if it exists, and says what became of it.
-fn go_on<'d>(live: Live<'d>, file: &Path, clock: Time) -> Result<Live<'d>> {
+fn go_on<'d>(
+    live: Live<'d>,
+    file: &Path,
+    clock: Time,
+    sink: &mut dyn Follower,
+) -> Result<Live<'d>> {
     let shown = || visible(&file.display().to_string());
     let Some(saved) = read_state(file)? else {
         return Ok(live);
@@ -80,6 +119,7 @@ fn go_on<'d>(live: Live<'d>, file: &Path, clock: Time) -> Result<Live<'d>> {
     match live.restore(&saved, clock) {
         Ok((live, became)) => {
             restored(&became).iter().for_each(|line| talk(line));
+            sink.restored(&saved, clock)?;
             Ok(live)
         }
         Err(error) => bail!(
@@ -99,9 +139,9 @@ fn read_ahead(inputs: Vec<Input>) -> Receiver<Result<Chunk, SourceError>> {
     come
 }
 
-struct Following<'f, W: Write, R: Write> {
+struct Following<'f> {
     live: Live<'f>,
-    lines: &'f mut Lines<W, R>,
+    sink: &'f mut dyn Follower,
     state: Option<&'f Path>,
     stop: &'f AtomicBool,
     world: World,
@@ -110,7 +150,7 @@ struct Following<'f, W: Write, R: Write> {
     failed: Vec<SourceError>,
 }
 
-impl<W: Write, R: Write> Following<'_, W, R> {
+impl Following<'_> {
     fn follow(mut self, come: &Receiver<Result<Chunk, SourceError>>) -> Result<Outcome> {
         // What was read when the program was told to stop is looked at.
         let mut left = AHEAD + 1;
@@ -136,15 +176,12 @@ impl<W: Write, R: Write> Following<'_, W, R> {
         }
         self.keep()?;
         let Self {
-            live,
-            lines,
-            failed,
-            ..
+            live, sink, failed, ..
         } = self;
         if self.state.is_some() {
             return Ok(Ok((live.counts(), failed)));
         }
-        Ok(live.finish(lines).map(|counts| (counts, failed)))
+        Ok(live.finish(sink).map(|counts| (counts, failed)))
     }
 
     fn step(
@@ -153,18 +190,19 @@ impl<W: Write, R: Write> Following<'_, W, R> {
     ) -> Result<(), RunError> {
         let clock = (self.world.now)();
         match next {
-            Ok(Ok(chunk)) => self.live.take(&chunk, clock, self.lines)?,
+            Ok(Ok(chunk)) => self.live.take(&chunk, clock, self.sink)?,
             Ok(Err(error)) => self.failed.push(error),
             Err(_) => {}
         }
         // What comes may hold no event.
-        self.live.tick(clock, self.lines)?;
-        self.lines.flush().map_err(RunError::Sink)
+        self.live.tick(clock, self.sink)?;
+        self.sink.flush().map_err(RunError::Sink)
     }
 
     /// What was told is written before the state that knows of it.
     fn keep(&mut self) -> Result<()> {
         self.kept = (self.world.now)();
+        self.sink.keep(&self.live.counts(), &self.failed)?;
         self.state
             .map_or(Ok(()), |file| write_state(file, &self.live.save()))
     }

@@ -45,6 +45,7 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
         strict: false,
         threads: 1,
         databases: databases.clone(),
+        evidence: None,
     };
     let mut sink = Memory::default();
     let mut mismatches = Vec::new();

@@ -295,6 +295,12 @@ fn member<'t>(text: &'t str, key: &str) -> Option<&'t RawValue> {
     members.get(key).copied()
 }
 
+/// The tree of a record, if it is JSON; see [`Records::read`].
+#[must_use]
+pub fn tree(text: &str) -> Option<Value> {
+    parse(text).ok()
+}
+
 /// The tree of a record. A half of a surrogate pair, which is JSON and no text, must
 /// not hide an event: it reads as U+FFFD.
 fn parse(text: &str) -> Result<Value, NotAnEvent> {

@@ -6,8 +6,8 @@ use crate::detect::{Detector, Failures, Finding, Heading, Match, Tally, Windows}
 use crate::event::Time;
 use crate::pipeline::scan::{Scanned, Scanner, scan};
 use crate::pipeline::sorter::Sorter;
-use crate::pipeline::{Counts, Progress, Rejected, RunError, Settings, parallel};
-use crate::source::{Chunk, Input, Reader, SourceError};
+use crate::pipeline::{Counts, Evidence, Progress, Rejected, RunError, Settings, parallel};
+use crate::source::{Chunk, Input, InputRead, Reader, SourceError};
 
 /// Where the results of detection go.
 pub trait DetectSink {
@@ -30,6 +30,22 @@ pub trait DetectSink {
     ///
     /// When it cannot be kept; detection then ends.
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()>;
+    /// Events that satisfied a rule, where the settings ask for evidence: before what is found in them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be kept; detection then ends.
+    fn evidence(&mut self, _: Evidence) -> io::Result<()> {
+        Ok(())
+    }
+    /// Finite input was read to its end, before any finding.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; detection then ends.
+    fn read(&mut self, _: &Counts, _: &[InputRead]) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Detects over inputs. Inputs that fail are reported in the answer and do not
@@ -49,8 +65,10 @@ pub fn detect(
     let mut counts = Counts::default();
     let mut failed = Vec::new();
     let mut sorter = Sorter::default();
+    let mut reader = Reader::new(inputs);
+    let taken = settings.evidence.is_some().then(|| reader.taken());
     parallel::map_in_order(
-        Feed(Reader::new(inputs)),
+        Feed(reader),
         settings.threads,
         || Scanner::new(detector, settings),
         |scanner, (chunk, read)| chunk.map(|chunk| (scan(scanner, &chunk, settings, &names), read)),
@@ -60,6 +78,10 @@ pub fn detect(
                     let mut rejected = scanned.rejected.iter();
                     rejected.try_for_each(|rejected| reject(rejected, settings, sink))?;
                     counts.add(&scanned);
+                    if !scanned.evidence.is_empty() {
+                        let kept = sink.evidence(scanned.evidence);
+                        kept.map_err(RunError::Sink)?;
+                    }
                     take(detector, scanned.matches, sink, &mut sorter)?;
                     let events = counts.events;
                     progress(Progress { read, events });
@@ -69,6 +91,10 @@ pub fn detect(
             Ok(())
         },
     )?;
+    if let Some(taken) = taken {
+        let read = sink.read(&counts, &taken.inputs());
+        read.map_err(RunError::Sink)?;
+    }
     let mut failures = Failures::default();
     counts.correlation = correlate(detector, sorter, counts.last, sink, &mut failures)?;
     counts.scripts.merge(failures);
@@ -93,7 +119,7 @@ fn take(
 }
 
 /// The second beat: matches in event-time order → findings.
-fn correlate(
+pub(super) fn correlate(
     detector: &Detector,
     sorter: Sorter,
     last: Option<Time>,

@@ -38,15 +38,21 @@ pub struct Response {
 
 /// Follows a finding to its commands. The risk is the rule's default whether or
 /// not the route asks for it: a route can save a model's call and never hide a finding.
+/// One that was promoted when it opened stays promoted.
 #[must_use]
-pub fn follow(policy: &Policy, finding: Finding) -> Outcome {
+pub fn follow(policy: &Policy, finding: Finding, was_promoted: bool) -> Outcome {
     let settings = policy
         .rules
         .get(&finding.rule)
         .map(|rule| rule.settings.clone())
         .unwrap_or_default();
     let risk = default_risk(&finding, &settings);
-    let promotion = policy.promotion.decide(&risk);
+    let mut promotion = policy.promotion.decide(&risk);
+    if was_promoted && !promotion.promoted {
+        promotion.promoted = true;
+        let reason = "it was promoted when it opened, and an incident is not withdrawn";
+        promotion.reasons.push(reason.to_owned());
+    }
     let response = promotion
         .promoted
         .then(|| respond(policy, incident(&finding, &risk, &promotion), &finding));

@@ -13,7 +13,7 @@ use crate::event::{Digest, Nanos, Time};
 use crate::pipeline::detect::DetectSink;
 use crate::pipeline::scan::{Rejected, Scanned, Scanner};
 use crate::pipeline::watermark::{AHEAD, Watermark};
-use crate::pipeline::{Counts, RunError, Settings};
+use crate::pipeline::{Counts, Evidence, RunError, Settings};
 use crate::source::{Chunk, Record};
 
 /// Where the results of live detection go.
@@ -55,15 +55,6 @@ pub struct Late {
     pub event_digest: Digest,
 }
 
-/// What moves the watermark.
-#[derive(Clone, Debug)]
-pub enum Pace {
-    /// The events and the clock.
-    Clock(Watermark),
-    /// What was recorded when they came first, in its order.
-    Recorded(Watermark, VecDeque<Advance>),
-}
-
 /// Detection over events as they come. The clock is an argument wherever it is asked.
 pub struct Live<'d> {
     detector: &'d Detector,
@@ -71,7 +62,7 @@ pub struct Live<'d> {
     names: Vec<String>,
     scanner: Scanner<'d>,
     windows: Windows,
-    pace: Pace,
+    watermark: Watermark,
     waiting: Waiting,
     copies: Copies,
     counts: Counts,
@@ -85,63 +76,23 @@ struct Earlier {
     tally: Tally,
 }
 
-impl Pace {
-    /// The pace of a source whose events come at most so late.
-    #[must_use]
-    pub fn clock(lateness: Nanos) -> Self {
-        Self::Clock(Watermark::new(lateness))
-    }
-
-    /// The pace that was recorded.
-    #[must_use]
-    pub fn recorded(advances: impl IntoIterator<Item = Advance>) -> Self {
-        let watermark = Watermark::new(Nanos::default());
-        Self::Recorded(watermark, advances.into_iter().collect())
-    }
-
-    fn watermark(&self) -> &Watermark {
-        match self {
-            Self::Clock(watermark) | Self::Recorded(watermark, _) => watermark,
-        }
-    }
-
-    fn watermark_mut(&mut self) -> &mut Watermark {
-        match self {
-            Self::Clock(watermark) | Self::Recorded(watermark, _) => watermark,
-        }
-    }
-
-    /// An event came: gives where the watermark is, if it went on for that.
-    fn saw(&mut self, published: Option<Time>, clock: Time) -> Option<Time> {
-        match self {
-            Self::Clock(watermark) => watermark.saw(published, clock),
-            Self::Recorded(..) => None,
-        }
-    }
-
-    /// Where the watermark went when so many events had come, if that was recorded.
-    fn repeated(&mut self, after: u64) -> Option<Time> {
-        let Self::Recorded(watermark, advances) = self else {
-            return None;
-        };
-        let advance = *advances.front().filter(|next| next.after <= after)?;
-        advances.pop_front();
-        watermark.set(advance.watermark);
-        watermark.mark()
-    }
-}
-
 impl<'d> Live<'d> {
-    /// Nothing has come yet. `names` are those of the inputs, for what is rejected.
+    /// Nothing has come yet. `names` are those of the inputs, for what is rejected; events come
+    /// at most so late.
     #[must_use]
-    pub fn new(detector: &'d Detector, settings: Settings, names: Vec<String>, pace: Pace) -> Self {
+    pub fn new(
+        detector: &'d Detector,
+        settings: Settings,
+        names: Vec<String>,
+        lateness: Nanos,
+    ) -> Self {
         Self {
             detector,
             names,
             scanner: Scanner::new(detector, &settings),
             settings,
             windows: Windows::live(detector),
-            pace,
+            watermark: Watermark::new(lateness),
             waiting: Waiting::default(),
             copies: Copies::default(),
             counts: Counts::default(),
@@ -154,7 +105,7 @@ impl<'d> Live<'d> {
     pub fn save(&self) -> Vec<u8> {
         let mut saving = Saving::new(self.detector);
         self.windows.save_in(&mut saving);
-        self.pace.watermark().save(&mut saving);
+        self.watermark.save(&mut saving);
         saving.each(self.waiting.matches.values(), Saving::found);
         self.copies.save(&mut saving);
         saving.number(self.events());
@@ -163,7 +114,7 @@ impl<'d> Live<'d> {
     }
 
     /// Goes on from what was saved, when the clock says `clock`, and says what became of the
-    /// state of each rule, see [`Windows::restore`]. The pace goes on from the watermark that was saved.
+    /// state of each rule, see [`Windows::restore`]. The watermark goes on from where it was saved.
     ///
     /// # Errors
     ///
@@ -179,7 +130,7 @@ impl<'d> Live<'d> {
     fn take_back(&mut self, saved: &mut Restoring<'_>, clock: Time) -> Option<Restored> {
         let (windows, restored) = Windows::restore_from(saved)?;
         self.windows = windows;
-        self.pace.watermark_mut().restore(saved, clock)?;
+        self.watermark.restore(saved, clock)?;
         let waiting: Vec<Option<Match>> = saved.each(Restoring::found)?;
         for found in waiting.into_iter().flatten() {
             self.waiting.push(found);
@@ -221,10 +172,7 @@ impl<'d> Live<'d> {
     ///
     /// When results cannot be kept.
     pub fn tick(&mut self, clock: Time, sink: &mut dyn LiveSink) -> Result<(), RunError> {
-        let Pace::Clock(watermark) = &mut self.pace else {
-            return Ok(());
-        };
-        let mark = watermark.tick(clock);
+        let mark = self.watermark.tick(clock);
         mark.map_or(Ok(()), |mark| self.advance(mark, sink))
     }
 
@@ -234,15 +182,17 @@ impl<'d> Live<'d> {
     ///
     /// When results cannot be kept.
     pub fn finish(mut self, sink: &mut dyn LiveSink) -> Result<Counts, RunError> {
-        self.repeat(sink)?;
-        if let Pace::Clock(watermark) = &mut self.pace
-            && let Some(mark) = watermark.end()
-        {
+        if let Some(mark) = self.watermark.end() {
             self.advance(mark, sink)?;
         }
+        self.close(sink)
+    }
+
+    /// Everything open closes, where the watermark is.
+    pub(super) fn close(mut self, sink: &mut dyn LiveSink) -> Result<Counts, RunError> {
         // An event ahead of its time must not decide what others wait for.
         self.counts.evicted += self.waiting.matches.len() as u64;
-        let last = self.pace.watermark().mark();
+        let last = self.watermark.mark();
         let (detector, scripts) = (self.detector, &mut self.counts.scripts);
         let tally = self.windows.finish(detector, last, |mut finding| {
             detector.enrich(&mut finding, scripts);
@@ -276,7 +226,6 @@ impl<'d> Live<'d> {
         clock: Time,
         sink: &mut dyn LiveSink,
     ) -> Result<(), RunError> {
-        self.repeat(sink)?;
         let mut scanned = Scanned::default();
         self.scanner
             .record(record, &self.settings, &self.names, &mut scanned);
@@ -285,33 +234,58 @@ impl<'d> Live<'d> {
             self.reject(rejected, sink)?;
         }
         let newest = scanned.counts.last;
-        let is_late = |time| self.pace.watermark().is_late(time);
+        let is_late = |time| self.watermark.is_late(time);
         self.counts.late += u64::from(newest.is_some_and(is_late));
-        if matches!(self.pace, Pace::Clock(_)) {
-            let is_ahead = newest.is_some_and(|time| time > clock.plus(AHEAD));
-            self.counts.ahead += u64::from(is_ahead);
-        }
+        let is_ahead = newest.is_some_and(|time| time > clock.plus(AHEAD));
+        self.counts.ahead += u64::from(is_ahead);
         let read_any = scanned.counts.events > 0;
         self.counts.add(&scanned);
+        self.keep(scanned.evidence, sink)?;
         self.matches(scanned.matches, sink)?;
         if read_any {
-            let mark = self.pace.saw(newest, clock);
+            let mark = self.watermark.saw(newest, clock);
             return mark.map_or(Ok(()), |mark| self.advance(mark, sink));
         }
         Ok(())
     }
 
-    /// Advances as was recorded.
-    fn repeat(&mut self, sink: &mut dyn LiveSink) -> Result<(), RunError> {
-        while let Some(mark) = self.pace.repeated(self.events()) {
-            self.advance(mark, sink)?;
+    /// Hands on the events of one record that satisfied a rule, before what is made of them.
+    fn keep(&mut self, mut evidence: Evidence, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        if evidence.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        evidence.came_after(self.events());
+        sink.evidence(evidence).map_err(RunError::Sink)
+    }
+
+    /// Takes again what was kept of a record when it came, and was scanned anew.
+    pub(super) fn again(
+        &mut self,
+        after: u64,
+        matches: Vec<Match>,
+        sink: &mut dyn LiveSink,
+    ) -> Result<(), RunError> {
+        if matches.is_empty() {
+            return Ok(());
+        }
+        self.counts.events = after.saturating_sub(self.earlier.events);
+        self.matches(matches, sink)
+    }
+
+    /// The watermark goes on as it did.
+    pub(super) fn advance_again(
+        &mut self,
+        advance: Advance,
+        sink: &mut dyn LiveSink,
+    ) -> Result<(), RunError> {
+        self.counts.events = advance.after.saturating_sub(self.earlier.events);
+        self.watermark.set(advance.watermark);
+        self.advance(advance.watermark, sink)
     }
 
     /// Takes the matches of one record.
     fn matches(&mut self, matches: Vec<Match>, sink: &mut dyn LiveSink) -> Result<(), RunError> {
-        let mark = self.pace.watermark().mark();
+        let mark = self.watermark.mark();
         let copied: Vec<bool> = matches
             .iter()
             .map(|found| self.copies.has(&found.digest))
@@ -355,8 +329,13 @@ impl<'d> Live<'d> {
     /// Shows the windows everything up to the watermark.
     fn advance(&mut self, watermark: Time, sink: &mut dyn LiveSink) -> Result<(), RunError> {
         let after = self.events();
-        sink.advanced(Advance { after, watermark })
-            .map_err(RunError::Sink)?;
+        let advance = Advance { after, watermark };
+        if self.settings.evidence.is_some() {
+            let mut evidence = Evidence::default();
+            evidence.advance(advance);
+            sink.evidence(evidence).map_err(RunError::Sink)?;
+        }
+        sink.advanced(advance).map_err(RunError::Sink)?;
         self.copies.forget(watermark);
         for found in self.waiting.until(watermark) {
             let findings = self.windows.advance(self.detector, found);

@@ -5,7 +5,9 @@
 //! commands. The same spine runs for `run`, `test` and, later, live; `detect` is
 //! its first two beats.
 
+mod again;
 mod detect;
+mod evidence;
 mod follow;
 mod live;
 mod parallel;
@@ -13,20 +15,24 @@ mod scan;
 mod sorter;
 mod watermark;
 
+pub use self::again::{AgainError, Came, detect_again};
 pub use self::detect::{DetectSink, detect};
+pub use self::evidence::{Evidence, Kept, Step, steps};
 pub use self::follow::{Outcome, Response, follow};
-pub use self::live::{Advance, Late, Live, LiveSink, Pace};
+pub use self::live::{Advance, Late, Live, LiveSink};
 pub use self::scan::{Rejected, Settings, newest};
 
+use std::collections::HashSet;
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::detect::{Failures, Finding, Heading, Match, Tally};
+use crate::detect::{Failures, Finding, Heading, Match, Status, Tally};
 use crate::event::Time;
 use crate::policy::Policy;
 use crate::route::{Context, Facts, Route, Runs};
-use crate::source::{Input, SourceError};
+use crate::source::{Input, InputRead, SourceError};
 
 use self::scan::Scanned;
 
@@ -50,6 +56,30 @@ pub trait Sink {
     ///
     /// When it cannot be kept; the run then ends.
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()>;
+    /// Events that satisfied a rule, where the settings ask for evidence: before what is found in them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be kept; the run then ends.
+    fn evidence(&mut self, _: Evidence) -> io::Result<()> {
+        Ok(())
+    }
+    /// A live event that a correlation asks for came too late.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; the run then ends.
+    fn late(&mut self, _: &Late) -> io::Result<()> {
+        Ok(())
+    }
+    /// Finite input was read to its end, before anything is found in it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be kept; the run then ends.
+    fn read(&mut self, _: &Counts, _: &[InputRead]) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a run read and left out, in numbers.
@@ -149,22 +179,38 @@ pub fn run(
     sink: &mut dyn Sink,
     progress: &dyn Fn(Progress),
 ) -> Result<(Counts, Vec<SourceError>), RunError> {
-    let route = policy
-        .routing
-        .decide(Context::RawEvents, None, Facts::default(), &[]);
-    sink.begin(&route).map_err(RunError::Sink)?;
-    if !policy.routing.runs(&route).any(|runs| runs == Runs::Detect) {
-        return Ok((Counts::default(), Vec::new()));
+    match Following::begin(policy, sink).map_err(RunError::Sink)? {
+        Some(mut following) => detect(&policy.detector, inputs, settings, &mut following, progress),
+        None => Ok((Counts::default(), Vec::new())),
     }
-
-    let mut following = Following { policy, sink };
-    detect(&policy.detector, inputs, settings, &mut following, progress)
 }
 
 /// Follows each finding to its commands, and hands on what comes of it.
-struct Following<'r> {
+pub struct Following<'r> {
     policy: &'r Policy,
     sink: &'r mut dyn Sink,
+    /// The findings that are open and were promoted when they opened.
+    promoted: HashSet<Uuid>,
+}
+
+impl<'r> Following<'r> {
+    /// Decides the route of a run and tells it: nothing is to be detected where it leaves that out.
+    ///
+    /// # Errors
+    ///
+    /// When the route cannot be kept.
+    pub fn begin(policy: &'r Policy, sink: &'r mut dyn Sink) -> io::Result<Option<Self>> {
+        let route = policy
+            .routing
+            .decide(Context::RawEvents, None, Facts::default(), &[]);
+        sink.begin(&route)?;
+        let detects = policy.routing.runs(&route).any(|runs| runs == Runs::Detect);
+        Ok(detects.then(|| Self {
+            policy,
+            sink,
+            promoted: HashSet::new(),
+        }))
+    }
 }
 
 impl DetectSink for Following<'_> {
@@ -173,11 +219,34 @@ impl DetectSink for Following<'_> {
     }
 
     fn finding(&mut self, finding: Finding) -> io::Result<()> {
-        self.sink.outcome(&follow(self.policy, finding))
+        let was_promoted = self.promoted.remove(&finding.id);
+        let outcome = follow(self.policy, finding, was_promoted);
+        if outcome.finding.status == Status::Open && outcome.promotion.promoted {
+            self.promoted.insert(outcome.finding.id);
+        }
+        self.sink.outcome(&outcome)
     }
 
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
         self.sink.reject(rejected)
+    }
+
+    fn evidence(&mut self, evidence: Evidence) -> io::Result<()> {
+        self.sink.evidence(evidence)
+    }
+
+    fn read(&mut self, counts: &Counts, inputs: &[InputRead]) -> io::Result<()> {
+        self.sink.read(counts, inputs)
+    }
+}
+
+impl LiveSink for Following<'_> {
+    fn advanced(&mut self, _: Advance) -> io::Result<()> {
+        Ok(()) // it is among the evidence
+    }
+
+    fn late(&mut self, late: &Late) -> io::Result<()> {
+        self.sink.late(late)
     }
 }
 

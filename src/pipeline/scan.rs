@@ -7,7 +7,8 @@ use crate::event::{Event, Time};
 use crate::geo::Databases;
 use crate::json::Wanted;
 use crate::okta::{Kind, Mapping, Records};
-use crate::pipeline::{Counts, parallel};
+use crate::pipeline::{Counts, Evidence, parallel};
+use crate::redact::Secrets;
 use crate::source::{Chunk, Input, Place, Reader, Record, Reject, SourceError};
 
 /// How events are read.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub threads: usize,
     /// What is known of addresses where events leave it empty.
     pub databases: Databases,
+    /// Whether the events that satisfy a rule are kept as evidence, and what of them is secret.
+    pub evidence: Option<Secrets>,
 }
 
 /// A stretch of input that is no event, and why.
@@ -52,6 +55,7 @@ pub(super) struct Scanned {
     pub(super) matches: Vec<Match>,
     pub(super) rejected: Vec<Rejected>,
     pub(super) counts: Counts,
+    pub(super) evidence: Evidence,
 }
 
 /// So much of a rejected record is kept.
@@ -114,8 +118,17 @@ impl Scanner<'_> {
             scratch,
         } = self;
         let read = records.read(record.bytes, &mut |event, kind| {
-            if scanned.event(event, kind, settings) {
-                detector.scan(scratch, event, &mut scanned.matches);
+            if !scanned.event(event, kind, settings) {
+                return;
+            }
+            let before = scanned.matches.len();
+            detector.scan(scratch, event, &mut scanned.matches);
+            let found = scanned.matches.get(before);
+            if let Some((found, secrets)) = found.zip(settings.evidence.as_ref()) {
+                let kept = (settings.mapping, secrets);
+                scanned
+                    .evidence
+                    .event(event, found.digest, record.place, kept);
             }
         });
         if let Err(reason) = read {

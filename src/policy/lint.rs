@@ -1,9 +1,10 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Accessors, Filter, Rule};
+use crate::detect::{Accessors, Detector, Filter, Rule};
 use crate::diag::{Problems, Span};
 use crate::okta;
 use crate::policy::codes;
+use crate::redact::Secrets;
 
 /// Warns about the fields and event types of rules.
 pub(super) fn rules(rules: &[Rule], accessors: &Accessors, problems: &mut Problems) {
@@ -18,6 +19,28 @@ pub(super) fn filters(filters: &[Filter], accessors: &Accessors, problems: &mut 
     for detection in filters.iter().filter_map(Filter::detection) {
         fields(&detection.fields(), accessors, problems);
         event_types(&detection.literals(okta::EVENT_TYPE), problems);
+    }
+}
+
+/// Reports rules that read what is secret.
+pub(super) fn secrets(
+    rules: &[Rule],
+    filters: &[Filter],
+    secrets: &Secrets,
+    detector: &Detector,
+    problems: &mut Problems,
+) {
+    if secrets.is_empty() {
+        return;
+    }
+    for rule in rules {
+        secrets.report_read(&rule.fields(), problems);
+    }
+    for detection in filters.iter().filter_map(Filter::detection) {
+        secrets.report_read(&detection.fields(), problems);
+    }
+    if detector.wanted().scalars {
+        secrets.report_keywords(problems);
     }
 }
 

@@ -27,6 +27,7 @@ use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
 use crate::event::Digest;
 use crate::plan::{Planning, decode_planning};
 use crate::promote::{Promotion, decode_promotion};
+use crate::redact::{AuditSettings, decode_audit};
 use crate::route::{Routing, decode_routing};
 use crate::script::Scripts;
 use crate::slots::{Prompt, SlotSettings, decode_prompt, decode_slots};
@@ -79,6 +80,8 @@ pub struct Policy {
     pub planning: Planning,
     /// The commands that may be suggested.
     pub commands: Vec<CommandTemplate>,
+    /// What the audit leaves out, and for how long it keeps the rest.
+    pub audit: AuditSettings,
 }
 
 /// A policy together with what the archive needs of it.
@@ -173,6 +176,9 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::filters(&filters, &accessors, problems);
     lint::texts(&rules, &filters, &accessors, problems);
     let settings = check_routing(files, problems);
+    if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
+        lint::secrets(&rules, &filters, &audit.secrets, &detector, problems);
+    }
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
     let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
@@ -198,6 +204,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         prompts,
         planning: settings.planning?,
         commands,
+        audit: settings.audit?,
     })
 }
 
@@ -207,6 +214,7 @@ struct RoutingFile {
     promotion: Option<Promotion>,
     slots: BTreeMap<String, SlotSettings>,
     planning: Option<Planning>,
+    audit: Option<AuditSettings>,
 }
 
 fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<RoutingFile> {
@@ -218,6 +226,7 @@ fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<Routin
         promotion: decode_promotion(&mut table, problems),
         slots: decode_slots(&mut table, problems),
         planning: decode_planning(&mut table, problems),
+        audit: decode_audit(&mut table, problems),
     };
     table.finish(problems);
     Some(decoded)

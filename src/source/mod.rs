@@ -34,6 +34,7 @@ mod open;
 mod splitter;
 mod stream;
 mod structure;
+mod taken;
 mod window;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::SourceError;
 pub use expand::expand;
+pub use taken::{InputRead, Taken};
 
 use stream::Stream;
 use window::{Batch, Span};
@@ -61,6 +63,7 @@ pub struct Reader {
     opened: usize,
     current: Option<Stream>,
     progress: Arc<AtomicU64>,
+    taken: Option<Taken>,
     total: Option<u64>,
 }
 
@@ -151,6 +154,7 @@ impl Reader {
             opened: 0,
             current: None,
             progress: Arc::default(),
+            taken: None,
             total,
         }
     }
@@ -158,6 +162,12 @@ impl Reader {
     /// What is read, in order; a [`Place`] counts from the start of this.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
+    }
+
+    /// From now on what is read is told by its digest too: what this gives is filled input by
+    /// input.
+    pub fn taken(&mut self) -> Taken {
+        self.taken.get_or_insert_default().clone()
     }
 
     /// Bytes read so far, before decompression, over all inputs.
@@ -183,7 +193,15 @@ impl Iterator for Reader {
             let input = self.inputs.get(self.opened)?;
             let number = u32::try_from(self.opened).unwrap_or(u32::MAX);
             self.opened += 1;
-            match Stream::open(number, input, self.limits, &self.spares, &self.progress) {
+            let stream = Stream::open(
+                number,
+                input,
+                self.limits,
+                &self.spares,
+                &self.progress,
+                self.taken.as_ref(),
+            );
+            match stream {
                 Ok(stream) => self.current = Some(stream),
                 Err(error) => return Some(Err(error)),
             }

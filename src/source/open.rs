@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Input;
 use super::error::SourceError;
+use super::taken::{Sum, Taken};
 
 /// Bytes of compressed data read from an input at once.
 const COMPRESSED_READ: usize = 64 << 10;
@@ -37,8 +38,13 @@ enum Format {
     Zstd,
 }
 
-/// Opens an input; the bytes read from it, before decompression, are added to `progress`.
-pub(super) fn open(input: &Input, progress: &Arc<AtomicU64>) -> Result<Decoded, SourceError> {
+/// Opens an input; the bytes read from it, before decompression, are added to `progress`, and
+/// what they were to `taken`, if somebody wants to know.
+pub(super) fn open(
+    input: &Input,
+    progress: &Arc<AtomicU64>,
+    taken: Option<&Taken>,
+) -> Result<Decoded, SourceError> {
     let name = input.name();
     let raw: Box<dyn Read + Send> = match input {
         Input::File(path) => Box::new(open_file(path)?),
@@ -48,6 +54,7 @@ pub(super) fn open(input: &Input, progress: &Arc<AtomicU64>) -> Result<Decoded, 
     let mut raw = Counted {
         inner: raw,
         progress: Arc::clone(progress),
+        sum: taken.map(|taken| Sum::new(name.clone(), taken)),
     };
     let failed = |source| SourceError::Open {
         input: name.clone(),
@@ -222,12 +229,16 @@ fn kind(_: FileType) -> &'static str {
 struct Counted<R> {
     inner: R,
     progress: Arc<AtomicU64>,
+    sum: Option<Sum>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(room)?;
         self.progress.fetch_add(count as u64, Ordering::Relaxed);
+        if let Some(sum) = &mut self.sum {
+            sum.add(room.get(..count).unwrap_or_default());
+        }
         Ok(count)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use super::error::SourceError;
 use super::open::{Decoded, open};
 use super::splitter::Splitter;
+use super::taken::Taken;
 use super::window::{Batch, Need, Window};
 use super::{Chunk, Input, Limits, Spares};
 
@@ -33,10 +34,11 @@ impl Stream {
         limits: Limits,
         spares: &Spares,
         progress: &Arc<AtomicU64>,
+        taken: Option<&Taken>,
     ) -> Result<Self, SourceError> {
         let mut stream = Self {
             number,
-            decoded: open(input, progress)?,
+            decoded: open(input, progress, taken)?,
             limits,
             spares: spares.clone(),
             window: Window::new(),

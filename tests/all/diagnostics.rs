@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 33] = [
+const CASES: [(&str, i32, Made); 34] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -59,6 +59,7 @@ const CASES: [(&str, i32, Made); 33] = [
     ("plans", 2, Overlay),
     ("prompts", 2, Overlay),
     ("scripts", 2, Overlay),
+    ("secrets", 2, Overlay),
     ("settings", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),

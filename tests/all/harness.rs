@@ -136,6 +136,7 @@ fn run_settings(
         strict: false,
         threads,
         databases,
+        evidence: None,
     };
     let mut sink = Memory::default();
     let (counts, failed) = pipeline::run(policy, inputs, &settings, &mut sink, &|_| {})
