@@ -12,6 +12,7 @@
 //! | [`diag`] | what is wrong in a file that a person wrote |
 //! | [`document`] | such a file as a tree in which everything knows its place |
 //! | [`visible`] | log text made safe to show |
+//! | [`audit`] | what happened and was decided, in a form that proves itself |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
@@ -36,6 +37,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod audit;
 pub mod cli;
 pub mod command;
 pub mod detect;
