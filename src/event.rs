@@ -196,7 +196,7 @@ impl Digest {
 
     /// The digest whose bytes these are.
     #[must_use]
-    pub fn of_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn of_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

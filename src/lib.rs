@@ -13,6 +13,7 @@
 //! | [`document`] | such a file as a tree in which everything knows its place |
 //! | [`visible`] | log text made safe to show |
 //! | [`redact`] | fields that no record may keep |
+//! | [`audit`] | what happened and was decided, in a form that proves itself |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
@@ -37,6 +38,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod audit;
 pub mod cli;
 pub mod command;
 pub mod detect;
