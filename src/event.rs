@@ -131,6 +131,16 @@ impl Nanos {
         Some(Self(nanos))
     }
 
+    /// The length in seconds.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a lateness needs no nanoseconds of a century"
+    )]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
     /// The length in hours.
     #[must_use]
     #[expect(

@@ -29,6 +29,7 @@
 //! | [`policy`] | all of the above from one folder, checked and immutable |
 //! | [`pipeline`] | the spine |
 //! | [`store`] | artifacts, written whole and read back |
+//! | [`record`] | what a run says in the audit |
 //! | [`lab`] | the same spine for tests |
 //! | [`render`] | values as text |
 //! | [`cli`] | the command line |
@@ -53,6 +54,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod policy;
 pub mod promote;
+pub mod record;
 pub mod redact;
 pub mod render;
 pub mod risk;

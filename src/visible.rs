@@ -31,9 +31,13 @@ pub fn visible(text: &str) -> String {
         .collect()
 }
 
-/// Why the operating system refused something, without its error number.
+/// Why the operating system refused something, without its error number; what is an error of
+/// ours says it as it is.
 #[must_use]
 pub fn reason(error: &std::io::Error) -> String {
+    if error.get_ref().is_some() {
+        return error.to_string();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     text.to_lowercase()

@@ -53,7 +53,8 @@ pub struct Args {
     state: Option<PathBuf>,
 }
 
-fn span(text: &str) -> Result<Nanos, String> {
+/// A span of time on the command line.
+pub(super) fn span(text: &str) -> Result<Nanos, String> {
     let expected = "expected a whole number and one of s, m, h, d, w, such as `2m`";
     Nanos::parse(text).ok_or_else(|| expected.to_owned())
 }

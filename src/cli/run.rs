@@ -1,22 +1,27 @@
 //! `rulectl run`: the pipeline over events from files or stdin.
 
-use std::io;
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Error, Result, bail};
 use clap::ValueEnum;
 
+use crate::audit::Audit;
+use crate::cli::detect::span;
 use crate::cli::events::{EventArgs, talk_about};
-use crate::cli::output::{bad, out, out_json, talk_problems};
+use crate::cli::faces::{About, Faces};
+use crate::cli::live::follow;
+use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::progress::Meter;
-use crate::cli::{Common, Exit, Format};
+use crate::cli::{Common, Exit, Format, recording};
 use crate::detect::Severity;
+use crate::event::Nanos;
 use crate::okta::ADDRESS_FIELDS;
-use crate::pipeline::{self, Outcome, Rejected, Sink};
-use crate::policy;
+use crate::pipeline::{self, Counts, Following, RunError, Settings};
+use crate::policy::{self, Policy};
+use crate::record::{Begun, activate};
 use crate::render::{Collected, summary};
-use crate::route::Route;
-use crate::source::{Input, Reader};
-use crate::store::{ArtifactWriter, RunLock};
+use crate::source::{Input, Reader, SourceError};
+use crate::store::{RunLock, RunRecord};
 use crate::world::World;
 
 /// The words of the command.
@@ -27,6 +32,19 @@ pub struct Args {
     /// Add to the artifacts of earlier runs instead of replacing them
     #[arg(long)]
     append: bool,
+    /// Keep going with events as they come, as from `tail -F LOG | rulectl run --follow --events -`
+    #[arg(long, conflicts_with_all = ["hours", "threads"])]
+    follow: bool,
+    /// With --follow, how late an event may come and still count in windows
+    #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
+    lateness: Nanos,
+    /// With --follow, go on from the state in this file, and keep it there: at the end of the
+    /// input, every minute, and when told to stop. What is open at the end stays open
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    state: Option<PathBuf>,
+    /// Write no audit: what is decided then can be neither proved nor replayed
+    #[arg(long)]
+    no_audit: bool,
     /// Exit with 1 when a finding's risk is at or above this severity
     #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<SeverityName>,
@@ -42,6 +60,10 @@ enum SeverityName {
 
 /// Runs the command.
 pub fn run(common: &Common, args: &Args) -> Result<Exit> {
+    if args.follow && common.format == Format::Json {
+        let message = "`run --follow` has no end at which one document could be closed; `--format ndjson` writes a value a line";
+        bail!(UsageError(message.to_owned()));
+    }
     let mut loaded = policy::load(&common.policy);
     talk_problems(&loaded.problems);
     let Some(policy) = &mut loaded.policy else {
@@ -54,110 +76,128 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let fields = databases.paths(&ADDRESS_FIELDS);
     policy.detector.note_supplied(&fields);
     let policy = &*policy;
-    let settings = args.events.settings(&inputs, databases, World::live())?;
+    let mut settings = args.events.settings(&inputs, databases, World::live())?;
+    settings.evidence = (!args.no_audit).then(|| policy.audit.secrets.clone());
 
     let _lock = RunLock::take(&common.data)?;
-    let generation = policy::activate(&common.data, policy.digest, &loaded.files)?;
-    let writer = ArtifactWriter::new(&common.data, policy.digest, generation, args.append)?;
-    let names: Vec<String> = inputs.iter().map(Input::name).collect();
-    let mut sink = Faces::new(writer, common.format);
-    let meter = Meter::new(Reader::new(inputs.clone()).total());
-    let outcome = pipeline::run(policy, inputs, &settings, &mut sink, &|progress| {
-        meter.show(progress)
-    });
-    let events = outcome.as_ref().map_or(0, |(counts, _)| counts.events);
-    meter.finish(events);
-    let (counts, failed) = outcome?;
-    sink.ended()?;
-    let reasons: Vec<String> = failed.iter().map(ToString::to_string).collect();
-    let databases = settings.databases.records();
-    let record = sink
-        .writer
-        .commit(names.clone(), reasons, databases, counts.clone())?;
-
-    match common.format {
-        Format::Text => out(&summary(
-            &sink.collected,
-            &counts,
-            names.len(),
-            policy.digest,
-            generation,
-            &common.data.display().to_string(),
-        ))?,
-        Format::Json => out(&format!("],\"run\":{}}}\n", crate::visible::json(&record)?))?,
-        Format::Ndjson => out_json(&serde_json::json!({"run": record}))?,
+    let audit = (!args.no_audit)
+        .then(|| recording::open(&common.data))
+        .transpose()?;
+    let generation = activate(audit.as_ref(), policy.digest, || {
+        policy::activate(&common.data, policy.digest, &loaded.files).map_err(Error::from)
+    })?;
+    let about = About {
+        data: common.data.clone(),
+        policy: policy.digest,
+        generation,
+        inputs: inputs.iter().map(Input::name).collect(),
+        databases: settings.databases.records(),
+    };
+    let ran = Run {
+        policy,
+        args,
+        common,
+        settings,
+        audit: audit.as_ref(),
+        about,
+    };
+    let exit = ran.run(inputs)?;
+    if let Some(audit) = audit {
+        audit.close()?;
     }
-    talk_about(&counts, "see rejects.jsonl for the reasons");
-    failed.iter().for_each(|error| bad(&error.to_string()));
-    let gate = args
-        .fail_on
-        .is_some_and(|least| sink.worst >= Some(least.severity()));
-    let exit = if gate { Exit::Negative } else { Exit::Done };
-    Ok(exit.or(if failed.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Broken
-    }))
+    Ok(exit)
 }
 
-/// Hands every result to the artifacts, the summary and, in JSON formats, stdout.
-struct Faces {
-    writer: ArtifactWriter,
-    collected: Collected,
-    format: Format,
-    worst: Option<Severity>,
-    written: u64,
+/// A run whose policy is activated.
+struct Run<'r> {
+    policy: &'r Policy,
+    args: &'r Args,
+    common: &'r Common,
+    settings: Settings,
+    audit: Option<&'r Audit>,
+    about: About,
 }
 
-impl Faces {
-    fn new(writer: ArtifactWriter, format: Format) -> Self {
-        Self {
-            writer,
-            collected: Collected::default(),
-            format,
-            worst: None,
-            written: 0,
-        }
-    }
-
-    /// Opens the JSON document where no outcome has.
-    fn ended(&self) -> Result<()> {
-        if self.format == Format::Json && self.written == 0 {
-            out("{\"outcomes\":[")
+impl Run<'_> {
+    fn run(&self, inputs: Vec<Input>) -> Result<Exit> {
+        let Self { args, about, .. } = self;
+        let format = self.common.format;
+        let mut faces = Faces::new(about.clone(), self.audit, format, args.append, args.follow)?;
+        let names = about.inputs.clone();
+        let mut begun = Begun::new(about.policy, about.generation, names, &self.settings);
+        begun.lateness = args.follow.then(|| args.lateness.seconds());
+        faces.begin(&begun)?;
+        let (counts, failed) = if args.follow {
+            self.follow(inputs, &mut faces)?
         } else {
-            Ok(())
+            self.over_files(inputs, &mut faces)?
+        };
+        let closed = !args.follow || args.state.is_none();
+        let (record, collected, worst) = faces.end(&counts, &failed, closed)?;
+        self.say(&record, &collected, &counts)?;
+        talk_about(&counts, "see rejects.jsonl for the reasons");
+        failed.iter().for_each(|error| bad(&error.to_string()));
+        Ok(self.exit(worst, &failed))
+    }
+
+    fn over_files(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
+        let meter = Meter::new(Reader::new(inputs.clone()).total());
+        let show = |progress| meter.show(progress);
+        let outcome = pipeline::run(self.policy, inputs, &self.settings, faces, &show);
+        meter.finish(outcome.as_ref().map_or(0, |(counts, _)| counts.events));
+        Ok(outcome?)
+    }
+
+    fn follow(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
+        let following = Following::begin(self.policy, faces).map_err(RunError::Sink)?;
+        let Some(mut following) = following else {
+            return Ok((Counts::default(), Vec::new()));
+        };
+        let (detector, args) = (&self.policy.detector, self.args);
+        let state = args.state.as_deref();
+        let outcome = follow(
+            detector,
+            inputs,
+            &self.settings,
+            args.lateness,
+            state,
+            &mut following,
+        )?;
+        Ok(outcome?)
+    }
+
+    /// Tells what came of it.
+    fn say(&self, record: &RunRecord, collected: &Collected, counts: &Counts) -> Result<()> {
+        match self.common.format {
+            Format::Text => out(&summary(
+                collected,
+                counts,
+                record.inputs.len(),
+                record.policy,
+                record.generation,
+                &self.common.data.display().to_string(),
+            )),
+            Format::Json => out(&format!("],\"run\":{}}}\n", crate::visible::json(record)?)),
+            Format::Ndjson => out_json(&serde_json::json!({"run": record})),
         }
     }
 
-    fn stream(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let line = crate::visible::json(outcome)?;
-        let text = match (self.format, self.written) {
-            (Format::Text, _) => return Ok(()),
-            (Format::Ndjson, _) => line + "\n",
-            (Format::Json, 0) => format!("{{\"outcomes\":[{line}"),
-            (Format::Json, _) => format!(",{line}"),
-        };
-        self.written += 1;
-        out(&text).map_err(io::Error::other)
+    fn exit(&self, worst: Option<Severity>, failed: &[SourceError]) -> Exit {
+        let gate = self
+            .args
+            .fail_on
+            .is_some_and(|least| worst >= Some(least.severity()));
+        let exit = if gate { Exit::Negative } else { Exit::Done };
+        exit.or(if failed.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Broken
+        })
     }
 }
 
-impl Sink for Faces {
-    fn begin(&mut self, route: &Route) -> io::Result<()> {
-        self.writer.begin(route)
-    }
-
-    fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
-        self.writer.outcome(outcome)?;
-        self.collected.add(outcome);
-        self.worst = self.worst.max(Some(outcome.risk.severity));
-        self.stream(outcome)
-    }
-
-    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
-        self.writer.reject(rejected)
-    }
-}
+/// What was read, and the inputs that failed.
+type Read = (Counts, Vec<SourceError>);
 
 impl SeverityName {
     fn severity(self) -> Severity {

@@ -1,6 +1,7 @@
-//! The same spine with nothing live: today `test`, the suites of a policy.
+//! The same spine with nothing live: `test`, the suites of a policy, and `replay`, what an audit records.
 
 mod compare;
+pub mod replay;
 mod run;
 mod suite;
 

@@ -186,20 +186,20 @@ pub fn run(
 }
 
 /// Follows each finding to its commands, and hands on what comes of it.
-pub struct Following<'r> {
+pub struct Following<'r, S: Sink + ?Sized> {
     policy: &'r Policy,
-    sink: &'r mut dyn Sink,
+    sink: &'r mut S,
     /// The findings that are open and were promoted when they opened.
     promoted: HashSet<Uuid>,
 }
 
-impl<'r> Following<'r> {
+impl<'r, S: Sink + ?Sized> Following<'r, S> {
     /// Decides the route of a run and tells it: nothing is to be detected where it leaves that out.
     ///
     /// # Errors
     ///
     /// When the route cannot be kept.
-    pub fn begin(policy: &'r Policy, sink: &'r mut dyn Sink) -> io::Result<Option<Self>> {
+    pub fn begin(policy: &'r Policy, sink: &'r mut S) -> io::Result<Option<Self>> {
         let route = policy
             .routing
             .decide(Context::RawEvents, None, Facts::default(), &[]);
@@ -211,9 +211,14 @@ impl<'r> Following<'r> {
             promoted: HashSet::new(),
         }))
     }
+
+    /// Where the results go.
+    pub fn sink(&mut self) -> &mut S {
+        self.sink
+    }
 }
 
-impl DetectSink for Following<'_> {
+impl<S: Sink + ?Sized> DetectSink for Following<'_, S> {
     fn found(&mut self, _: &Heading, _: &Match) -> io::Result<()> {
         Ok(()) // a policy's detector makes findings of its matches
     }
@@ -240,7 +245,7 @@ impl DetectSink for Following<'_> {
     }
 }
 
-impl LiveSink for Following<'_> {
+impl<S: Sink + ?Sized> LiveSink for Following<'_, S> {
     fn advanced(&mut self, _: Advance) -> io::Result<()> {
         Ok(()) // it is among the evidence
     }

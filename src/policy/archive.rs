@@ -37,6 +37,12 @@ struct Generation {
     policy: Digest,
 }
 
+/// Where the policy of a digest is archived.
+#[must_use]
+pub fn archived(data: &Path, digest: Digest) -> PathBuf {
+    data.join("policies").join(digest.to_string())
+}
+
 /// Archives a policy under the data folder and gives its generation: that of the
 /// policy activated last if it is the same, else the next.
 ///

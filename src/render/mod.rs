@@ -15,5 +15,5 @@ pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, findings, incidents, plans};
 pub use self::restored::restored;
 pub use self::style::{Styles, counted};
-pub use self::summary::{Collected, summary};
+pub use self::summary::{Collected, outcome_line, summary};
 pub use self::test::failed_case;

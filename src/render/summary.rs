@@ -35,6 +35,25 @@ impl Collected {
     }
 }
 
+/// An outcome on one line, for whoever watches a run.
+#[must_use]
+pub fn outcome_line(outcome: &Outcome) -> String {
+    let Outcome { finding, risk, .. } = outcome;
+    let became = outcome.response.as_ref().map_or_else(
+        || "not promoted".to_owned(),
+        |response| format!("incident {}", short(response.incident.id)),
+    );
+    format!(
+        "{}  {} {:.2}  {}  {:?}  finding {}  {became}",
+        time(finding.created_at),
+        severity(risk.severity),
+        risk.score,
+        visible(&finding.description),
+        finding.status,
+        short(finding.id),
+    )
+}
+
 /// The summary. `data` is the folder that holds the artifacts.
 #[must_use]
 pub fn summary(

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub use self::read::{About, Artifacts, RiskRecord, read};
-pub use self::write::{ArtifactWriter, RunLock};
+pub use self::write::{ArtifactWriter, Ready, RunLock};
 
 use std::collections::BTreeMap;
 use std::io;

@@ -50,8 +50,8 @@ pub struct ArtifactWriter {
     folder: PathBuf,
     policy: Digest,
     generation: u64,
-    /// The artifacts to add to.
-    earlier: Option<Artifacts>,
+    /// Whether it adds to what is there.
+    append: bool,
     files: BTreeMap<&'static str, Staged>,
     rejects: Staged,
 }
@@ -106,10 +106,7 @@ impl ArtifactWriter {
         generation: u64,
         append: bool,
     ) -> Result<Self, StoreError> {
-        let earlier = match append.then(|| read(folder)) {
-            None | Some(Err(StoreError::NoRun(_))) => None,
-            Some(earlier) => Some(earlier?),
-        };
+        earlier(folder, append)?;
         let staged = || Staged::new(folder).map_err(failed(folder));
         let mut files = BTreeMap::new();
         for name in ARTIFACTS {
@@ -119,31 +116,34 @@ impl ArtifactWriter {
             folder: folder.to_owned(),
             policy,
             generation,
-            earlier,
+            append,
             files,
             rejects: staged()?,
         })
     }
 
-    /// Puts the artifacts in place, one after the other, `run.json` last.
+    /// Makes everything ready on disk, beside its place.
     ///
     /// # Errors
     ///
-    /// When a file cannot be written or moved: each artifact is then the old or
-    /// the new one, whole, and a reader sees that they do not belong together.
-    pub fn commit(
+    /// When a file cannot be written, or could not be moved.
+    pub fn ready(
         mut self,
         inputs: Vec<String>,
         failures: Vec<String>,
         databases: Vec<DatabaseRecord>,
         counts: Counts,
-    ) -> Result<RunRecord, StoreError> {
+    ) -> Result<Ready, StoreError> {
         let mut ready = Vec::new();
         let mut artifacts = BTreeMap::new();
-        let replaced = self.replaced()?;
+        let earlier = earlier(&self.folder, self.append)?;
+        let replaced = match &earlier {
+            Some(earlier) => self.replaced(earlier)?,
+            None => HashSet::new(),
+        };
         for (name, staged) in std::mem::take(&mut self.files) {
             let target = self.folder.join(format!("{name}.jsonl"));
-            let staged = match self.earlier {
+            let staged = match earlier {
                 Some(_) => merged(&self.folder, &target, staged, &replaced)?,
                 None => staged,
             };
@@ -172,23 +172,16 @@ impl ArtifactWriter {
         for (_, target) in &ready {
             check_replaceable(target)?;
         }
-        for (file, target) in ready {
-            file.persist(&target)
-                .map_err(|error| failed(&target)(error.error))?;
-        }
-        // The moves themselves are durable once the folder is.
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed(&self.folder))?;
-        Ok(record)
+        Ok(Ready {
+            folder: self.folder,
+            files: ready,
+            record,
+        })
     }
 
     /// The ids of this run's records, and of earlier incidents of findings that it has too.
-    fn replaced(&mut self) -> Result<HashSet<String>, StoreError> {
+    fn replaced(&mut self, earlier: &Artifacts) -> Result<HashSet<String>, StoreError> {
         let mut replaced = HashSet::new();
-        let Some(earlier) = &self.earlier else {
-            return Ok(replaced);
-        };
         for (name, staged) in &mut self.files {
             for line in lines_of(staged, &self.folder)? {
                 replaced.insert(Ids::of(&line).own.unwrap_or_else(|| (*name).to_owned()));
@@ -211,6 +204,39 @@ impl ArtifactWriter {
         self.files
             .get_mut(artifact)
             .map_or(Ok(()), |staged| staged.line(&line))
+    }
+}
+
+/// Artifacts that are written and not in their place.
+pub struct Ready {
+    folder: PathBuf,
+    files: Vec<(NamedTempFile, PathBuf)>,
+    record: RunRecord,
+}
+
+impl Ready {
+    /// What `run.json` says of them.
+    #[must_use]
+    pub fn record(&self) -> &RunRecord {
+        &self.record
+    }
+
+    /// Puts the artifacts in place, one after the other, `run.json` last.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be moved: each artifact is then the old or the new one, whole, and a
+    /// reader sees that they do not belong together.
+    pub fn publish(self) -> Result<RunRecord, StoreError> {
+        for (file, target) in self.files {
+            file.persist(&target)
+                .map_err(|error| failed(&target)(error.error))?;
+        }
+        // The moves themselves are durable once the folder is.
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed(&self.folder))?;
+        Ok(self.record)
     }
 }
 
@@ -245,6 +271,14 @@ impl Sink for ArtifactWriter {
 
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
         self.rejects.line(&json(rejected)?)
+    }
+}
+
+/// The artifacts that are added to, if any are.
+fn earlier(folder: &Path, append: bool) -> Result<Option<Artifacts>, StoreError> {
+    match append.then(|| read(folder)) {
+        None | Some(Err(StoreError::NoRun(_))) => Ok(None),
+        Some(earlier) => earlier.map(Some),
     }
 }
 

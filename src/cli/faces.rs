@@ -1,0 +1,265 @@
+//! Where the results of `run` go: the audit, the artifacts, the summary and stdout, in this order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::{Error, Result};
+use uuid::Uuid;
+
+use crate::audit::Audit;
+use crate::cli::Format;
+use crate::cli::live::Follower;
+use crate::cli::output::out;
+use crate::detect::{Severity, Status};
+use crate::event::{Digest, Nanos, Time};
+use crate::geo::DatabaseRecord;
+use crate::pipeline::{Counts, Evidence, Following, Late, Outcome, Rejected, Sink};
+use crate::record::{Begun, Ended, Recorder};
+use crate::render::{Collected, outcome_line};
+use crate::route::Route;
+use crate::source::{InputRead, SourceError};
+use crate::store::{ArtifactWriter, RunRecord};
+use crate::world::World;
+
+/// What a run is told by in its artifacts.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    pub(super) data: PathBuf,
+    pub(super) policy: Digest,
+    pub(super) generation: u64,
+    pub(super) inputs: Vec<String>,
+    pub(super) databases: Vec<DatabaseRecord>,
+}
+
+/// Hands every result on. What a reader of stdout sees is durable in the audit.
+pub(super) struct Faces<'a> {
+    about: About,
+    audit: Option<&'a Audit>,
+    recorder: Recorder<'a>,
+    writer: ArtifactWriter,
+    pub(super) collected: Collected,
+    format: Format,
+    pub(super) worst: Option<Severity>,
+    streamed: u64,
+    /// What is to be written to stdout once it is durable.
+    pending: String,
+    /// Findings that are open.
+    open: BTreeMap<Uuid, Outcome>,
+    /// Whether the artifacts would say something new.
+    changed: bool,
+    live: bool,
+    /// When the last checkpoint was made.
+    checked: Time,
+}
+
+/// So much is held back before it is made durable and written.
+const PENDING: usize = 256 << 10;
+
+/// However quiet it is, a checkpoint is made so often, which proves that it was.
+const CHECKPOINT: Nanos = Nanos(3600 * Nanos::SECOND.0);
+
+impl<'a> Faces<'a> {
+    pub(super) fn new(
+        about: About,
+        audit: Option<&'a Audit>,
+        format: Format,
+        append: bool,
+        live: bool,
+    ) -> Result<Self> {
+        let writer = about.writer(append)?;
+        Ok(Self {
+            about,
+            audit,
+            recorder: Recorder::new(audit),
+            writer,
+            collected: Collected::default(),
+            format,
+            worst: None,
+            streamed: 0,
+            pending: String::new(),
+            open: BTreeMap::new(),
+            changed: false,
+            live,
+            checked: (World::live().now)(),
+        })
+    }
+
+    /// The run begins.
+    pub(super) fn begin(&mut self, begun: &Begun) -> Result<()> {
+        self.recorder.begin(begun)?;
+        Ok(self.recorder.commit()?)
+    }
+
+    /// Writes what is pending, once it is durable.
+    fn tell(&mut self) -> io::Result<()> {
+        self.recorder.commit().map_err(io::Error::other)?;
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        out(&pending).map_err(io::Error::other)
+    }
+
+    /// Ends the run: the last artifacts, and in the audit its end.
+    pub(super) fn end(
+        mut self,
+        counts: &Counts,
+        failed: &[SourceError],
+        closed: bool,
+    ) -> Result<(RunRecord, Collected, Option<Severity>)> {
+        if self.format == Format::Json && self.streamed == 0 {
+            self.pending.push_str("{\"outcomes\":[");
+        }
+        self.tell()?;
+        self.write_open()?;
+        let failed = reasons(failed);
+        let Self {
+            about,
+            writer,
+            mut recorder,
+            collected,
+            worst,
+            ..
+        } = self;
+        let record = publish(about, writer, &mut recorder, counts, failed.clone())?;
+        let counts = counts.clone();
+        recorder.end(&Ended {
+            counts,
+            failed,
+            closed,
+        })?;
+        Ok((record, collected, worst))
+    }
+
+    /// Findings that are open are in the artifacts too, and are replaced when they close.
+    fn write_open(&mut self) -> io::Result<()> {
+        let Self { open, writer, .. } = self;
+        open.values()
+            .try_for_each(|outcome| writer.outcome(outcome))
+    }
+
+    fn stream(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let line = match self.format {
+            Format::Text if self.live => outcome_line(outcome),
+            Format::Text => return Ok(()),
+            Format::Json | Format::Ndjson => crate::visible::json(outcome)?,
+        };
+        let begin = match (self.format, self.streamed) {
+            (Format::Json, 0) => "{\"outcomes\":[",
+            (Format::Json, _) => ",",
+            _ => "",
+        };
+        let end = if self.format == Format::Json {
+            ""
+        } else {
+            "\n"
+        };
+        self.streamed += 1;
+        self.pending.extend([begin, &line, end]);
+        if self.pending.len() > PENDING {
+            self.tell()?;
+        }
+        Ok(())
+    }
+}
+
+impl About {
+    fn writer(&self, append: bool) -> Result<ArtifactWriter> {
+        let Self {
+            data,
+            policy,
+            generation,
+            ..
+        } = self;
+        Ok(ArtifactWriter::new(data, *policy, *generation, append)?)
+    }
+}
+
+/// Puts artifacts in place.
+fn publish(
+    about: About,
+    writer: ArtifactWriter,
+    recorder: &mut Recorder<'_>,
+    counts: &Counts,
+    failed: Vec<String>,
+) -> Result<RunRecord> {
+    let ready = writer.ready(about.inputs, failed, about.databases, counts.clone())?;
+    let artifacts = ready.record().artifacts.clone();
+    recorder.publish(&artifacts, || ready.publish().map_err(Error::from))
+}
+
+fn reasons(failed: &[SourceError]) -> Vec<String> {
+    failed.iter().map(ToString::to_string).collect()
+}
+
+impl Sink for Faces<'_> {
+    fn begin(&mut self, route: &Route) -> io::Result<()> {
+        self.recorder.route(route)?;
+        self.writer.begin(route)
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.recorder.outcome(outcome)?;
+        self.changed = true;
+        let id = outcome.finding.id;
+        if outcome.finding.status == Status::Open {
+            self.open.insert(id, outcome.clone());
+        } else {
+            self.open.remove(&id);
+            self.writer.outcome(outcome)?;
+            self.collected.add(outcome);
+        }
+        self.worst = self.worst.max(Some(outcome.risk.severity));
+        self.stream(outcome)
+    }
+
+    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
+        self.writer.reject(rejected)
+    }
+
+    fn evidence(&mut self, evidence: Evidence) -> io::Result<()> {
+        self.recorder.evidence(evidence).map_err(io::Error::other)
+    }
+
+    fn read(&mut self, counts: &Counts, inputs: &[InputRead]) -> io::Result<()> {
+        self.recorder.read(counts, inputs).map_err(io::Error::other)
+    }
+
+    fn late(&mut self, late: &Late) -> io::Result<()> {
+        self.recorder.late(late).map_err(io::Error::other)
+    }
+}
+
+impl Follower for Following<'_, Faces<'_>> {
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink().tell()
+    }
+
+    fn keep(&mut self, counts: &Counts, failed: &[SourceError]) -> Result<()> {
+        let faces = self.sink();
+        faces.tell()?;
+        if std::mem::take(&mut faces.changed) {
+            faces.write_open()?;
+            let failed = reasons(failed);
+            let next = faces.about.writer(false)?;
+            let writer = std::mem::replace(&mut faces.writer, next);
+            let about = faces.about.clone();
+            publish(about, writer, &mut faces.recorder, counts, failed)?;
+            faces.writer = faces.about.writer(true)?;
+        }
+        let now = (World::live().now)();
+        if let Some(audit) = faces
+            .audit
+            .filter(|_| now.since(faces.checked) >= CHECKPOINT)
+        {
+            audit.checkpoint()?;
+            faces.checked = now;
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, saved: &[u8], clock: Time) -> Result<()> {
+        Ok(self.sink().recorder.restored(saved, clock)?)
+    }
+}

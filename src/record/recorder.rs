@@ -1,0 +1,214 @@
+//! Writes what a run reads, decides and does into the audit, each before what follows from it.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::audit::{Audit, AuditError};
+use crate::event::{Digest, Time};
+use crate::pipeline::{Counts, Evidence, Late, Outcome};
+use crate::record::{
+    Begun, Decision, Ended, Input, Kept, Restored, decisions, kinds, route_decision,
+};
+use crate::route::Route;
+use crate::source::InputRead;
+
+/// So many bytes of evidence are one body at the most, but for a larger event.
+const BODY: usize = 4 << 20;
+
+/// Writes the records of one run. What it has taken is durable after [`Recorder::commit`].
+pub struct Recorder<'a> {
+    /// Where to; nowhere where nothing is to be recorded.
+    audit: Option<&'a Audit>,
+    /// Evidence that is no body yet.
+    evidence: Evidence,
+}
+
+impl<'a> Recorder<'a> {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(audit: Option<&'a Audit>) -> Self {
+        Self {
+            audit,
+            evidence: Evidence::default(),
+        }
+    }
+
+    /// The run begins.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written; so of all below.
+    pub fn begin(&mut self, begun: &Begun) -> Result<(), AuditError> {
+        self.append(kinds::BEGUN, begun)
+    }
+
+    /// Live input goes on from what was saved.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn restored(&mut self, saved: &[u8], clock: Time) -> Result<(), AuditError> {
+        let Some(audit) = self.audit else {
+            return Ok(());
+        };
+        let blob = audit.keep(saved)?;
+        self.append(kinds::RESTORED, &Restored { blob, clock })
+    }
+
+    /// The route of the run was decided.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn route(&mut self, route: &Route) -> io::Result<()> {
+        self.decided(route_decision(route)?)
+            .map_err(io::Error::other)
+    }
+
+    /// Events satisfied a rule.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn evidence(&mut self, evidence: Evidence) -> Result<(), AuditError> {
+        let held = self.evidence.lines.len();
+        if held > 0 && held + evidence.lines.len() > BODY {
+            self.keep()?;
+        }
+        self.evidence.append(evidence);
+        Ok(())
+    }
+
+    /// Finite input was read.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn read(&mut self, counts: &Counts, inputs: &[InputRead]) -> Result<(), AuditError> {
+        self.keep()?;
+        let input = Input {
+            inputs: inputs.to_vec(),
+            counts: counts.clone(),
+        };
+        self.append(kinds::INPUT, &input)
+    }
+
+    /// A live event came too late.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn late(&mut self, late: &Late) -> Result<(), AuditError> {
+        self.append(kinds::LATE, late)
+    }
+
+    /// A finding was followed to its commands.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.keep().map_err(io::Error::other)?;
+        for decision in decisions(outcome)? {
+            self.decided(decision).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Everything so far is durable from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn commit(&mut self) -> Result<(), AuditError> {
+        self.keep()?;
+        self.audit.map_or(Ok(()), Audit::commit)
+    }
+
+    /// Puts artifacts in their place, which is recorded before and after.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written, and then they are not put there; or why that failed.
+    pub fn publish<T, E: From<AuditError> + std::fmt::Display>(
+        &mut self,
+        artifacts: &BTreeMap<String, impl Serialize>,
+        publish: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Some(audit) = self.audit else {
+            return publish();
+        };
+        self.keep()?;
+        let intent = audit.intend(kinds::ARTIFACTS, json!({"artifacts": artifacts}))?;
+        let published = publish();
+        let outcome = match &published {
+            Ok(_) => Ok(json!({})),
+            Err(error) => Err(json!({"error": error.to_string()})),
+        };
+        audit.conclude(intent, outcome)?;
+        published
+    }
+
+    /// The run ended.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn end(mut self, ended: &Ended) -> Result<(), AuditError> {
+        self.keep()?;
+        self.append(kinds::ENDED, ended)?;
+        self.audit.map_or(Ok(()), Audit::commit)
+    }
+
+    /// Makes a body of the evidence so far.
+    fn keep(&mut self) -> Result<(), AuditError> {
+        let Some(audit) = self.audit.filter(|_| !self.evidence.is_empty()) else {
+            return Ok(());
+        };
+        let evidence = std::mem::take(&mut self.evidence);
+        let kept = Kept {
+            blob: audit.keep(&evidence.lines)?,
+            events: evidence.events,
+            masked: evidence.masked.into_iter().collect(),
+        };
+        self.append(kinds::EVIDENCE, &kept)
+    }
+
+    fn decided(&mut self, decision: Decision) -> Result<(), AuditError> {
+        let append = |audit: &Audit| audit.append(decision.kind, decision.body).map(drop);
+        self.audit.map_or(Ok(()), append)
+    }
+
+    fn append(&mut self, kind: &str, body: &impl Serialize) -> Result<(), AuditError> {
+        // Everything here has texts for keys.
+        let body = serde_json::to_value(body).unwrap_or(Value::Null);
+        let append = |audit: &Audit| audit.append(kind, body).map(drop);
+        self.audit.map_or(Ok(()), append)
+    }
+}
+
+/// Activates a policy, which is recorded before and after: gives its generation.
+///
+/// # Errors
+///
+/// When the audit cannot be written, and then it is not activated; or why that failed.
+pub fn activate<E: From<AuditError> + std::fmt::Display>(
+    audit: Option<&Audit>,
+    policy: Digest,
+    activate: impl FnOnce() -> Result<u64, E>,
+) -> Result<u64, E> {
+    let Some(audit) = audit else {
+        return activate();
+    };
+    let intent = audit.intend(kinds::POLICY, json!({"policy": policy}))?;
+    let activated = activate();
+    let outcome = match &activated {
+        Ok(generation) => Ok(json!({"generation": generation})),
+        Err(error) => Err(json!({"error": error.to_string()})),
+    };
+    audit.conclude(intent, outcome)?;
+    activated
+}
