@@ -10,6 +10,7 @@ mod live;
 mod output;
 mod progress;
 mod recording;
+mod replay;
 mod run;
 mod show;
 mod state;
@@ -32,6 +33,8 @@ pub enum Exit {
     Broken,
     /// 3: wrong usage or configuration.
     Usage,
+    /// 4: inconclusive, such as a recording that is gone.
+    Inconclusive,
 }
 
 impl Exit {
@@ -41,13 +44,25 @@ impl Exit {
             Self::Negative => 1,
             Self::Broken => 2,
             Self::Usage => 3,
+            Self::Inconclusive => 4,
         }
     }
 
-    /// The one of two that counts: 3 over 2 over 1.
+    /// How much it counts beside others.
+    fn weight(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Negative => 1,
+            Self::Inconclusive => 2,
+            Self::Broken => 3,
+            Self::Usage => 4,
+        }
+    }
+
+    /// The one of two that counts: 3 over 2 over 4 over 1.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        if other.code() > self.code() {
+        if other.weight() > self.weight() {
             other
         } else {
             self
@@ -59,7 +74,7 @@ impl Exit {
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done; 1 a negative answer, such as a failed test; 2 a broken policy or input; 3 wrong usage."
+    after_help = "Exit codes: 0 done; 1 a negative answer, such as a failed test; 2 a broken policy or input; 3 wrong usage; 4 inconclusive, such as a recording that is gone."
 )]
 struct Cli {
     #[command(flatten)]
@@ -113,6 +128,8 @@ enum Command {
     Run(run::Args),
     /// Detect alone: any Sigma rules over events, one JSON line a match or finding
     Detect(detect::Args),
+    /// Make the decisions that the audit records again, and compare them byte for byte
+    Replay(replay::Args),
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
     /// Report every problem of the policy folder
@@ -141,6 +158,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.common, args),
         Command::Detect(args) => detect::detect(&cli.common, args),
+        Command::Replay(args) => replay::run(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Check => check::check(&cli.common),
         Command::Test(args) => test::test(&cli.common, args),

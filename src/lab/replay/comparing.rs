@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::iter::Peekable;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,6 +27,7 @@ pub(super) struct Comparing<'c, R: Iterator<Item = Result<Record, AuditError>>> 
     records: &'c mut Peekable<R>,
     run: Uuid,
     seq: u64,
+    about: Option<RangeInclusive<u64>>,
     recorded: u64,
     same: u64,
     different: u64,
@@ -37,11 +39,16 @@ pub(super) struct Comparing<'c, R: Iterator<Item = Result<Record, AuditError>>> 
 }
 
 impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
-    pub(super) fn new(records: &'c mut Peekable<R>, run: &RecordedRun) -> Self {
+    pub(super) fn new(
+        records: &'c mut Peekable<R>,
+        run: &RecordedRun,
+        about: Option<RangeInclusive<u64>>,
+    ) -> Self {
         Self {
             records,
             run: run.run,
             seq: run.seq,
+            about,
             recorded: 0,
             same: 0,
             different: 0,
@@ -49,6 +56,12 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
             ahead: HashMap::new(),
             made: HashMap::new(),
         }
+    }
+
+    /// Whether a record is one of those that are asked for.
+    fn is_about(&self, seq: Option<u64>) -> bool {
+        let about = self.about.as_ref();
+        about.is_none_or(|about| seq.is_some_and(|seq| about.contains(&seq)))
     }
 
     /// The next recorded decision of the run.
@@ -67,7 +80,7 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
                 continue;
             }
             if let Some(kind) = Decision::kind(&record.kind) {
-                self.recorded += 1;
+                self.recorded += u64::from(self.is_about(Some(record.seq)));
                 return Ok(Some((record.seq, kind, record.body)));
             }
         }
@@ -108,7 +121,7 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
     fn compare(&mut self, key: &Key, seq: u64, recorded: &Value, now: &Value) -> io::Result<()> {
         let bytes = |value: &Value| canonical(value).map_err(io::Error::other);
         if bytes(recorded)? == bytes(now)? {
-            self.same += 1;
+            self.same += u64::from(self.is_about(Some(seq)));
             return Ok(());
         }
         let how = first_difference("", recorded, now).unwrap_or_else(|| How::Changed {
@@ -121,6 +134,9 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
     }
 
     fn differs(&mut self, key: &Key, seq: Option<u64>, how: How) {
+        if !self.is_about(seq) {
+            return;
+        }
         self.different += 1;
         if self.differences.len() < TOLD {
             self.differences.push(Difference {

@@ -11,6 +11,7 @@ pub use self::recorded::{
 };
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::Serialize;
@@ -38,6 +39,8 @@ pub struct Replay<'r> {
     pub databases: Databases,
     /// One run alone.
     pub only: Option<Uuid>,
+    /// The records of these numbers alone; all that is needed for them is made again.
+    pub about: Option<RangeInclusive<u64>>,
 }
 
 /// What came of a replay.
@@ -155,7 +158,8 @@ pub fn replay(mut replay: Replay<'_>) -> Result<Report, ReplayError> {
         if replay.only.is_some_and(|only| only != run.run) {
             continue;
         }
-        let mut comparing = Comparing::new(&mut records, &run);
+        let about = replay.about.clone();
+        let mut comparing = Comparing::new(&mut records, &run, about);
         let inconclusive = match replay.again(&run, &mut comparing) {
             Ok(()) => None,
             Err(Stopped::Inconclusive(why)) => Some(why),
