@@ -6,6 +6,7 @@ mod databases;
 mod detect;
 mod events;
 mod faces;
+mod incident;
 mod live;
 mod output;
 mod progress;
@@ -128,6 +129,8 @@ enum Command {
     Run(run::Args),
     /// Detect alone: any Sigma rules over events, one JSON line a match or finding
     Detect(detect::Args),
+    /// Set how far an incident has been dealt with: open, triaged or closed
+    Incident(incident::Args),
     /// Make the decisions that the audit records again, and compare them byte for byte
     Replay(replay::Args),
     /// Show the findings, incidents, plans and commands of the last run
@@ -158,6 +161,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.common, args),
         Command::Detect(args) => detect::detect(&cli.common, args),
+        Command::Incident(args) => incident::run(&cli.common, args),
         Command::Replay(args) => replay::run(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Check => check::check(&cli.common),

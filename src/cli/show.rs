@@ -4,8 +4,10 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::cli::incident::fold_statuses;
 use crate::cli::output::{UsageError, bad, out, out_json, warn};
 use crate::cli::{Common, Exit, Format};
+use crate::record::Statuses;
 use crate::render;
 use crate::store::{Artifacts, read};
 use crate::visible::visible;
@@ -38,7 +40,9 @@ pub fn show(common: &Common, args: &Args) -> Result<Exit> {
     if args.id.is_some() && args.what != Some(What::Finding) {
         bail!(UsageError("an id goes with `show finding ID`".to_owned()));
     }
-    let artifacts = read(&common.data)?;
+    let mut artifacts = read(&common.data)?;
+    let statuses = fold_statuses(common, &mut artifacts);
+    let artifacts = artifacts;
     for reason in &artifacts.run.failed {
         warn(&format!(
             "the run did not read all of its input: {}",
@@ -52,7 +56,7 @@ pub fn show(common: &Common, args: &Args) -> Result<Exit> {
                     "which finding? `show findings` lists their ids".to_owned()
                 ))
             };
-            return show_finding(common, &artifacts, id);
+            return show_finding(common, &artifacts, &statuses, id);
         }
         Some(What::Findings) => list(common, &artifacts.findings, || render::findings(&artifacts))?,
         Some(What::Incidents) => list(common, &artifacts.incidents, || {
@@ -82,7 +86,12 @@ fn list<T: Serialize>(common: &Common, records: &[T], text: impl FnOnce() -> Str
     }
 }
 
-fn show_finding(common: &Common, artifacts: &Artifacts, id: &str) -> Result<Exit> {
+fn show_finding(
+    common: &Common,
+    artifacts: &Artifacts,
+    statuses: &Statuses,
+    id: &str,
+) -> Result<Exit> {
     let found = artifacts.findings_called(id);
     let finding = match found.as_slice() {
         [finding] => *finding,
@@ -106,7 +115,12 @@ fn show_finding(common: &Common, artifacts: &Artifacts, id: &str) -> Result<Exit
         }
     };
     if common.format == Format::Text {
-        out(&render::explain_finding(&artifacts.about(finding)))?;
+        let about = artifacts.about(finding);
+        out(&render::explain_finding(&about))?;
+        let set = about.incident.and_then(|incident| statuses.of(incident.id));
+        if let Some(set) = set {
+            out(&render::status_set(set))?;
+        }
         return Ok(Exit::Done);
     }
     out_json(&artifacts.about(finding))?;

@@ -13,12 +13,13 @@ mod recorder;
 pub use self::recorder::{Recorder, activate};
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::audit::Body;
+use crate::audit::{Audit, AuditError, Body};
 use crate::event::{Digest, Time};
 use crate::geo::DatabaseRecord;
 use crate::okta::{MAPPINGS, Mapping};
@@ -282,21 +283,57 @@ pub fn subject<'b>(kind: &str, body: &'b Value) -> Option<&'b str> {
     body.pointer(pointer).and_then(Value::as_str)
 }
 
+/// What the status of an incident was set to, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusSet {
+    /// When, by the clock.
+    pub time: Time,
+    /// What and by whom.
+    pub change: StatusChange,
+}
+
 /// The statuses that incidents were set to, each the last one.
 #[derive(Clone, Debug, Default)]
-pub struct Statuses(BTreeMap<Uuid, StatusChange>);
+pub struct Statuses(BTreeMap<Uuid, StatusSet>);
 
 impl Statuses {
-    /// Takes a change that came after those before.
-    pub fn changed(&mut self, change: StatusChange) {
-        self.0.insert(change.incident, change);
-    }
-
     /// What the status of an incident was set to last.
     #[must_use]
-    pub fn of(&self, incident: Uuid) -> Option<&StatusChange> {
+    pub fn of(&self, incident: Uuid) -> Option<&StatusSet> {
         self.0.get(&incident)
     }
+}
+
+/// Reads the statuses that incidents were set to.
+///
+/// # Errors
+///
+/// When the audit cannot be read or does not verify.
+pub fn statuses(audit: &Path) -> Result<Statuses, AuditError> {
+    let mut known = Statuses::default();
+    for record in crate::audit::read(audit)? {
+        let record = record?;
+        if record.kind != kinds::STATUS {
+            continue;
+        }
+        if let Ok(change) = serde_json::from_value::<StatusChange>(record.body) {
+            let time = record.time;
+            known.0.insert(change.incident, StatusSet { time, change });
+        }
+    }
+    Ok(known)
+}
+
+/// Sets the status of an incident: it is set once this is recorded.
+///
+/// # Errors
+///
+/// When the audit cannot be written; the status is then what it was.
+pub fn set_status(audit: &Audit, change: &StatusChange) -> Result<(), AuditError> {
+    // It has texts for keys.
+    let body = to_value(change).unwrap_or_default();
+    audit.append(kinds::STATUS, body)?;
+    audit.commit()
 }
 
 fn to_value(value: &impl Serialize) -> Result<Value, serde_json::Error> {

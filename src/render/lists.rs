@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use crate::render::status::status;
 use crate::render::style::{short, time};
 use crate::store::Artifacts;
 use crate::visible::visible;
@@ -43,6 +44,7 @@ pub fn incidents(artifacts: &Artifacts) -> String {
             short(incident.id),
             time(incident.created_at),
             format!("{} {:.2}", incident.severity.as_str(), incident.risk_score),
+            status(incident.status).to_owned(),
             incident.title.clone(),
             incident.description.clone(),
             short(incident.finding_id),
@@ -53,6 +55,7 @@ pub fn incidents(artifacts: &Artifacts) -> String {
             "incident",
             "last hit (UTC)",
             "risk",
+            "status",
             "title",
             "what",
             "finding",

@@ -821,6 +821,7 @@ fn a_run_leaves_nothing_but_its_artifacts() {
     names.sort();
     let wanted = [
         ".lock",
+        "audit",
         "commands.jsonl",
         "findings.jsonl",
         "incidents.jsonl",

@@ -45,6 +45,7 @@ mod layout;
 mod live;
 mod logic;
 mod power;
+mod replay;
 mod scripts;
 mod seeds;
 mod semantics;
