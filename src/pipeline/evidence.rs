@@ -40,7 +40,7 @@ pub enum Step<'l> {
 }
 
 /// An event that satisfied a rule.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Kept<'l> {
     /// Which of the inputs it came from, from 0.
     pub input: u32,
@@ -49,7 +49,7 @@ pub struct Kept<'l> {
     /// The identity of the event as it came.
     pub digest: Digest,
     /// The secret fields that were masked; the event is then in Okta's shape.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[serde(default)]
     pub masked: Vec<String>,
     /// The event as it came, without white space outside strings.
     #[serde(borrow)]
@@ -65,26 +65,25 @@ impl Evidence {
         place: Place,
         (mapping, secrets): (Mapping, &Secrets),
     ) {
-        let compact: Vec<u8> = solid_parts(event.raw).flatten().copied().collect();
-        let masked = (!secrets.is_empty()).then(|| without(&compact, mapping, secrets));
-        let (text, masked) = match masked {
-            Some((masked, paths)) if !paths.is_empty() => (masked.into_bytes(), paths),
-            _ => (compact, Vec::new()),
-        };
-        // What was read as an event is JSON.
-        let Ok(record) = serde_json::from_slice::<&RawValue>(&text) else {
-            return;
-        };
-        self.masked.extend(masked.iter().cloned());
-        let kept = Kept {
-            input: place.input,
-            line: place.line,
-            digest,
-            masked,
-            record,
-        };
+        let Place { input, line } = place;
+        let head =
+            format!("{{\"event\":{{\"input\":{input},\"line\":{line},\"digest\":\"{digest}\"");
+        self.lines.extend_from_slice(head.as_bytes());
+        let masked = (!secrets.is_empty())
+            .then(|| without(event.raw, mapping, secrets))
+            .filter(|(_, paths)| !paths.is_empty());
+        if let Some((_, paths)) = &masked {
+            self.masked.extend(paths.iter().cloned());
+            self.member("masked", paths);
+        }
+        self.lines.extend_from_slice(b",\"record\":");
+        match masked {
+            Some((record, _)) => self.lines.extend_from_slice(record.as_bytes()),
+            None if event.compact => self.lines.extend_from_slice(event.raw),
+            None => solid_parts(event.raw).for_each(|part| self.lines.extend_from_slice(part)),
+        }
+        self.lines.extend_from_slice(b"}}\n");
         self.events += 1;
-        self.line("event", &kept);
     }
 
     /// Adds before the events that so many had come with them.
@@ -100,11 +99,21 @@ impl Evidence {
     }
 
     fn line(&mut self, kind: &str, step: &impl Serialize) {
-        self.lines
-            .extend_from_slice(format!("{{\"{kind}\":").as_bytes());
-        // A vector takes all that it is given, and what is written has texts for keys.
-        let _ = serde_json::to_writer(&mut self.lines, step);
+        self.lines.push(b'{');
+        self.value(kind, step);
         self.lines.extend_from_slice(b"}\n");
+    }
+
+    fn member(&mut self, key: &str, value: &impl Serialize) {
+        self.lines.push(b',');
+        self.value(key, value);
+    }
+
+    fn value(&mut self, key: &str, value: &impl Serialize) {
+        self.lines
+            .extend_from_slice(format!("\"{key}\":").as_bytes());
+        // A vector takes all that it is given, and what is written has texts for keys.
+        let _ = serde_json::to_writer(&mut self.lines, value);
     }
 
     /// Whether there is nothing.
