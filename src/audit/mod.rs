@@ -19,6 +19,8 @@ pub mod record;
 mod recover;
 mod segment;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;
 
 pub use self::blobs::{Body, BodyError, MAX_BODY, body, named};

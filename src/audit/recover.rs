@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::audit::AuditError;
 use crate::audit::canonical::canonical;
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::disk::Disk;
+use crate::audit::disk::{Disk, above};
 use crate::audit::log::Intents;
 use crate::audit::read::Chain;
 use crate::audit::record::{BATCH, Line};
@@ -72,7 +72,7 @@ pub(super) struct End {
 
 /// Sets right what a crash left unfinished.
 pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditError> {
-    disk.make_folder(folder).map_err(AuditError::io(folder))?;
+    settle_folders(disk, folder)?;
     let head = read_head(disk, folder)?;
     let mut left = segments(disk, folder)?;
     let mut spoiled = Vec::new();
@@ -104,6 +104,10 @@ pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditErro
         &left,
         &torn,
     )?);
+    // The last batch may stand in memory alone: what comes next must not hang on it.
+    let last_batch = scan.whole.saturating_sub(BATCH as u64);
+    let settled = disk.settle(&segment.path, last_batch);
+    settled.map_err(AuditError::io(&segment.path))?;
     let end = scan.end.map(|(chain, log)| End {
         chain,
         log,
@@ -111,6 +115,24 @@ pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditErro
         intents: scan.intents,
     });
     Ok(Found { end, torn })
+}
+
+/// Makes the folder and what was made in it durable: who made it may have been stopped before.
+fn settle_folders(disk: &dyn Disk, folder: &Path) -> Result<(), AuditError> {
+    disk.make_folder(folder).map_err(AuditError::io(folder))?;
+    let folders = [
+        above(folder),
+        folder,
+        &folder.join("blobs"),
+        &folder.join("torn"),
+    ];
+    for folder in folders {
+        match disk.sync_folder(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => synced.map_err(AuditError::io(folder))?,
+        }
+    }
+    Ok(())
 }
 
 /// That nothing is missing that was durable when `head.json` was written.
@@ -396,5 +418,5 @@ fn replace(disk: &dyn Disk, file: &Path, bytes: &[u8]) -> io::Result<()> {
     writer.write_all(bytes)?;
     writer.sync()?;
     disk.rename(&staged, file)?;
-    disk.sync_folder(super::disk::above(file))
+    disk.sync_folder(above(file))
 }

@@ -243,7 +243,8 @@ fn a_segment_of_which_nothing_was_durable_goes() {
 
 #[test]
 fn what_no_crash_leaves_is_refused() {
-    let damage: [(&str, fn(&TempDir)); 5] = [
+    type Damage = fn(&TempDir);
+    let damage: [(&str, Damage); 5] = [
         ("more follows than a crash can spoil", |folder| {
             let mut bytes = fs::read(segment(folder)).expect("a segment");
             bytes.extend(vec![b'x'; record::BATCH + 1]);
