@@ -22,6 +22,7 @@ mod segment;
 mod simulated;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use self::blobs::{Body, BodyError, MAX_BODY, body, named};
 pub use self::checkpoint::{Checkpoint, Signed};
@@ -30,6 +31,9 @@ pub use self::log::{Audit, Clock, Intent, Options};
 pub use self::read::{Chain, read};
 pub use self::record::Record;
 pub use self::recover::{Recovery, Torn, Unknown};
+pub use self::verify::{
+    Against, Finding, MAX_FINDINGS, Pin, Problem, Pruned, Report, TornHere, size, verify,
+};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -208,7 +208,7 @@ fn a_recovery_that_was_cut_off_goes_on() {
     audit.commit().expect("durable");
     drop(audit);
     let torn = b"torn";
-    let name = format!("2026-11-22-{}", crate::event::Digest::of(torn));
+    let name = format!("2026-11-22_99_{}", crate::event::Digest::of(torn));
     fs::create_dir(folder.path().join("torn")).expect("a folder");
     fs::write(folder.path().join("torn").join(&name), torn).expect("written");
     let recovery = open(&folder).1;

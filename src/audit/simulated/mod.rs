@@ -12,17 +12,17 @@ use crate::audit::disk::{Append, Disk, above};
 
 /// Numbers that follow from a seed.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(pub(super) u64);
+pub(in crate::audit) struct Dice(pub(in crate::audit) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self) -> u64 {
+    pub(in crate::audit) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(in crate::audit) fn below(&mut self, end: usize) -> usize {
         (self.roll() % end.max(1) as u64) as usize
     }
 
@@ -33,7 +33,7 @@ impl Dice {
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::audit) enum Fault {
     /// The machine stops.
     Crash,
     /// Calls fail with an error, so many of them.
@@ -42,7 +42,7 @@ pub(super) enum Fault {
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone)]
-pub(super) struct Simulated(Arc<Mutex<World>>);
+pub(in crate::audit) struct Simulated(Arc<Mutex<World>>);
 
 struct World {
     dice: Dice,
@@ -87,7 +87,7 @@ enum Step {
 }
 
 impl Simulated {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::audit) fn new(seed: u64) -> Self {
         let mut root = Names::default();
         root.folders.insert(PathBuf::from("data"));
         Self(Arc::new(Mutex::new(World {
@@ -103,33 +103,51 @@ impl Simulated {
     }
 
     /// Lets something go wrong after so many calls that change the disk.
-    pub(super) fn arm(&self, fault: Option<(usize, Fault)>) {
+    pub(in crate::audit) fn arm(&self, fault: Option<(usize, Fault)>) {
         self.world().fault = fault;
     }
 
     /// How many calls changed the disk, or tried to.
-    pub(super) fn writes(&self) -> usize {
+    pub(in crate::audit) fn writes(&self) -> usize {
         self.world().writes
     }
 
-    pub(super) fn is_down(&self) -> bool {
+    pub(in crate::audit) fn is_down(&self) -> bool {
         self.world().is_down
     }
 
     /// The machine stops, if it has not, and starts again.
-    pub(super) fn crash(&self) {
+    pub(in crate::audit) fn crash(&self) {
         let mut world = self.world();
         world.crash();
         world.is_down = false;
     }
 
     /// Each file that is there now.
-    pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(in crate::audit) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let world = self.world();
         let files = world.now.files.iter();
         files
             .map(|(path, node)| (path.clone(), world.nodes[*node].now.clone()))
             .collect()
+    }
+
+    /// Somebody else writes a file, past the log; without bytes, it is removed.
+    pub(in crate::audit) fn put(&self, path: &Path, bytes: Option<&[u8]>) {
+        let mut world = self.world();
+        let Some(bytes) = bytes else {
+            world.now.files.remove(path);
+            world.durable.files.remove(path);
+            return;
+        };
+        let node = world.nodes.len();
+        world.nodes.push(Node {
+            now: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            dirty: Vec::new(),
+        });
+        world.now.files.insert(path.to_owned(), node);
+        world.durable.files.insert(path.to_owned(), node);
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::{Dice, Fault, Simulated};
 use crate::audit::read::Records;
-use crate::audit::{Audit, AuditError, Body, Clock, Options, Record, Recovery, blobs};
+use crate::audit::verify::verify_on;
+use crate::audit::{Against, Audit, AuditError, Body, Clock, Options, Record, Recovery, blobs};
 use crate::event::{Nanos, Time};
 
 const FOLDER: &str = "data/audit";
@@ -117,6 +118,9 @@ fn check(disk: &Simulated, promised: &Promised) {
         assert_eq!(&read, bytes);
     }
     check_closed(&records);
+    let report = verify_on(disk, Path::new(FOLDER), &Against::default(), &mut |_| {});
+    let report = report.expect("a log");
+    assert!(report.verified, "{:?}", report.findings);
     let told = records.iter().filter(|record| record.kind == "recovered");
     let told: BTreeSet<PathBuf> = told
         .filter_map(|record| record.body["file"].as_str())
@@ -213,7 +217,7 @@ fn is_unfit(ended: &Result<(), AuditError>) -> bool {
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_done_without_its_intent() {
     let rounds = std::env::var("RULECTL_CASES").ok();
-    let rounds = rounds.and_then(|it| it.parse().ok()).unwrap_or(400);
+    let rounds = rounds.and_then(|it| it.parse().ok()).unwrap_or(250);
     for seed in 0..rounds {
         let held = std::panic::catch_unwind(|| round(seed));
         assert!(held.is_ok(), "seed {seed}");
