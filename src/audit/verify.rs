@@ -175,7 +175,7 @@ pub struct TornHere {
     pub file: String,
 }
 
-/// Verifies the log of a folder. `progress` is told how many bytes were read.
+/// Verifies the log of a folder. `progress` is told how many bytes and records were read.
 ///
 /// # Errors
 ///
@@ -183,7 +183,7 @@ pub struct TornHere {
 pub fn verify(
     folder: &Path,
     against: &Against,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, AuditError> {
     verify_on(&RealDisk, folder, against, progress)
 }
@@ -192,7 +192,7 @@ pub(super) fn verify_on(
     disk: &dyn Disk,
     folder: &Path,
     against: &Against,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, AuditError> {
     let found = segments(disk, folder)?;
     if found.is_empty() {
@@ -233,6 +233,8 @@ struct Verifier<'v> {
 struct Here {
     file: String,
     date: String,
+    /// When its day ends.
+    end: i64,
     line: usize,
     seq: Option<u64>,
 }
@@ -292,7 +294,7 @@ impl<'v> Verifier<'v> {
         &mut self,
         segment: &Segment,
         is_last: bool,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), AuditError> {
         let failed = || AuditError::io(&segment.path);
         let mut lines = Lines::new(self.disk.open(&segment.path).map_err(failed())?);
@@ -300,7 +302,7 @@ impl<'v> Verifier<'v> {
         while let Some(found) = lines.next().map_err(failed())? {
             self.take(&found, is_last);
             if self.report.records.is_multiple_of(256) {
-                progress(self.report.bytes);
+                progress(self.report.bytes, self.report.records);
             }
         }
         self.end();
@@ -315,6 +317,7 @@ impl<'v> Verifier<'v> {
         self.here = Here {
             file: format!("{}.jsonl", segment.date),
             date: segment.date.clone(),
+            end: segment.end,
             ..Here::default()
         };
     }
@@ -391,8 +394,8 @@ impl<'v> Verifier<'v> {
             );
         }
         // The checkpoint that seals a segment is written when the next day has come.
-        let date = date_of(line.time);
-        if date > self.here.date && line.kind != "checkpoint" {
+        if line.time.0 >= self.here.end && line.kind != "checkpoint" {
+            let date = date_of(line.time);
             let what = format!("a record of {date}, in the segment of an earlier day");
             self.found(Problem::Segment, what);
         }
@@ -681,9 +684,8 @@ impl<'v> Verifier<'v> {
             None => unproved.push("that nothing is missing at the end, and that the log was not written anew as a whole: that takes a pin that was kept elsewhere (`--pin`)".to_owned()),
             Some(pin) => {
                 let seq = pin.record().map_or(0, |(seq, _)| seq);
-                let behind = self.report.end.map_or(0, |(end, _)| end.saturating_sub(seq));
-                if behind > 0 {
-                    unproved.push(format!("that nothing is missing behind record {seq}, which the pin knows: {behind} records follow it"));
+                if let Some((end, _)) = self.report.end.filter(|(end, _)| *end > seq) {
+                    unproved.push(format!("that nothing is missing behind record {seq}, the last that the pin knows (the log goes on to record {end})"));
                 }
             }
         }

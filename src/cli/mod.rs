@@ -1,6 +1,7 @@
 //! The command line: a file a command, each parsing its words, calling the
 //! library, rendering what comes back, and ending with an exit code that means the same for every command.
 
+mod audit;
 mod check;
 mod databases;
 mod detect;
@@ -115,6 +116,8 @@ enum Command {
     Show(show::Args),
     /// Report every problem of the policy folder
     Check,
+    /// Verify, show, export and prune the audit: what came in, was decided and was done
+    Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
     Test(test::Args),
 }
@@ -140,6 +143,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(&cli.common, args),
         Command::Detect(args) => detect::detect(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
+        Command::Audit(args) => audit::audit(&cli.common, args),
         Command::Check => check::check(&cli.common),
         Command::Test(args) => test::test(&cli.common, args),
     };

@@ -118,7 +118,7 @@ fn check(disk: &Simulated, promised: &Promised) {
         assert_eq!(&read, bytes);
     }
     check_closed(&records);
-    let report = verify_on(disk, Path::new(FOLDER), &Against::default(), &mut |_| {});
+    let report = verify_on(disk, Path::new(FOLDER), &Against::default(), &mut |_, _| {});
     let report = report.expect("a log");
     assert!(report.verified, "{:?}", report.findings);
     let told = records.iter().filter(|record| record.kind == "recovered");

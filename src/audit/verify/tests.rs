@@ -40,7 +40,7 @@ fn open(disk: &Simulated, signer: Option<Signer>) -> Audit {
 }
 
 fn report(disk: &Simulated, against: &Against) -> Report {
-    verify_on(disk, Path::new(FOLDER), against, &mut |_| {}).expect("a log")
+    verify_on(disk, Path::new(FOLDER), against, &mut |_, _| {}).expect("a log")
 }
 
 fn problems(report: &Report) -> Vec<Problem> {
