@@ -3,11 +3,12 @@
 //! `blobs/ab/abcdef….zst` holds the body of that digest, compressed. It may be removed without
 //! touching the log, which goes on to say what it was called and how long it was.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::audit::disk::Disk;
@@ -31,7 +32,7 @@ pub struct Body {
 }
 
 /// A body cannot be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// It was pruned, or never arrived here.
     #[error("the body {0} is gone: it was pruned, or its file was removed")]
@@ -66,6 +67,23 @@ pub(super) fn place(folder: &Path, sha256: &Digest) -> PathBuf {
 }
 
 pub(super) fn read(disk: &dyn Disk, folder: &Path, body: &Body) -> Result<Vec<u8>, BodyError> {
+    let mut bytes = Vec::new();
+    pour(disk, folder, body, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether a body is there, as it is called; it is not held.
+pub(super) fn check(disk: &dyn Disk, folder: &Path, body: &Body) -> Result<(), BodyError> {
+    pour(disk, folder, body, &mut io::sink())
+}
+
+/// Decompresses a body into something, and no more than its name allows.
+fn pour(
+    disk: &dyn Disk,
+    folder: &Path,
+    body: &Body,
+    into: &mut impl Write,
+) -> Result<(), BodyError> {
     let damaged = |what: String| BodyError::Damaged {
         sha256: body.sha256,
         what,
@@ -77,26 +95,36 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path, body: &Body) -> Result<Vec<u8
         }
         Err(error) => return Err(damaged(reason(&error))),
     };
-    let read = || -> io::Result<Vec<u8>> {
+    let pour = || -> io::Result<(u64, Digest)> {
         let mut decoder = zstd::Decoder::new(file)?;
         decoder.window_log_max(WINDOW_LOG)?;
-        let mut bytes = Vec::new();
-        let limit = body.bytes.min(MAX_BODY) + 1;
-        decoder.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let mut limited = decoder.take(body.bytes.min(MAX_BODY) + 1);
+        let mut hash = Sha256::new();
+        let mut block = vec![0; 64 << 10];
+        let mut length = 0;
+        loop {
+            let read = limited.read(&mut block)?;
+            let bytes = block.get(..read).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok((length, Digest::of_bytes(hash.finalize().into())));
+            }
+            length += read as u64;
+            hash.update(bytes);
+            into.write_all(bytes)?;
+        }
     };
-    let bytes = read().map_err(|error| damaged(reason(&error)))?;
-    if bytes.len() as u64 != body.bytes {
+    let (length, digest) = pour().map_err(|error| damaged(reason(&error)))?;
+    if length != body.bytes {
         let what = format!(
             "it does not have the {} bytes that are recorded",
             body.bytes
         );
         return Err(damaged(what));
     }
-    if Digest::of(&bytes) != body.sha256 {
+    if digest != body.sha256 {
         return Err(damaged("its bytes have another digest".to_owned()));
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Stores a body durably, unless it is there.

@@ -1,7 +1,7 @@
 //! The seam to the disk: what the audit asks of it, so that a test can let each of it fail.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::Path;
 
 /// Where files are kept. What is written counts after a `sync` alone; that a file was made, moved
@@ -17,6 +17,9 @@ pub trait Disk: Send + Sync {
     fn append(&self, file: &Path) -> io::Result<Box<dyn Append>>;
     /// A file that exists, to read from its beginning.
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>>;
+    /// Writes what a file has behind `from` again, and makes it durable: it may have been written
+    /// by somebody whose sync failed, or did not come, and stand in memory alone.
+    fn settle(&self, file: &Path, from: u64) -> io::Result<()>;
     /// Cuts a file, durably.
     fn truncate(&self, file: &Path, length: u64) -> io::Result<()>;
     /// Moves a file in the place of another.
@@ -73,6 +76,16 @@ impl Disk for RealDisk {
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(File::open(file)?))
+    }
+
+    fn settle(&self, file: &Path, from: u64) -> io::Result<()> {
+        let mut file = OpenOptions::new().read(true).write(true).open(file)?;
+        let mut bytes = Vec::new();
+        file.seek(io::SeekFrom::Start(from))?;
+        file.read_to_end(&mut bytes)?;
+        file.seek(io::SeekFrom::Start(from))?;
+        Write::write_all(&mut file, &bytes)?;
+        file.sync_all()
     }
 
     fn truncate(&self, file: &Path, length: u64) -> io::Result<()> {

@@ -239,7 +239,7 @@ impl Audit {
         loop {
             state.check()?;
             let time = (self.options.clock.now)();
-            let is_next_day = date_of(time) > state.segment.date;
+            let is_next_day = state.segment.is_over(time);
             let is_full = state.buffer.len() + room > BATCH;
             if !is_next_day && !is_full {
                 let seq = state.chain.next;
@@ -332,6 +332,14 @@ impl Audit {
         Ok(name)
     }
 
+    /// Takes bodies for gone.
+    pub(super) fn forget(&self, gone: &[Digest]) {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        for digest in gone {
+            stored.remove(digest);
+        }
+    }
+
     /// Records, durably, that something is about to be done. Without this, it must not be done.
     ///
     /// The record has the kind with `.intended` behind it.
@@ -383,7 +391,7 @@ impl Audit {
             let time = (self.options.clock.now)();
             if state.file.is_none() {
                 state = self.wait(state);
-            } else if date_of(time) > state.segment.date {
+            } else if state.segment.is_over(time) {
                 self.roll(&mut state, time)?;
             } else {
                 return self.seal_checkpoint(&mut state, time);

@@ -14,20 +14,28 @@ mod checkpoint;
 mod disk;
 mod key;
 mod log;
+mod prune;
 mod read;
 pub mod record;
 mod recover;
 mod segment;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;
+mod verify;
 
 pub use self::blobs::{Body, BodyError, MAX_BODY, body, named};
 pub use self::checkpoint::{Checkpoint, Signed};
 pub use self::key::{KeyError, PublicKey, Signer, is_open_to_others, public_file};
 pub use self::log::{Audit, Clock, Intent, Options};
+pub use self::prune::{Doomed, Stored, Which, doomed};
 pub use self::read::{Chain, read};
 pub use self::record::Record;
 pub use self::recover::{Recovery, Torn, Unknown};
+pub use self::verify::{
+    Against, Finding, MAX_FINDINGS, Pin, Problem, Pruned, Report, TornHere, size, verify,
+};
 
 use std::io;
 use std::path::{Path, PathBuf};

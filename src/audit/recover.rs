@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::audit::AuditError;
 use crate::audit::canonical::canonical;
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::disk::Disk;
+use crate::audit::disk::{Disk, above};
 use crate::audit::log::Intents;
 use crate::audit::read::Chain;
-use crate::audit::record::{BATCH, Line};
+use crate::audit::record::{BATCH, Line, read_digest};
 use crate::audit::segment::{Found as FoundLine, Lines, Segment, segments};
 use crate::event::Digest;
 
@@ -72,7 +72,7 @@ pub(super) struct End {
 
 /// Sets right what a crash left unfinished.
 pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditError> {
-    disk.make_folder(folder).map_err(AuditError::io(folder))?;
+    settle_folders(disk, folder)?;
     let head = read_head(disk, folder)?;
     let mut left = segments(disk, folder)?;
     let mut spoiled = Vec::new();
@@ -93,17 +93,17 @@ pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditErro
         torn.extend(set_aside(disk, folder, segment, scan)?);
     }
     let Some((segment, scan)) = last else {
+        let earlier = unrecorded(disk, folder, None, None, &torn)?;
+        torn.extend(earlier);
         return Ok(Found { end: None, torn });
     };
     torn.extend(set_aside(disk, folder, &segment, &scan)?);
-    torn.extend(unrecorded(
-        disk,
-        folder,
-        &segment,
-        &scan.recovered,
-        &left,
-        &torn,
-    )?);
+    let earlier = unrecorded(disk, folder, Some((&segment, &scan)), left.last(), &torn)?;
+    torn.extend(earlier);
+    // The last batch may stand in memory alone: what comes next must not hang on it.
+    let last_batch = scan.whole.saturating_sub(BATCH as u64);
+    let settled = disk.settle(&segment.path, last_batch);
+    settled.map_err(AuditError::io(&segment.path))?;
     let end = scan.end.map(|(chain, log)| End {
         chain,
         log,
@@ -111,6 +111,24 @@ pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditErro
         intents: scan.intents,
     });
     Ok(Found { end, torn })
+}
+
+/// Makes the folder and what was made in it durable: who made it may have been stopped before.
+fn settle_folders(disk: &dyn Disk, folder: &Path) -> Result<(), AuditError> {
+    disk.make_folder(folder).map_err(AuditError::io(folder))?;
+    let folders = [
+        above(folder),
+        folder,
+        &folder.join("blobs"),
+        &folder.join("torn"),
+    ];
+    for folder in folders {
+        match disk.sync_folder(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => synced.map_err(AuditError::io(folder))?,
+        }
+    }
+    Ok(())
 }
 
 /// That nothing is missing that was durable when `head.json` was written.
@@ -228,19 +246,19 @@ fn first(line: &Line) -> Result<(Chain, Uuid), String> {
     if line.digest() != line.hash {
         return Err("its hash is not that of its content: it was changed".to_owned());
     }
-    let begins = match line.kind {
-        "log.begun" => Chain::BEGIN.step(line).is_ok(),
-        kind => kind == "segment",
-    };
-    let log = line
-        .value()
-        .get("log")
-        .and_then(Value::as_str)
-        .map(Uuid::parse_str);
-    match log {
-        Some(Ok(log)) if begins => Ok((Chain::behind(line), log)),
-        _ => Err("it does not begin a segment".to_owned()),
+    let is_first = line.kind == "log.begun" && Chain::BEGIN.step(line).is_ok();
+    match segment_of_first(line, &line.value(), is_first) {
+        Some(log) => Ok((Chain::behind(line), log)),
+        None => Err("it does not begin a segment".to_owned()),
     }
+}
+
+/// The id of the log, of the record that begins it or another segment of it.
+pub(super) fn segment_of_first(line: &Line, body: &Value, is_first: bool) -> Option<Uuid> {
+    let expected = if is_first { "log.begun" } else { "segment" };
+    let log = body.get("log").and_then(Value::as_str)?;
+    let log = Uuid::parse_str(log).ok()?;
+    (line.kind == expected).then_some(log)
 }
 
 /// Moves the torn end of a segment to `torn/`, and a segment away of which nothing else is left.
@@ -253,7 +271,7 @@ fn set_aside(
     let failed = || AuditError::io(&segment.path);
     let torn = if scan.torn > 0 {
         let bytes = tail(disk, segment, scan.whole).map_err(failed())?;
-        Some(keep_torn(disk, folder, segment, &bytes)?)
+        Some(keep_torn(disk, folder, segment, scan.whole, &bytes)?)
     } else {
         None
     };
@@ -280,10 +298,11 @@ fn keep_torn(
     disk: &dyn Disk,
     folder: &Path,
     segment: &Segment,
+    whole: u64,
     bytes: &[u8],
 ) -> Result<Torn, AuditError> {
     let sha256 = Digest::of(bytes);
-    let name = format!("{}-{sha256}", segment.date);
+    let name = format!("{}_{whole}_{sha256}", segment.date);
     let into = folder.join("torn");
     let file = into.join(&name);
     let write = || -> io::Result<()> {
@@ -304,49 +323,49 @@ fn keep_torn(
 fn unrecorded(
     disk: &dyn Disk,
     folder: &Path,
-    last: &Segment,
-    recorded: &[String],
-    before: &[Segment],
+    last: Option<(&Segment, &Scan)>,
+    before: Option<&Segment>,
     now: &[Torn],
 ) -> Result<Vec<Torn>, AuditError> {
+    let since = before.or(last.map(|(segment, _)| segment));
+    let mut left = torn_since(disk, folder, since.map_or("", |it| &it.date))?;
+    left.retain(|torn| !now.contains(torn));
+    if let Some((_, scan)) = last {
+        left.retain(|torn| !scan.recovered.contains(&torn.file));
+    }
+    if let Some(before) = before.filter(|_| !left.is_empty()) {
+        let scan = Scan::of(disk, before)?;
+        left.retain(|torn| !scan.recovered.contains(&torn.file));
+    }
+    Ok(left)
+}
+
+/// The files of `torn/` that were cut from the segments of a day or later ones.
+fn torn_since(disk: &dyn Disk, folder: &Path, since: &str) -> Result<Vec<Torn>, AuditError> {
     let into = folder.join("torn");
     let mut names = match disk.names(&into) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         names => names.map_err(AuditError::io(&into))?,
     };
     names.sort();
-    let since = before.last().unwrap_or(last);
-    let mut known: Vec<String> = now.iter().map(|torn| torn.file.clone()).collect();
-    known.extend_from_slice(recorded);
-    let mut is_before_read = false;
     let mut found = Vec::new();
     for name in names {
-        let file = format!("torn/{name}");
-        let Some((date, digest)) = name.split_at_checked(10) else {
+        let parts: Vec<&str> = name.split('_').collect();
+        let [date, _, digest] = parts.as_slice() else {
             continue;
         };
-        let digest = digest.strip_prefix('-').map(str::to_owned);
-        let Some(Ok(sha256)) = digest.map(Digest::try_from) else {
-            continue; // a file that was being written
+        let Some(sha256) = read_digest(digest).filter(|_| *date >= since) else {
+            continue; // of an earlier day, or a file that was being written
         };
-        if date < since.date.as_str() || known.contains(&file) {
-            continue;
-        }
-        if !is_before_read && since != last {
-            known.extend(Scan::of(disk, since)?.recovered);
-            is_before_read = true;
-        }
-        if !known.contains(&file) {
-            let path = into.join(&name);
-            let opened = disk.open(&path);
-            let bytes = opened.and_then(|mut it| io::copy(&mut it, &mut io::sink()));
-            found.push(Torn {
-                bytes: bytes.map_err(AuditError::io(&path))?,
-                file,
-                segment: format!("{date}.jsonl"),
-                sha256,
-            });
-        }
+        let path = into.join(&name);
+        let opened = disk.open(&path);
+        let bytes = opened.and_then(|mut it| io::copy(&mut it, &mut io::sink()));
+        found.push(Torn {
+            bytes: bytes.map_err(AuditError::io(&path))?,
+            file: format!("torn/{name}"),
+            segment: format!("{date}.jsonl"),
+            sha256,
+        });
     }
     Ok(found)
 }
@@ -396,5 +415,5 @@ fn replace(disk: &dyn Disk, file: &Path, bytes: &[u8]) -> io::Result<()> {
     writer.write_all(bytes)?;
     writer.sync()?;
     disk.rename(&staged, file)?;
-    disk.sync_folder(super::disk::above(file))
+    disk.sync_folder(above(file))
 }

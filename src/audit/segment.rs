@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::audit::AuditError;
 use crate::audit::disk::Disk;
 use crate::audit::record::BATCH;
-use crate::event::Time;
+use crate::event::{Nanos, Time};
 
 /// A file of the log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub(super) struct Segment {
     /// The day that it is called by, as `2026-11-22`.
     pub(super) date: String,
     pub(super) path: PathBuf,
+    /// When the day ends.
+    pub(super) end: i64,
 }
 
 impl Segment {
@@ -21,7 +23,13 @@ impl Segment {
         Self {
             date: date.to_owned(),
             path: folder.join(format!("{date}.jsonl")),
+            end: begin(date).map_or(i64::MAX, |begin| begin.plus(Nanos::DAY).0),
         }
+    }
+
+    /// Whether a later day has come.
+    pub(super) fn is_over(&self, now: Time) -> bool {
+        now.0 >= self.end
     }
 }
 
@@ -50,7 +58,11 @@ pub(super) fn segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<Segment>, A
 
 /// Whether a text is a day as segments are called by.
 pub(super) fn is_date(text: &str) -> bool {
-    Time::parse(&format!("{text}T00:00:00Z")).is_some_and(|time| date_of(time) == text)
+    begin(text).is_some_and(|time| date_of(time) == text)
+}
+
+fn begin(date: &str) -> Option<Time> {
+    Time::parse(&format!("{date}T00:00:00Z"))
 }
 
 /// The lines of a file, each as it comes, the last one perhaps without an end.

@@ -208,7 +208,7 @@ fn a_recovery_that_was_cut_off_goes_on() {
     audit.commit().expect("durable");
     drop(audit);
     let torn = b"torn";
-    let name = format!("2026-11-22-{}", crate::event::Digest::of(torn));
+    let name = format!("2026-11-22_99_{}", crate::event::Digest::of(torn));
     fs::create_dir(folder.path().join("torn")).expect("a folder");
     fs::write(folder.path().join("torn").join(&name), torn).expect("written");
     let recovery = open(&folder).1;
@@ -243,7 +243,8 @@ fn a_segment_of_which_nothing_was_durable_goes() {
 
 #[test]
 fn what_no_crash_leaves_is_refused() {
-    let damage: [(&str, fn(&TempDir)); 5] = [
+    type Damage = fn(&TempDir);
+    let damage: [(&str, Damage); 5] = [
         ("more follows than a crash can spoil", |folder| {
             let mut bytes = fs::read(segment(folder)).expect("a segment");
             bytes.extend(vec![b'x'; record::BATCH + 1]);

@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::audit::AuditError;
+use crate::cli::audit::{folder, record_in};
 use crate::cli::output::{UsageError, out, out_json, warn};
-use crate::cli::{Common, Exit, Format, recording};
+use crate::cli::{Common, Exit, Format};
 use crate::promote::{Incident, IncidentStatus};
 use crate::record::{StatusChange, Statuses, set_status, statuses};
 use crate::render::status_changed;
@@ -56,7 +57,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let _lock = RunLock::take(&common.data)?;
     let artifacts = read(&common.data)?;
     let incident = named(&artifacts, &args.id)?;
-    let audit = recording::open(&common.data)?;
+    let audit = record_in(common)?;
     let earlier = known_statuses(common)?;
     let change = StatusChange {
         incident: incident.id,
@@ -78,7 +79,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
 
 /// The statuses that the audit records; none where there is no audit.
 fn known_statuses(common: &Common) -> Result<Statuses> {
-    match statuses(&recording::folder(&common.data)) {
+    match statuses(&folder(common)) {
         Err(AuditError::NoLog(_)) => Ok(Statuses::default()),
         known => Ok(known?),
     }

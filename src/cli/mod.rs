@@ -1,6 +1,7 @@
 //! The command line: a file a command, each parsing its words, calling the
 //! library, rendering what comes back, and ending with an exit code that means the same for every command.
 
+mod audit;
 mod check;
 mod databases;
 mod detect;
@@ -10,7 +11,6 @@ mod incident;
 mod live;
 mod output;
 mod progress;
-mod recording;
 mod replay;
 mod run;
 mod show;
@@ -137,6 +137,8 @@ enum Command {
     Show(show::Args),
     /// Report every problem of the policy folder
     Check,
+    /// Verify, show, export and prune the audit: what came in, was decided and was done
+    Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
     Test(test::Args),
 }
@@ -164,6 +166,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Incident(args) => incident::run(&cli.common, args),
         Command::Replay(args) => replay::run(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
+        Command::Audit(args) => audit::audit(&cli.common, args),
         Command::Check => check::check(&cli.common),
         Command::Test(args) => test::test(&cli.common, args),
     };

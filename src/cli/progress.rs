@@ -14,12 +14,20 @@ pub struct Meter {
     started: Instant,
     bar: RefCell<Option<ProgressBar>>,
     total: Option<u64>,
+    /// What is counted.
+    what: &'static str,
 }
 
 impl Meter {
     /// Begins now; `total` is how many bytes there are to read, where that is known.
     pub fn new(total: Option<u64>) -> Self {
+        Self::of("events", total)
+    }
+
+    /// The same for something else than events.
+    pub fn of(what: &'static str, total: Option<u64>) -> Self {
         Self {
+            what,
             started: Instant::now(),
             bar: RefCell::new(None),
             total,
@@ -35,8 +43,9 @@ impl Meter {
         let bar = bar.get_or_insert_with(|| bar_for(self.total));
         bar.set_position(progress.read);
         bar.set_message(format!(
-            "{} events, {:.0}/s",
+            "{} {}, {:.0}/s",
             progress.events,
+            self.what,
             self.rate(progress.events)
         ));
     }
@@ -54,8 +63,9 @@ impl Meter {
         if self.started.elapsed() >= Duration::from_secs(1) && is_interactive() {
             let seconds = self.started.elapsed().as_secs_f64();
             talk(&visible(&format!(
-                "{events} events in {seconds:.1} s, {:.0} events/s",
-                self.rate(events)
+                "{events} {what} in {seconds:.1} s, {:.0} {what}/s",
+                self.rate(events),
+                what = self.what
             )));
         }
     }

@@ -7,9 +7,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::AuditError;
+use crate::cli::audit::folder;
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
-use crate::cli::{Common, Exit, Format, recording};
+use crate::cli::{Common, Exit, Format};
 use crate::command::Command;
 use crate::detect::Finding;
 use crate::lab::replay::{
@@ -62,7 +63,7 @@ fn is_damaged(error: &anyhow::Error) -> bool {
 }
 
 fn again(common: &Common, args: &Args) -> Result<Exit> {
-    let audit = recording::folder(&common.data);
+    let audit = folder(common);
     let Some(databases) = args.databases.open() else {
         return Ok(Exit::Broken);
     };

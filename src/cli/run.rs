@@ -6,13 +6,14 @@ use anyhow::{Error, Result, bail};
 use clap::ValueEnum;
 
 use crate::audit::Audit;
+use crate::cli::audit::record_in;
 use crate::cli::detect::span;
 use crate::cli::events::{EventArgs, talk_about};
 use crate::cli::faces::{About, Faces};
 use crate::cli::live::follow;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::progress::Meter;
-use crate::cli::{Common, Exit, Format, recording};
+use crate::cli::{Common, Exit, Format};
 use crate::detect::Severity;
 use crate::event::Nanos;
 use crate::okta::ADDRESS_FIELDS;
@@ -80,9 +81,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     settings.evidence = (!args.no_audit).then(|| policy.audit.secrets.clone());
 
     let _lock = RunLock::take(&common.data)?;
-    let audit = (!args.no_audit)
-        .then(|| recording::open(&common.data))
-        .transpose()?;
+    let audit = (!args.no_audit).then(|| record_in(common)).transpose()?;
     let generation = activate(audit.as_ref(), policy.digest, || {
         policy::activate(&common.data, policy.digest, &loaded.files).map_err(Error::from)
     })?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `harness` | running a policy over events in memory, and the program over files |
 //! | `diagnostics` | broken policy folders and what `check` says of them |
+//! | `audit` | a writer that is killed, and the commands of the audit |
 //! | `semantics` | what is a finding and what is not |
 //! | `correlations` | every type of correlation: timelines that just hit and just miss |
 //! | `events` | the bundled logs and rules |
@@ -28,6 +29,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod audit;
 mod choices;
 mod cli;
 mod correlations;

@@ -67,8 +67,7 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
     /// The next recorded decision of the run.
     fn next(&mut self) -> io::Result<Option<(u64, &'static str, Value)>> {
         let is_over = |record: &Record, run: Uuid, seq: u64| {
-            record.seq > seq && record.run != Some(run)
-                || record.seq > seq && record.kind == kinds::BEGUN
+            record.seq > seq && (record.run != Some(run) || record.kind == kinds::BEGUN)
         };
         let (run, seq) = (self.run, self.seq);
         while let Some(record) = self.records.next_if(|next| {
