@@ -152,11 +152,12 @@ pub fn talk_about(counts: &Counts, rejects: &str) {
             "{without} without an `eventType`, which few rules match: are they wrapped by another tool?"
         ));
     }
-    for (_, failed) in counts.scripts.iter() {
+    for failed in counts.scripts.iter() {
         let failures = counted(failed.failures, "failure");
-        let (rule, first) = (visible(&failed.rule), visible(&failed.first));
+        let (function, rule) = (visible(&failed.function), visible(&failed.rule));
+        let first = visible(&failed.first);
         warn(&format!(
-            "{failures} of the script of {rule}, first: {first}"
+            "{failures} of {function} for {rule}, first: {first}"
         ));
     }
     if counts.events == 0 {

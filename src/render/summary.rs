@@ -237,16 +237,17 @@ fn plan(out: &mut String, response: &Response) {
 
 /// What scripts could not answer: their rules were without them there.
 fn scripts(out: &mut String, counts: &Counts) {
-    for (_, failed) in counts.scripts.iter() {
+    for failed in counts.scripts.iter() {
         let _ = writeln!(
             out,
-            "{:>8} {} of the script of {}, first: {}",
+            "{:>8} {} of {} for {}, first: {}",
             failed.failures,
             if failed.failures == 1 {
                 "failure"
             } else {
                 "failures"
             },
+            visible(&failed.function),
             visible(&failed.rule),
             visible(&failed.first)
         );

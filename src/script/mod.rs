@@ -273,12 +273,22 @@ pub enum Verdict {
 pub struct Failure {
     /// The script.
     pub file: Arc<str>,
+    /// The function of it that was asked, whichever one it failed in.
+    pub asked: Arc<str>,
     /// The line, from 1.
     pub line: usize,
     /// The column, in characters, from 1.
     pub column: usize,
     /// What happened.
     pub message: String,
+}
+
+impl Failure {
+    /// The function that was asked, as `FILE#FUNCTION`.
+    #[must_use]
+    pub fn function(&self) -> String {
+        format!("{}#{}", self.file, self.asked)
+    }
 }
 
 impl Function {
@@ -484,6 +494,7 @@ impl Function {
         };
         Failure {
             file: Arc::clone(&self.file),
+            asked: Arc::clone(&self.name),
             line: at.line().unwrap_or(1),
             column: at.position().unwrap_or(1),
             message,
