@@ -80,9 +80,10 @@ pub(super) fn decode_temporal_ordered(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
-    report_too_many(written, problems)?;
-    written.refuse_selection("temporal_ordered", problems)?;
-    written.refuse_condition("temporal_ordered", problems)?;
+    let few = report_too_many(written, problems);
+    let named = written.refuse_selection("temporal_ordered", problems);
+    let bare = written.refuse_condition("temporal_ordered", problems);
+    few.and(named).and(bare)?;
     let names: Vec<&str> = written.names().collect();
     Some(Arc::new(Temporal {
         asked: Meeting::Ordered,
