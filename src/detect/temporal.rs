@@ -12,7 +12,7 @@ use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
 use crate::document::Kind as Shape;
-use crate::event::Nanos;
+use crate::event::{Nanos, Time};
 
 /// Which rules must be met in a window. The rules are known by position.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ enum Meeting {
     SoMany(Bounds),
     /// Those that the expression says.
     Expression(condition::Condition),
-    /// All of them, each by an event after that of the one before.
+    /// All of them, each by an event of its own that is not before that of the one before.
     Ordered,
 }
 
@@ -111,11 +111,7 @@ impl Asked for Temporal {
 impl Condition for Temporal {
     fn account(self: Arc<Self>) -> Option<Box<dyn Account>> {
         Some(match self.asked {
-            Meeting::Ordered => Box::new(Chain {
-                starts: vec![None; self.rules],
-                entered: 0,
-                left: 0,
-            }),
+            Meeting::Ordered => Box::new(Chain::of(self.rules)),
             Meeting::SoMany(_) | Meeting::Expression(_) => Box::new(Met {
                 times: vec![0; self.rules],
                 events: VecDeque::new(),
@@ -186,52 +182,157 @@ impl Account for Met {
     }
 }
 
-/// For each rule, where the latest row of events begins that satisfies the
-/// rules up to it in their order, each by an event of its own.
+/// Rows of events that satisfy the rules in their order, each by an event of its own. A row
+/// begins at an instant, and events of one instant stand in it in any order.
 struct Chain {
-    starts: Vec<Option<u64>>,
-    entered: u64,
-    left: u64,
+    /// For each rule, when the latest row begins that satisfies the rules up to it.
+    starts: Vec<Option<Time>>,
+    /// The same without the events of the newest instant.
+    before: Vec<Option<Time>>,
+    newest: Option<Time>,
+    /// Which rules the events of the newest instant satisfy, as far as rows can use them.
+    instant: Vec<Rules>,
+    /// The instant of which an event went last.
+    gone: Option<Time>,
+}
+
+impl Chain {
+    fn of(rules: usize) -> Self {
+        Self {
+            starts: vec![None; rules],
+            before: vec![None; rules],
+            newest: None,
+            instant: Vec::new(),
+            gone: None,
+        }
+    }
+
+    /// Whether another event of the newest instant may make a row that there is not yet. A
+    /// row takes no more of them than there are rules.
+    fn can_use(&self, rules: Rules) -> bool {
+        let whole = self.starts.last().copied().flatten();
+        let is_scarce = |at: &usize| {
+            let others = self.instant.iter().filter(|known| is_met(**known, *at));
+            is_met(rules, *at) && others.count() < self.starts.len()
+        };
+        whole != self.newest && (0..self.starts.len()).any(|at| is_scarce(&at))
+    }
+
+    /// Finds the rows that end at the newest instant. The fewer of the rules are met there,
+    /// the earlier a row begins; so for each rule those before it are tried from the first on.
+    fn extend(&mut self) {
+        let mut meeting = Meetings::of(&self.instant);
+        let mut from = 0;
+        for at in 0..self.starts.len() {
+            while from <= at && !meeting.meets(at) {
+                meeting.leave(from);
+                from += 1;
+            }
+            let begun = match from.checked_sub(1) {
+                None => self.newest,
+                Some(last) if last < at => self.before.get(last).copied().flatten(),
+                Some(_) => None, // no event of the instant satisfies the rule
+            };
+            if let (Some(start), Some(before)) = (self.starts.get_mut(at), self.before.get(at)) {
+                *start = begun.max(*before);
+            }
+        }
+    }
+}
+
+/// Which event of an instant stands for which rule.
+struct Meetings<'e> {
+    events: &'e [Rules],
+    rules: Vec<Option<usize>>,
+}
+
+impl<'e> Meetings<'e> {
+    fn of(events: &'e [Rules]) -> Self {
+        let rules = vec![None; events.len()];
+        Self { events, rules }
+    }
+
+    /// Finds an event for one more rule; those that stand for others may change places.
+    fn meets(&mut self, rule: usize) -> bool {
+        if !self.events.iter().any(|event| is_met(*event, rule)) {
+            return false;
+        }
+        let mut tried = vec![false; self.events.len()];
+        self.place(rule, &mut tried)
+    }
+
+    fn place(&mut self, rule: usize, tried: &mut [bool]) -> bool {
+        for (at, event) in self.events.iter().enumerate() {
+            let Some(tried_it) = tried.get_mut(at) else {
+                continue;
+            };
+            if !is_met(*event, rule) || std::mem::replace(tried_it, true) {
+                continue;
+            }
+            let other = self.rules.get(at).copied().flatten();
+            if other.is_none_or(|other| self.place(other, tried)) {
+                if let Some(place) = self.rules.get_mut(at) {
+                    *place = Some(rule);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// No event needs to stand for a rule any more.
+    fn leave(&mut self, rule: usize) {
+        let places = self.rules.iter_mut();
+        places
+            .filter(|place| **place == Some(rule))
+            .for_each(|place| *place = None);
+    }
 }
 
 impl Account for Chain {
-    fn enter(&mut self, _: &Member, rules: Rules) {
-        // From the last rule to the first: an event is not after itself.
-        for at in (0..self.starts.len()).rev().filter(|at| is_met(rules, *at)) {
-            let start = match at.checked_sub(1) {
-                None => Some(self.entered),
-                Some(before) => self.starts.get(before).copied().flatten(),
-            };
-            if let Some(slot) = self.starts.get_mut(at) {
-                *slot = start.max(*slot);
-            }
+    fn enter(&mut self, member: &Member, rules: Rules) {
+        if self.newest != Some(member.time) {
+            self.newest = Some(member.time);
+            self.before.clone_from(&self.starts);
+            self.instant.clear();
         }
-        self.entered += 1;
+        if self.can_use(rules) {
+            self.instant.push(rules);
+            self.extend();
+        }
     }
 
-    fn leave(&mut self, _: &Member) {
-        self.left += 1;
+    fn leave(&mut self, member: &Member) {
+        self.gone = Some(member.time);
     }
 
+    /// A row is whole where nothing of the instant went at which it begins.
     fn hit(&self) -> Option<f64> {
         let start = self.starts.last().copied().flatten();
-        start.is_some_and(|start| start >= self.left).then_some(MET)
+        (start.is_some() && start > self.gone).then_some(MET)
     }
 
-    /// Rows that began with an event that left are none.
+    fn weight(&self) -> usize {
+        size_of::<Rules>() * self.instant.len()
+    }
+
     fn save(&self, saving: &mut Saving<'_>) {
-        for start in &self.starts {
-            let begun = start.and_then(|start| start.checked_sub(self.left));
-            saving.option(begun, Saving::number);
+        for start in self.starts.iter().chain(&self.before) {
+            saving.option(start.as_ref(), |saving, start| saving.time(*start));
         }
+        saving.each(self.instant.iter(), |saving, rules| saving.number(*rules));
+        saving.option(self.gone.as_ref(), |saving, gone| saving.time(*gone));
     }
 
     fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
-        self.entered = members.len() as u64;
-        for start in &mut self.starts {
-            *start = saved.option(Restoring::number)?;
+        self.newest = members.back().map(|newest| newest.time);
+        for start in self.starts.iter_mut().chain(&mut self.before) {
+            *start = saved.option(Restoring::time)?;
         }
-        let is_there = |start: &u64| *start < self.entered;
-        self.starts.iter().flatten().all(is_there).then_some(())
+        self.instant = saved.each(Restoring::number)?;
+        self.gone = saved.option(Restoring::time)?;
+        let mut starts = self.starts.iter().chain(&self.before);
+        let is_past = starts.all(|start| *start <= self.newest);
+        (is_past && self.instant.len() <= members.len()).then_some(())
     }
 }
