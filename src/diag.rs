@@ -355,9 +355,58 @@ fn add(counts: &mut [isize; 32], letter: usize, times: isize) {
     }
 }
 
+/// `1 event`, `2 events`, `1,200 matches`.
+#[must_use]
+pub fn counted(count: u64, one: &str) -> String {
+    format!("{} {}", grouped(count), noun(count, one))
+}
+
+/// The noun that goes with a number: that of one thing, or of several.
+#[must_use]
+pub fn noun<N: PartialEq + From<u8>>(count: N, one: &str) -> String {
+    match one.strip_suffix('y') {
+        _ if count == N::from(1) => one.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if one.ends_with("ch") => format!("{one}es"),
+        None => format!("{one}s"),
+    }
+}
+
+/// A number with its thousands apart.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_noun_goes_with_its_number() {
+        for (count, one, expected) in [
+            (0, "event", "0 events"),
+            (1, "event", "1 event"),
+            (1, "match", "1 match"),
+            (2, "match", "2 matches"),
+            (2, "second copy", "2 second copies"),
+            (1_234_567, "group", "1,234,567 groups"),
+        ] {
+            assert_eq!(counted(count, one), expected);
+        }
+        assert_eq!(
+            (noun(1.0, "value"), noun(1.5, "value")),
+            ("value".to_owned(), "values".to_owned())
+        );
+    }
 
     #[test]
     fn the_nearest_word_is_suggested_only_when_it_is_near() {

@@ -5,11 +5,12 @@ use clap::ValueEnum;
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, talk, warn};
+use crate::diag::{counted, noun};
 use crate::event::{Nanos, Time};
 use crate::geo::Databases;
 use crate::okta::{Mapping, parse_time};
 use crate::pipeline::{self, Counts, Settings};
-use crate::render::counted;
+
 use crate::source::{Input, expand};
 use crate::visible::visible;
 use crate::world::World;
@@ -93,9 +94,9 @@ impl EventArgs {
             };
             settings.since = Some(end.minus(reach));
             settings.until = self.until.or(Some(end.plus(Nanos(1))));
-            let plural = if hours == 1 { "" } else { "s" };
             talk(&format!(
-                "reading the {hours} hour{plural} before {end}, from {}",
+                "reading the {hours} {} before {end}, from {}",
+                noun(hours, "hour"),
                 end.minus(reach)
             ));
         }

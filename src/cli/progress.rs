@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output::{is_interactive, talk};
+use crate::diag::counted;
 use crate::pipeline::Progress;
 use crate::visible::visible;
 
@@ -35,8 +36,8 @@ impl Meter {
         let bar = bar.get_or_insert_with(|| bar_for(self.total));
         bar.set_position(progress.read);
         bar.set_message(format!(
-            "{} events, {:.0}/s",
-            progress.events,
+            "{}, {:.0}/s",
+            counted(progress.events, "event"),
             self.rate(progress.events)
         ));
     }
@@ -54,7 +55,8 @@ impl Meter {
         if self.started.elapsed() >= Duration::from_secs(1) && is_interactive() {
             let seconds = self.started.elapsed().as_secs_f64();
             talk(&visible(&format!(
-                "{events} events in {seconds:.1} s, {:.0} events/s",
+                "{} in {seconds:.1} s, {:.0} events/s",
+                counted(events, "event"),
                 self.rate(events)
             )));
         }

@@ -7,7 +7,7 @@ use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written};
 use crate::detect::groups::Window;
 use crate::detect::seen::Member;
-use crate::diag::Problems;
+use crate::diag::{Problems, noun};
 use crate::event::Nanos;
 
 /// Bounds that the number of events must keep.
@@ -47,6 +47,7 @@ impl Condition for EventCount {
 
     fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {
         let (within, bounds) = (self.timespan, &self.bounds);
-        format!("{count} events within {within}, where {bounds} is asked")
+        let events = noun(count, "event");
+        format!("{count} {events} within {within}, where {bounds} is asked")
     }
 }

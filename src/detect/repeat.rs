@@ -9,7 +9,7 @@ use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
-use crate::diag::Problems;
+use crate::diag::{Problems, noun};
 use crate::event::Nanos;
 
 /// Bounds that the number of events before the last must keep.
@@ -70,9 +70,9 @@ impl Condition for RepeatUntil {
 
     fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {
         let (repeated, last, within) = (&self.repeated, &self.last, self.timespan);
-        let bounds = &self.bounds;
+        let (bounds, events) = (&self.bounds, noun(count, "event"));
         format!(
-            "{count} events of {repeated} before {last} within {within}, where {bounds} is asked"
+            "{count} {events} of {repeated} before {last} within {within}, where {bounds} is asked"
         )
     }
 }

@@ -36,7 +36,7 @@ pub fn problems_as_text(problems: &Problems, colour: bool) -> String {
         }
     }
     let (errors, warnings) = problems.counts();
-    let counted = |count: usize, word: &str| super::style::counted(count as u64, word);
+    let counted = |count: usize, word: &str| crate::diag::counted(count as u64, word);
     text.push_str(&format!(
         "{}, {}\n",
         counted(errors, "error"),

@@ -14,6 +14,6 @@ pub use self::finding::explain_finding;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, findings, incidents, plans};
 pub use self::restored::restored;
-pub use self::style::{Styles, counted};
+pub use self::style::Styles;
 pub use self::summary::{Collected, summary};
 pub use self::test::failed_case;

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Position, Scope};
 
 use self::load::{Known, Script, sentence};
-use crate::diag::{FileId, Problems, Span};
+use crate::diag::{FileId, Problems, Span, noun};
 use crate::event::Digest;
 
 /// The codes of problems in scripts.
@@ -159,9 +159,11 @@ impl Scripts {
         }
         if !parameters.contains(&1) {
             let numbers: Vec<String> = parameters.iter().map(usize::to_string).collect();
+            let last = parameters.last().copied().unwrap_or(0);
             let message = format!(
-                "`{function}` has {} parameters, expected 1",
-                numbers.join(" or ")
+                "`{function}` has {} {}, expected 1",
+                numbers.join(" or "),
+                noun(last as u64, "parameter")
             );
             problems
                 .error(codes::REFERENCE, *span, message)

@@ -385,7 +385,7 @@ fn a_row_goes_on_until_its_end() {
         (until, "a@0 a@1 a@2 ab@3 a@4 a@5 b@6", &[three]),
         (few, "b@0", &[]),
         (few, "a@0 b@601", &[]),
-        (few, "a@0 b@1", &["x 2/1 1 events of a before b within 10m, where lt 3 is asked"]),
+        (few, "a@0 b@1", &["x 2/1 1 event of a before b within 10m, where lt 3 is asked"]),
         (few, "a@0 a@1 a@2 b@3", &[]),
     ]);
 }
@@ -679,7 +679,7 @@ fn a_hit_has_the_values_of_its_group() {
     let received = check(
         &rules(&format!("{outer}{inner}")),
         events,
-        &["x 1/1 1 events within 10m, where gte 1 is asked"],
+        &["x 1/1 1 event within 10m, where gte 1 is asked"],
     );
     assert_eq!(received.outcomes[0].finding.group["target.id"], "h");
 }
