@@ -404,6 +404,17 @@ proptest! {
     }
 }
 
+/// What came last in time came before the cut.
+#[test]
+fn the_end_is_that_of_the_newest_event_wherever_the_run_was_cut() {
+    let steps = [Comes(failed("ann", 3), 3), Comes(failed("ann", 2), 3)];
+    let whole = follow(&POLICY, two_minutes(), &steps);
+    for at in 0..=steps.len() {
+        let parts = follow_in_two(&POLICY, &POLICY, &steps, at);
+        assert_eq!(whole.advances, parts.advances, "cut at {at}");
+    }
+}
+
 /// Runs `detect --follow --state` over these events: the lines, and what is said of them.
 fn program_with_state(
     folder: &std::path::Path,
