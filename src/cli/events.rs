@@ -5,6 +5,7 @@ use clap::ValueEnum;
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, talk, warn};
+use crate::detect::Failed;
 use crate::diag::{counted, noun};
 use crate::event::{Nanos, Time};
 use crate::geo::Databases;
@@ -154,16 +155,19 @@ pub fn talk_about(counts: &Counts, rejects: &str) {
         ));
     }
     for failed in counts.scripts.iter() {
-        let failures = counted(failed.failures, "failure");
-        let (function, rule) = (visible(&failed.function), visible(&failed.rule));
-        let first = visible(&failed.first);
-        warn(&format!(
-            "{failures} of {function} for {rule}, first: {first}"
-        ));
+        warn(&shown(failed));
     }
     if counts.events == 0 {
         warn("no events were read");
     }
+}
+
+/// How often a function of a script failed, and why first.
+pub fn shown(failed: &Failed) -> String {
+    let failures = counted(failed.failures, "failure");
+    let (function, rule) = (visible(&failed.function), visible(&failed.rule));
+    let first = visible(&failed.first);
+    format!("{failures} of {function} for {rule}, first: {first}")
 }
 
 impl MappingName {

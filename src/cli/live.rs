@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cli::output::talk;
+use crate::cli::output::{talk, warn};
+use crate::cli::so_far::SoFar;
 use crate::cli::state::{read_state, write_state};
 use crate::detect::Detector;
 use crate::event::{Nanos, Time};
@@ -67,6 +68,7 @@ pub(super) fn follow<W: Write, R: Write>(
         world,
         kept: (world.now)(),
         failed: Vec::new(),
+        so_far: SoFar::default(),
     };
     following.follow(&read_ahead(inputs))
 }
@@ -108,6 +110,7 @@ struct Following<'f, W: Write, R: Write> {
     /// When state was kept last.
     kept: Time,
     failed: Vec<SourceError>,
+    so_far: SoFar,
 }
 
 impl<W: Write, R: Write> Following<'_, W, R> {
@@ -159,6 +162,8 @@ impl<W: Write, R: Write> Following<'_, W, R> {
         }
         // What comes may hold no event.
         self.live.tick(clock, self.lines)?;
+        let told = self.so_far.lines(&self.live.counts());
+        told.iter().for_each(|line| warn(line));
         self.lines.flush().map_err(RunError::Sink)
     }
 

@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod run;
 mod show;
+mod so_far;
 mod state;
 mod test;
 
