@@ -41,6 +41,8 @@ pub mod codes {
     pub const CONDITION: &str = "RL0142";
     /// Correlations that name each other in a circle, or in too long a chain.
     pub const CHAIN: &str = "RL0143";
+    /// A condition over rules that no window satisfies.
+    pub const NEVER: &str = "RL0146";
     /// An alias that names a rule too few or too many.
     pub const ALIAS: &str = "RL0144";
 }
@@ -66,6 +68,27 @@ pub struct Correlation {
     pub fields: Vec<(String, Span)>,
     /// What was written, see [`logic`](crate::detect::logic).
     pub(super) written: Digest,
+}
+
+impl Correlation {
+    /// The fields of which each group has the one value that tells it apart, with their places,
+    /// where it only fires if a group has several.
+    #[must_use]
+    pub fn varied_in_vain(&self) -> Vec<(&str, Span)> {
+        let varied = self.asked.varied();
+        let is_vain = |field: &FieldPath| self.group_by.contains(field);
+        if !varied.iter().all(is_vain) {
+            return Vec::new();
+        }
+        // Those of the condition stand behind those of `group-by`.
+        let place = |field: &FieldPath| {
+            let mut places = self.fields.iter().rev();
+            let place = places.find(|(name, _)| name == field.as_str())?;
+            Some((place.0.as_str(), place.1))
+        };
+        let places: Option<Vec<_>> = varied.iter().map(place).collect();
+        places.unwrap_or_default() // what an alias is of several rules nobody knows
+    }
 }
 
 /// The types of correlation: what reads the condition of each.
@@ -209,6 +232,11 @@ impl<'n> Written<'n> {
 pub(super) trait Asked: Debug + Send + Sync {
     /// Resolves its fields.
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition>;
+
+    /// The fields of which a group must have more than one value, or it never fires.
+    fn varied(&self) -> &[FieldPath] {
+        &[]
+    }
 
     /// Whether it names functions of scripts.
     fn is_scripted(&self) -> bool {

@@ -34,6 +34,18 @@ enum Meeting {
     Ordered,
 }
 
+impl Meeting {
+    /// Whether there can be such a window; the event at hand satisfies one rule at least.
+    fn can_be(&self, rules: usize) -> bool {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "at most 64")]
+            Self::SoMany(bounds) => (1..=rules).any(|met| bounds.hold(met as f64)),
+            Self::Expression(expression) => expression.can_hold_with_any(rules),
+            Self::Ordered => true,
+        }
+    }
+}
+
 /// A rule of the window is a bit.
 const MOST_RULES: usize = Rules::BITS as usize;
 
@@ -67,6 +79,20 @@ pub(super) fn decode_temporal(
             (Meeting::SoMany(bounds), shown)
         }
     };
+    if let (Some(node), false) = (written.condition(), asked.can_be(names.len())) {
+        problems
+            .warn(
+                codes::NEVER,
+                node.span,
+                "no window satisfies this condition, whichever of the rules are met",
+            )
+            .help(match names.len() {
+                1 => "its rule is met at each event".to_owned(),
+                rules => format!(
+                    "from 1 to {rules} rules are met, and a rule and its `not` never both hold"
+                ),
+            });
+    }
     Some(Arc::new(Temporal {
         asked,
         rules: names.len(),

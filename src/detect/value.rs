@@ -177,6 +177,14 @@ fn decode_percentile(node: &Node, problems: &mut Problems) -> Option<u64> {
 }
 
 impl Asked for Value<FieldPath> {
+    fn varied(&self) -> &[FieldPath] {
+        if self.of == Of::Count && !self.bounds.hold(1.0) {
+            &self.fields
+        } else {
+            &[]
+        }
+    }
+
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition> {
         Arc::new(Value {
             of: self.of,
