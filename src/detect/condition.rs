@@ -316,20 +316,9 @@ impl<'t> Parser<'t, '_> {
         None
     }
 
-    /// The place of a token, exact when the text stands in the file as it is:
-    /// in quotes or over several lines the offset is only near.
     fn place(&self, token: Token<'_>) -> Span {
-        let quote = match self
-            .problems
-            .text(self.span.file)
-            .as_bytes()
-            .get(self.span.start as usize)
-        {
-            Some(b'\'' | b'"') => 1,
-            _ => 0,
-        };
-        self.span
-            .part(token.start + quote, token.start + quote + token.text.len())
+        let end = token.start + token.text.len();
+        self.problems.part(self.span, self.text, token.start, end)
     }
 }
 

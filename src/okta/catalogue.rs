@@ -49,11 +49,11 @@ pub fn fields() -> &'static [&'static str] {
 /// leads through no array.
 #[must_use]
 pub fn has_one_value(field: &str) -> bool {
-    let leads_through = |array: &&str| {
-        let rest = field.strip_prefix(*array);
+    let leads_through = |array: &str| {
+        let rest = field.strip_prefix(array);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    fields().binary_search(&field).is_ok() && !ARRAYS.iter().any(|array| leads_through(&array))
+    fields().binary_search(&field).is_ok() && !ARRAYS.iter().any(|array| leads_through(array))
 }
 
 /// Whether the path lies in an object whose keys are not closed.

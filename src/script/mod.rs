@@ -142,7 +142,11 @@ impl Scripts {
                     *span,
                     format!("there is no script `{file}`"),
                 )
-                .did_you_mean(file, self.files.keys().map(String::as_str));
+                .did_you_mean_or(
+                    file,
+                    self.files.keys().map(String::as_str),
+                    "put it into `rules/`, and name it as it stands there",
+                );
             return None;
         };
         let script = script.as_ref()?;
@@ -154,7 +158,11 @@ impl Scripts {
                     *span,
                     format!("`{file}` has no function `{function}`"),
                 )
-                .did_you_mean(function, script.names());
+                .did_you_mean_or(
+                    function,
+                    script.names(),
+                    &format!("write `fn {function}({parameter})` in it"),
+                );
             return None;
         }
         if !parameters.contains(&1) {
