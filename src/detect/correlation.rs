@@ -353,6 +353,28 @@ pub(super) trait Account {
     }
 }
 
+/// Packs which rules each of these events satisfies.
+pub(super) fn save_rules<'r>(
+    events: impl IntoIterator<Item = &'r Rules, IntoIter: ExactSizeIterator>,
+    saving: &mut Saving<'_>,
+) {
+    saving.each(events.into_iter(), |saving, rules| saving.number(*rules));
+}
+
+/// Lets an account of nothing take in the events of its window, of each of which was packed
+/// which rules it satisfies.
+pub(super) fn enter_anew(
+    account: &mut dyn Account,
+    saved: &mut Restoring<'_>,
+    members: &VecDeque<Member>,
+) -> Option<()> {
+    let events: Vec<Rules> = saved.each(Restoring::number)?;
+    for (member, rules) in members.iter().zip(&events) {
+        account.enter(member, *rules);
+    }
+    (events.len() == members.len()).then_some(())
+}
+
 /// Names that a correlation gives to fields: what each means in each rule.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases(BTreeMap<String, BTreeMap<String, String>>);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written};
 use crate::detect::groups::Window;
@@ -23,11 +23,8 @@ pub(super) fn decode_event_count(
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
     let node = written.needed(problems)?;
-    let mut table = node.table(problems)?;
-    let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
-    table.finish(problems);
     Some(Arc::new(EventCount {
-        bounds: bounds?,
+        bounds: decode_count(node, problems)?,
         timespan: written.timespan,
     }))
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
-use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
 use crate::detect::seen::Member;
@@ -26,10 +26,8 @@ pub(super) fn decode_repeat_until(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
-    let node = written.needed(problems)?;
-    let mut table = node.table(problems)?;
-    let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
-    table.finish(problems);
+    let node = written.needed(problems);
+    let bounds = node.and_then(|node| decode_count(node, problems));
     let help = "write `rules: [a, b]`: events of `a`, and then one of `b`";
     let (repeated, last) = written.first_and_others("repeat_until", help, problems)?;
     written.refuse_twice(problems)?;

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
-use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::condition::{self, Words};
-use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
+use crate::detect::correlation::{
+    Account, Asked, Condition, Written, codes, enter_anew, save_rules,
+};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
@@ -71,10 +73,7 @@ pub(super) fn decode_temporal(
             (Meeting::Expression(parsed), text.to_owned())
         }
         Some(node) => {
-            let mut table = node.table(problems)?;
-            let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
-            table.finish(problems);
-            let bounds = bounds?;
+            let bounds = decode_count(node, problems)?;
             let shown = format!("{bounds} of {}", names.join(", "));
             (Meeting::SoMany(bounds), shown)
         }
@@ -196,15 +195,11 @@ impl Account for Met {
     }
 
     fn save(&self, saving: &mut Saving<'_>) {
-        saving.each(self.events.iter(), |saving, rules| saving.number(*rules));
+        save_rules(&self.events, saving);
     }
 
     fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
-        let events: Vec<Rules> = saved.each(Restoring::number)?;
-        for (member, rules) in members.iter().zip(&events) {
-            self.enter(member, *rules);
-        }
-        (events.len() == members.len()).then_some(())
+        enter_anew(self, saved, members)
     }
 }
 
@@ -346,7 +341,7 @@ impl Account for Chain {
         for start in self.starts.iter().chain(&self.before) {
             saving.option(start.as_ref(), |saving, start| saving.time(*start));
         }
-        saving.each(self.instant.iter(), |saving, rules| saving.number(*rules));
+        save_rules(&self.instant, saving);
         saving.option(self.gone.as_ref(), |saving, gone| saving.time(*gone));
     }
 
