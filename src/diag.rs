@@ -226,6 +226,37 @@ impl Problems {
         self.files.get(file.0 as usize).map_or("", |f| &f.text)
     }
 
+    /// The place of a part of a text that is written at `span`, in quotes or over several lines
+    /// perhaps: `start` and `end` are bytes of the text as it was read. Where letters are written
+    /// in another way, such as with escapes, it is the whole.
+    #[must_use]
+    pub fn part(&self, span: Span, text: &str, start: usize, end: usize) -> Span {
+        self.find_part(span, text, start, end).unwrap_or(span)
+    }
+
+    fn find_part(&self, span: Span, text: &str, start: usize, end: usize) -> Option<Span> {
+        let source = self.text(span.file);
+        let source = source.get(span.start as usize..span.end as usize)?;
+        // Blanks and line ends are not read as they are written, letters are.
+        let is_letter = |(_, letter): &(usize, char)| !letter.is_whitespace();
+        let mut written = source.char_indices().filter(is_letter).peekable();
+        written.next_if(|(_, first)| matches!(first, '\'' | '"'));
+        let (mut from, mut to) = (None, 0);
+        for (at, letter) in text.char_indices().filter(is_letter) {
+            let (place, found) = written.next()?;
+            if found != letter {
+                return None;
+            }
+            if at < end {
+                to = place + letter.len_utf8();
+            }
+            if at >= start && at < end {
+                from.get_or_insert(place);
+            }
+        }
+        Some(span.part(from.unwrap_or(to), to))
+    }
+
     /// Where a span begins, for a person.
     #[must_use]
     pub fn line_column(&self, span: Span) -> LineColumn {
@@ -278,6 +309,25 @@ impl Help<'_> {
     pub fn did_you_mean_only<'k>(self, word: &str, known: impl IntoIterator<Item = &'k str>) {
         if let Some(near) = nearest(word, known) {
             self.help(did_you_mean(near));
+        }
+    }
+
+    /// Suggests the nearest of `known` to the word found, or else says what to do, and lists them
+    /// when they are few.
+    pub fn did_you_mean_or<'k>(
+        self,
+        word: &str,
+        known: impl IntoIterator<Item = &'k str>,
+        otherwise: &str,
+    ) {
+        let known: Vec<&str> = known.into_iter().collect();
+        match nearest(word, known.iter().copied()) {
+            Some(near) => self.help(did_you_mean(near)),
+            None if (1..=30).contains(&known.len()) => {
+                let listed: Vec<_> = known.iter().map(|k| format!("`{k}`")).collect();
+                self.help(format!("{otherwise}; known here: {}", listed.join(", ")));
+            }
+            None => self.help(otherwise),
         }
     }
 
@@ -355,9 +405,95 @@ fn add(counts: &mut [isize; 32], letter: usize, times: isize) {
     }
 }
 
+/// `1 event`, `2 events`, `1,200 matches`.
+#[must_use]
+pub fn counted(count: u64, one: &str) -> String {
+    format!("{} {}", grouped(count), noun(count, one))
+}
+
+/// The noun that goes with a number: that of one thing, or of several.
+#[must_use]
+pub fn noun<N: PartialEq + From<u8>>(count: N, one: &str) -> String {
+    match one.strip_suffix('y') {
+        _ if count == N::from(1) => one.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if one.ends_with("ch") => format!("{one}es"),
+        None => format!("{one}s"),
+    }
+}
+
+/// A number with its thousands apart.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_text_is_found_where_it_is_written() {
+        let mut problems = Problems::default();
+        let cases = [
+            ("sel_a and\n    sel_b", "sel_a and sel_b", "sel_b"),
+            ("'sel_a\n  and sel_b'", "sel_a and sel_b", "and"),
+            ("\"ä  and b\"", "ä  and b", "ä"),
+            ("sel_a and\n\n  sel_b\n", "sel_a and\nsel_b\n", "sel_b"),
+            ("'it''s'", "it's", "'it''s'"),
+            ("\"a\\tb c\"", "a\tb c", "\"a\\tb c\""),
+        ];
+        for (written, read, expected) in cases {
+            let file = problems.add_file("x.yml", written);
+            let end = written.len() as u32;
+            let whole = Span {
+                file,
+                start: 0,
+                end,
+            };
+            let start = read.find(expected).unwrap_or(0);
+            let part = problems.part(whole, read, start, start + expected.len());
+            let found = &written[part.start as usize..part.end as usize];
+            assert_eq!(found, expected, "{written}");
+        }
+        let file = problems.add_file("x.yml", "'a and'");
+        let whole = Span {
+            file,
+            start: 0,
+            end: 7,
+        };
+        assert_eq!(
+            problems.part(whole, "a and", 5, 5).start,
+            6,
+            "behind the last letter"
+        );
+    }
+
+    #[test]
+    fn a_noun_goes_with_its_number() {
+        for (count, one, expected) in [
+            (0, "event", "0 events"),
+            (1, "event", "1 event"),
+            (1, "match", "1 match"),
+            (2, "match", "2 matches"),
+            (2, "second copy", "2 second copies"),
+            (1_234_567, "group", "1,234,567 groups"),
+        ] {
+            assert_eq!(counted(count, one), expected);
+        }
+        assert_eq!(
+            (noun(1.0, "value"), noun(1.5, "value")),
+            ("value".to_owned(), "values".to_owned())
+        );
+    }
 
     #[test]
     fn the_nearest_word_is_suggested_only_when_it_is_near() {

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::cli::output::{out, out_json};
 use crate::cli::{Common, Exit, Format};
+use crate::diag::counted;
 use crate::policy;
 use crate::render::{problems_as_text, problems_as_values};
 
@@ -23,9 +24,9 @@ pub fn check(common: &Common) -> Result<Exit> {
                     "the policy can be activated"
                 };
                 out(&format!(
-                    "{ready}: {} rules, {} command templates, policy {}\n",
-                    policy.rules.len(),
-                    policy.commands.len(),
+                    "{ready}: {}, {}, policy {}\n",
+                    counted(policy.rules.len() as u64, "rule"),
+                    counted(policy.commands.len() as u64, "command template"),
                     policy.digest
                 ))?;
             }

@@ -5,11 +5,13 @@ use clap::ValueEnum;
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, talk, warn};
+use crate::detect::Failed;
+use crate::diag::{counted, noun};
 use crate::event::{Nanos, Time};
 use crate::geo::Databases;
 use crate::okta::{Mapping, parse_time};
 use crate::pipeline::{self, Counts, Settings};
-use crate::render::counted;
+
 use crate::source::{Input, expand};
 use crate::visible::visible;
 use crate::world::World;
@@ -94,9 +96,9 @@ impl EventArgs {
             };
             settings.since = Some(end.minus(reach));
             settings.until = self.until.or(Some(end.plus(Nanos(1))));
-            let plural = if hours == 1 { "" } else { "s" };
             talk(&format!(
-                "reading the {hours} hour{plural} before {end}, from {}",
+                "reading the {hours} {} before {end}, from {}",
+                noun(hours, "hour"),
                 end.minus(reach)
             ));
         }
@@ -153,16 +155,20 @@ pub fn talk_about(counts: &Counts, rejects: &str) {
             "{without} without an `eventType`, which few rules match: are they wrapped by another tool?"
         ));
     }
-    for (_, failed) in counts.scripts.iter() {
-        let failures = counted(failed.failures, "failure");
-        let (rule, first) = (visible(&failed.rule), visible(&failed.first));
-        warn(&format!(
-            "{failures} of the script of {rule}, first: {first}"
-        ));
+    for failed in counts.scripts.iter() {
+        warn(&shown(failed));
     }
     if counts.events == 0 {
         warn("no events were read");
     }
+}
+
+/// How often a function of a script failed, and why first.
+pub fn shown(failed: &Failed) -> String {
+    let failures = counted(failed.failures, "failure");
+    let (function, rule) = (visible(&failed.function), visible(&failed.rule));
+    let first = visible(&failed.first);
+    format!("{failures} of {function} for {rule}, first: {first}")
 }
 
 impl MappingName {

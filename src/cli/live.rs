@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cli::output::talk;
+use crate::cli::output::{talk, warn};
+use crate::cli::so_far::SoFar;
 use crate::cli::state::{read_state, write_state};
 use crate::detect::Detector;
 use crate::event::{Nanos, Time};
@@ -101,6 +102,7 @@ pub(super) fn follow(
         world,
         kept: (world.now)(),
         failed: Vec::new(),
+        so_far: SoFar::default(),
     };
     following.follow(&read_ahead(inputs))
 }
@@ -148,6 +150,7 @@ struct Following<'f> {
     /// When state was kept last.
     kept: Time,
     failed: Vec<SourceError>,
+    so_far: SoFar,
 }
 
 impl Following<'_> {
@@ -196,6 +199,8 @@ impl Following<'_> {
         }
         // What comes may hold no event.
         self.live.tick(clock, self.sink)?;
+        let told = self.so_far.lines(&self.live.counts());
+        told.iter().for_each(|line| warn(line));
         self.sink.flush().map_err(RunError::Sink)
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output::{is_interactive, talk};
+use crate::diag::counted;
 use crate::pipeline::Progress;
 use crate::visible::visible;
 
@@ -21,7 +22,7 @@ pub struct Meter {
 impl Meter {
     /// Begins now; `total` is how many bytes there are to read, where that is known.
     pub fn new(total: Option<u64>) -> Self {
-        Self::of("events", total)
+        Self::of("event", total)
     }
 
     /// The same for something else than events.
@@ -43,9 +44,8 @@ impl Meter {
         let bar = bar.get_or_insert_with(|| bar_for(self.total));
         bar.set_position(progress.read);
         bar.set_message(format!(
-            "{} {}, {:.0}/s",
-            progress.events,
-            self.what,
+            "{}, {:.0}/s",
+            counted(progress.events, self.what),
             self.rate(progress.events)
         ));
     }
@@ -63,9 +63,10 @@ impl Meter {
         if self.started.elapsed() >= Duration::from_secs(1) && is_interactive() {
             let seconds = self.started.elapsed().as_secs_f64();
             talk(&visible(&format!(
-                "{events} {what} in {seconds:.1} s, {:.0} {what}/s",
+                "{} in {seconds:.1} s, {:.0} {}s/s",
+                counted(events, self.what),
                 self.rate(events),
-                what = self.what
+                self.what
             )));
         }
     }

@@ -118,6 +118,14 @@ pub fn decode_bounds(
     (!bounds.0.is_empty()).then_some(bounds)
 }
 
+/// Reads `{gte: 5}`: bounds on a number of events or rules, and nothing else.
+pub fn decode_count(node: &Node, problems: &mut Problems) -> Option<Bounds> {
+    let mut table = node.table(problems)?;
+    let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
+    table.finish(problems);
+    bounds
+}
+
 impl Bounds {
     /// Whether some number holds: one at or next to a limit does, if any does.
     fn can_hold(&self, kind: Kind) -> bool {

@@ -552,22 +552,79 @@ fn inner_first(
         }
         layer = next;
     }
-    for at in waiting.keys() {
-        if let Some(Logic::Correlation(correlation)) = rules.get(*at).map(|rule| &rule.logic) {
-            // Where a chain is too long, the first beyond its end waits for nothing any more.
-            let waits = |(inner, _): &(usize, Span)| waiting.contains_key(inner);
-            let inner = || inner_of(correlation, rules, names);
-            if let Some((_, span)) = inner().find(waits).or_else(|| inner().next()) {
-                let message =
-                    "correlations name each other in a circle, or in a chain of more than 32";
-                problems
-                    .error(correlation::codes::CHAIN, span, message)
-                    .help("a correlation cannot wait for its own hits");
-            }
-        }
-    }
+    report_waiting(&waiting, rules, names, problems);
     order
 }
+
+/// Reports the correlations that wait for others: those of a circle, and the first beyond the
+/// end of a chain that is too long. What waits for these will not when they are mended.
+fn report_waiting(
+    waiting: &BTreeMap<usize, BTreeSet<usize>>,
+    rules: &[Rule],
+    names: &Names<'_>,
+    problems: &mut Problems,
+) {
+    let next = |at: &usize| waiting.get(at).and_then(BTreeSet::first).copied();
+    let errors = problems.counts().0;
+    for at in waiting.keys() {
+        let Some(rule) = rules.get(*at) else { continue };
+        let Logic::Correlation(correlation) = &rule.logic else {
+            continue;
+        };
+        let place = |wanted: Option<usize>| {
+            let mut inner = inner_of(correlation, rules, names);
+            let named = inner.find(|(inner, _)| wanted.is_none_or(|wanted| wanted == *inner));
+            named.map_or(rule.span.part(0, 1), |(_, span)| span)
+        };
+        let Some(first) = next(at) else {
+            let message =
+                format!("this is the end of a chain of more than {LONGEST_CHAIN} correlations");
+            problems
+                .error(correlation::codes::CHAIN, place(None), message)
+                .help("let it name a correlation that is nearer to the detections, or a detection");
+            continue;
+        };
+        let way: Vec<usize> = std::iter::successors(Some(first), next)
+            .take(LONGEST_WAY)
+            .take_while(|other| other != at)
+            .collect();
+        if way.last().map_or(first, |last| next(last).unwrap_or(first)) != *at {
+            continue; // the way leads into a circle of others, or is told at the end of the chain
+        }
+        let called = |at: &usize| rules.get(*at).map_or("", Rule::label);
+        let ways: Vec<String> = way.iter().map(|at| format!("`{}`", called(at))).collect();
+        let (message, help) = match ways.as_slice() {
+            [] => (
+                format!("`{}` names itself", called(at)),
+                "name another rule here: a correlation cannot wait for its own hits".to_owned(),
+            ),
+            [first, ..] => (
+                format!(
+                    "`{}` names itself by way of {}",
+                    called(at),
+                    ways.join(", ")
+                ),
+                format!(
+                    "take {first} out here, or one of them out of another's `rules`: a correlation cannot wait for its own hits"
+                ),
+            ),
+        };
+        problems
+            .error(correlation::codes::CHAIN, place(Some(first)), message)
+            .help(help);
+    }
+    let one = waiting.keys().next().and_then(|at| rules.get(*at));
+    if let Some(rule) = one.filter(|_| problems.counts().0 == errors) {
+        let message =
+            format!("correlations name each other in a circle of more than {LONGEST_WAY}");
+        problems
+            .error(correlation::codes::CHAIN, rule.span.part(0, 1), message)
+            .help("a correlation cannot wait for its own hits");
+    }
+}
+
+/// So many correlations are followed to see whether a circle closes.
+const LONGEST_WAY: usize = 1_000;
 
 /// The correlations that a correlation names.
 fn inner_of<'r>(

@@ -22,6 +22,9 @@ pub const BAD_CONDITION: &str = "RL0120";
 /// Brackets and `not` nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;
 
+/// All mixes of so many searches are tried at the most.
+const MOST_TRIED: usize = 12;
+
 impl Condition {
     /// Whether the condition holds, given which searches do.
     pub fn holds(&self, search: &mut dyn FnMut(usize) -> bool) -> bool {
@@ -31,6 +34,25 @@ impl Condition {
             Self::Any(parts) => parts.iter().any(|part| part.holds(search)),
             Self::Not(inner) => !inner.holds(search),
         }
+    }
+
+    /// Whether some of so many searches can be such that the condition holds, each by itself;
+    /// where they are many, nobody tries.
+    pub fn can_hold(&self, searches: usize) -> bool {
+        self.can_hold_where(searches, 0)
+    }
+
+    /// The same where one of the searches holds at least.
+    pub fn can_hold_with_any(&self, searches: usize) -> bool {
+        self.can_hold_where(searches, 1)
+    }
+
+    fn can_hold_where(&self, searches: usize, first: u32) -> bool {
+        if searches > MOST_TRIED {
+            return true;
+        }
+        let mut mixes = first..1 << searches;
+        mixes.any(|mix| self.holds(&mut |at| (mix >> at) & 1 == 1))
     }
 
     /// Marks every search that the condition names.
@@ -294,20 +316,9 @@ impl<'t> Parser<'t, '_> {
         None
     }
 
-    /// The place of a token, exact when the text stands in the file as it is:
-    /// in quotes or over several lines the offset is only near.
     fn place(&self, token: Token<'_>) -> Span {
-        let quote = match self
-            .problems
-            .text(self.span.file)
-            .as_bytes()
-            .get(self.span.start as usize)
-        {
-            Some(b'\'' | b'"') => 1,
-            _ => 0,
-        };
-        self.span
-            .part(token.start + quote, token.start + quote + token.text.len())
+        let end = token.start + token.text.len();
+        self.problems.part(self.span, self.text, token.start, end)
     }
 }
 

@@ -95,11 +95,9 @@ fn decode_pair(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Detection> {
+    written.fields.extend(check_pair(node, problems));
     match decode_detection(node, &[], written.lists, problems) {
-        DecodedDetection::Ready(detection) => {
-            written.fields.extend(check_pair(&detection, problems)?);
-            Some(detection)
-        }
+        DecodedDetection::Ready(detection) => Some(detection),
         DecodedDetection::Inactive => {
             written.inactive = true;
             None

@@ -41,6 +41,8 @@ pub mod codes {
     pub const CONDITION: &str = "RL0142";
     /// Correlations that name each other in a circle, or in too long a chain.
     pub const CHAIN: &str = "RL0143";
+    /// A condition over rules that no window satisfies.
+    pub const NEVER: &str = "RL0146";
     /// An alias that names a rule too few or too many.
     pub const ALIAS: &str = "RL0144";
 }
@@ -66,6 +68,27 @@ pub struct Correlation {
     pub fields: Vec<(String, Span)>,
     /// What was written, see [`logic`](crate::detect::logic).
     pub(super) written: Digest,
+}
+
+impl Correlation {
+    /// The fields of which each group has the one value that tells it apart, with their places,
+    /// where it only fires if a group has several.
+    #[must_use]
+    pub fn varied_in_vain(&self) -> Vec<(&str, Span)> {
+        let varied = self.asked.varied();
+        let is_vain = |field: &FieldPath| self.group_by.contains(field);
+        if !varied.iter().all(is_vain) {
+            return Vec::new();
+        }
+        // Those of the condition stand behind those of `group-by`.
+        let place = |field: &FieldPath| {
+            let mut places = self.fields.iter().rev();
+            let place = places.find(|(name, _)| name == field.as_str())?;
+            Some((place.0.as_str(), place.1))
+        };
+        let places: Option<Vec<_>> = varied.iter().map(place).collect();
+        places.unwrap_or_default() // what an alias is of several rules nobody knows
+    }
 }
 
 /// The types of correlation: what reads the condition of each.
@@ -210,6 +233,11 @@ pub(super) trait Asked: Debug + Send + Sync {
     /// Resolves its fields.
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition>;
 
+    /// The fields of which a group must have more than one value, or it never fires.
+    fn varied(&self) -> &[FieldPath] {
+        &[]
+    }
+
     /// Whether it names functions of scripts.
     fn is_scripted(&self) -> bool {
         false
@@ -323,6 +351,28 @@ pub(super) trait Account {
     fn failure(&mut self) -> Option<Failure> {
         None
     }
+}
+
+/// Packs which rules each of these events satisfies.
+pub(super) fn save_rules<'r>(
+    events: impl IntoIterator<Item = &'r Rules, IntoIter: ExactSizeIterator>,
+    saving: &mut Saving<'_>,
+) {
+    saving.each(events.into_iter(), |saving, rules| saving.number(*rules));
+}
+
+/// Lets an account of nothing take in the events of its window, of each of which was packed
+/// which rules it satisfies.
+pub(super) fn enter_anew(
+    account: &mut dyn Account,
+    saved: &mut Restoring<'_>,
+    members: &VecDeque<Member>,
+) -> Option<()> {
+    let events: Vec<Rules> = saved.each(Restoring::number)?;
+    for (member, rules) in members.iter().zip(&events) {
+        account.enter(member, *rules);
+    }
+    (events.len() == members.len()).then_some(())
 }
 
 /// Names that a correlation gives to fields: what each means in each rule.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Asked, Condition, Written};
 use crate::detect::groups::Window;
 use crate::detect::seen::Member;
-use crate::diag::Problems;
+use crate::diag::{Problems, noun};
 use crate::event::Nanos;
 
 /// Bounds that the number of events must keep.
@@ -23,11 +23,8 @@ pub(super) fn decode_event_count(
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
     let node = written.needed(problems)?;
-    let mut table = node.table(problems)?;
-    let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
-    table.finish(problems);
     Some(Arc::new(EventCount {
-        bounds: bounds?,
+        bounds: decode_count(node, problems)?,
         timespan: written.timespan,
     }))
 }
@@ -47,6 +44,7 @@ impl Condition for EventCount {
 
     fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {
         let (within, bounds) = (self.timespan, &self.bounds);
-        format!("{count} events within {within}, where {bounds} is asked")
+        let events = noun(count, "event");
+        format!("{count} {events} within {within}, where {bounds} is asked")
     }
 }

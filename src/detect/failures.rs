@@ -8,16 +8,20 @@ use uuid::Uuid;
 use crate::event::{Digest, Time};
 use crate::script::Failure;
 
-/// The failures of scripts by the rule that they are of.
+/// The failures of scripts by the rule and the function that they are of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Failures(BTreeMap<Uuid, Failed>);
+#[serde(from = "Vec<Failed>", into = "Vec<Failed>")]
+pub struct Failures(BTreeMap<(Uuid, String), Failed>);
 
-/// How often the scripts of one rule failed.
+/// How often one function failed for one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
+    /// The id of the rule.
+    pub rule_id: Uuid,
     /// What the rule is called.
     pub rule: String,
+    /// The function that the rule names, `FILE#FUNCTION`.
+    pub function: String,
     /// How often.
     pub failures: u64,
     /// Why, and where in the script, at the earliest event.
@@ -35,21 +39,20 @@ impl Failures {
         event: (Option<Time>, Digest),
         why: &Failure,
     ) {
-        self.merge_one(
-            rule,
-            Failed {
-                rule: called.to_owned(),
-                failures: 1,
-                first: why.to_string(),
-                event: Some(event),
-            },
-        );
+        self.merge_one(Failed {
+            rule_id: rule,
+            rule: called.to_owned(),
+            function: why.function(),
+            failures: 1,
+            first: why.to_string(),
+            event: Some(event),
+        });
     }
 
     /// Adds those that others counted.
     pub fn merge(&mut self, other: Self) {
-        for (rule, failed) in other.0 {
-            self.merge_one(rule, failed);
+        for failed in other.0.into_values() {
+            self.merge_one(failed);
         }
     }
 
@@ -59,13 +62,13 @@ impl Failures {
         self.0.is_empty()
     }
 
-    /// Each rule with a failure, in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = (Uuid, &Failed)> {
-        self.0.iter().map(|(rule, failed)| (*rule, failed))
+    /// Each function with a failure, in the order of the ids of the rules.
+    pub fn iter(&self) -> impl Iterator<Item = &Failed> {
+        self.0.values()
     }
 
-    fn merge_one(&mut self, rule: Uuid, failed: Failed) {
-        match self.0.entry(rule) {
+    fn merge_one(&mut self, failed: Failed) {
+        match self.0.entry((failed.rule_id, failed.function.clone())) {
             std::collections::btree_map::Entry::Vacant(entry) => {
                 entry.insert(failed);
             }
@@ -78,5 +81,21 @@ impl Failures {
                 known.failures = failures;
             }
         }
+    }
+}
+
+impl From<Vec<Failed>> for Failures {
+    fn from(failed: Vec<Failed>) -> Self {
+        let mut failures = Self::default();
+        failed
+            .into_iter()
+            .for_each(|failed| failures.merge_one(failed));
+        failures
+    }
+}
+
+impl From<Failures> for Vec<Failed> {
+    fn from(failures: Failures) -> Self {
+        failures.0.into_values().collect()
     }
 }

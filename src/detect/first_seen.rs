@@ -61,6 +61,11 @@ pub(super) fn decode_first_seen(
 }
 
 impl Asked for FirstSeen<FieldPath> {
+    /// What a group has alone is never new to it.
+    fn varied(&self) -> &[FieldPath] {
+        &self.fields
+    }
+
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition> {
         Arc::new(FirstSeen {
             fields: self.fields.iter().map(|path| scope.id(path)).collect(),

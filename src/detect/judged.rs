@@ -8,7 +8,7 @@ use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Account, Asked, Condition, Linked, Written};
+use crate::detect::correlation::{Account, Asked, Condition, Linked, Written, save_rules};
 use crate::detect::limits::VALUE;
 use crate::detect::script::Named;
 use crate::detect::seen::Member;
@@ -190,7 +190,7 @@ impl Account for Shown {
     }
 
     fn save(&self, saving: &mut Saving<'_>) {
-        saving.each(self.satisfied.iter(), |saving, rules| saving.number(*rules));
+        save_rules(&self.satisfied, saving);
     }
 
     fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {

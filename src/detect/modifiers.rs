@@ -37,6 +37,9 @@ pub struct Modifier {
     pub of_a_field: bool,
 }
 
+/// The modifier whose values are fields.
+pub(super) const FIELDREF: &str = "fieldref";
+
 /// Every modifier, those that a later row names above it.
 #[rustfmt::skip]
 pub static MODIFIERS: [Modifier; 31] = [
@@ -54,7 +57,7 @@ pub static MODIFIERS: [Modifier; 31] = [
     row("base64", |m| m.encodings.push(base64), &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16"]).before(ANCHORS),
     row("base64offset", |m| m.encodings.push(base64_offset), &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16"]).before(ANCHORS),
     // Another field instead of a value.
-    row("fieldref", |m| m.compare = Some(field), &["all", "neq", "cased"]).before(ANCHORS).of_a_field(),
+    row(FIELDREF, |m| m.compare = Some(field), &["all", "neq", "cased"]).before(ANCHORS).of_a_field(),
     // Where the text, or that of the other field, stands in the value.
     row("contains", |m| m.anchor = Some(Anchor::Anywhere), ANCHORED),
     row("startswith", |m| m.anchor = Some(Anchor::Start), ANCHORED),
@@ -89,7 +92,7 @@ const ENCODED: &[&str] = &[
 ];
 const ANCHORS: &[&str] = &["contains", "startswith", "endswith"];
 #[rustfmt::skip]
-const ANCHORED: &[&str] = &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16", "base64", "base64offset", "fieldref"];
+const ANCHORED: &[&str] = &["all", "neq", "expand", "cased", "windash", "utf16le", "wide", "utf16be", "utf16", "base64", "base64offset", FIELDREF];
 const ORDERS: &[&str] = &["lt", "lte", "gt", "gte"];
 #[rustfmt::skip]
 const ORDERED: &[&str] = &["all", "neq", "minute", "hour", "day", "week", "month", "year"];

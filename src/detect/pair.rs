@@ -8,13 +8,14 @@ use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
 use crate::detect::condition::Condition;
 use crate::detect::correlation::codes;
-use crate::detect::modifiers::Test;
+use crate::detect::modifiers::{FIELDREF, Test};
 use crate::detect::pattern::Anchor;
 use crate::detect::predicate::Predicate;
 use crate::detect::relation::stands_in;
 use crate::detect::search::Detection;
 use crate::detect::seen::Member;
 use crate::diag::{Problems, Span};
+use crate::document::{Key, Kind, Node};
 use crate::event::{FieldPath, fold};
 
 /// One of the two events.
@@ -27,37 +28,73 @@ enum Side {
 /// A field of one of the events, as written: `a.client.ipAddress`.
 fn side_of(field: &str) -> Option<(Side, &str)> {
     let earlier = field.strip_prefix("a.").map(|path| (Side::Earlier, path));
-    earlier.or_else(|| field.strip_prefix("b.").map(|path| (Side::Later, path)))
+    let side = earlier.or_else(|| field.strip_prefix("b.").map(|path| (Side::Later, path)));
+    side.filter(|(_, path)| !path.is_empty())
 }
 
-/// Reports fields that are of neither event; gives the others with their places.
-pub(super) fn check_pair(
-    detection: &Detection,
-    problems: &mut Problems,
-) -> Option<Vec<(String, Span)>> {
-    let errors = problems.counts().0;
-    let (searches, _, _) = detection.parts();
-    let lines = searches.iter().flat_map(|search| &search.alternatives);
-    for line in lines.flatten().filter(|line| line.field.is_none()) {
-        problems
-            .error(codes::CONDITION, line.span, "a pair has no keywords")
-            .help("name the field, such as `a.client.ipAddress`");
-    }
+/// Reports fields that are of neither event, and keywords; gives the others with their
+/// places. It looks at what is written, so that no other mistake hides these.
+pub(super) fn check_pair(node: &Node, problems: &mut Problems) -> Vec<(String, Span)> {
+    let Kind::Map(entries) = &node.kind else {
+        return Vec::new(); // reported with the searches
+    };
+    let searches = entries.iter().filter(|(key, _)| key.text != "condition");
     let mut fields = Vec::new();
-    for (field, span) in detection.fields() {
-        match side_of(field) {
-            Some((_, path)) => fields.push((path.to_owned(), span)),
-            None => {
-                let message = format!("`{field}` is a field of neither event");
-                problems
-                    .error(codes::CONDITION, span, message)
-                    .help(format!(
-                        "write `a.{field}` for the earlier event, `b.{field}` for the later one"
-                    ));
+    for (_, search) in searches {
+        let alternatives = match &search.kind {
+            Kind::List(alternatives) => alternatives.as_slice(),
+            _ => std::slice::from_ref(search),
+        };
+        for alternative in alternatives {
+            match &alternative.kind {
+                Kind::Map(lines) => lines
+                    .iter()
+                    .for_each(|(key, value)| check_line(key, value, &mut fields, problems)),
+                Kind::Text(_) | Kind::Number(_) | Kind::Bool(_) => {
+                    refuse_keyword(alternative.span, problems);
+                }
+                _ => {} // reported with the searches
             }
         }
     }
-    (problems.counts().0 == errors).then_some(fields)
+    fields
+}
+
+fn check_line(key: &Key, value: &Node, fields: &mut Vec<(String, Span)>, problems: &mut Problems) {
+    let mut parts = key.text.split('|');
+    match parts.next() {
+        None | Some("") => refuse_keyword(key.span, problems),
+        Some(field) => check_field(field, key.span, fields, problems),
+    }
+    if parts.any(|modifier| modifier == FIELDREF) {
+        let values = match &value.kind {
+            Kind::List(values) => values.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        for value in values {
+            if let Some(field) = value.scalar_text() {
+                check_field(&field, value.span, fields, problems);
+            }
+        }
+    }
+}
+
+fn refuse_keyword(span: Span, problems: &mut Problems) {
+    problems
+        .error(codes::CONDITION, span, "a pair has no keywords")
+        .help("name the field, such as `a.client.ipAddress`");
+}
+
+fn check_field(field: &str, span: Span, fields: &mut Vec<(String, Span)>, problems: &mut Problems) {
+    if let Some((_, path)) = side_of(field) {
+        return fields.push((path.to_owned(), span));
+    }
+    let message = format!("`{field}` is a field of neither event");
+    problems
+        .error(codes::CONDITION, span, message)
+        .help(format!(
+            "write `a.{field}` for the earlier event, `b.{field}` for the later one"
+        ));
 }
 
 /// A detection over a pair, ready to run.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
+use crate::detect::correlation::{
+    Account, Asked, Condition, Written, codes, enter_anew, save_rules,
+};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
@@ -122,14 +124,10 @@ impl Account for Counts {
     }
 
     fn save(&self, saving: &mut Saving<'_>) {
-        saving.each(self.events.iter(), |saving, rules| saving.number(*rules));
+        save_rules(&self.events, saving);
     }
 
     fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
-        let events: Vec<Rules> = saved.each(Restoring::number)?;
-        for (member, rules) in members.iter().zip(&events) {
-            self.enter(member, *rules);
-        }
-        (events.len() == members.len()).then_some(())
+        enter_anew(self, saved, members)
     }
 }

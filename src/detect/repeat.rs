@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
-use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{Account, Asked, Condition, Written};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
-use crate::diag::Problems;
+use crate::diag::{Problems, noun};
 use crate::event::Nanos;
 
 /// Bounds that the number of events before the last must keep.
@@ -26,10 +26,8 @@ pub(super) fn decode_repeat_until(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
-    let node = written.needed(problems)?;
-    let mut table = node.table(problems)?;
-    let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
-    table.finish(problems);
+    let node = written.needed(problems);
+    let bounds = node.and_then(|node| decode_count(node, problems));
     let help = "write `rules: [a, b]`: events of `a`, and then one of `b`";
     let (repeated, last) = written.first_and_others("repeat_until", help, problems)?;
     written.refuse_twice(problems)?;
@@ -70,9 +68,9 @@ impl Condition for RepeatUntil {
 
     fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {
         let (repeated, last, within) = (&self.repeated, &self.last, self.timespan);
-        let bounds = &self.bounds;
+        let (bounds, events) = (&self.bounds, noun(count, "event"));
         format!(
-            "{count} events of {repeated} before {last} within {within}, where {bounds} is asked"
+            "{count} {events} of {repeated} before {last} within {within}, where {bounds} is asked"
         )
     }
 }

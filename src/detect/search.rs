@@ -15,6 +15,8 @@ pub mod codes {
     pub const SHAPE: &str = "RL0121";
     /// A search that the condition does not name.
     pub const UNUSED: &str = "RL0122";
+    /// A condition that nothing satisfies.
+    pub const NEVER: &str = "RL0123";
 }
 
 /// A checked detection.
@@ -139,6 +141,17 @@ pub fn decode_detection(
                 format!("the condition does not use the search `{}`", key.text),
             );
         }
+    }
+    if let (Some(condition), Some(node)) = (&condition, condition_node)
+        && !condition.can_hold(names.len())
+    {
+        problems
+            .warn(
+                codes::NEVER,
+                node.span,
+                "no event satisfies this condition, whatever the searches are",
+            )
+            .help("a search and its `not` never hold both");
     }
     match condition {
         Some(_) if problems.counts().0 > errors => DecodedDetection::Broken,

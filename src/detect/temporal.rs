@@ -4,15 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::Rules;
-use crate::detect::bounds::{Bounds, Kind, decode_bounds};
+use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::condition::{self, Words};
-use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
+use crate::detect::correlation::{
+    Account, Asked, Condition, Written, codes, enter_anew, save_rules,
+};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
 use crate::document::Kind as Shape;
-use crate::event::Nanos;
+use crate::event::{Nanos, Time};
 
 /// Which rules must be met in a window. The rules are known by position.
 #[derive(Clone, Debug)]
@@ -30,8 +32,20 @@ enum Meeting {
     SoMany(Bounds),
     /// Those that the expression says.
     Expression(condition::Condition),
-    /// All of them, each by an event after that of the one before.
+    /// All of them, each by an event of its own that is not before that of the one before.
     Ordered,
+}
+
+impl Meeting {
+    /// Whether there can be such a window; the event at hand satisfies one rule at least.
+    fn can_be(&self, rules: usize) -> bool {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "at most 64")]
+            Self::SoMany(bounds) => (1..=rules).any(|met| bounds.hold(met as f64)),
+            Self::Expression(expression) => expression.can_hold_with_any(rules),
+            Self::Ordered => true,
+        }
+    }
 }
 
 /// A rule of the window is a bit.
@@ -59,14 +73,25 @@ pub(super) fn decode_temporal(
             (Meeting::Expression(parsed), text.to_owned())
         }
         Some(node) => {
-            let mut table = node.table(problems)?;
-            let bounds = decode_bounds(node, &mut table, Kind::Count, &[], problems);
-            table.finish(problems);
-            let bounds = bounds?;
+            let bounds = decode_count(node, problems)?;
             let shown = format!("{bounds} of {}", names.join(", "));
             (Meeting::SoMany(bounds), shown)
         }
     };
+    if let (Some(node), false) = (written.condition(), asked.can_be(names.len())) {
+        problems
+            .warn(
+                codes::NEVER,
+                node.span,
+                "no window satisfies this condition, whichever of the rules are met",
+            )
+            .help(match names.len() {
+                1 => "its rule is met at each event".to_owned(),
+                rules => format!(
+                    "from 1 to {rules} rules are met, and a rule and its `not` never both hold"
+                ),
+            });
+    }
     Some(Arc::new(Temporal {
         asked,
         rules: names.len(),
@@ -80,9 +105,10 @@ pub(super) fn decode_temporal_ordered(
     written: &mut Written<'_>,
     problems: &mut Problems,
 ) -> Option<Arc<dyn Asked>> {
-    report_too_many(written, problems)?;
-    written.refuse_selection("temporal_ordered", problems)?;
-    written.refuse_condition("temporal_ordered", problems)?;
+    let few = report_too_many(written, problems);
+    let named = written.refuse_selection("temporal_ordered", problems);
+    let bare = written.refuse_condition("temporal_ordered", problems);
+    few.and(named).and(bare)?;
     let names: Vec<&str> = written.names().collect();
     Some(Arc::new(Temporal {
         asked: Meeting::Ordered,
@@ -110,11 +136,7 @@ impl Asked for Temporal {
 impl Condition for Temporal {
     fn account(self: Arc<Self>) -> Option<Box<dyn Account>> {
         Some(match self.asked {
-            Meeting::Ordered => Box::new(Chain {
-                starts: vec![None; self.rules],
-                entered: 0,
-                left: 0,
-            }),
+            Meeting::Ordered => Box::new(Chain::of(self.rules)),
             Meeting::SoMany(_) | Meeting::Expression(_) => Box::new(Met {
                 times: vec![0; self.rules],
                 events: VecDeque::new(),
@@ -173,64 +195,165 @@ impl Account for Met {
     }
 
     fn save(&self, saving: &mut Saving<'_>) {
-        saving.each(self.events.iter(), |saving, rules| saving.number(*rules));
+        save_rules(&self.events, saving);
     }
 
     fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
-        let events: Vec<Rules> = saved.each(Restoring::number)?;
-        for (member, rules) in members.iter().zip(&events) {
-            self.enter(member, *rules);
-        }
-        (events.len() == members.len()).then_some(())
+        enter_anew(self, saved, members)
     }
 }
 
-/// For each rule, where the latest row of events begins that satisfies the
-/// rules up to it in their order, each by an event of its own.
+/// Rows of events that satisfy the rules in their order, each by an event of its own. A row
+/// begins at an instant, and events of one instant stand in it in any order.
 struct Chain {
-    starts: Vec<Option<u64>>,
-    entered: u64,
-    left: u64,
+    /// For each rule, when the latest row begins that satisfies the rules up to it.
+    starts: Vec<Option<Time>>,
+    /// The same without the events of the newest instant.
+    before: Vec<Option<Time>>,
+    newest: Option<Time>,
+    /// Which rules the events of the newest instant satisfy, as far as rows can use them.
+    instant: Vec<Rules>,
+    /// The instant of which an event went last.
+    gone: Option<Time>,
+}
+
+impl Chain {
+    fn of(rules: usize) -> Self {
+        Self {
+            starts: vec![None; rules],
+            before: vec![None; rules],
+            newest: None,
+            instant: Vec::new(),
+            gone: None,
+        }
+    }
+
+    /// Whether another event of the newest instant may make a row that there is not yet. A
+    /// row takes no more of them than there are rules.
+    fn can_use(&self, rules: Rules) -> bool {
+        let whole = self.starts.last().copied().flatten();
+        let is_scarce = |at: &usize| {
+            let others = self.instant.iter().filter(|known| is_met(**known, *at));
+            is_met(rules, *at) && others.count() < self.starts.len()
+        };
+        whole != self.newest && (0..self.starts.len()).any(|at| is_scarce(&at))
+    }
+
+    /// Finds the rows that end at the newest instant. The fewer of the rules are met there,
+    /// the earlier a row begins; so for each rule those before it are tried from the first on.
+    fn extend(&mut self) {
+        let mut meeting = Meetings::of(&self.instant);
+        let mut from = 0;
+        for at in 0..self.starts.len() {
+            while from <= at && !meeting.meets(at) {
+                meeting.leave(from);
+                from += 1;
+            }
+            let begun = match from.checked_sub(1) {
+                None => self.newest,
+                Some(last) if last < at => self.before.get(last).copied().flatten(),
+                Some(_) => None, // no event of the instant satisfies the rule
+            };
+            if let (Some(start), Some(before)) = (self.starts.get_mut(at), self.before.get(at)) {
+                *start = begun.max(*before);
+            }
+        }
+    }
+}
+
+/// Which event of an instant stands for which rule.
+struct Meetings<'e> {
+    events: &'e [Rules],
+    rules: Vec<Option<usize>>,
+}
+
+impl<'e> Meetings<'e> {
+    fn of(events: &'e [Rules]) -> Self {
+        let rules = vec![None; events.len()];
+        Self { events, rules }
+    }
+
+    /// Finds an event for one more rule; those that stand for others may change places.
+    fn meets(&mut self, rule: usize) -> bool {
+        if !self.events.iter().any(|event| is_met(*event, rule)) {
+            return false;
+        }
+        let mut tried = vec![false; self.events.len()];
+        self.place(rule, &mut tried)
+    }
+
+    fn place(&mut self, rule: usize, tried: &mut [bool]) -> bool {
+        for (at, event) in self.events.iter().enumerate() {
+            let Some(tried_it) = tried.get_mut(at) else {
+                continue;
+            };
+            if !is_met(*event, rule) || std::mem::replace(tried_it, true) {
+                continue;
+            }
+            let other = self.rules.get(at).copied().flatten();
+            if other.is_none_or(|other| self.place(other, tried)) {
+                if let Some(place) = self.rules.get_mut(at) {
+                    *place = Some(rule);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// No event needs to stand for a rule any more.
+    fn leave(&mut self, rule: usize) {
+        let places = self.rules.iter_mut();
+        places
+            .filter(|place| **place == Some(rule))
+            .for_each(|place| *place = None);
+    }
 }
 
 impl Account for Chain {
-    fn enter(&mut self, _: &Member, rules: Rules) {
-        // From the last rule to the first: an event is not after itself.
-        for at in (0..self.starts.len()).rev().filter(|at| is_met(rules, *at)) {
-            let start = match at.checked_sub(1) {
-                None => Some(self.entered),
-                Some(before) => self.starts.get(before).copied().flatten(),
-            };
-            if let Some(slot) = self.starts.get_mut(at) {
-                *slot = start.max(*slot);
-            }
+    fn enter(&mut self, member: &Member, rules: Rules) {
+        if self.newest != Some(member.time) {
+            self.newest = Some(member.time);
+            self.before.clone_from(&self.starts);
+            self.instant.clear();
         }
-        self.entered += 1;
+        if self.can_use(rules) {
+            self.instant.push(rules);
+            self.extend();
+        }
     }
 
-    fn leave(&mut self, _: &Member) {
-        self.left += 1;
+    fn leave(&mut self, member: &Member) {
+        self.gone = Some(member.time);
     }
 
+    /// A row is whole where nothing of the instant went at which it begins.
     fn hit(&self) -> Option<f64> {
         let start = self.starts.last().copied().flatten();
-        start.is_some_and(|start| start >= self.left).then_some(MET)
+        (start.is_some() && start > self.gone).then_some(MET)
     }
 
-    /// Rows that began with an event that left are none.
+    fn weight(&self) -> usize {
+        size_of::<Rules>() * self.instant.len()
+    }
+
     fn save(&self, saving: &mut Saving<'_>) {
-        for start in &self.starts {
-            let begun = start.and_then(|start| start.checked_sub(self.left));
-            saving.option(begun, Saving::number);
+        for start in self.starts.iter().chain(&self.before) {
+            saving.option(start.as_ref(), |saving, start| saving.time(*start));
         }
+        save_rules(&self.instant, saving);
+        saving.option(self.gone.as_ref(), |saving, gone| saving.time(*gone));
     }
 
     fn restore(&mut self, saved: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
-        self.entered = members.len() as u64;
-        for start in &mut self.starts {
-            *start = saved.option(Restoring::number)?;
+        self.newest = members.back().map(|newest| newest.time);
+        for start in self.starts.iter_mut().chain(&mut self.before) {
+            *start = saved.option(Restoring::time)?;
         }
-        let is_there = |start: &u64| *start < self.entered;
-        self.starts.iter().flatten().all(is_there).then_some(())
+        self.instant = saved.each(Restoring::number)?;
+        self.gone = saved.option(Restoring::time)?;
+        let mut starts = self.starts.iter().chain(&self.before);
+        let is_past = starts.all(|start| *start <= self.newest);
+        (is_past && self.instant.len() <= members.len()).then_some(())
     }
 }

@@ -12,7 +12,7 @@ use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
 use crate::detect::limits::{NUMBER, VALUE};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
-use crate::diag::{Problems, Span};
+use crate::diag::{Problems, Span, noun};
 use crate::document::{Kind as Shape, Node, codes as shape};
 use crate::event::{FieldPath, Nanos, fold};
 
@@ -177,6 +177,14 @@ fn decode_percentile(node: &Node, problems: &mut Problems) -> Option<u64> {
 }
 
 impl Asked for Value<FieldPath> {
+    fn varied(&self) -> &[FieldPath] {
+        if self.of == Of::Count && !self.bounds.hold(1.0) {
+            &self.fields
+        } else {
+            &[]
+        }
+    }
+
     fn compile(&self, scope: &mut Scope<'_>) -> Arc<dyn Condition> {
         Arc::new(Value {
             of: self.of,
@@ -217,7 +225,7 @@ impl Condition for Value<CaptureId> {
     fn reason(&self, number: f64, _: Option<&(Member, Member)>) -> String {
         let (shown, within, bounds) = (&self.shown, self.timespan, &self.bounds);
         let what = match self.of {
-            Of::Count => format!("{number} values of {shown}"),
+            Of::Count => format!("{number} {} of {shown}", noun(number, "value")),
             Of::Sum => format!("a sum of {shown} of {number}"),
             Of::Average => format!("an average of {shown} of {number}"),
             Of::Median => format!("a median of {shown} of {number}"),

@@ -53,9 +53,9 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
         Ok((counts, failed)) => {
             let inputs = failed.iter().map(ToString::to_string);
             // A rule that is quiet because its script failed is not quiet as it should be.
-            let scripts = counts.scripts.iter().map(|(_, failed)| {
-                let rule = &failed.rule;
-                format!("the script of {rule} failed, first: {}", failed.first)
+            let scripts = counts.scripts.iter().map(|failed| {
+                let (function, rule) = (&failed.function, &failed.rule);
+                format!("{function} failed for {rule}, first: {}", failed.first)
             });
             mismatches.extend(inputs.chain(scripts).map(Mismatch::Broken));
         }

@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 static EVENT_TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("event-types.txt")));
 static FIELDS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("fields.txt")));
 
+/// Where Okta sends arrays.
+const ARRAYS: [&str; 3] = ["target", "request.ipChain", "client.ipChain"];
+
 /// Objects whose keys Okta does not close: anything may stand below them.
 const OPEN_MAPS: [&str; 6] = [
     "debugContext.debugData",
@@ -40,6 +43,17 @@ pub fn event_types() -> &'static [&'static str] {
 #[must_use]
 pub fn fields() -> &'static [&'static str] {
     &FIELDS
+}
+
+/// Whether an event is known to have no more than one value of the field: it is Okta's, and
+/// leads through no array.
+#[must_use]
+pub fn has_one_value(field: &str) -> bool {
+    let leads_through = |array: &str| {
+        let rest = field.strip_prefix(array);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    fields().binary_search(&field).is_ok() && !ARRAYS.iter().any(|array| leads_through(array))
 }
 
 /// Whether the path lies in an object whose keys are not closed.
@@ -90,6 +104,10 @@ mod tests {
             "client.geographicalContext.geolocation.lat",
         ] {
             assert!(fields().binary_search(&field).is_ok(), "{field}");
+        }
+        assert!(has_one_value("actor.id") && has_one_value("client.ipAddress"));
+        for field in ["target", "target.id", "request.ipChain.ip", "my.field"] {
+            assert!(!has_one_value(field), "{field}");
         }
         assert!(is_open_map("debugContext.debugData.anything"));
         assert!(!is_open_map("debugContext.debugDataX"));

@@ -346,6 +346,7 @@ impl<'d> Live<'d> {
     }
 
     fn tell(&mut self, findings: Vec<Finding>, sink: &mut dyn LiveSink) -> Result<(), RunError> {
+        self.counts.scripts.merge(self.windows.take_failures());
         for mut finding in findings {
             self.detector.enrich(&mut finding, &mut self.counts.scripts);
             sink.finding(finding).map_err(RunError::Sink)?;

@@ -91,12 +91,14 @@ impl Watermark {
 
     pub(super) fn save(&self, saving: &mut Saving<'_>) {
         saving.option(self.newest, Saving::time);
+        saving.option(self.last, Saving::time);
         saving.option(self.mark, Saving::time);
     }
 
     /// Goes on from where it was saved. The source is heard of now: while nothing ran, it was not silent.
     pub(super) fn restore(&mut self, saved: &mut Restoring<'_>, clock: Time) -> Option<()> {
         self.newest = saved.option(Restoring::time)?;
+        self.last = saved.option(Restoring::time)?;
         self.mark = saved.option(Restoring::time)?;
         self.heard = Some(clock);
         Some(())

@@ -1,6 +1,6 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Accessors, Detector, Filter, Rule};
+use crate::detect::{Accessors, Detector, Filter, Logic, Rule};
 use crate::diag::{Problems, Span};
 use crate::okta;
 use crate::policy::codes;
@@ -62,6 +62,29 @@ pub(super) fn texts(
             problems
                 .warn(codes::NO_ACCESSOR, span, message)
                 .help(format!("declare `{text}: {notation}` under `accessors:`"));
+        }
+    }
+}
+
+/// Warns about correlations that ask for several values of fields by which they group: of each,
+/// a group has one. Through an array an event has more, so that nothing is said of those.
+pub(super) fn groups(rules: &[Rule], problems: &mut Problems) {
+    for rule in rules {
+        let Logic::Correlation(correlation) = &rule.logic else {
+            continue;
+        };
+        let varied = correlation.varied_in_vain();
+        if !varied.iter().all(|(field, _)| okta::has_one_value(field)) {
+            continue;
+        }
+        if let Some((field, span)) = varied.first() {
+            let message =
+                format!("each group has one `{field}`, so that this correlation never fires");
+            problems
+                .warn(codes::ONE_VALUE, *span, message)
+                .help(format!(
+                    "leave `{field}` out of `group-by`, or ask for another field"
+                ));
         }
     }
 }

@@ -51,6 +51,8 @@ pub mod codes {
     pub const UNKNOWN_FIELD: &str = "RL0150";
     /// A finding type that no rule produces.
     pub const UNKNOWN_FINDING_TYPE: &str = "RL0152";
+    /// A correlation that compares values of fields by which it groups.
+    pub const ONE_VALUE: &str = "RL0154";
     /// A field inside of a text of Okta's that no accessor reads.
     pub const NO_ACCESSOR: &str = "RL0153";
     /// An event type that Okta's catalogue does not hold.
@@ -134,6 +136,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
         ..
     } = decode_active(&files, &mut problems);
     lint::texts(&rules, &filters, &accessors, &mut problems);
+    lint::groups(&rules, &mut problems);
     for rule in &mut rules {
         let correlates = matches!(rule.logic, Logic::Correlation(_));
         rule.settings = Settings {
@@ -175,6 +178,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::rules(&rules, &accessors, problems);
     lint::filters(&filters, &accessors, problems);
     lint::texts(&rules, &filters, &accessors, problems);
+    lint::groups(&rules, problems);
     let settings = check_routing(files, problems);
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
         lint::secrets(&rules, &filters, &audit.secrets, &detector, problems);

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::audit::canonical::canonical;
 use crate::audit::{Doomed, Finding, Record, Recovery, Report};
-use crate::render::style::{Styles, counted, field, grouped, raw_field, styled, time};
+use crate::diag::{counted, grouped};
+use crate::render::style::{Styles, field, raw_field, styled, time};
 use crate::visible::{json, visible};
 
 /// What became of verifying.

@@ -1,6 +1,7 @@
 //! Problems of policy files, with the source line underlined.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -36,7 +37,7 @@ pub fn problems_as_text(problems: &Problems, colour: bool) -> String {
         }
     }
     let (errors, warnings) = problems.counts();
-    let counted = |count: usize, word: &str| super::style::counted(count as u64, word);
+    let counted = |count: usize, word: &str| crate::diag::counted(count as u64, word);
     text.push_str(&format!(
         "{}, {}\n",
         counted(errors, "error"),
@@ -59,11 +60,11 @@ fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> Str
     let Some(window) = window(text, start, end) else {
         return without_source(&renderer.render(&[Group::with_title(title)]), &file, help);
     };
-    let annotation = AnnotationKind::Primary.span(window.start..window.end);
+    let marks = window.marks.iter().cloned();
     let snippet = Snippet::source(window.text.as_str())
         .line_start(window.line)
         .path(file.as_str())
-        .annotation(annotation);
+        .annotations(marks.map(|mark| AnnotationKind::Primary.span(mark)));
     let mut group = title.element(snippet);
     if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
@@ -71,7 +72,8 @@ fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> Str
     let rendered = renderer.render(&[group]);
     // The line is shown with what could deceive made visible, which moves its columns.
     let at = problems.line_column(diagnostic.span);
-    let shown = window.text.get(..window.start).unwrap_or_default();
+    let first = window.marks.first().map_or(0, |mark| mark.start);
+    let shown = window.text.get(..first).unwrap_or_default();
     let shown = format!("{file}:{}:{}", window.line, shown.chars().count() + 1);
     let real = format!("{file}:{}:{}", at.line, at.column);
     match rendered.split_once('\n') {
@@ -86,16 +88,19 @@ fn without_source(title: &str, file: &str, help: Option<String>) -> String {
     format!("{title}\n --> {file}{help}")
 }
 
-/// The line that a problem begins on, safe to show, and where in it the problem is.
+/// The line that a problem begins on and some that it goes on over, safe to show, and where in
+/// each of them the problem is.
 struct Window {
     text: String,
     line: usize,
-    start: usize,
-    end: usize,
+    marks: Vec<Range<usize>>,
 }
 
 /// A line longer than this is shown from near the problem on.
 const WIDTH: usize = 2_000;
+
+/// A problem over more lines than this is shown at the first of them.
+const LINES: usize = 4;
 
 fn window(text: &str, start: usize, end: usize) -> Option<Window> {
     let start = floor(text, start.min(text.len()));
@@ -110,18 +115,54 @@ fn window(text: &str, start: usize, end: usize) -> Option<Window> {
         line_start
     };
     let to = floor(text, line_end.min(from + 2 * WIDTH)).max(start);
-    let end = end.min(to);
+    let (others, end) = (text.get(line_end..end).unwrap_or_default(), end.min(to));
     let shown =
         |from: usize, to: usize| visible_keeping_tabs(text.get(from..to).unwrap_or_default());
     let (lead, marked, tail) = (shown(from, start), shown(start, end), shown(end, to));
-    let (start, end) = (lead.len(), lead.len() + marked.len());
-    let text = lead + marked.as_str() + tail.as_str();
-    (!text.trim().is_empty()).then_some(Window {
-        text,
+    let mark = lead.len()..lead.len() + marked.len();
+    let shown = lead + marked.as_str() + tail.as_str();
+    let mut window = (!shown.trim().is_empty()).then_some(Window {
+        text: shown,
         line,
-        start,
-        end,
-    })
+        marks: vec![mark],
+    })?;
+    let others = others.trim_end();
+    let rest = text.get(line_end + others.len()..).unwrap_or_default();
+    let rest = rest.split('\n').next().unwrap_or_default();
+    window.go_on(others, rest);
+    Some(window)
+}
+
+impl Window {
+    /// Adds the lines that the problem goes on over, each of which begins with a line end, and
+    /// what stands behind it in the last of them. Their indentation is not marked.
+    fn go_on(&mut self, lines: &str, rest: &str) {
+        let lines: Vec<&str> = lines.split('\n').skip(1).collect();
+        if lines.len() >= LINES {
+            return;
+        }
+        for (at, line) in lines.iter().enumerate() {
+            let marked = line.trim();
+            let blanks = line.len() - line.trim_start().len();
+            let lead = visible_keeping_tabs(line.get(..blanks).unwrap_or_default());
+            let marked = visible_keeping_tabs(cut(marked));
+            self.text.push('\n');
+            self.text.push_str(&lead);
+            let start = self.text.len();
+            self.text.push_str(&marked);
+            if start < self.text.len() {
+                self.marks.push(start..self.text.len());
+            }
+            if at + 1 == lines.len() {
+                self.text.push_str(&visible_keeping_tabs(cut(rest)));
+            }
+        }
+    }
+}
+
+fn cut(line: &str) -> &str {
+    line.get(..floor(line, line.len().min(WIDTH)))
+        .unwrap_or_default()
 }
 
 fn visible_keeping_tabs(text: &str) -> String {

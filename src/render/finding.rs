@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::detect::Finding;
-use crate::render::style::{Styles, counted, field, raw_field, severity, styled, time};
+use crate::diag::counted;
+use crate::render::style::{Styles, field, raw_field, severity, styled, time};
 use crate::render::summary::moment_text;
 use crate::store::About;
 use crate::visible::visible;

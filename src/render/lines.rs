@@ -8,10 +8,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::detect::{Detector, Finding, Heading, Level, Match, Status};
+use crate::diag::{counted, grouped, noun};
 use crate::event::{Digest, Time};
 use crate::geo::DatabaseRecord;
 use crate::pipeline::{Advance, Counts, DetectSink, Late, LiveSink, Rejected};
-use crate::render::style::{counted, grouped};
+
 use crate::visible::json;
 
 /// Writes a line for each match of a single-event rule and each finding of a correlation.
@@ -235,44 +236,58 @@ impl<W: Write, R: Write> LiveSink for Lines<W, R> {
 /// What was read and found, in one line.
 #[must_use]
 pub fn detected<W: Write, R: Write>(lines: &Lines<W, R>, counts: &Counts) -> String {
-    let matches = match lines.matches {
-        1 => "1 match".to_owned(),
-        matches => format!("{} matches", grouped(matches)),
-    };
     let mut text = format!(
-        "{}: {matches}, {}",
+        "{}: {}, {}",
         counted(counts.events, "event"),
+        counted(lines.matches, "match"),
         counted(lines.findings, "finding")
     );
     let correlation = &counts.correlation;
-    for (count, what) in [
-        (counts.rejected, "rejected"),
-        (counts.outside_range, "outside the time range"),
-        (counts.without_time, "without a readable time"),
-        (counts.late, "too late for windows"),
-        (counts.ahead, "more than five minutes ahead of the clock"),
-        (counts.evicted, "matches that the watermark never reached"),
-        (correlation.duplicates, "second copies of a matched event"),
+    for (count, one, what) in [
+        (counts.rejected, "", "rejected"),
+        (counts.outside_range, "", "outside the time range"),
+        (counts.without_time, "", "without a readable time"),
+        (counts.late, "", "too late for windows"),
+        (
+            counts.ahead,
+            "",
+            "more than five minutes ahead of the clock",
+        ),
+        (counts.evicted, "match", "that the watermark never reached"),
+        (correlation.duplicates, "second copy", "of a matched event"),
         (
             correlation.without_group,
-            "matches without a value to group by",
+            "match",
+            "without a value to group by",
         ),
         (
             correlation.cut_groups,
-            "matches with more values to group by than are followed",
+            "match",
+            "with more values to group by than are followed",
         ),
         (
             correlation.pending,
-            "events that still wait for what is asked to follow",
+            "event",
+            "still waiting for what is asked to follow",
         ),
         (
             correlation.evicted,
-            "events and values let go before their time, since there were too many",
+            "",
+            "let go before their time, since there were too many events and values",
         ),
     ] {
         if count > 0 {
+            let what = of_several(count, one, what);
             text.push_str(&format!(", {} {what}", grouped(count)));
         }
     }
     text
+}
+
+/// What there are so many of: `matches without a value to group by`.
+pub(super) fn of_several(count: u64, one: &str, what: &str) -> String {
+    match one {
+        "" => what.to_owned(),
+        one => format!("{} {what}", noun(count, one)),
+    }
 }

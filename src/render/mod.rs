@@ -20,6 +20,6 @@ pub use self::lists::{commands, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
 pub use self::restored::restored;
 pub use self::status::{status_changed, status_set};
-pub use self::style::{Styles, counted};
+pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};
 pub use self::test::failed_case;

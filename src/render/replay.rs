@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use crate::diag::counted;
 use crate::lab::replay::{Changed, Difference, How, Origin, RecordedFinding, Report, RunReport};
-use crate::render::style::{Styles, counted, field, raw_field, short, styled};
+use crate::render::style::{Styles, field, raw_field, short, styled};
 use crate::visible::visible;
 
 /// What came of replaying runs.

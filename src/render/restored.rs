@@ -1,7 +1,8 @@
 //! What became of a saved state, rule by rule.
 
 use crate::detect::{Fate, Restored};
-use crate::render::style::counted;
+use crate::diag::counted;
+
 use crate::visible::visible;
 
 /// A line for the rules that go on, and one for each that begins anew or is gone.

@@ -72,23 +72,3 @@ pub(super) fn raw_field(out: &mut String, label: &str, text: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "    {quiet}{label:<9}{quiet:#} {text}");
 }
-
-/// `1 event`, `2 events`.
-#[must_use]
-pub fn counted(count: u64, one: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {one}{plural}", grouped(count))
-}
-
-/// A number with its thousands apart.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}

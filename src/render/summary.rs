@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use crate::detect::{Finding, Moment};
+use crate::diag::{counted, noun};
 use crate::event::Digest;
 use crate::pipeline::{Counts, Outcome, Response};
-use crate::render::style::{Styles, counted, field, raw_field, severity, short, styled, time};
+use crate::render::lines::of_several;
+use crate::render::style::{Styles, field, raw_field, severity, short, styled, time};
 use crate::visible::visible;
 
 /// What a run is remembered by while it goes on: a few outcomes in full, and counts of all.
@@ -256,16 +258,13 @@ fn plan(out: &mut String, response: &Response) {
 
 /// What scripts could not answer: their rules were without them there.
 fn scripts(out: &mut String, counts: &Counts) {
-    for (_, failed) in counts.scripts.iter() {
+    for failed in counts.scripts.iter() {
         let _ = writeln!(
             out,
-            "{:>8} {} of the script of {}, first: {}",
+            "{:>8} {} of {} for {}, first: {}",
             failed.failures,
-            if failed.failures == 1 {
-                "failure"
-            } else {
-                "failures"
-            },
+            noun(failed.failures, "failure"),
+            visible(&failed.function),
             visible(&failed.rule),
             visible(&failed.first)
         );
@@ -274,37 +273,44 @@ fn scripts(out: &mut String, counts: &Counts) {
 
 fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
     let _ = writeln!(out);
-    for (count, text) in [
-        (counts.rejected, "rejected: not events; see rejects.jsonl"),
+    let correlation = &counts.correlation;
+    for (count, one, what) in [
+        (
+            counts.rejected,
+            "",
+            "rejected: not events; see rejects.jsonl",
+        ),
         (
             counts.without_time,
+            "",
             "without a readable time: met single-event rules only",
         ),
-        (counts.without_type, "without an event type"),
-        (counts.outside_range, "outside the time range"),
+        (counts.without_type, "", "without an event type"),
+        (counts.outside_range, "", "outside the time range"),
+        (correlation.duplicates, "second copy", "of a matched event"),
         (
-            counts.correlation.duplicates,
-            "second copies of a matched event",
+            correlation.cut_groups,
+            "match",
+            "with more values to group by than are followed",
         ),
         (
-            counts.correlation.cut_groups,
-            "matches with more values to group by than are followed",
+            correlation.without_group,
+            "match",
+            "without a value to group by",
         ),
         (
-            counts.correlation.without_group,
-            "matches without a value to group by",
+            correlation.pending,
+            "event",
+            "still waiting for what is asked to follow",
         ),
         (
-            counts.correlation.pending,
-            "events that still wait for what is asked to follow",
-        ),
-        (
-            counts.correlation.evicted,
-            "events and values let go before their time, since there were too many",
+            correlation.evicted,
+            "",
+            "let go before their time, since there were too many events and values",
         ),
     ] {
         if count > 0 {
-            let _ = writeln!(out, "{count:>8} {text}");
+            let _ = writeln!(out, "{count:>8} {}", of_several(count, one, what));
         }
     }
     scripts(out, counts);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, ParseErrorType, Position, Stmt};
 
-use crate::diag::{FileId, Problems, Span};
+use crate::diag::{FileId, Problems, Span, noun};
 use crate::script::host::{self, LITERALS, Literal};
 use crate::script::{codes, sandbox};
 
@@ -367,8 +367,8 @@ impl Walk<'_> {
 /// `1 argument`, `1 or 2 arguments`.
 fn numbers(takes: &[usize]) -> String {
     let texts: Vec<String> = takes.iter().map(usize::to_string).collect();
-    let plural = if takes == [1] { "" } else { "s" };
-    format!("{} argument{plural}", texts.join(" or "))
+    let last = takes.last().copied().unwrap_or(0);
+    format!("{} {}", texts.join(" or "), noun(last as u64, "argument"))
 }
 
 /// Whether a method is called on a variable, and not on a part of one.

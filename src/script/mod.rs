@@ -30,7 +30,7 @@ use std::sync::Arc;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Position, Scope};
 
 use self::load::{Known, Script, sentence};
-use crate::diag::{FileId, Problems, Span};
+use crate::diag::{FileId, Problems, Span, noun};
 use crate::event::Digest;
 
 /// The codes of problems in scripts.
@@ -142,7 +142,11 @@ impl Scripts {
                     *span,
                     format!("there is no script `{file}`"),
                 )
-                .did_you_mean(file, self.files.keys().map(String::as_str));
+                .did_you_mean_or(
+                    file,
+                    self.files.keys().map(String::as_str),
+                    "put it into `rules/`, and name it as it stands there",
+                );
             return None;
         };
         let script = script.as_ref()?;
@@ -154,14 +158,20 @@ impl Scripts {
                     *span,
                     format!("`{file}` has no function `{function}`"),
                 )
-                .did_you_mean(function, script.names());
+                .did_you_mean_or(
+                    function,
+                    script.names(),
+                    &format!("write `fn {function}({parameter})` in it"),
+                );
             return None;
         }
         if !parameters.contains(&1) {
             let numbers: Vec<String> = parameters.iter().map(usize::to_string).collect();
+            let last = parameters.last().copied().unwrap_or(0);
             let message = format!(
-                "`{function}` has {} parameters, expected 1",
-                numbers.join(" or ")
+                "`{function}` has {} {}, expected 1",
+                numbers.join(" or "),
+                noun(last as u64, "parameter")
             );
             problems
                 .error(codes::REFERENCE, *span, message)
@@ -273,12 +283,22 @@ pub enum Verdict {
 pub struct Failure {
     /// The script.
     pub file: Arc<str>,
+    /// The function of it that was asked, whichever one it failed in.
+    pub asked: Arc<str>,
     /// The line, from 1.
     pub line: usize,
     /// The column, in characters, from 1.
     pub column: usize,
     /// What happened.
     pub message: String,
+}
+
+impl Failure {
+    /// The function that was asked, as `FILE#FUNCTION`.
+    #[must_use]
+    pub fn function(&self) -> String {
+        format!("{}#{}", self.file, self.asked)
+    }
 }
 
 impl Function {
@@ -484,6 +504,7 @@ impl Function {
         };
         Failure {
             file: Arc::clone(&self.file),
+            asked: Arc::clone(&self.name),
             line: at.line().unwrap_or(1),
             column: at.position().unwrap_or(1),
             message,

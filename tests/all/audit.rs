@@ -207,7 +207,7 @@ fn records_are_selected_and_shown() {
     assert_eq!(seqs(&[]), [0, 1, 2, 3, 4]);
     assert_eq!(seqs(&["--kind", "finding"]), [1, 3]);
     assert_eq!(seqs(&["--kind", "model", "--kind", "log"]), [0, 2]);
-    assert_eq!(seqs(&["--grep", "f1"]), [1, 2]);
+    assert_eq!(seqs(&["--grep", "\"f1\""]), [1, 2]);
     assert_eq!(seqs(&["--seq", "1..2"]), [1, 2]);
     assert_eq!(seqs(&["--seq", "3.."]), [3, 4]);
     assert_eq!(seqs(&["--seq", "2"]), [2]);

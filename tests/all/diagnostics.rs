@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 34] = [
+const CASES: [(&str, i32, Made); 35] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -56,6 +56,7 @@ const CASES: [(&str, i32, Made); 34] = [
     ("no-rules", 2, Changed(|folder| fs::remove_file(folder.join("rules/sign_in.yml")).expect("removed"))),
     ("not-yaml", 2, Overlay),
     ("order-cycle", 2, Overlay),
+    ("over-lines", 2, Overlay),
     ("plans", 2, Overlay),
     ("prompts", 2, Overlay),
     ("scripts", 2, Overlay),
@@ -337,6 +338,64 @@ fn every_problem_is_reported_in_one_run() {
 }
 
 /// What is well-formed and does nothing is a slip: it is warned of, at the least.
+/// Each names the next; the last one names the given rule.
+fn chain(length: usize, last: &str) -> String {
+    let one = |at: usize| {
+        let next = if at + 1 == length {
+            last.to_owned()
+        } else {
+            format!("c{}", at + 1)
+        };
+        format!(
+            "---\ntitle: C\nname: c{at}\ncorrelation: {{type: event_count, rules: [{next}], timespan: 1h, condition: {{gte: 2}}}}\n"
+        )
+    };
+    (0..length).map(one).collect()
+}
+
+#[test]
+fn chains_that_are_too_long_and_circles_are_reported_once_for_each_mistake() {
+    for (what, rules, exit, expected) in [
+        ("a chain of 32", chain(32, "failed_login"), 0, ""),
+        (
+            "a chain of 33",
+            chain(33, "failed_login"),
+            2,
+            "this is the end of a chain of more than 32 correlations",
+        ),
+        (
+            "a chain of 60",
+            chain(60, "failed_login"),
+            2,
+            "this is the end of a chain of more than 32 correlations",
+        ),
+        (
+            "a circle",
+            chain(3, "c1"),
+            2,
+            "`c1` names itself by way of `c2`\n`c2` names itself by way of `c1`",
+        ),
+        (
+            "a large circle",
+            chain(1_200, "c0"),
+            2,
+            "correlations name each other in a circle of more than 1000",
+        ),
+    ] {
+        let folder = made("good", &Overlay);
+        let documents: Vec<&str> = rules.split_inclusive("---\n").collect();
+        for (at, part) in documents.chunks(500).enumerate() {
+            let path = folder.path().join(format!("rules/chain{at}.yml"));
+            fs::write(path, part.concat()).expect("written");
+        }
+        let values = check(folder.path(), &["--format", "json"], exit);
+        let values: Vec<Value> = serde_json::from_str(&values).expect("a JSON array");
+        let said = values.iter().filter(|value| value["severity"] == "error");
+        let said: Vec<&str> = said.filter_map(|value| value["message"].as_str()).collect();
+        assert_eq!(said.join("\n"), expected, "{what}");
+    }
+}
+
 #[test]
 fn what_can_never_matter_is_noticed() {
     let detection = |search: &str| {

@@ -435,6 +435,17 @@ proptest! {
     }
 }
 
+/// What came last in time came before the cut.
+#[test]
+fn the_end_is_that_of_the_newest_event_wherever_the_run_was_cut() {
+    let steps = [Comes(failed("ann", 3), 3), Comes(failed("ann", 2), 3)];
+    let whole = follow(&POLICY, two_minutes(), &steps);
+    for at in 0..=steps.len() {
+        let parts = follow_in_two(&POLICY, &POLICY, &steps, at);
+        assert_eq!(whole.advances, parts.advances, "cut at {at}");
+    }
+}
+
 /// Runs `detect --follow --state` over these events: the lines, and what is said of them.
 fn program_with_state(
     folder: &std::path::Path,
@@ -570,6 +581,65 @@ fn a_program_that_is_told_to_stop_keeps_its_state() {
             .any(|line| line["title"] == "Burst" && line["count"] == 3),
         "{told:?}"
     );
+}
+
+/// What goes wrong is said while events come, and not only at the end: the first of a kind,
+/// and again at each power of ten.
+#[test]
+fn what_goes_wrong_is_told_while_events_come() {
+    use std::io::{BufRead as _, Write as _};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = format!(
+        "{RULES}---\ntitle: Judged\nname: judged\nid: 00000000-0000-4000-8000-000000000009\ncorrelation:\n  type: script\n  rules: [failed]\n  timespan: 1m\n  condition: {{function: x.rhai#judge}}\n"
+    );
+    std::fs::create_dir(folder.path().join("rules")).expect("a folder");
+    std::fs::write(folder.path().join("rules/rules.yml"), rules).expect("written");
+    let script = "fn judge(window) { throw \"odd\" }";
+    std::fs::write(folder.path().join("rules/x.rhai"), script).expect("written");
+    let mut child = Command::new(program().get_program())
+        .args(["detect", "--follow", "--events", "-", "--rules", "rules"])
+        .args(["--state", "state"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    let stderr = child.stderr.take().expect("a pipe");
+    let mut said = std::io::BufReader::new(stderr)
+        .lines()
+        .map(|line| line.expect("a line"));
+    let mut tell = |events: &[Value]| {
+        input.write_all(lines(events).as_bytes()).expect("written");
+        input.flush().expect("written");
+    };
+    // The second event brings the watermark to the first, and the third is too late.
+    tell(&[failed("ann", 0), failed("ann", 4_000), failed("ann", 30)]);
+    let first = [said.next(), said.next()].map(|line| line.expect("it is said at once"));
+    assert_eq!(first[0], "warning: 1 event too late for windows so far");
+    let why = "rules/x.rhai#judge for judged, first: rules/x.rhai:1:20: odd";
+    assert_eq!(first[1], format!("warning: so far 1 failure of {why}"));
+    let late: Vec<Value> = (31..51).map(|at| failed("ann", at)).collect();
+    tell(&late);
+    let next = said.next().expect("it is said again");
+    assert!(
+        next.ends_with("events too late for windows so far"),
+        "{next}"
+    );
+    drop(input);
+    let rest: Vec<String> = said.collect();
+    assert!(
+        rest.iter()
+            .any(|line| line.contains("21 too late for windows")),
+        "{rest:?}"
+    );
+    assert!(
+        rest.contains(&format!("warning: 1 failure of {why}")),
+        "{rest:?}"
+    );
+    assert!(child.wait().expect("it ends").success());
 }
 
 #[test]

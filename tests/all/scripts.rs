@@ -146,12 +146,7 @@ fn a_failure_is_counted_and_stops_nothing() {
     let events = mixed();
     let check = |received: &Received| {
         assert_eq!(received.outcomes.len(), 5);
-        let failed: Vec<_> = received
-            .counts
-            .scripts
-            .iter()
-            .map(|(_, failed)| failed)
-            .collect();
+        let failed: Vec<_> = received.counts.scripts.iter().collect();
         assert_eq!(failed.len(), 1);
         assert_eq!((failed[0].rule.as_str(), failed[0].failures), ("seen", 5));
         let first = "rules/x.rhai:2:5: there is no function `- (a text, a number)`";
@@ -172,7 +167,7 @@ fn a_column_that_is_not_there_is_a_failure() {
     let received = run(&policy, &mixed());
     assert_eq!(received.outcomes.len(), 0);
     let scripts = &received.counts.scripts;
-    let firsts: Vec<_> = scripts.iter().map(|(_, failed)| &failed.first).collect();
+    let firsts: Vec<_> = scripts.iter().map(|failed| &failed.first).collect();
     assert_eq!(firsts.len(), 1);
     assert!(
         firsts[0].contains("the list `sites` has no column `city`"),
@@ -189,7 +184,7 @@ fn the_first_failure_is_that_of_the_earliest_event_whatever_the_threads() {
             .iter()
             .map(|event| memory(lines(std::slice::from_ref(event)).into_bytes()));
         let received = run_inputs(&policy, each.collect(), Mapping::Okta, threads);
-        let (_, failed) = received.counts.scripts.iter().next().expect("a failure");
+        let failed = received.counts.scripts.iter().next().expect("a failure");
         assert!(
             failed.first.ends_with("2026-03-02T10:00:00Z"),
             "{}",
@@ -208,7 +203,7 @@ fn what_a_predicate_returns_must_be_true_or_false() {
         ("loop {}", "not done after 50000 operations"),
     ] {
         let received = run(&predicate(body), &[event([("eventType", "e".into())])]);
-        let (_, failed) = received.counts.scripts.iter().next().expect("a failure");
+        let failed = received.counts.scripts.iter().next().expect("a failure");
         assert!(failed.first.ends_with(said), "{}", failed.first);
         assert!(received.outcomes.is_empty());
     }
@@ -277,7 +272,7 @@ fn a_script_describes_a_finding() {
             .scripts
             .iter()
             .next()
-            .map(|(_, failed)| failed.first.clone());
+            .map(|failed| failed.first.clone());
         (
             outcome.risk.severity,
             outcome.risk.score,
@@ -414,9 +409,41 @@ fn a_window_whose_script_fails_is_no_hit() {
     };
     let received = run(&policy, &[of(0), of(1), of(2)]);
     assert_eq!(received.outcomes.len(), 2);
-    let (_, failed) = received.counts.scripts.iter().next().expect("a failure");
+    let failed = received.counts.scripts.iter().next().expect("a failure");
     assert_eq!((failed.rule.as_str(), failed.failures), ("w", 1));
     assert!(failed.first.ends_with(": two"), "{}", failed.first);
+}
+
+/// Each function of a rule is told by itself, whether or not they stand in one file.
+#[test]
+fn the_functions_of_one_rule_fail_each_by_itself() {
+    let rules = format!(
+        "{DETECTION}rulectl: {{suppress: 1h, script: {{matches: x.rhai#holds, group: x.rhai#key, finding: x.rhai#say}}}}\n"
+    );
+    let script = r#"fn thrown(text) { throw text }
+        fn holds(event) { if event.field("x") == 1 { thrown("one") } true }
+        fn key(event) { if event.field("x") == 2 { thrown("two") } "k" }
+        fn say(finding) { thrown("three") }"#;
+    let of = |x: i64| {
+        event([
+            ("eventType", "e".into()),
+            ("published", at(x, 0)),
+            ("x", x.into()),
+        ])
+    };
+    let received = run(&policy(&rules, script), &[1, 1, 2, 3].map(of));
+    let failed: Vec<_> = received.counts.scripts.iter().collect();
+    let told = failed.iter().map(|one| {
+        let why = one.first.rsplit(' ').next().unwrap_or_default();
+        (one.function.as_str(), one.failures, why)
+    });
+    let expected = [
+        ("rules/x.rhai#holds", 2, "one"),
+        ("rules/x.rhai#key", 1, "two"),
+        ("rules/x.rhai#say", 2, "three"),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert!(failed.iter().all(|one| one.rule == "seen"));
 }
 
 #[test]
@@ -446,18 +473,15 @@ fn a_script_is_part_of_the_policy() {
     assert_eq!(ran.status.code(), Some(0), "{said}");
     assert!(
         said.contains(
-            "1 failure of the script of seen, first: rules/more/x.rhai:1:15: \\u{1b}[31m"
+            "1 failure of rules/more/x.rhai#f for seen, first: rules/more/x.rhai:1:15: \\u{1b}[31m"
         ),
         "{said}"
     );
     let record = fs::read_to_string(folder.path().join("data/run.json")).expect("run.json");
     let record: Value = serde_json::from_str(&record).expect("JSON");
-    let failed: Vec<&Value> = record["counts"]["scripts"]
-        .as_object()
-        .expect("scripts")
-        .values()
-        .collect();
-    assert_eq!(failed[0]["failures"], 1);
+    let failed = &record["counts"]["scripts"][0];
+    assert_eq!(failed["failures"], 1);
+    assert_eq!(failed["function"], "rules/more/x.rhai#f");
     let policies = fs::read_dir(folder.path().join("data/policies")).expect("the archive");
     let kept = policies.filter_map(|entry| Some(entry.ok()?.path().join("rules/more/x.rhai")));
     assert_eq!(kept.filter(|path| path.exists()).count(), 1);
@@ -489,7 +513,7 @@ fn a_case_in_which_a_script_fails_has_failed() {
     let said = String::from_utf8(ran.stdout).expect("UTF-8");
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("the script of seen failed, first: rules/x.rhai:1:15: no"),
+        said.contains("rules/x.rhai#f failed for seen, first: rules/x.rhai:1:15: no"),
         "{said}"
     );
 }

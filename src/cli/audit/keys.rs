@@ -8,7 +8,7 @@ use crate::audit::{Signer, public_file};
 use crate::cli::audit::{KEY_FILE, open};
 use crate::cli::output::{out, out_json, talk};
 use crate::cli::{Common, Exit, Format};
-use crate::render::counted;
+use crate::diag::counted;
 use crate::visible::visible;
 
 /// The words of `keygen`.

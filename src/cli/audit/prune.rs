@@ -41,7 +41,7 @@ pub fn prune(common: &Common, args: &Args) -> Result<Exit> {
         Some(digest) => Which::One(digest),
         None => Which::Before(now.minus(args.older_than)),
     };
-    let meter = Meter::of("records", None);
+    let meter = Meter::of("record", None);
     let mut events = 0;
     let found = doomed(&folder(common), which, now, &mut |_| {
         events += 1;

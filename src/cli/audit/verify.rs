@@ -38,7 +38,7 @@ pub fn verify(common: &Common, args: &Args) -> Result<Exit> {
             .map(PublicKey::read)
             .transpose()?,
     };
-    let meter = Meter::of("records", Some(size(&folder)));
+    let meter = Meter::of("record", Some(size(&folder)));
     let report = audit::verify(&folder, &against, &mut |read, events| {
         meter.show(Progress { read, events });
     })?;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::{Cell, List, ListKind, codes};
 use crate::detect::modifiers::network_of;
-use crate::diag::{FileId, Problems, Span};
+use crate::diag::{FileId, Problems, Span, counted};
 use crate::event::fold;
 
 /// A list has at most so many rows.
@@ -170,7 +170,7 @@ impl<'r> Reading<'r> {
             if record.len() != width {
                 let message = format!(
                     "this row has {}, and the header has {width}",
-                    counted(record.len(), "value")
+                    counted(record.len() as u64, "value")
                 );
                 let end = record.last().map_or(start, |last| last.end);
                 let help = "write a value with a comma in it in quotes: `\"a, b\"`";
@@ -388,7 +388,7 @@ impl<'r> Reading<'r> {
     fn finish(self) -> List {
         let (start, end) = (self.span(0, 0), self.span(self.text.len(), self.text.len()));
         if let Some(more @ 1..) = self.reported.checked_sub(REPORTED) {
-            let message = format!("the list has {}", counted(more, "more problem"));
+            let message = format!("the list has {}", counted(more as u64, "more problem"));
             self.problems.error(codes::LIST, end, message);
         }
         if self.list.cells.is_empty() && self.reported == 0 {
@@ -406,7 +406,7 @@ impl<'r> Reading<'r> {
                 _ => format!(
                     "`{}` stands twice, and so do {}",
                     first.text,
-                    counted(more, "more value")
+                    counted(more as u64, "more value")
                 ),
             };
             let span = self.span(first.start as usize, first.end as usize);
@@ -442,11 +442,6 @@ fn twice(list: &List) -> Option<(&Cell, usize)> {
     let mut again = cells.filter(|cell| !known.insert(fold(&cell.text)));
     let first = again.next()?;
     Some((first, again.count()))
-}
-
-fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }
 
 /// A file of the policy has less bytes than that.

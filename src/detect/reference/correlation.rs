@@ -350,13 +350,7 @@ impl Correlation {
             }
             Kind::Temporal => (0..self.rules.len())
                 .all(|rule| window.iter().any(|(_, rules)| rules.contains(&rule))),
-            Kind::TemporalOrdered => {
-                let mut next = 0;
-                for (_, rules) in &window {
-                    next += usize::from(rules.contains(&next));
-                }
-                next >= self.rules.len()
-            }
+            Kind::TemporalOrdered => self.has_row(0, &window, &mut Vec::new()),
             Kind::FirstSeen(fields, warm_up) => {
                 let known = |(event, _): &Satisfying| event.mixes(fields);
                 let (_, before) = window.split_last()?;
@@ -389,6 +383,25 @@ impl Correlation {
             Kind::Absent => unreachable!("its hits are at no event"),
         };
         holds.then_some(window)
+    }
+
+    /// Whether events can be found for the rules from this one on, none of them taken and
+    /// none before the last that is.
+    fn has_row(&self, rule: usize, window: &[&Satisfying], taken: &mut Vec<Key>) -> bool {
+        if rule == self.rules.len() {
+            return true;
+        }
+        let since = taken.last().map(|(at, ..)| *at);
+        window.iter().any(|(event, rules)| {
+            let is_free = !taken.contains(&event.key());
+            if !rules.contains(&rule) || !is_free || Some(event.at) < since {
+                return false;
+            }
+            taken.push(event.key());
+            let found = self.has_row(rule + 1, window, taken);
+            taken.pop();
+            found
+        })
     }
 
     /// Each event of the first rule that no event of the others follows.

@@ -99,10 +99,8 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
         drawn as usize
     };
     let (least, repeats) = match kind {
-        Kind::Temporal | Kind::TemporalOrdered | Kind::RepeatUntil(_) | Kind::Ratio(..) => {
-            (2, false)
-        }
-        Kind::Absent => (2, true),
+        Kind::Temporal | Kind::RepeatUntil(_) | Kind::Ratio(..) => (2, false),
+        Kind::Absent | Kind::TemporalOrdered => (2, true),
         _ => (1, false),
     };
     let count = least + draw(2);
