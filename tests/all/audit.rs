@@ -207,7 +207,7 @@ fn records_are_selected_and_shown() {
     assert_eq!(seqs(&[]), [0, 1, 2, 3, 4]);
     assert_eq!(seqs(&["--kind", "finding"]), [1, 3]);
     assert_eq!(seqs(&["--kind", "model", "--kind", "log"]), [0, 2]);
-    assert_eq!(seqs(&["--grep", "f1"]), [1, 2]);
+    assert_eq!(seqs(&["--grep", "\"f1\""]), [1, 2]);
     assert_eq!(seqs(&["--seq", "1..2"]), [1, 2]);
     assert_eq!(seqs(&["--seq", "3.."]), [3, 4]);
     assert_eq!(seqs(&["--seq", "2"]), [2]);
@@ -394,4 +394,22 @@ fn a_body_is_pruned_and_the_log_says_so() {
     );
     let (exit, _, err) = audit(&data, &asked);
     assert!(exit == 3 && err.contains("there is no body"), "{err}");
+}
+
+#[test]
+fn a_second_writer_is_refused_and_a_reader_is_not() {
+    let data = data();
+    let lock = rulectl::store::RunLock::take(data.path()).unwrap();
+    for words in [&["checkpoint"][..], &["prune"]] {
+        let (exit, _, err) = audit(&data, words);
+        assert!(
+            exit == 2 && err.contains("another rulectl is writing to"),
+            "{err}"
+        );
+    }
+    for words in [&["verify"][..], &["show"], &["prune", "--dry-run"]] {
+        assert_eq!(audit(&data, words).0, 0, "{words:?}");
+    }
+    drop(lock);
+    assert_eq!(audit(&data, &["checkpoint"]).0, 0);
 }
