@@ -3,6 +3,7 @@
 //! The fuzz targets call these with made-up bytes, and the tests of the project
 //! with the seeds. What does not hold is a panic.
 
+mod audit;
 mod condition;
 mod event;
 mod inside;
@@ -14,6 +15,7 @@ mod rule;
 mod script;
 mod state;
 
+pub use self::audit::audit;
 pub use self::condition::condition;
 pub use self::event::event;
 pub use self::inside::inside;

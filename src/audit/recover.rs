@@ -87,6 +87,13 @@ pub(super) fn recover(disk: &dyn Disk, folder: &Path) -> Result<Found, AuditErro
             break;
         }
     }
+    if let Some((segment, scan)) = &last
+        && scan.first > 0
+        && left.is_empty()
+    {
+        let reason = "it goes on from an earlier segment, and there is none: it was removed";
+        return Err(AuditError::damaged(&segment.path, 1, reason));
+    }
     check_length(folder, head.as_ref(), last.as_ref())?;
     let mut torn = Vec::new();
     for (segment, scan) in &spoiled {
@@ -165,6 +172,8 @@ struct Scan {
     intents: Intents,
     /// The files of `torn/` that it names.
     recovered: Vec<String>,
+    /// The number of its first record.
+    first: u64,
     /// How many lines it has.
     lines: usize,
     /// How many bytes are in order.
@@ -183,6 +192,7 @@ impl Scan {
             end: None,
             intents: Intents::default(),
             recovered: Vec::new(),
+            first: 0,
             lines: 0,
             whole: 0,
             torn: 0,
@@ -212,7 +222,10 @@ impl Scan {
         let line = Line::read(line).map_err(|fault| fault.to_string())?;
         self.end = Some(match self.end {
             Some((chain, log)) => (chain.step(&line)?, log),
-            None => first(&line)?,
+            None => {
+                self.first = line.seq;
+                first(&line)?
+            }
         });
         self.intents.note(line.seq, line.kind, &line.value());
         if line.kind == "recovered" {

@@ -244,7 +244,7 @@ fn a_segment_of_which_nothing_was_durable_goes() {
 #[test]
 fn what_no_crash_leaves_is_refused() {
     type Damage = fn(&TempDir);
-    let damage: [(&str, Damage); 5] = [
+    let damage: [(&str, Damage); 6] = [
         ("more follows than a crash can spoil", |folder| {
             let mut bytes = fs::read(segment(folder)).expect("a segment");
             bytes.extend(vec![b'x'; record::BATCH + 1]);
@@ -265,6 +265,11 @@ fn what_no_crash_leaves_is_refused() {
         }),
         ("is not a checkpoint", |folder| {
             fs::write(folder.path().join("head.json"), "{}").expect("written");
+        }),
+        ("it goes on from an earlier segment", |folder| {
+            pass(1);
+            open(folder).0.close().expect("closed");
+            fs::remove_file(segment(folder)).expect("removed");
         }),
     ];
     for (expected, damage) in damage {
@@ -395,4 +400,68 @@ fn a_folder_that_cannot_be_written_is_an_error() {
     fs::write(&file, "").expect("written");
     let error = Audit::open(&file.join("audit"), options()).expect_err("no folder");
     assert!(error.to_string().contains("cannot be used"), "{error}");
+}
+
+/// A log of an earlier version of the program goes on to verify. `BLESS_AUDIT=1` writes it anew, with
+/// another id and another key.
+#[test]
+fn the_example_verifies() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/audit-example");
+    if std::env::var_os("BLESS_AUDIT").is_some() {
+        write_example(&example);
+    }
+    let against = Against {
+        pin: Some(
+            Pin::parse(&fs::read_to_string(example.join("pin")).expect("a pin")).expect("a pin"),
+        ),
+        key: Some(PublicKey::read(&example.join("key.pub")).expect("a key")),
+    };
+    let report = verify(&example.join("audit"), &against, &mut |_, _| {}).expect("a log");
+    assert!(report.verified, "{:?}", report.findings);
+    assert_eq!(
+        (report.segments, report.checkpoints, report.signed),
+        (2, 2, 2)
+    );
+    assert_eq!(
+        (report.bodies, report.pruned.len(), report.unknown),
+        (1, 1, 1)
+    );
+}
+
+fn write_example(example: &Path) {
+    let _ = fs::remove_dir_all(example);
+    fs::create_dir_all(example).expect("a folder");
+    let secret = folder();
+    let key = secret.path().join("key");
+    Signer::generate(&key).expect("a key");
+    fs::copy(public_file(&key), example.join("key.pub")).expect("copied");
+    let signed = || Options {
+        signer: Some(Signer::read(&key).expect("a key")),
+        ..options()
+    };
+    let log = example.join("audit");
+    let (audit, _) = Audit::open(&log, signed()).expect("a log");
+    let finding =
+        json!({"finding_id": "9c1f", "rule": "failed_login_burst", "user": "ann@example.com"});
+    audit.append("finding", finding).expect("added");
+    let prompt = audit
+        .keep(b"Score this finding: five failed sign-ins of ann@example.com")
+        .expect("kept");
+    let intent = audit
+        .intend("model.call", json!({"finding_id": "9c1f", "blob": prompt}))
+        .expect("announced");
+    let reply = audit.keep(br#"{"severity":"high"}"#).expect("kept");
+    audit
+        .conclude(intent, Ok(json!({"blob": reply})))
+        .expect("added");
+    let lost = audit
+        .intend("okta.call", json!({"tool": "list_users"}))
+        .expect("announced");
+    drop((audit, lost));
+    pass(1);
+    let (audit, _) = Audit::open(&log, signed()).expect("the log");
+    let doomed = doomed(&log, Which::One(prompt.sha256), now(), &mut |_| {}).expect("a log");
+    audit.prune(&doomed, "it names a person").expect("pruned");
+    let pin = audit.close().expect("closed").pin();
+    fs::write(example.join("pin"), pin + "\n").expect("written");
 }

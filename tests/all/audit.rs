@@ -395,3 +395,21 @@ fn a_body_is_pruned_and_the_log_says_so() {
     let (exit, _, err) = audit(&data, &asked);
     assert!(exit == 3 && err.contains("there is no body"), "{err}");
 }
+
+#[test]
+fn a_second_writer_is_refused_and_a_reader_is_not() {
+    let data = data();
+    let lock = rulectl::store::RunLock::take(data.path()).unwrap();
+    for words in [&["checkpoint"][..], &["prune"]] {
+        let (exit, _, err) = audit(&data, words);
+        assert!(
+            exit == 2 && err.contains("another rulectl is writing to"),
+            "{err}"
+        );
+    }
+    for words in [&["verify"][..], &["show"], &["prune", "--dry-run"]] {
+        assert_eq!(audit(&data, words).0, 0, "{words:?}");
+    }
+    drop(lock);
+    assert_eq!(audit(&data, &["checkpoint"]).0, 0);
+}

@@ -28,6 +28,11 @@ fn rule_files() {
 }
 
 #[test]
+fn segments() {
+    replay("audit", checks::audit);
+}
+
+#[test]
 fn conditions() {
     replay("condition", checks::condition);
 }
