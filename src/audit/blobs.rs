@@ -19,6 +19,9 @@ use crate::visible::reason;
 /// A body has at most so many bytes.
 pub const MAX_BODY: u64 = 256 << 20;
 
+/// Logs compress well at any level, and a run waits for this.
+const LEVEL: i32 = 1;
+
 /// A window of 8 MiB is what decompression may take.
 const WINDOW_LOG: u32 = 23;
 
@@ -136,7 +139,7 @@ pub(super) fn write(disk: &dyn Disk, folder: &Path, name: &Body, bytes: &[u8]) -
         return disk.sync_folder(parent);
     }
     disk.make_folder(parent)?;
-    let compressed = zstd::bulk::compress(bytes, 0)?;
+    let compressed = zstd::bulk::compress(bytes, LEVEL)?;
     let staged = parent.join(format!("{}.tmp", Uuid::new_v4()));
     let written = disk.create(&staged).and_then(|mut staged| {
         staged.write_all(&compressed)?;

@@ -16,7 +16,7 @@ use crate::route::Route;
 use crate::source::InputRead;
 
 /// So many bytes of evidence are one body at the most, but for a larger event.
-const BODY: usize = 4 << 20;
+const BODY: usize = 8 << 20;
 
 /// Writes the records of one run. What it has taken is durable after [`Recorder::commit`].
 pub struct Recorder<'a> {

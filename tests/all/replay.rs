@@ -153,6 +153,41 @@ fn databases_are_part_of_what_was_decided() {
     check(&with, 0, "came out the same");
 }
 
+/// The recorded demo day, which `fixtures/record_audit.sh` makes.
+#[test]
+fn the_recorded_demo_day_comes_out_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixture = root().join("fixtures/audit").display().to_string();
+    let replayed = rulectl(folder.path(), &format!("replay --data {fixture}"));
+    check(
+        &replayed,
+        0,
+        "74 of 74 recorded decisions in 2 runs came out the same",
+    );
+    let verified = rulectl(folder.path(), &format!("audit verify {fixture}/audit"));
+    check(&verified, 0, "verified: the audit in");
+}
+
+#[test]
+fn bodies_are_kept_for_as_long_as_the_policy_says() {
+    let folder = policy();
+    let path = folder.path();
+    rulectl(path, "run --events LOGS/demo-day.ndjson");
+    check(&rulectl(path, "audit prune"), 0, "removed 0 bodies");
+    let routing = fs::read_to_string(path.join("routing.toml")).expect("a text");
+    let routing = format!("{routing}\n[audit]\nretention = \"0s\"\n");
+    fs::write(path.join("routing.toml"), routing).expect("written");
+    check(&rulectl(path, "audit prune"), 0, "removed 1 body");
+    check(
+        &rulectl(path, "audit verify"),
+        0,
+        "no record of the last 0s names it",
+    );
+    check(&rulectl(path, "replay"), 4, "it was pruned");
+    fs::write(path.join("routing.toml"), "[audit]\nretention = 7").expect("written");
+    check(&rulectl(path, "audit prune"), 2, "`7` has no unit");
+}
+
 #[test]
 fn each_arrow_is_recorded_before_what_follows() {
     let folder = policy();

@@ -4,20 +4,23 @@ use anyhow::{Result, bail};
 
 use crate::audit::{Doomed, Which, doomed};
 use crate::cli::audit::{folder, open};
-use crate::cli::output::{UsageError, out, out_json};
+use crate::cli::output::{UsageError, out, out_json, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
 use crate::event::{Digest, Nanos};
 use crate::pipeline::Progress;
+use crate::policy;
+use crate::redact::AuditSettings;
 use crate::render::pruned;
 use crate::world::World;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bodies that no record of this span names go, such as 90d
-    #[arg(long, value_name = "SPAN", default_value = "90d", value_parser = span)]
-    older_than: Nanos,
+    /// Bodies that no record of this span names go, such as 90d; unless given, what `retention` in
+    /// the [audit] table of the policy says, or 90d where no policy is
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    older_than: Option<Nanos>,
     /// This body goes, however young it is
     #[arg(long, value_name = "SHA256", value_parser = digest, requires = "reason", conflicts_with = "older_than")]
     blob: Option<Digest>,
@@ -29,8 +32,21 @@ pub struct Args {
     dry_run: bool,
 }
 
+/// For how long bodies are kept; reports the problems of a policy that could say so.
+fn retention(common: &Common) -> Option<Nanos> {
+    if !common.policy.join("routing.toml").exists() {
+        return Some(AuditSettings::default().retention);
+    }
+    let loaded = policy::load(&common.policy);
+    talk_problems(&loaded.problems);
+    loaded.policy.map(|policy| policy.audit.retention)
+}
+
 /// Runs the command.
 pub fn prune(common: &Common, args: &Args) -> Result<Exit> {
+    let Some(older_than) = args.older_than.or_else(|| retention(common)) else {
+        return Ok(Exit::Broken);
+    };
     let opened = if args.dry_run {
         None
     } else {
@@ -39,7 +55,7 @@ pub fn prune(common: &Common, args: &Args) -> Result<Exit> {
     let now = (World::live().now)();
     let which = match args.blob {
         Some(digest) => Which::One(digest),
-        None => Which::Before(now.minus(args.older_than)),
+        None => Which::Before(now.minus(older_than)),
     };
     let meter = Meter::of("record", None);
     let mut events = 0;
@@ -55,7 +71,7 @@ pub fn prune(common: &Common, args: &Args) -> Result<Exit> {
     }
     let reason = match &args.reason {
         Some(reason) => reason.clone(),
-        None => format!("no record of the last {} names it", args.older_than),
+        None => format!("no record of the last {older_than} names it"),
     };
     if let Some((_lock, audit)) = opened
         && found.count() > 0
