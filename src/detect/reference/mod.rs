@@ -8,7 +8,9 @@
 
 mod correlation;
 mod generate;
+mod judges;
 mod scripts;
+mod sums;
 pub mod tests;
 mod timeline;
 
