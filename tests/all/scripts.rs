@@ -182,7 +182,7 @@ fn a_column_that_is_not_there_is_a_failure() {
 
 #[test]
 fn the_first_failure_is_that_of_the_earliest_event_whatever_the_threads() {
-    let policy = predicate(r#"throw event.time"#);
+    let policy = predicate(r#"throw `${event.time}`"#);
     let events = mixed();
     for threads in [1, 3] {
         let each = events
