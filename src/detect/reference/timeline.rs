@@ -722,6 +722,42 @@ fn named(correlation: &Correlation, group: &[String]) -> Vec<String> {
     fields.into_values().cloned().collect()
 }
 
+/// A wait that ends comes behind the events of its instant, and is the later one of a pair with
+/// them, whichever digest is the greater.
+#[test]
+fn the_later_one_of_a_pair_is_an_event_of_its_finding() {
+    let mut wait = of_accounts(Kind::Absent);
+    (wait.rules, wait.timespan) = (vec!["c".to_owned(), "a".to_owned()], 5);
+    let mut pairs = of_accounts(Kind::Consecutive {
+        travel: None,
+        countries: None,
+        pair: Some(PairOf::Other("what")),
+    });
+    (pairs.name, pairs.suppress) = ("x1".to_owned(), Some(9));
+    pairs.rules = ["c", "b", "x0"].map(str::to_owned).into();
+    let correlations = [wait, pairs];
+    let detector = detector(&documents(&correlations));
+    for other in 0..8 {
+        let mut asked = done(5, 'u', json!("x"));
+        asked.letters = vec!["c"];
+        let mut between = done(10, 'u', json!(format!("y{other}")));
+        between.letters = vec!["b"];
+        let timeline = [asked, between];
+        let (findings, _) = found(&detector, &timeline, Limits::default());
+        let engine: Vec<Found> = findings.iter().filter_map(told).collect();
+        let (reference, _) = expected(&correlations, &timeline);
+        assert_eq!(
+            engine.first().map(|found| found.ids.join(" ")),
+            Some("0 1 0".to_owned())
+        );
+        let plain = |found: &[Found]| -> Vec<_> {
+            let told = |found: &Found| (found.last_hit, found.ids.clone(), found.hits);
+            found.iter().map(told).collect()
+        };
+        assert_eq!(plain(&engine), plain(&reference));
+    }
+}
+
 /// However little may be kept, findings come in their order, and the same ones each time.
 #[test]
 fn what_is_over_a_limit_is_let_go_and_counted() {
