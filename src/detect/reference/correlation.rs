@@ -198,12 +198,17 @@ impl Occurrence {
         (self.at, self.late, self.digest)
     }
 
-    /// All mixes of the values of the fields, folded.
+    /// All mixes of the values of the fields, folded, in the order in which the event has them.
     fn mixes(&self, fields: &[&'static str]) -> Vec<Vec<String>> {
         let mut mixes = vec![Vec::new()];
         for field in fields {
-            let values = self.values.get(field).cloned().unwrap_or_default();
-            let values: BTreeSet<String> = values.iter().map(|v| v.to_lowercase()).collect();
+            let mut values: Vec<String> = Vec::new();
+            for value in self.values.get(field).into_iter().flatten() {
+                let folded = value.to_lowercase();
+                if !values.contains(&folded) {
+                    values.push(folded);
+                }
+            }
             let longer = |mix: &Vec<String>| -> Vec<Vec<String>> {
                 let with = |value: &String| [mix.clone(), vec![value.clone()]].concat();
                 values.iter().map(with).collect()
@@ -359,6 +364,8 @@ impl Correlation {
         user_of: &dyn Fn(&str) -> Option<&'static str>,
     ) -> Vec<Hit> {
         let mut groups: BTreeMap<Vec<String>, BTreeMap<Key, Satisfying>> = BTreeMap::new();
+        // Which group of an event comes first.
+        let mut turns: BTreeMap<(Key, Vec<String>), usize> = BTreeMap::new();
         for place in in_turn {
             let rule = &self.rules[*place];
             for occurrence in seen.get(rule).into_iter().flatten() {
@@ -372,6 +379,10 @@ impl Correlation {
                     continue;
                 }
                 for group in occurrence.mixes(&self.group_by) {
+                    let turn = turns.len();
+                    turns
+                        .entry((occurrence.key(), group.clone()))
+                        .or_insert(turn);
                     let events = groups.entry(group).or_default();
                     let event = events.entry(occurrence.key());
                     let (merged, rules) =
@@ -390,7 +401,16 @@ impl Correlation {
             self.hits_of_group(&group, &events)
         };
         let mut hits: Vec<Hit> = groups.into_iter().flat_map(of_group).collect();
-        hits.sort_by_key(|hit| hit.occurrence.key());
+        hits.sort_by_key(|hit| {
+            let is_wait = matches!(self.kind, Kind::Absent);
+            let event = if is_wait {
+                &hit.window[0]
+            } else {
+                &hit.occurrence
+            };
+            let turn = turns[&(event.key(), hit.group.clone())];
+            (hit.occurrence.key(), turn)
+        });
         hits
     }
 
