@@ -230,12 +230,14 @@ impl Growing {
         self.last_hit = hit.event.time;
         // Windows slide forward, so what stands behind the last event added is new.
         let known = self.events.last().map(Member::order);
-        let is_new = |member: &&Member| match known {
-            // The earlier event of a pair may be older than that.
-            Some(last) if hit.pair => member.order() > last,
+        let is_new = |(before, member): &(usize, &Member)| match known {
+            // The earlier event of a pair may be older than that. The later one just came: behind
+            // the events of its instant, whatever its digest, where a wait ended.
+            Some(last) if hit.pair => *before == 0 || member.order() > last,
             _ => known != Some(member.order()),
         };
-        let new = hit.window.from(0).rev().take_while(is_new).count();
+        let members = hit.window.from(0).rev().enumerate();
+        let new = members.take_while(is_new).count();
         self.count += new as u64;
         let members = hit.window.from(hit.window.len() - new);
         self.events.extend(members, new, reporter);

@@ -76,7 +76,8 @@ pub fn read_folder(folder: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
 }
 
 /// Reads the rules of any folder as if it were the `rules/` of a policy, or
-/// those of one file; reports what cannot be read.
+/// those of one file with the scripts and lists beside it that it names; reports what cannot
+/// be read.
 #[must_use]
 pub fn read_rules(place: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
     let shown = place.display().to_string();
@@ -104,6 +105,8 @@ pub fn read_rules(place: &Path, problems: &mut Problems) -> Vec<PolicyFile> {
     } else {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         reader.file(&format!("rules/{name}"), false);
+        reader.beside("rules", |name| name.ends_with(".rhai"));
+        reader.beside("rules/lists", |_| true);
     }
     reader.finish("--rules")
 }
@@ -124,7 +127,7 @@ enum Root {
     Policy(PathBuf),
     /// In a folder that is read as the `rules/` of a policy.
     Rules(PathBuf),
-    /// There is one alone, a file of `rules/`.
+    /// There is one of rules, a file of `rules/`, and what stands beside it.
     RuleFile(PathBuf),
 }
 
@@ -132,10 +135,8 @@ impl Root {
     fn full(&self, path: &str) -> PathBuf {
         match self {
             Self::Policy(folder) => folder.join(path),
-            Self::Rules(folder) => path
-                .strip_prefix("rules/")
-                .map_or_else(|| folder.clone(), |rest| folder.join(rest)),
-            Self::RuleFile(file) => file.clone(),
+            Self::Rules(folder) => below(folder, path),
+            Self::RuleFile(file) => below(file.parent().unwrap_or(Path::new("")), path),
         }
     }
 
@@ -146,6 +147,20 @@ impl Root {
             Self::Rules(_) | Self::RuleFile(_) => self.full(path).display().to_string(),
         }
     }
+
+    /// Where there should be rules, and what messages call it.
+    fn of_rules(&self) -> (PathBuf, String) {
+        match self {
+            Self::RuleFile(file) => (file.clone(), file.display().to_string()),
+            Self::Policy(_) | Self::Rules(_) => (self.full("rules"), self.shown("rules")),
+        }
+    }
+}
+
+/// Where a path of `rules/` stands that is another folder.
+fn below(folder: &Path, path: &str) -> PathBuf {
+    let rest = path.strip_prefix("rules/");
+    rest.map_or_else(|| folder.to_owned(), |rest| folder.join(rest))
 }
 
 struct Reader<'p> {
@@ -164,8 +179,8 @@ impl Reader<'_> {
     fn finish(mut self, option: &str) -> Vec<PolicyFile> {
         self.found.sort_by(|a, b| a.path.cmp(&b.path));
         if !self.found.iter().any(PolicyFile::is_rule) && !self.problems.has_errors() {
-            let id = self.problems.add_file(&self.root.shown("rules"), "");
-            let place = self.root.full("rules");
+            let (place, shown) = self.root.of_rules();
+            let id = self.problems.add_file(&shown, "");
             let message = format!("`{}` holds no rules", place.display());
             let help = format!(
                 "put Sigma rules there as `.yml` files, or name another folder with `{option}`"
@@ -224,6 +239,24 @@ impl Reader<'_> {
         names.sort_unstable();
         for (name, is_file) in names.iter().filter(|(name, _)| !name.starts_with('.')) {
             self.entry(&format!("{path}/{name}"), *is_file, depth);
+        }
+    }
+
+    /// Reads those files of a folder whose names, without their endings, stand in what was read so
+    /// far. There may be none, and a folder that is there for something else is no problem.
+    fn beside(&mut self, folder: &str, is_meant: impl Fn(&str) -> bool) {
+        let entries = fs::read_dir(self.root.full(folder));
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| is_meant(name)).collect();
+        names.sort_unstable();
+        for name in names {
+            let path = format!("{folder}/{name}");
+            let stem = name.rsplit_once('.').map_or("", |(stem, _)| stem);
+            let is_named = || self.found.iter().any(|file| file.text.contains(stem));
+            if wanted(&path) && !stem.is_empty() && is_named() {
+                self.file(&path, false);
+            }
         }
     }
 

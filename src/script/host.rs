@@ -9,7 +9,9 @@ use crate::event::{Time, clip};
 use crate::script::alike::alike;
 use crate::script::meter::cost;
 use crate::script::sandbox::spend;
-use crate::script::value::{EventView, FindingView, ListView, Outside, Value, WindowView};
+use crate::script::value::{
+    EventView, FindingView, ListView, Outside, VALUE_STEP, Value, WindowView,
+};
 
 /// A function or property of the host interface.
 pub(super) struct Entry {
@@ -139,7 +141,7 @@ pub(super) const ENTRIES: [Entry; 34] = [
         doc: "The newest 256 events of the window, the oldest of them first.",
         register: |engine, _| {
             engine.register_get("events", |window: &mut WindowView| -> Answer<Array> {
-                spend(window.events.len() / 8)?;
+                spend(window.events.len() / VALUE_STEP)?;
                 Ok(window.events.iter().cloned().map(Dynamic::from).collect())
             });
         },
@@ -639,8 +641,10 @@ fn text(text: &str) -> Dynamic {
     text.to_owned().into()
 }
 
-fn texts<'t>(all: impl Iterator<Item = &'t str>) -> Array {
-    all.map(text).collect()
+fn texts<'t>(all: impl Iterator<Item = &'t str>) -> Answer<Array> {
+    let texts: Array = all.map(text).collect();
+    spend(texts.len() / VALUE_STEP + texts.iter().map(cost).sum::<usize>())?;
+    Ok(texts)
 }
 
 fn time(time: Option<Time>) -> Dynamic {

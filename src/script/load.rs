@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, ParseErrorType, Position, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, Engine, Expr, FnCallExpr, ParseErrorType, Position, Stmt};
 
 use crate::diag::{FileId, Problems, Span, noun};
 use crate::script::host::{self, LITERALS, Literal};
@@ -265,6 +265,19 @@ impl Walk<'_> {
                     "write `list.set(0, x)` or `map.set(\"key\", x)`",
                 );
             }
+            Some(ASTNode::Stmt(Stmt::Return(Some(thrown), options, at)))
+                if options.contains(ASTFlags::BREAK)
+                    && !matches!(
+                        **thrown,
+                        Expr::StringConstant(..) | Expr::InterpolatedString(..)
+                    ) =>
+            {
+                self.refuse(
+                    *at,
+                    "`throw` takes a text in quotes",
+                    "it says why the script gives no answer: write `throw \"…\"`",
+                );
+            }
             // The name of a function may be handed over as a text.
             Some(ASTNode::Expr(Expr::StringConstant(text, _)))
                 if self.names.contains(text.as_str()) =>
@@ -284,6 +297,10 @@ impl Walk<'_> {
     fn call(&mut self, call: &FnCallExpr, object: usize, at: Position) {
         let name = call.name.as_str();
         if call.op_token.is_some() {
+            return;
+        }
+        if let Some((_, instead)) = sandbox::REFUSED.iter().find(|(word, _)| *word == name) {
+            self.refuse(at, &format!("scripts have no `{name}`"), instead);
             return;
         }
         self.uses.calls.insert(name.to_owned());

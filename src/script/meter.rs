@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rhai::{
-    Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext,
+    Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, NativeCallContext,
     Position, Variant,
 };
 
@@ -46,6 +46,7 @@ pub(super) fn register(engine: &mut Engine, plain: Engine) {
             },
         );
     }
+    iterate_texts(engine);
     register_removal::<ImmutableString>(engine);
     register_removal::<char>(engine);
     register_sorting(engine);
@@ -96,6 +97,41 @@ pub(super) fn cost(value: &Dynamic) -> usize {
     value.as_map_ref().map_or(0, |map| map.len() / MAP_STEP)
 }
 
+/// Parts of a value weigh so much together for one operation.
+const USE_STEP: usize = 32;
+/// What parts weigh, by how long it takes to copy one and to let go of it.
+const PLAIN: usize = 1;
+const TEXT: usize = 2;
+const OTHER: usize = 6;
+
+/// The operations that a variable takes beside its own where it is used, since that copies
+/// what it holds: nothing for a few values.
+pub(super) fn cost_of_use(value: &Dynamic) -> usize {
+    if value.is_array() || value.is_map() {
+        weight(value) / USE_STEP
+    } else {
+        0
+    }
+}
+
+/// What all parts of a value weigh, of which its limits allow few enough to look at each.
+fn weight(value: &Dynamic) -> usize {
+    if let Ok(list) = value.as_array_ref() {
+        return OTHER + list.iter().map(weight).sum::<usize>();
+    }
+    if let Ok(map) = value.as_map_ref() {
+        return OTHER + map.values().map(|of| OTHER + weight(of)).sum::<usize>();
+    }
+    if value.is_string() {
+        return TEXT;
+    }
+    let is_plain = value.is_int() || value.is_float() || value.is_bool();
+    if is_plain || value.is_unit() || value.is_char() {
+        return PLAIN;
+    }
+    OTHER
+}
+
 /// A text with something else in the place of each part would be made before it is measured.
 fn check_replaced(text: &Dynamic, find: &Dynamic, by: &Dynamic) -> Answer<()> {
     let shown = |value: &Dynamic| value.to_string();
@@ -107,6 +143,22 @@ fn check_replaced(text: &Dynamic, find: &Dynamic, by: &Dynamic) -> Answer<()> {
         return Err(EvalAltResult::ErrorDataTooLarge(what, Position::NONE).into());
     }
     Ok(())
+}
+
+/// Lets `for` go through a text a character at a time; the language's own would copy all of it
+/// first, for a loop that may end at once.
+fn iterate_texts(engine: &mut Engine) {
+    let mut module = Module::new();
+    module.set_iter(TypeId::of::<ImmutableString>(), |value| {
+        let text = value.into_immutable_string().unwrap_or_default();
+        let mut at = 0;
+        Box::new(std::iter::from_fn(move || {
+            let next = text.get(at..)?.chars().next()?;
+            at += next.len_utf8();
+            Some(next.into())
+        }))
+    });
+    engine.register_global_module(module.into());
 }
 
 /// `text - part`: an operator of the language's core, and not one of its functions.

@@ -30,7 +30,7 @@ pub const FUNCTIONS: usize = 64;
 pub const SCRIPT_BYTES: usize = 64 << 10;
 
 /// Words of Rhai that a script cannot use, and what to do instead.
-pub const REFUSED: [(&str, &str); 10] = [
+pub const REFUSED: [(&str, &str); 12] = [
     ("eval", "a script runs what is written in it"),
     ("import", "a script is one file, and ends where it ends"),
     ("export", "a script is one file, and ends where it ends"),
@@ -41,6 +41,11 @@ pub const REFUSED: [(&str, &str); 10] = [
     ("is_def_fn", "a script knows its functions"),
     ("is_def_var", "a script knows its variables"),
     ("is_shared", "scripts share no values"),
+    ("this", "a function knows its own parameters: `|x| x > 1`"),
+    (
+        "chars",
+        "write `for letter in text`, or `text.to_chars()` where it is short",
+    ),
 ];
 
 /// An engine without input, output, clock, modules or code made of texts, every limit set.
@@ -58,7 +63,24 @@ pub fn engine() -> Engine {
         .set_fast_operators(false)
         .on_progress(|_| spend(1).err().map(|_| Dynamic::UNIT));
     meter::register(&mut engine, plain());
+    count_uses(&mut engine);
     engine
+}
+
+/// A variable that is used is copied, unless a method is called on it or a part of it taken,
+/// which the language does not tell apart.
+#[expect(
+    deprecated,
+    reason = "it is not, but may change, which the tests would notice"
+)]
+fn count_uses(engine: &mut Engine) {
+    engine.on_var(|name, _, context| {
+        let value = context.scope().get(name);
+        match value.map_or(0, meter::cost_of_use) {
+            0 => Ok(None),
+            cost => spend(cost).map(|()| None),
+        }
+    });
 }
 
 /// The language and its limits, but that of time.

@@ -115,6 +115,9 @@ pub trait Source: Debug + Send + Sync {
     }
 }
 
+/// So many values that a script is given are one operation beside their length.
+pub(super) const VALUE_STEP: usize = 4;
+
 /// An event in the hands of a script: nothing is read before it is asked for.
 #[derive(Clone, Debug)]
 pub struct EventView {
@@ -133,7 +136,7 @@ impl EventView {
 
     pub(super) fn values(&self, path: &str) -> Result<Array, Box<EvalAltResult>> {
         let values = self.source.values(self.place(path)?);
-        spend(values.iter().map(Value::cost).sum())?;
+        spend(values.len() / VALUE_STEP + values.iter().map(Value::cost).sum::<usize>())?;
         let values = values.into_iter();
         Ok(values.take(FIELD_VALUES).map(Value::into_dynamic).collect())
     }

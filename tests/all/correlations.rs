@@ -682,6 +682,24 @@ fn a_hit_has_the_values_of_its_group() {
         &["x 1/1 1 event within 10m, where gte 1 is asked"],
     );
     assert_eq!(received.outcomes[0].finding.group["target.id"], "h");
+    // Two groups of one event are one event where they are not told apart, the first of them.
+    for (first, expected) in [
+        ("h", &[] as &[&str]),
+        (
+            "g",
+            &["x 2/1 2 values of `target.id` within 10m, where gte 2 is asked"],
+        ),
+    ] {
+        let outer = rule(
+            "type: value_count; rules: [twice]; group-by: []; condition: {field: target.id, gte: 2}",
+        );
+        let events = vec![
+            aimed(0, json!([{"id": "g"}, {"id": "h"}])),
+            aimed(1, json!([{"id": "h"}])),
+            aimed(2, json!([{"id": first}, {"id": "h"}])),
+        ];
+        check(&rules(&format!("{outer}{inner}")), events, expected);
+    }
 }
 
 #[test]

@@ -325,6 +325,60 @@ fn the_demo_day_has_the_findings_of_a_run() {
 
 /// Many matches over several chunks: the bytes do not depend on threads, and
 /// where no event is there twice, `--sorted` gives the same lines in another order.
+/// A rule alone, whose script and lists stand beside it, and what stands there besides.
+const NAMING: &str = "
+title: Known
+logsource: {product: okta}
+detection:
+  selection: {actor.alternateId|expand: '%known.people%'}
+  condition: selection
+rulectl: {script: by_hand.rhai#is_by_hand}
+";
+
+#[test]
+fn one_file_finds_what_it_names_beside_it() {
+    let folder = folder(&[
+        ("rules/known.yml", NAMING),
+        (
+            "rules/by_hand.rhai",
+            "fn is_by_hand(event) { !list(\"robots\").has(event.field(\"actor.id\")) }",
+        ),
+        ("rules/lists/known.people.txt", "ann@example.com\n"),
+        ("rules/lists/robots.txt", "00u9\n"),
+        ("rules/broken.yml", "title: ["),
+        ("rules/broken.rhai", "fn ("),
+        ("rules/lists/broken.csv", "a,b\n1\n"),
+        ("rules/lists/notes.md", "no list"),
+        ("alone/known.yml", NAMING),
+        ("alone/notes.txt", "no rules"),
+    ]);
+    let of = |id: &str| {
+        let event = with(sign_in("ann", "SUCCESS", 0), [("actor.id", id.into())]);
+        format!("{event}\n")
+    };
+    for (rules, id, exit, said) in [
+        ("rules/known.yml", "00u1", 0, "1 event: 1 match"),
+        ("rules/known.yml", "00u9", 0, "1 event: 0 matches"),
+        (
+            "alone/known.yml",
+            "00u1",
+            2,
+            "there is no script `by_hand.rhai`",
+        ),
+        ("alone/notes.txt", "00u1", 2, "notes.txt` holds no rules"),
+        ("rules", "00u1", 2, "broken.yml"),
+    ] {
+        let output = detect(
+            folder.path(),
+            &format!("--rules {rules} --events -"),
+            &of(id),
+        );
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{rules} {id}: {stderr}");
+        assert!(stderr.contains(said), "{rules} {id}: {stderr}");
+    }
+}
+
 #[test]
 fn threads_change_no_byte() {
     let rules = format!("{SIGN_IN}---{}", BURST.replace("GENERATE", "true"));

@@ -177,7 +177,7 @@ fn a_column_that_is_not_there_is_a_failure() {
 
 #[test]
 fn the_first_failure_is_that_of_the_earliest_event_whatever_the_threads() {
-    let policy = predicate(r#"throw event.time"#);
+    let policy = predicate(r#"throw `${event.time}`"#);
     let events = mixed();
     for threads in [1, 3] {
         let each = events
@@ -420,7 +420,7 @@ fn the_functions_of_one_rule_fail_each_by_itself() {
     let rules = format!(
         "{DETECTION}rulectl: {{suppress: 1h, script: {{matches: x.rhai#holds, group: x.rhai#key, finding: x.rhai#say}}}}\n"
     );
-    let script = r#"fn thrown(text) { throw text }
+    let script = r#"fn thrown(text) { throw `${text}` }
         fn holds(event) { if event.field("x") == 1 { thrown("one") } true }
         fn key(event) { if event.field("x") == 2 { thrown("two") } "k" }
         fn say(finding) { thrown("three") }"#;

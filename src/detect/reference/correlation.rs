@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::detect::reference::judges::{JUDGES, described};
+use crate::detect::reference::sums::{exact_sum, nearest_rank, number};
 use crate::event::Digest;
 
 /// A correlation. Times are in seconds.
@@ -20,6 +22,10 @@ pub struct Correlation {
     pub timespan: i64,
     pub suppress: Option<i64>,
     pub generate: bool,
+    /// What it calls differently: a name, and the field that each rule has for it.
+    pub aliases: Vec<(&'static str, Vec<(String, &'static str)>)>,
+    /// Whether a script describes its findings.
+    pub describes: bool,
 }
 
 /// What it asks.
@@ -29,8 +35,16 @@ pub enum Kind {
     EventCount(usize),
     /// At least so many distinct values, or combinations of them.
     ValueCount(Vec<&'static str>, usize),
+    /// A number that is made of those of a field.
+    Value(Of, &'static str, Bound),
     /// Each rule, in any order.
     Temporal,
+    /// So many of the rules.
+    SoMany(Bound),
+    /// The rules that an expression says, by their places.
+    Says(Expression),
+    /// What a function of [`JUDGES`] says of the window.
+    Script(usize, Option<Bound>),
     /// Each rule, in their order.
     TemporalOrdered,
     /// A value that is new, to a group that was known for so long.
@@ -48,6 +62,60 @@ pub enum Kind {
         countries: Option<i64>,
         pair: Option<PairOf>,
     },
+}
+
+/// What is made of numbers.
+#[derive(Clone, Copy, Debug)]
+pub enum Of {
+    Sum,
+    Average,
+    /// In thousandths of a percent; the half where nothing is said.
+    Percentile(Option<usize>),
+    Median,
+}
+
+/// A bound by its name, and the limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound(pub &'static str, pub f64);
+
+impl Bound {
+    fn holds(self, number: f64) -> bool {
+        let Self(name, limit) = self;
+        match name {
+            "gt" => number > limit,
+            "gte" => number >= limit,
+            "lt" => number < limit,
+            "lte" => number <= limit,
+            "eq" => number == limit,
+            "neq" => number != limit,
+            other => unreachable!("{other} is no bound"),
+        }
+    }
+}
+
+/// An expression over rules by their places, of which there are always fewer than are named.
+#[derive(Clone, Debug)]
+pub enum Expression {
+    Rule(usize),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    OneOfThem,
+    AllOfThem,
+}
+
+impl Expression {
+    /// Whether it holds where these of so many rules are met.
+    fn holds(&self, met: &BTreeSet<usize>, of: usize) -> bool {
+        match self {
+            Self::Rule(place) => met.contains(&(place % of)),
+            Self::Not(inner) => !inner.holds(met, of),
+            Self::And(one, other) => one.holds(met, of) && other.holds(met, of),
+            Self::Or(one, other) => one.holds(met, of) || other.holds(met, of),
+            Self::OneOfThem => !met.is_empty(),
+            Self::AllOfThem => met.len() == of,
+        }
+    }
 }
 
 /// Latitudes are degrees on one meridian.
@@ -103,24 +171,44 @@ pub struct Found {
     pub anchor: Digest,
     pub ids: Vec<String>,
     pub hits: usize,
+    /// How severe it is and its description, where a script says so.
+    pub said: Option<(String, String)>,
 }
 
 type Key = (i64, bool, Digest);
 
 /// An event with the rules that it satisfies, by position.
-type Satisfying = (Occurrence, BTreeSet<usize>);
+pub type Satisfying = (Occurrence, BTreeSet<usize>);
+
+/// The rules that some event of a window satisfies.
+fn met(window: &[&Satisfying]) -> BTreeSet<usize> {
+    let rules = window.iter().flat_map(|(_, rules)| rules);
+    rules.copied().collect()
+}
 
 impl Occurrence {
+    /// The numbers among the distinct values of a field.
+    fn numbers(&self, field: &str) -> Vec<f64> {
+        let values: BTreeSet<&String> = self.values.get(field).into_iter().flatten().collect();
+        let numbers = values.into_iter().filter_map(|text| number(text));
+        numbers.filter(|number| number.abs() <= 1e290).collect()
+    }
+
     fn key(&self) -> Key {
         (self.at, self.late, self.digest)
     }
 
-    /// All mixes of the values of the fields, folded.
+    /// All mixes of the values of the fields, folded, in the order in which the event has them.
     fn mixes(&self, fields: &[&'static str]) -> Vec<Vec<String>> {
         let mut mixes = vec![Vec::new()];
         for field in fields {
-            let values = self.values.get(field).cloned().unwrap_or_default();
-            let values: BTreeSet<String> = values.iter().map(|v| v.to_lowercase()).collect();
+            let mut values: Vec<String> = Vec::new();
+            for value in self.values.get(field).into_iter().flatten() {
+                let folded = value.to_lowercase();
+                if !values.contains(&folded) {
+                    values.push(folded);
+                }
+            }
             let longer = |mix: &Vec<String>| -> Vec<Vec<String>> {
                 let with = |value: &String| [mix.clone(), vec![value.clone()]].concat();
                 values.iter().map(with).collect()
@@ -174,7 +262,10 @@ pub fn findings(
             let mut occurrence = hit.occurrence;
             let fields = correlation.group_by.iter().copied();
             for (field, value) in fields.zip(hit.group) {
-                occurrence.values.insert(field, vec![value]);
+                // As the event spells it.
+                let values = occurrence.values.entry(field).or_default();
+                values.retain(|spelled| spelled.to_lowercase() == value);
+                values.truncate(1);
             }
             occurrence
         });
@@ -273,12 +364,14 @@ impl Correlation {
         user_of: &dyn Fn(&str) -> Option<&'static str>,
     ) -> Vec<Hit> {
         let mut groups: BTreeMap<Vec<String>, BTreeMap<Key, Satisfying>> = BTreeMap::new();
+        // Which group of an event comes first.
+        let mut turns: BTreeMap<(Key, Vec<String>), usize> = BTreeMap::new();
         for place in in_turn {
             let rule = &self.rules[*place];
             for occurrence in seen.get(rule).into_iter().flatten() {
-                let mut occurrence = occurrence.clone();
                 let user = user_of(rule).and_then(|user| occurrence.values.get(user));
                 let user = user.cloned().unwrap_or_default();
+                let mut occurrence = self.as_called(rule, occurrence);
                 occurrence.values.insert("rulectl.user", user);
                 occurrence.values.insert("rulectl.rule", vec![rule.clone()]);
                 let occurrence = &occurrence;
@@ -286,6 +379,10 @@ impl Correlation {
                     continue;
                 }
                 for group in occurrence.mixes(&self.group_by) {
+                    let turn = turns.len();
+                    turns
+                        .entry((occurrence.key(), group.clone()))
+                        .or_insert(turn);
                     let events = groups.entry(group).or_default();
                     let event = events.entry(occurrence.key());
                     let (merged, rules) =
@@ -304,8 +401,29 @@ impl Correlation {
             self.hits_of_group(&group, &events)
         };
         let mut hits: Vec<Hit> = groups.into_iter().flat_map(of_group).collect();
-        hits.sort_by_key(|hit| hit.occurrence.key());
+        hits.sort_by_key(|hit| {
+            let is_wait = matches!(self.kind, Kind::Absent);
+            let event = if is_wait {
+                &hit.window[0]
+            } else {
+                &hit.occurrence
+            };
+            let turn = turns[&(event.key(), hit.group.clone())];
+            (hit.occurrence.key(), turn)
+        });
         hits
+    }
+
+    /// An event of a rule with the names that this correlation has for its fields.
+    fn as_called(&self, rule: &str, occurrence: &Occurrence) -> Occurrence {
+        let mut called = occurrence.clone();
+        for (alias, meanings) in &self.aliases {
+            let meant = meanings.iter().find(|(name, _)| name == rule);
+            let values = meant.and_then(|(_, field)| occurrence.values.get(field));
+            let values = values.cloned().unwrap_or_default();
+            called.values.insert(alias, values);
+        }
+        called
     }
 
     fn has_no_value(&self, occurrence: &Occurrence) -> bool {
@@ -313,6 +431,7 @@ impl Correlation {
             Kind::ValueCount(fields, _) | Kind::FirstSeen(fields, _) => {
                 occurrence.mixes(fields).is_empty()
             }
+            Kind::Value(_, field, _) => occurrence.numbers(field).is_empty(),
             _ => false,
         }
     }
@@ -347,6 +466,24 @@ impl Correlation {
             Kind::ValueCount(fields, least) => {
                 let values = window.iter().flat_map(|(event, _)| event.mixes(fields));
                 values.collect::<BTreeSet<_>>().len() >= *least
+            }
+            Kind::Value(of, field, bound) => {
+                let numbers: Vec<f64> = window
+                    .iter()
+                    .flat_map(|(event, _)| event.numbers(field))
+                    .collect();
+                bound.holds(match of {
+                    Of::Sum => exact_sum(&numbers),
+                    Of::Average => exact_sum(&numbers) / numbers.len() as f64,
+                    Of::Percentile(share) => nearest_rank(&numbers, share.unwrap_or(50_000)),
+                    Of::Median => nearest_rank(&numbers, 50_000),
+                })
+            }
+            Kind::SoMany(bound) => bound.holds(met(&window).len() as f64),
+            Kind::Says(expression) => expression.holds(&met(&window), self.rules.len()),
+            Kind::Script(judge, bound) => {
+                let said = (JUDGES[*judge].means)(&window);
+                said.is_some_and(|said| bound.map_or(said == 1.0, |bound| bound.holds(said)))
             }
             Kind::Temporal => (0..self.rules.len())
                 .all(|rule| window.iter().any(|(_, rules)| rules.contains(&rule))),
@@ -497,20 +634,22 @@ impl Correlation {
         }
         let findings = groups.into_iter().flat_map(|(group, findings)| {
             findings.into_iter().map(move |hits| {
-                let mut events: BTreeMap<Key, &String> = BTreeMap::new();
+                let mut events: BTreeMap<Key, &Occurrence> = BTreeMap::new();
                 for hit in &hits {
                     let last = events.last_key_value().map(|(key, _)| *key);
                     let is_pair = matches!(self.kind, Kind::Consecutive { .. });
                     let is_new = |event: &&Occurrence| !is_pair || Some(event.key()) > last;
                     let new = hit.window.iter().filter(is_new);
-                    events.extend(new.map(|event| (event.key(), &event.id)));
+                    events.extend(new.map(|event| (event.key(), event)));
                 }
+                let events: Vec<&Occurrence> = events.into_values().collect();
                 Found {
                     last_hit: hits[hits.len() - 1].occurrence.at,
                     rule,
                     group: group.to_vec(),
                     anchor: hits[0].occurrence.digest,
-                    ids: events.into_values().cloned().collect(),
+                    ids: events.iter().map(|event| event.id.clone()).collect(),
+                    said: self.describes.then(|| described(self, &events, hits.len())),
                     hits: hits.len(),
                 }
             })

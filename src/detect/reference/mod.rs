@@ -8,7 +8,9 @@
 
 mod correlation;
 mod generate;
+mod judges;
 mod scripts;
+mod sums;
 pub mod tests;
 mod timeline;
 
@@ -51,9 +53,14 @@ impl Asked<'_> {
         if own.iter().any(|value| !value.is_null() && value != "") {
             return None;
         }
-        let address = self.own(&FieldPath::new(ADDRESS));
+        // However it is spelled.
+        let parsed = |text: &str| text.parse::<IpAddr>().ok();
+        let address = match self.own(&FieldPath::new(ADDRESS)).as_slice() {
+            [Value::String(text)] => parsed(text)?,
+            _ => return None,
+        };
         let known = self.known.iter().find(|(address_of, path, _)| {
-            address.len() == 1 && address[0] == **address_of && field.as_str() == *path
+            parsed(address_of) == Some(address) && field.as_str() == *path
         });
         known.map(|(_, _, value)| value.clone())
     }

@@ -108,7 +108,7 @@ fn known() -> Vec<Known> {
 fn databases() -> Databases {
     let systems = [
         ("192.0.2.1/32", system(403, "ab")),
-        ("2001:db8::/64", system(5, "Straße \"x\"")),
+        ("2001:db8::1/128", system(5, "Straße \"x\"")),
         ("10.0.0.0/8", system(7, "cmd")),
     ];
     let countries = [

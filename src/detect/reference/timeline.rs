@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,18 +11,23 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use crate::detect::failures::Failures;
 use crate::detect::groups::Group;
 use crate::detect::lists::Lists;
 use crate::detect::reference::correlation::{
-    Correlation, Found, Kind, Letter, Occurrence, PairOf, Travel, findings,
+    Bound, Correlation, Expression, Found, Kind, Letter, Occurrence, Of, PairOf, Travel, findings,
 };
+use crate::detect::reference::judges::{JUDGES, script};
 use crate::detect::reference::tests::cases;
 use crate::detect::rule::decode_rule;
-use crate::detect::{Detector, Finding, Limits, Match, Tally, Windows};
+use crate::detect::{Answers, Detector, Finding, Limits, Match, Tally, Windows, link_scripts};
 use crate::diag::Problems;
 use crate::document::parse_yaml_documents;
 use crate::event::{Digest, Event, Time};
+use crate::geo::tests::mmdb::{country, database, system};
+use crate::geo::{AddressFields, Database, Databases, Holds};
 use crate::json::Reader;
+use crate::script::Scripts;
 
 /// An event: the detections that it satisfies, the second, and its fields.
 #[derive(Clone, Debug)]
@@ -30,8 +36,11 @@ struct Moment {
     at: i64,
     who: Value,
     what: Value,
+    num: Value,
     lat: Value,
     country: Value,
+    /// The address, of which databases know something.
+    ip: Value,
 }
 
 /// The detections: each is satisfied by the events that have its letter.
@@ -66,15 +75,71 @@ fn a_moment() -> impl Strategy<Value = Moment> {
     ];
     let lat = select(vec![json!(0), json!("10"), json!(null)]);
     let country = select(vec![json!("FR"), json!("Chile"), json!(null)]);
-    let moment = (letters, 0..60_i64, who, what, lat, country);
-    moment.prop_map(|(letters, at, who, what, lat, country)| Moment {
+    let ip = select(vec![
+        json!("192.0.2.1"),
+        json!("2001:db8::1"),
+        json!("x"),
+        json!(null),
+    ]);
+    let moment = (
         letters,
-        at,
-        who,
-        what,
+        0..60_i64,
+        (who, what),
+        a_number(),
         lat,
-        country,
-    })
+        (country, ip),
+    );
+    moment.prop_map(
+        |(letters, at, (who, what), num, lat, (country, ip))| Moment {
+            letters,
+            at,
+            who,
+            what,
+            num,
+            lat,
+            country,
+            ip,
+        },
+    )
+}
+
+/// A number or its text, several of them, or what is none.
+fn a_number() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => select(vec![json!(1), json!(2), json!(-1), json!(2.5), json!(0.1), json!("0.2")]),
+        1 => select(vec![json!(" 3 "), json!("1e3"), json!(1e17), json!(-0.0), json!(-1e17)]),
+        1 => select(vec![json!(null), json!("x"), json!("inf"), json!("1e291"), json!(true), json!("")]),
+        1 => select(vec![json!([1, "1", 2]), json!([0.1, "0.10"]), json!([]), json!(["x", 3])]),
+    ]
+}
+
+/// What databases say where an event has no value.
+const FILLED: AddressFields = AddressFields {
+    address: "ip",
+    country: "country",
+    as_org: "what",
+    as_number: "num",
+};
+
+/// What they hold: an address, a field and its value.
+const KNOWN: [(&str, &str, &str); 4] = [
+    ("192.0.2.1", "country", "Chile"),
+    ("192.0.2.1", "what", "y"),
+    ("192.0.2.1", "num", "2"),
+    ("2001:db8::1", "country", "FR"),
+];
+
+fn databases() -> Databases {
+    let opened = |bytes, holds| Database::of_bytes(bytes, "x", holds).expect("a database");
+    let countries = [
+        ("192.0.2.1/32", country("ZZ", "Chile")),
+        ("2001:db8::/64", country("ZZ", "FR")),
+    ];
+    let systems = [("192.0.2.1/32", system(2, "y"))];
+    Databases::new(
+        Some(opened(database("X", &countries), Holds::Country)),
+        Some(opened(database("X", &systems), Holds::Asn)),
+    )
 }
 
 /// Correlations, each of which may name those before it.
@@ -99,7 +164,11 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
         drawn as usize
     };
     let (least, repeats) = match kind {
-        Kind::Temporal | Kind::RepeatUntil(_) | Kind::Ratio(..) => (2, false),
+        Kind::Temporal
+        | Kind::SoMany(_)
+        | Kind::Says(_)
+        | Kind::RepeatUntil(_)
+        | Kind::Ratio(..) => (2, false),
         Kind::Absent | Kind::TemporalOrdered => (2, true),
         _ => (1, false),
     };
@@ -120,26 +189,56 @@ fn a_correlation(at: usize, kind: Kind, seed: u64, names: &[String]) -> Correlat
         vec!["who", "what"],
         vec!["what"],
         vec!["rulectl.user"],
+        vec!["account"],
+        vec!["account", "what"],
     ];
     let may_select = matches!(
         kind,
-        Kind::EventCount(_) | Kind::ValueCount(..) | Kind::FirstSeen(..) | Kind::Consecutive { .. }
+        Kind::EventCount(_)
+            | Kind::ValueCount(..)
+            | Kind::Value(..)
+            | Kind::FirstSeen(..)
+            | Kind::Consecutive { .. }
     );
     let selects = may_select && draw(3) == 0;
     if selects {
         rules.clear();
     }
+    let group_by = groups[draw(groups.len())].clone();
+    // A name of its own, or one that fields have too.
+    let mut named = vec![["account", "who", "what", "num"][draw(4)]];
+    if group_by.contains(&"account") && !named.contains(&"account") {
+        named.push("account");
+    }
+    if draw(2) == 0 && !group_by.contains(&"account") {
+        named.clear();
+    }
+    let mut meanings = |alias: &'static str| {
+        let fields = ["who", "what", "account", "num"];
+        let mut distinct = rules.clone();
+        distinct.sort();
+        distinct.dedup();
+        let meant = distinct.into_iter().map(|rule| (rule, fields[draw(4)]));
+        (alias, meant.collect())
+    };
+    let aliases = if selects {
+        Vec::new()
+    } else {
+        named.into_iter().map(&mut meanings).collect()
+    };
     Correlation {
         name: format!("x{at}"),
         kind,
         rules,
         selects,
         is_high: draw(2) == 0,
-        user: [Some("who"), None][draw(2)],
-        group_by: groups[draw(groups.len())].clone(),
+        user: [Some("who"), Some("account"), None][draw(3)],
+        group_by,
         timespan: [5, 10, 20][draw(3)],
         suppress: [Some(0), None, Some(3), Some(15)][draw(4)],
         generate: draw(2) == 0,
+        aliases,
+        describes: draw(2) == 0,
     }
 }
 
@@ -149,21 +248,107 @@ fn a_kind() -> impl Strategy<Value = Kind> {
             vec!["what"],
             vec!["what", "who"],
             vec!["rulectl.rule"],
+            vec!["account"],
         ])
     };
+    let of = select(vec![
+        Of::Sum,
+        Of::Sum,
+        Of::Average,
+        Of::Average,
+        Of::Percentile(None),
+        Of::Percentile(Some(0)),
+        Of::Percentile(Some(33_333)),
+        Of::Percentile(Some(75_000)),
+        Of::Percentile(Some(100_000)),
+        Of::Median,
+    ]);
+    let limits = vec![
+        -1.0,
+        0.1,
+        0.300_000_000_000_000_04,
+        1.0,
+        1.5,
+        2.0,
+        3.0,
+        1e17,
+    ];
+    let field = select(vec!["num", "num", "num", "num", "account", "what"]);
+    let judges = (0..JUDGES.len(), a_bound(vec![0.0, 1.0, 2.0, 3.0, 5.0]));
     prop_oneof![
-        (1..4_usize).prop_map(Kind::EventCount),
-        (fields(), 1..4_usize).prop_map(|(fields, least)| Kind::ValueCount(fields, least)),
-        Just(Kind::Temporal),
-        Just(Kind::TemporalOrdered),
-        (fields(), select(vec![None, Some(0), Some(3), Some(10)]))
+        1 => (1..4_usize).prop_map(Kind::EventCount),
+        1 => (fields(), 1..4_usize).prop_map(|(fields, least)| Kind::ValueCount(fields, least)),
+        2 => (of, field, a_bound(limits)).prop_map(|(of, field, bound)| Kind::Value(of, field, bound)),
+        1 => Just(Kind::Temporal),
+        1 => a_bound(vec![1.0, 2.0]).prop_map(Kind::SoMany),
+        1 => an_expression().prop_map(Kind::Says),
+        2 => judges.prop_map(|(judge, bound)| {
+            Kind::Script(judge, JUDGES[judge].is_bounded.then_some(bound))
+        }),
+        1 => Just(Kind::TemporalOrdered),
+        1 => (fields(), select(vec![None, Some(0), Some(3), Some(10)]))
             .prop_map(|(fields, warm_up)| Kind::FirstSeen(fields, warm_up)),
-        Just(Kind::Absent),
-        (1..4_usize).prop_map(Kind::RepeatUntil),
-        (select(vec![250, 500, 1_000, 1_500]), 1..4_usize)
+        1 => Just(Kind::Absent),
+        1 => (1..4_usize).prop_map(Kind::RepeatUntil),
+        1 => (select(vec![250, 500, 1_000, 1_500]), 1..4_usize)
             .prop_map(|(thousandths, least)| Kind::Ratio(thousandths, least)),
-        a_pair(),
+        1 => a_pair(),
     ]
+}
+
+fn a_bound(limits: Vec<f64>) -> impl Strategy<Value = Bound> {
+    // Of a whole number there is always one that is less, or another.
+    let names = select(vec!["gt", "gte", "gte", "lte", "eq", "neq"]);
+    (names, select(limits)).prop_map(|(name, limit)| Bound(name, limit))
+}
+
+fn an_expression() -> impl Strategy<Value = Expression> {
+    let leaf = prop_oneof![
+        6 => (0..4_usize).prop_map(Expression::Rule),
+        1 => Just(Expression::OneOfThem),
+        1 => Just(Expression::AllOfThem),
+    ];
+    leaf.prop_recursive(3, 8, 2, |inner| {
+        let both = || {
+            (
+                inner.clone().prop_map(Box::new),
+                inner.clone().prop_map(Box::new),
+            )
+        };
+        prop_oneof![
+            inner
+                .clone()
+                .prop_map(|inner| Expression::Not(Box::new(inner))),
+            both().prop_map(|(one, other)| Expression::And(one, other)),
+            both().prop_map(|(one, other)| Expression::Or(one, other)),
+        ]
+    })
+}
+
+/// An expression as a rule has it, with as few brackets as there may be.
+fn expression(says: &Expression, rules: &[String]) -> String {
+    let part = |inner: &Expression, bracketed: bool| {
+        let text = expression(inner, rules);
+        if bracketed { format!("({text})") } else { text }
+    };
+    let is_or = |inner: &Expression| matches!(inner, Expression::Or(..));
+    match says {
+        Expression::Rule(place) => rules[place % rules.len()].clone(),
+        Expression::Not(inner) => {
+            let is_longer = is_or(inner) || matches!(**inner, Expression::And(..));
+            format!("not {}", part(inner, is_longer))
+        }
+        Expression::And(one, other) => {
+            format!(
+                "{} and {}",
+                part(one, is_or(one)),
+                part(other, is_or(other))
+            )
+        }
+        Expression::Or(one, other) => format!("{} or {}", part(one, false), part(other, false)),
+        Expression::OneOfThem => "1 of them".to_owned(),
+        Expression::AllOfThem => "all of them".to_owned(),
+    }
 }
 
 fn a_pair() -> impl Strategy<Value = Kind> {
@@ -239,7 +424,33 @@ fn document(at: usize, correlation: &Correlation) -> String {
             "type: value_count\n  condition: {{field: [{}], gte: {least}}}",
             fields.join(", ")
         ),
+        Kind::Value(of, field, Bound(name, limit)) => {
+            let (kind, share) = match of {
+                Of::Sum => ("sum", None),
+                Of::Average => ("avg", None),
+                Of::Percentile(share) => ("percentile", *share),
+                Of::Median => ("median", None),
+            };
+            let share = share.map_or(String::new(), |share| {
+                format!(", percentile: {}", share as f64 / 1e3)
+            });
+            format!("type: value_{kind}\n  condition: {{field: {field}{share}, {name}: {limit}}}")
+        }
         Kind::Temporal => "type: temporal".to_owned(),
+        Kind::SoMany(Bound(name, limit)) => {
+            format!("type: temporal\n  condition: {{{name}: {limit}}}")
+        }
+        Kind::Says(says) => {
+            let says = expression(says, &correlation.rules);
+            format!("type: temporal\n  condition: {says}")
+        }
+        Kind::Script(judge, bound) => {
+            let name = JUDGES[*judge].name;
+            let bound = bound.map_or(String::new(), |Bound(name, limit)| {
+                format!(", {name}: {limit}")
+            });
+            format!("type: script\n  condition: {{function: w.rhai#{name}{bound}}}")
+        }
         Kind::TemporalOrdered => "type: temporal_ordered".to_owned(),
         Kind::Absent => "type: absent".to_owned(),
         Kind::RepeatUntil(least) => format!("type: repeat_until\n  condition: {{gte: {least}}}"),
@@ -265,6 +476,18 @@ fn document(at: usize, correlation: &Correlation) -> String {
             .map(|suppress| format!("suppress: {suppress}s")),
     );
     settings.extend(correlation.user.map(|user| format!("user: {user}")));
+    if correlation.describes {
+        settings.push("metadata: [what], script: {finding: w.rhai#describe}".to_owned());
+    }
+    let aliases = correlation.aliases.iter().map(|(alias, meanings)| {
+        let meanings = meanings
+            .iter()
+            .map(|(rule, field)| format!("{rule}: {field}"));
+        let meanings: Vec<String> = meanings.collect();
+        format!("{alias}: {{{}}}", meanings.join(", "))
+    });
+    let aliases: Vec<String> = aliases.collect();
+    let aliases = aliases.join(", ");
     let settings = settings.join(", ");
     let level = if correlation.is_high { "high" } else { "low" };
     let rules = if correlation.selects {
@@ -273,7 +496,7 @@ fn document(at: usize, correlation: &Correlation) -> String {
         format!("[{}]", correlation.rules.join(", "))
     };
     format!(
-        "---\ntitle: X\nname: {}\nid: 00000000-0000-4000-8000-{at:012}\nlevel: {level}\nrulectl: {{{settings}}}\ncorrelation:\n  {kind}\n  rules: {rules}\n  group-by: [{}]\n  timespan: {}s\n  generate: {}\n",
+        "---\ntitle: X\nname: {}\nid: 00000000-0000-4000-8000-{at:012}\nlevel: {level}\nrulectl: {{{settings}}}\ncorrelation:\n  {kind}\n  rules: {rules}\n  group-by: [{}]\n  timespan: {}s\n  generate: {}\n  aliases: {{{aliases}}}\n",
         correlation.name,
         correlation.group_by.join(", "),
         correlation.timespan,
@@ -305,9 +528,14 @@ fn detector(text: &str) -> Detector {
     let documents = parse_yaml_documents(file, text, &mut problems);
     let lists = Lists::default();
     let numbered = documents.iter().enumerate();
-    let rules: Vec<_> = numbered
+    let mut rules: Vec<_> = numbered
         .filter_map(|(at, node)| decode_rule(node, "rule", at, &lists, &mut problems))
         .collect();
+    let mut scripts = Scripts::new(Arc::new(Answers::new(Arc::new(lists))));
+    let judges = script();
+    let file = problems.add_file("rules/w.rhai", &judges);
+    scripts.add("w.rhai", file, &judges, &mut problems);
+    link_scripts(&mut rules, &mut scripts, &mut problems);
     let detector = Detector::compile(&rules, &BTreeSet::new(), &mut problems);
     let said: Vec<String> = problems
         .sorted()
@@ -323,7 +551,8 @@ fn records(timeline: &[Moment]) -> Vec<String> {
     let record = |(at, moment): (usize, &Moment)| {
         json!({
             "uuid": at.to_string(), "letters": moment.letters, "who": moment.who,
-            "what": moment.what, "lat": moment.lat, "lon": 5, "country": moment.country,
+            "what": moment.what, "num": moment.num, "lat": moment.lat, "lon": 5,
+            "country": moment.country, "ip": moment.ip,
             "published": Time(moment.at * SECOND).to_string(),
         })
         .to_string()
@@ -345,6 +574,11 @@ fn found(detector: &Detector, timeline: &[Moment], limits: Limits) -> (Vec<Findi
         found.push(finding);
         Ok::<(), ()>(())
     });
+    let mut failures = Failures::default();
+    for finding in &mut found {
+        detector.enrich(finding, &mut failures);
+    }
+    assert!(failures.is_empty(), "{failures:?}");
     (found, end.expect("nothing fails"))
 }
 
@@ -352,7 +586,11 @@ fn found(detector: &Detector, timeline: &[Moment], limits: Limits) -> (Vec<Findi
 fn matches(detector: &Detector, timeline: &[Moment]) -> Vec<Match> {
     let mut wanted = detector.wanted().clone();
     let id = wanted.add(["uuid"]);
+    let supplier = databases().supplier(&FILLED, &mut wanted);
     let mut reader = Reader::new(wanted);
+    if let Some(supplier) = supplier {
+        reader.supplied_by(supplier);
+    }
     let mut scratch = detector.scratch();
     let mut matches = Vec::new();
     for (record, moment) in records(timeline).iter().zip(timeline) {
@@ -382,6 +620,16 @@ fn expected(correlations: &[Correlation], timeline: &[Moment]) -> (Vec<Found>, u
             scalar => text(scalar).into_iter().collect(),
         }
     };
+    let known = |moment: &Moment, field: &'static str, own: &Value| {
+        let own = texts(own);
+        let is_empty = own.iter().all(String::is_empty);
+        let mut known = KNOWN.iter();
+        let known = known.find(|(address, of, _)| moment.ip == *address && *of == field);
+        let known = known
+            .filter(|_| is_empty)
+            .map(|(.., value)| vec![(*value).to_owned()]);
+        (field, known.unwrap_or(own))
+    };
     let mut matches: BTreeMap<String, Vec<Occurrence>> = BTreeMap::new();
     for ((at, moment), record) in timeline.iter().enumerate().zip(records(timeline)) {
         for letter in &moment.letters {
@@ -395,9 +643,10 @@ fn expected(correlations: &[Correlation], timeline: &[Moment]) -> (Vec<Found>, u
                     id: at.to_string(),
                     values: [
                         ("who", texts(&moment.who)),
-                        ("what", texts(&moment.what)),
+                        known(moment, "what", &moment.what),
+                        known(moment, "num", &moment.num),
                         ("lat", texts(&moment.lat)),
-                        ("country", texts(&moment.country)),
+                        known(moment, "country", &moment.country),
                     ]
                     .into(),
                 });
@@ -421,6 +670,9 @@ fn told(finding: &Finding) -> Option<Found> {
         anchor: finding.anchor,
         ids: finding.okta_event_ids.clone(),
         hits: finding.hits as usize,
+        said: finding
+            .severity
+            .map(|severity| (severity.as_str().to_owned(), finding.description.clone())),
     })
 }
 
@@ -467,6 +719,42 @@ fn named(correlation: &Correlation, group: &[String]) -> Vec<String> {
     let fields = correlation.group_by.iter().zip(group);
     let fields: BTreeMap<_, _> = fields.collect();
     fields.into_values().cloned().collect()
+}
+
+/// A wait that ends comes behind the events of its instant, and is the later one of a pair with
+/// them, whichever digest is the greater.
+#[test]
+fn the_later_one_of_a_pair_is_an_event_of_its_finding() {
+    let mut wait = of_accounts(Kind::Absent);
+    (wait.rules, wait.timespan) = (vec!["c".to_owned(), "a".to_owned()], 5);
+    let mut pairs = of_accounts(Kind::Consecutive {
+        travel: None,
+        countries: None,
+        pair: Some(PairOf::Other("what")),
+    });
+    (pairs.name, pairs.suppress) = ("x1".to_owned(), Some(9));
+    pairs.rules = ["c", "b", "x0"].map(str::to_owned).into();
+    let correlations = [wait, pairs];
+    let detector = detector(&documents(&correlations));
+    for other in 0..8 {
+        let mut asked = done(5, 'u', json!("x"));
+        asked.letters = vec!["c"];
+        let mut between = done(10, 'u', json!(format!("y{other}")));
+        between.letters = vec!["b"];
+        let timeline = [asked, between];
+        let (findings, _) = found(&detector, &timeline, Limits::default());
+        let engine: Vec<Found> = findings.iter().filter_map(told).collect();
+        let (reference, _) = expected(&correlations, &timeline);
+        assert_eq!(
+            engine.first().map(|found| found.ids.join(" ")),
+            Some("0 1 0".to_owned())
+        );
+        let plain = |found: &[Found]| -> Vec<_> {
+            let told = |found: &Found| (found.last_hit, found.ids.clone(), found.hits);
+            found.iter().map(told).collect()
+        };
+        assert_eq!(plain(&engine), plain(&reference));
+    }
 }
 
 /// However little may be kept, findings come in their order, and the same ones each time.
@@ -548,6 +836,8 @@ fn of_accounts(kind: Kind) -> Correlation {
         timespan: 50,
         suppress: Some(0),
         generate: false,
+        aliases: Vec::new(),
+        describes: false,
     }
 }
 
@@ -558,8 +848,10 @@ fn done(at: i64, who: char, what: Value) -> Moment {
         at,
         who: who.to_string().repeat(400).into(),
         what,
+        num: json!(null),
         lat: json!(null),
         country: json!(null),
+        ip: json!(null),
     }
 }
 
