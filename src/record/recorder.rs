@@ -18,12 +18,17 @@ use crate::source::InputRead;
 /// So many bytes of evidence are one body at the most, but for a larger event.
 const BODY: usize = 8 << 20;
 
+/// So many decisions wait for the body of their evidence at the most.
+const WAITING: usize = 1000;
+
 /// Writes the records of one run. What it has taken is durable after [`Recorder::commit`].
 pub struct Recorder<'a> {
     /// Where to; nowhere where nothing is to be recorded.
     audit: Option<&'a Audit>,
     /// Evidence that is no body yet.
     evidence: Evidence,
+    /// What was decided from it, which is recorded behind it.
+    decisions: Vec<Decision>,
 }
 
 impl<'a> Recorder<'a> {
@@ -33,6 +38,7 @@ impl<'a> Recorder<'a> {
         Self {
             audit,
             evidence: Evidence::default(),
+            decisions: Vec::new(),
         }
     }
 
@@ -111,9 +117,9 @@ impl<'a> Recorder<'a> {
     ///
     /// When the audit cannot be written.
     pub fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
-        self.keep().map_err(io::Error::other)?;
-        for decision in decisions(outcome)? {
-            self.decided(decision).map_err(io::Error::other)?;
+        self.decisions.extend(decisions(outcome)?);
+        if self.evidence.is_empty() || self.decisions.len() > WAITING {
+            self.keep().map_err(io::Error::other)?;
         }
         Ok(())
     }
@@ -163,8 +169,16 @@ impl<'a> Recorder<'a> {
         self.audit.map_or(Ok(()), Audit::commit)
     }
 
-    /// Makes a body of the evidence so far.
+    /// Records what waits: the evidence as a body, then what was decided from it.
     fn keep(&mut self) -> Result<(), AuditError> {
+        self.keep_evidence()?;
+        let decisions = std::mem::take(&mut self.decisions);
+        decisions
+            .into_iter()
+            .try_for_each(|decision| self.decided(decision))
+    }
+
+    fn keep_evidence(&mut self) -> Result<(), AuditError> {
         let Some(audit) = self.audit.filter(|_| !self.evidence.is_empty()) else {
             return Ok(());
         };

@@ -136,6 +136,22 @@ fn a_run_that_goes_on_from_state_comes_out_the_same() {
 }
 
 #[test]
+fn what_comes_together_is_one_body() {
+    let folder = policy();
+    rulectl(folder.path(), "run --events LOGS/demo-day.ndjson --follow");
+    let records = records(folder.path());
+    let evidence = of_kind(&records, "evidence");
+    let findings = of_kind(&records, "finding");
+    assert!(
+        findings.len() > 10 && evidence.len() <= 3,
+        "{} {}",
+        findings.len(),
+        evidence.len()
+    );
+    assert!(evidence[0]["seq"].as_u64() < findings[0]["seq"].as_u64());
+}
+
+#[test]
 fn databases_are_part_of_what_was_decided() {
     let folder = policy();
     let databases = "--geoip DATABASES/countries.mmdb --asn DATABASES/systems.mmdb";
