@@ -17,7 +17,7 @@ use crate::detect::Detector;
 use crate::event::{Nanos, Time};
 use crate::pipeline::{Counts, Live, LiveSink, RunError, Settings};
 use crate::render::{Lines, restored};
-use crate::source::{Chunk, Input, Reader, SourceError};
+use crate::source::{Chunk, Input, Reader, SourceError, Taken};
 use crate::visible::visible;
 use crate::world::World;
 
@@ -104,7 +104,9 @@ pub(super) fn follow(
         failed: Vec::new(),
         so_far: SoFar::default(),
     };
-    following.follow(&read_ahead(inputs))
+    let mut reader = Reader::new(inputs);
+    let taken = settings.evidence.is_some().then(|| reader.taken());
+    following.follow(&read_ahead(reader), taken.as_ref())
 }
 
 /// Restores what was kept in a file, if it exists, and says what became of it.
@@ -132,12 +134,9 @@ fn go_on<'d>(
 }
 
 /// Reading may wait for ever, so that the thread is left to itself when detection ends.
-fn read_ahead(inputs: Vec<Input>) -> Receiver<Result<Chunk, SourceError>> {
+fn read_ahead(mut reader: Reader) -> Receiver<Result<Chunk, SourceError>> {
     let (chunks, come) = sync_channel(AHEAD);
-    thread::spawn(move || {
-        let mut reader = Reader::new(inputs);
-        reader.try_for_each(|chunk| chunks.send(chunk))
-    });
+    thread::spawn(move || reader.try_for_each(|chunk| chunks.send(chunk)));
     come
 }
 
@@ -154,7 +153,11 @@ struct Following<'f> {
 }
 
 impl Following<'_> {
-    fn follow(mut self, come: &Receiver<Result<Chunk, SourceError>>) -> Result<Outcome> {
+    fn follow(
+        mut self,
+        come: &Receiver<Result<Chunk, SourceError>>,
+        taken: Option<&Taken>,
+    ) -> Result<Outcome> {
         // What was read when the program was told to stop is looked at.
         let mut left = AHEAD + 1;
         loop {
@@ -178,6 +181,10 @@ impl Following<'_> {
             }
         }
         self.keep()?;
+        if let Some(taken) = taken {
+            // Those that were read to their end: of one that goes on there is no digest.
+            self.sink.read(&self.live.counts(), &taken.inputs())?;
+        }
         let Self {
             live, sink, failed, ..
         } = self;

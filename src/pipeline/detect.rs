@@ -38,7 +38,7 @@ pub trait DetectSink {
     fn evidence(&mut self, _: Evidence) -> io::Result<()> {
         Ok(())
     }
-    /// Finite input was read to its end, before any finding.
+    /// Inputs were read to their end: finite ones before any finding, live ones at last.
     ///
     /// # Errors
     ///

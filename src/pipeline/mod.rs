@@ -72,7 +72,7 @@ pub trait Sink {
     fn late(&mut self, _: &Late) -> io::Result<()> {
         Ok(())
     }
-    /// Finite input was read to its end, before anything is found in it.
+    /// Inputs were read to their end: finite ones before anything is found in them, live ones at last.
     ///
     /// # Errors
     ///

@@ -5,8 +5,8 @@
 //! run.begun ─▶ route ─▶ evidence* ─▶ input ─▶ (finding ─▶ risk ─▶ incident ─▶ route ─▶ plan ─▶ commands)* ─▶ artifacts.intended ─▶ artifacts.done ─▶ run.ended
 //! ```
 //!
-//! Live input has no `input`: its evidence and decisions take turns, and what came too late is
-//! `late`.
+//! Of live input, evidence and decisions take turns, what came too late is `late`, and `input`
+//! stands at the end, for those inputs that have one.
 
 mod recorder;
 
@@ -38,7 +38,7 @@ pub mod kinds {
     pub const RESTORED: &str = "state.restored";
     /// Events that satisfied a rule: [`super::Kept`].
     pub const EVIDENCE: &str = "evidence";
-    /// Finite input was read: [`super::Input`].
+    /// Inputs were read to their end: [`super::Input`].
     pub const INPUT: &str = "input";
     /// A live event came too late for windows.
     pub const LATE: &str = "late";
@@ -164,7 +164,7 @@ pub struct Kept {
     pub masked: Vec<String>,
 }
 
-/// Finite input was read.
+/// Inputs were read to their end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Each input, with the digest of its bytes.

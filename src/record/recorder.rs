@@ -88,7 +88,7 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// Finite input was read.
+    /// Inputs were read to their end.
     ///
     /// # Errors
     ///

@@ -149,6 +149,10 @@ fn what_comes_together_is_one_body() {
         evidence.len()
     );
     assert!(evidence[0]["seq"].as_u64() < findings[0]["seq"].as_u64());
+    let bytes = fs::read(log("demo-day.ndjson")).expect("the demo day");
+    let digest = rulectl::event::Digest::of(&bytes).to_string();
+    let input = of_kind(&records, "input")[0];
+    assert_eq!(input["body"]["inputs"][0]["sha256"], digest);
 }
 
 #[test]
