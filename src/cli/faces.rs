@@ -49,15 +49,32 @@ pub(super) struct Faces<'a> {
     /// Whether the artifacts would say something new.
     changed: bool,
     live: bool,
-    /// When the last checkpoint was made.
-    checked: Time,
+    quiet: Quiet,
 }
 
 /// So much is held back before it is made durable and written.
 const PENDING: usize = 256 << 10;
 
-/// However quiet it is, a checkpoint is made so often, which proves that it was.
-const CHECKPOINT: Nanos = Nanos(3600 * Nanos::SECOND.0);
+/// Says when a checkpoint is due: however quiet it is, one each hour proves that it was.
+#[derive(Debug)]
+struct Quiet(Time);
+
+impl Quiet {
+    const MOST: Nanos = Nanos(3600 * Nanos::SECOND.0);
+
+    fn since(now: Time) -> Self {
+        Self(now)
+    }
+
+    /// Whether one is due; it then counts as made. A clock that was set back begins anew.
+    fn is_over(&mut self, now: Time) -> bool {
+        let over = now.since(self.0) >= Self::MOST;
+        if over || now < self.0 {
+            self.0 = now;
+        }
+        over
+    }
+}
 
 impl<'a> Faces<'a> {
     pub(super) fn new(
@@ -81,7 +98,7 @@ impl<'a> Faces<'a> {
             open: BTreeMap::new(),
             changed: false,
             live,
-            checked: (World::live().now)(),
+            quiet: Quiet::since((World::live().now)()),
         })
     }
 
@@ -253,18 +270,41 @@ impl Follower for Following<'_, Faces<'_>> {
             publish(about, writer, &mut faces.recorder, counts, failed)?;
             faces.writer = faces.about.writer(true)?;
         }
-        let now = (World::live().now)();
-        if let Some(audit) = faces
-            .audit
-            .filter(|_| now.since(faces.checked) >= CHECKPOINT)
+        if faces.quiet.is_over((World::live().now)())
+            && let Some(audit) = faces.audit
         {
             audit.checkpoint()?;
-            faces.checked = now;
         }
         Ok(())
     }
 
     fn restored(&mut self, saved: &[u8], clock: Time) -> Result<()> {
         Ok(self.sink().recorder.restored(saved, clock)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_due_each_hour_whatever_the_clock_does() {
+        const MINUTE: i64 = 60 * Nanos::SECOND.0;
+        let mut quiet = Quiet::since(Time(0));
+        let cases = [
+            (59, false),
+            (60, true),
+            (61, false),
+            (119, false),
+            (120, true),
+            (30, false), // it was set back
+            (89, false),
+            (90, true),
+            (900, true), // the machine slept
+            (901, false),
+        ];
+        for (minutes, expected) in cases {
+            assert_eq!(quiet.is_over(Time(minutes * MINUTE)), expected, "{minutes}");
+        }
     }
 }
