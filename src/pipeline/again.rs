@@ -21,7 +21,8 @@ pub enum Came<'s> {
     Live {
         /// What was restored at its beginning, and what the clock said then.
         state: Option<(&'s [u8], Time)>,
-        /// Whether its end was the end of the input, at which everything open closes.
+        /// Whether its end was the end of the input, at which everything open closes, where the
+        /// evidence does not say so itself.
         ended: bool,
     },
 }
@@ -122,6 +123,11 @@ fn as_it_came(
                     let (came, matches) = std::mem::take(&mut record);
                     live.again(came, matches, sink)?;
                     live.advance_again(advance, sink)?;
+                }
+                Step::End(_) => {
+                    live.again(record.0, record.1, sink)?;
+                    live.close(sink)?;
+                    return Ok(());
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! What decisions are made from, as an audit keeps it: each event that satisfies a rule, and of
-//! live input how far the watermark had come.
+//! live input how far the watermark had come and that it ended.
 //!
 //! With these the decisions can be made again without the input: an event that satisfies no rule
-//! has no part in them. A line is one event or one advance of the watermark.
+//! has no part in them. A line is one event, one advance of the watermark or the end.
 
 use std::collections::BTreeSet;
 
@@ -37,6 +37,8 @@ pub enum Step<'l> {
     Event(Kept<'l>),
     /// The watermark went on.
     Advance(Advance),
+    /// Live input ended, after so many events: everything open closes.
+    End(u64),
 }
 
 /// An event that satisfied a rule.
@@ -96,6 +98,11 @@ impl Evidence {
     /// Adds that the watermark went on.
     pub(super) fn advance(&mut self, advance: Advance) {
         self.line("advance", &advance);
+    }
+
+    /// Adds that the input ended.
+    pub(super) fn end(&mut self, events: u64) {
+        self.line("end", &events);
     }
 
     fn line(&mut self, kind: &str, step: &impl Serialize) {
