@@ -50,9 +50,9 @@ pub struct Kept<'l> {
     pub line: u64,
     /// The identity of the event as it came.
     pub digest: Digest,
-    /// The secret fields that were masked; the event is then in Okta's shape.
+    /// Where fields are secret, those that were masked; the event is then in Okta's shape.
     #[serde(default)]
-    pub masked: Vec<String>,
+    pub masked: Option<Vec<String>>,
     /// The event as it came, without white space outside strings.
     #[serde(borrow)]
     pub record: &'l RawValue,
@@ -71,9 +71,8 @@ impl Evidence {
         let head =
             format!("{{\"event\":{{\"input\":{input},\"line\":{line},\"digest\":\"{digest}\"");
         self.lines.extend_from_slice(head.as_bytes());
-        let masked = (!secrets.is_empty())
-            .then(|| without(event.raw, mapping, secrets))
-            .filter(|(_, paths)| !paths.is_empty());
+        // What comes in its own bytes may have a key twice, and a secret in the one that no field is read from.
+        let masked = (!secrets.is_empty()).then(|| without(event.raw, mapping, secrets));
         if let Some((_, paths)) = &masked {
             self.masked.extend(paths.iter().cloned());
             self.member("masked", paths);

@@ -243,6 +243,51 @@ fn what_is_secret_is_in_no_record_and_changes_no_decision() {
 }
 
 #[test]
+fn a_secret_in_a_key_that_stands_twice_is_in_no_record() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    let routing = fs::read_to_string(path.join("routing.toml")).expect("a text");
+    let routing = format!("{routing}\n[audit]\nsecret = [\"request.ipChain\"]\n");
+    fs::write(path.join("routing.toml"), routing).expect("written");
+    let text = fs::read_to_string(log("demo-day.ndjson")).expect("the demo day");
+    let twice = r#"{"request":{"ipChain":"canary"},"request":{},"#;
+    let text: String = text
+        .lines()
+        .map(|line| line.replacen('{', twice, 1) + "\n")
+        .collect();
+    rulectl_on(path, "run --events -", text.as_bytes());
+    let blobs = blobs(path);
+    assert!(!blobs.is_empty());
+    for blob in blobs {
+        let bytes = fs::read(blob).expect("a body");
+        let text = zstd::decode_all(bytes.as_slice()).expect("zstd");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(!text.contains("canary"), "{text}");
+    }
+    check(&rulectl(path, "replay"), 0, "came out the same");
+}
+
+#[test]
+fn an_event_that_looks_like_an_envelope_is_one_event_again() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    let rule = "title: Any\nname: any\nlevel: high\nlogsource: {product: okta}\ndetection: {s: {outcome.result: FAILURE}, condition: s}\n";
+    fs::write(path.join("rules/any.yml"), rule).expect("written");
+    for inner in [
+        r#""data":{"events":[{"outcome":{"result":"FAILURE"}},{}]}"#,
+        r#""eventType":"com.okta.event_hook""#,
+        r#""eventType":"com.okta.event_hook","data":{"events":[]}"#,
+    ] {
+        let event = format!(
+            r#"{{"data":{{"events":[{{"outcome":{{"result":"FAILURE"}},"published":"2026-03-02T00:00:00.000Z",{inner}}}]}}}}"#
+        );
+        let ran = rulectl_on(path, "run --events -", event.as_bytes());
+        check(&ran, 0, "Incidents: 1");
+        check(&rulectl(path, "replay"), 0, "came out the same");
+    }
+}
+
+#[test]
 fn what_differs_is_named_with_its_cause() {
     let folder = shipped_folder();
     let other = shipped_folder();
