@@ -288,6 +288,20 @@ fn an_event_that_looks_like_an_envelope_is_one_event_again() {
 }
 
 #[test]
+fn bodies_are_kept_as_long_as_the_policy_says() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    rulectl(path, "run --events LOGS/demo-day.ndjson");
+    check(&rulectl(path, "audit prune"), 0, "removed 0 bodies");
+    let kept = fs::read_to_string(path.join("routing.toml")).expect("a text");
+    let short = format!("{kept}\n[audit]\nretention = \"0s\"\n");
+    fs::write(path.join("routing.toml"), short.replace("0s", "soon")).expect("written");
+    check(&rulectl(path, "audit prune"), 2, "retention");
+    fs::write(path.join("routing.toml"), short).expect("written");
+    check(&rulectl(path, "audit prune"), 0, "removed 1 body");
+}
+
+#[test]
 fn what_differs_is_named_with_its_cause() {
     let folder = shipped_folder();
     let other = shipped_folder();
