@@ -82,6 +82,8 @@ pub struct Records {
     uuid: Slot,
     /// A record in compact JSON, where it is not as it came.
     compact: Vec<u8>,
+    /// Whether a record may be an envelope.
+    unwraps: bool,
 }
 
 /// What Okta posts to an event hook says that it is of this type.
@@ -112,6 +114,16 @@ impl Records {
             published,
             uuid,
             compact: Vec::new(),
+            unwraps: true,
+        }
+    }
+
+    /// Takes each record for one event, as which it was read before, though it may look like an envelope.
+    #[must_use]
+    pub fn of_events(self) -> Self {
+        Self {
+            unwraps: false,
+            ..self
         }
     }
 
@@ -144,7 +156,7 @@ impl Records {
             return Err(NotAnEvent::TooManyObjects);
         }
         match parse(text)? {
-            Value::Object(map) if is_envelope(&map) => {
+            Value::Object(map) if self.unwraps && is_envelope(&map) => {
                 // A tree takes much more than its text, and the events get theirs one by one.
                 drop(map);
                 self.envelope(text, take)

@@ -21,7 +21,8 @@ pub enum Came<'s> {
     Live {
         /// What was restored at its beginning, and what the clock said then.
         state: Option<(&'s [u8], Time)>,
-        /// Whether its end was the end of the input, at which everything open closes.
+        /// Whether its end was the end of the input, at which everything open closes, where the
+        /// evidence does not say so itself.
         ended: bool,
     },
 }
@@ -123,6 +124,11 @@ fn as_it_came(
                     live.again(came, matches, sink)?;
                     live.advance_again(advance, sink)?;
                 }
+                Step::End(_) => {
+                    live.again(record.0, record.1, sink)?;
+                    live.close(sink)?;
+                    return Ok(());
+                }
             }
         }
     }
@@ -136,7 +142,7 @@ fn as_it_came(
 /// Finds the matches of events that were kept.
 struct Scanning<'d> {
     as_they_came: Scanner<'d>,
-    /// Of those that were masked, which are in Okta's shape.
+    /// Of those where fields are secret, which are in Okta's shape.
     masked: Scanner<'d>,
     settings: Settings,
 }
@@ -154,14 +160,14 @@ impl<'d> Scanning<'d> {
             ..settings.clone()
         };
         Self {
-            as_they_came: Scanner::new(detector, &settings),
-            masked: Scanner::new(detector, &okta),
+            as_they_came: Scanner::again(detector, &settings),
+            masked: Scanner::again(detector, &okta),
             settings,
         }
     }
 
     fn event(&mut self, kept: &Kept<'_>) -> Vec<Match> {
-        let scanner = if kept.masked.is_empty() {
+        let scanner = if kept.masked.is_none() {
             &mut self.as_they_came
         } else {
             &mut self.masked

@@ -1,8 +1,8 @@
 //! What decisions are made from, as an audit keeps it: each event that satisfies a rule, and of
-//! live input how far the watermark had come.
+//! live input how far the watermark had come and that it ended.
 //!
 //! With these the decisions can be made again without the input: an event that satisfies no rule
-//! has no part in them. A line is one event or one advance of the watermark.
+//! has no part in them. A line is one event, one advance of the watermark or the end.
 
 use std::collections::BTreeSet;
 
@@ -37,6 +37,8 @@ pub enum Step<'l> {
     Event(Kept<'l>),
     /// The watermark went on.
     Advance(Advance),
+    /// Live input ended, after so many events: everything open closes.
+    End(u64),
 }
 
 /// An event that satisfied a rule.
@@ -48,9 +50,9 @@ pub struct Kept<'l> {
     pub line: u64,
     /// The identity of the event as it came.
     pub digest: Digest,
-    /// The secret fields that were masked; the event is then in Okta's shape.
+    /// Where fields are secret, those that were masked; the event is then in Okta's shape.
     #[serde(default)]
-    pub masked: Vec<String>,
+    pub masked: Option<Vec<String>>,
     /// The event as it came, without white space outside strings.
     #[serde(borrow)]
     pub record: &'l RawValue,
@@ -69,9 +71,8 @@ impl Evidence {
         let head =
             format!("{{\"event\":{{\"input\":{input},\"line\":{line},\"digest\":\"{digest}\"");
         self.lines.extend_from_slice(head.as_bytes());
-        let masked = (!secrets.is_empty())
-            .then(|| without(event.raw, mapping, secrets))
-            .filter(|(_, paths)| !paths.is_empty());
+        // What comes in its own bytes may have a key twice, and a secret in the one that no field is read from.
+        let masked = (!secrets.is_empty()).then(|| without(event.raw, mapping, secrets));
         if let Some((_, paths)) = &masked {
             self.masked.extend(paths.iter().cloned());
             self.member("masked", paths);
@@ -96,6 +97,11 @@ impl Evidence {
     /// Adds that the watermark went on.
     pub(super) fn advance(&mut self, advance: Advance) {
         self.line("advance", &advance);
+    }
+
+    /// Adds that the input ended.
+    pub(super) fn end(&mut self, events: u64) {
+        self.line("end", &events);
     }
 
     fn line(&mut self, kind: &str, step: &impl Serialize) {

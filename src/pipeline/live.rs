@@ -185,6 +185,12 @@ impl<'d> Live<'d> {
         if let Some(mark) = self.watermark.end() {
             self.advance(mark, sink)?;
         }
+        // Said before what closes: a run that is cut short then is told from one that went on.
+        if self.settings.evidence.is_some() {
+            let mut evidence = Evidence::default();
+            evidence.end(self.events());
+            sink.evidence(evidence).map_err(RunError::Sink)?;
+        }
         self.close(sink)
     }
 

@@ -76,6 +76,20 @@ impl<'d> Scanner<'d> {
             scratch: detector.scratch(),
         }
     }
+
+    /// For events that were read before.
+    pub(super) fn again(detector: &'d Detector, settings: &Settings) -> Self {
+        let Self {
+            detector,
+            records,
+            scratch,
+        } = Self::new(detector, settings);
+        Self {
+            detector,
+            records: records.of_events(),
+            scratch,
+        }
+    }
 }
 
 pub(super) fn scan(

@@ -63,6 +63,9 @@ fn verdict(out: &mut String, run: &RunReport) {
     if let Some(why) = &run.inconclusive {
         field(out, "cut short", why);
     }
+    if run.cut_short {
+        field(out, "ended", "never: the run was cut short");
+    }
     if run.beyond > 0 {
         let beyond = counted(run.beyond, "decision");
         let text = format!("{beyond} more, which were not recorded since the run was cut short");

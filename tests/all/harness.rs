@@ -11,6 +11,7 @@ use rulectl::render::problems_as_text;
 use rulectl::route::Route;
 use rulectl::source::Input;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// The repository, which is also the shipped policy folder.
 pub fn root() -> PathBuf {
@@ -65,6 +66,18 @@ pub fn mask_digests(text: &str) -> String {
 /// The shipped policy.
 pub fn shipped() -> Policy {
     load(&root())
+}
+
+/// A folder with a copy of the shipped policy, in which the program can run.
+pub fn shipped_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for part in ["rules", "prompts"] {
+        lay_over(&root().join(part), &folder.path().join(part));
+    }
+    for file in ["routing.toml", "tools.yaml"] {
+        fs::copy(root().join(file), folder.path().join(file)).expect("copied");
+    }
+    folder
 }
 
 /// A policy of one rule file and, for the rest, the least that a policy has.

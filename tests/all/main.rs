@@ -5,6 +5,7 @@
 //! | `harness` | running a policy over events in memory, and the program over files |
 //! | `diagnostics` | broken policy folders and what `check` says of them |
 //! | `audit` | a writer that is killed, and the commands of the audit |
+//! | `killed` | real runs that are killed, and what they leave |
 //! | `semantics` | what is a finding and what is not |
 //! | `correlations` | every type of correlation: timelines that just hit and just miss |
 //! | `events` | the bundled logs and rules |
@@ -43,6 +44,7 @@ mod events;
 mod harness;
 mod hostile;
 mod huge;
+mod killed;
 mod layout;
 mod live;
 mod logic;

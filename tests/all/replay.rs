@@ -5,21 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::harness::{lay_over, log, program, root};
-
-/// A copy of the shipped policy, with a data folder in it.
-fn policy() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for part in ["rules", "prompts"] {
-        lay_over(&root().join(part), &folder.path().join(part));
-    }
-    for file in ["routing.toml", "tools.yaml"] {
-        fs::copy(root().join(file), folder.path().join(file)).expect("copied");
-    }
-    folder
-}
+use crate::harness::{log, program, root, shipped_folder};
 
 /// Runs the program in a folder; `LOGS/` is the bundled logs, `DATABASES/` the databases.
 fn rulectl(folder: &Path, words: &str) -> Output {
@@ -99,7 +86,7 @@ fn what_a_run_decided_comes_out_the_same() {
         "run --events LOGS/demo-day.ndjson --follow",
         "run --events LOGS/flat-demo.json LOGS/demo-day.ndjson LOGS/event-hook.json --follow --lateness 1h --append",
     ];
-    let folder = policy();
+    let folder = shipped_folder();
     for (at, words) in runs.iter().enumerate() {
         let ran = rulectl(folder.path(), words);
         assert_eq!(ran.status.code(), Some(0), "{words}: {}", err(&ran));
@@ -117,7 +104,7 @@ fn what_a_run_decided_comes_out_the_same() {
 
 #[test]
 fn a_run_that_goes_on_from_state_comes_out_the_same() {
-    let folder = policy();
+    let folder = shipped_folder();
     let day = fs::read_to_string(log("demo-day.ndjson")).expect("the demo day");
     let lines: Vec<&str> = day.lines().collect();
     let (before, after) = lines.split_at(318);
@@ -137,7 +124,7 @@ fn a_run_that_goes_on_from_state_comes_out_the_same() {
 
 #[test]
 fn what_comes_together_is_one_body() {
-    let folder = policy();
+    let folder = shipped_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson --follow");
     let records = records(folder.path());
     let evidence = of_kind(&records, "evidence");
@@ -157,7 +144,7 @@ fn what_comes_together_is_one_body() {
 
 #[test]
 fn databases_are_part_of_what_was_decided() {
-    let folder = policy();
+    let folder = shipped_folder();
     let databases = "--geoip DATABASES/countries.mmdb --asn DATABASES/systems.mmdb";
     let ran = rulectl(
         folder.path(),
@@ -190,7 +177,7 @@ fn the_recorded_demo_day_comes_out_the_same() {
 
 #[test]
 fn bodies_are_kept_for_as_long_as_the_policy_says() {
-    let folder = policy();
+    let folder = shipped_folder();
     let path = folder.path();
     rulectl(path, "run --events LOGS/demo-day.ndjson");
     check(&rulectl(path, "audit prune"), 0, "removed 0 bodies");
@@ -210,7 +197,7 @@ fn bodies_are_kept_for_as_long_as_the_policy_says() {
 
 #[test]
 fn each_arrow_is_recorded_before_what_follows() {
-    let folder = policy();
+    let folder = shipped_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let records = records(folder.path());
     let kinds: Vec<&str> = records
@@ -255,7 +242,7 @@ fn each_arrow_is_recorded_before_what_follows() {
 
 #[test]
 fn an_artifact_that_cannot_be_recorded_is_not_written() {
-    let folder = policy();
+    let folder = shipped_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let before = fs::read(folder.path().join("data/run.json")).expect("a run");
     fs::remove_dir_all(folder.path().join("data/audit")).expect("removed");
@@ -274,7 +261,7 @@ fn an_artifact_that_cannot_be_recorded_is_not_written() {
 
 #[test]
 fn what_is_secret_is_in_no_record_and_changes_no_decision() {
-    let folder = policy();
+    let folder = shipped_folder();
     let path = folder.path();
     let secret = "\n[audit]\nsecret = [\"target.displayName\", \"transaction\", \"debugContext.debugData.url\"]\n";
     let routing = fs::read_to_string(path.join("routing.toml")).expect("a text");
@@ -311,9 +298,54 @@ fn what_is_secret_is_in_no_record_and_changes_no_decision() {
 }
 
 #[test]
+fn a_secret_in_a_key_that_stands_twice_is_in_no_record() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    let routing = fs::read_to_string(path.join("routing.toml")).expect("a text");
+    let routing = format!("{routing}\n[audit]\nsecret = [\"request.ipChain\"]\n");
+    fs::write(path.join("routing.toml"), routing).expect("written");
+    let text = fs::read_to_string(log("demo-day.ndjson")).expect("the demo day");
+    let twice = r#"{"request":{"ipChain":"canary"},"request":{},"#;
+    let text: String = text
+        .lines()
+        .map(|line| line.replacen('{', twice, 1) + "\n")
+        .collect();
+    rulectl_on(path, "run --events -", text.as_bytes());
+    let blobs = blobs(path);
+    assert!(!blobs.is_empty());
+    for blob in blobs {
+        let bytes = fs::read(blob).expect("a body");
+        let text = zstd::decode_all(bytes.as_slice()).expect("zstd");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(!text.contains("canary"), "{text}");
+    }
+    check(&rulectl(path, "replay"), 0, "came out the same");
+}
+
+#[test]
+fn an_event_that_looks_like_an_envelope_is_one_event_again() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    let rule = "title: Any\nname: any\nlevel: high\nlogsource: {product: okta}\ndetection: {s: {outcome.result: FAILURE}, condition: s}\n";
+    fs::write(path.join("rules/any.yml"), rule).expect("written");
+    for inner in [
+        r#""data":{"events":[{"outcome":{"result":"FAILURE"}},{}]}"#,
+        r#""eventType":"com.okta.event_hook""#,
+        r#""eventType":"com.okta.event_hook","data":{"events":[]}"#,
+    ] {
+        let event = format!(
+            r#"{{"data":{{"events":[{{"outcome":{{"result":"FAILURE"}},"published":"2026-03-02T00:00:00.000Z",{inner}}}]}}}}"#
+        );
+        let ran = rulectl_on(path, "run --events -", event.as_bytes());
+        check(&ran, 0, "Incidents: 1");
+        check(&rulectl(path, "replay"), 0, "came out the same");
+    }
+}
+
+#[test]
 fn what_differs_is_named_with_its_cause() {
-    let folder = policy();
-    let other = policy();
+    let folder = shipped_folder();
+    let other = shipped_folder();
     let routing = fs::read_to_string(other.path().join("routing.toml")).expect("a text");
     let routing = routing.replace("threshold  = 0.6", "threshold  = 0.9");
     let routing = routing.replace(
@@ -410,7 +442,7 @@ fn what_is_gone_makes_a_replay_inconclusive() {
         ),
     ];
     for (name, damage, exit, holds) in cases {
-        let folder = policy();
+        let folder = shipped_folder();
         rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
         damage(folder.path());
         let replayed = rulectl(folder.path(), "replay");
@@ -418,13 +450,13 @@ fn what_is_gone_makes_a_replay_inconclusive() {
         assert_eq!(replayed.status.code(), Some(exit), "{name}: {shown}");
         assert!(shown.contains(holds), "{name}: no `{holds}` in {shown}");
     }
-    let empty = policy();
+    let empty = shipped_folder();
     check(&rulectl(empty.path(), "replay"), 2, "holds no audit log");
 }
 
 #[test]
 fn a_decision_is_explained_by_the_number_of_a_record_or_an_id() {
-    let folder = policy();
+    let folder = shipped_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let first = of_kind(&records(folder.path()), "finding")[0]["seq"].clone();
     for word in ["c411690a", "17496623", &first.to_string()] {
@@ -450,7 +482,7 @@ fn a_decision_is_explained_by_the_number_of_a_record_or_an_id() {
 
 #[test]
 fn the_status_of_an_incident_is_an_audited_event() {
-    let folder = policy();
+    let folder = shipped_folder();
     let path = folder.path();
     check(
         &rulectl(path, "incident 17496623 closed"),
@@ -507,7 +539,7 @@ fn the_status_of_an_incident_is_an_audited_event() {
 
 #[test]
 fn an_incident_that_opened_is_not_withdrawn() {
-    let folder = policy();
+    let folder = shipped_folder();
     let path = folder.path();
     fs::write(
         path.join("rules/fading.yml"),

@@ -192,6 +192,7 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
             same: self.same,
             different: self.different,
             differences: self.differences,
+            cut_short: run.ended.is_none(),
             beyond,
             changed: Vec::new(),
             inconclusive,

@@ -67,6 +67,8 @@ pub struct RunReport {
     pub different: u64,
     /// The first of those.
     pub differences: Vec<Difference>,
+    /// Whether it began and is not recorded to have ended.
+    pub cut_short: bool,
     /// Decisions that were made again and are not recorded, since the run was cut short.
     pub beyond: u64,
     /// What is not the same as it was: causes of differences.
