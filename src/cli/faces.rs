@@ -35,7 +35,6 @@ pub(super) struct About {
 /// Hands every result on. What a reader of stdout sees is durable in the audit.
 pub(super) struct Faces<'a> {
     about: About,
-    audit: Option<&'a Audit>,
     recorder: Recorder<'a>,
     writer: ArtifactWriter,
     pub(super) collected: Collected,
@@ -70,7 +69,6 @@ impl<'a> Faces<'a> {
         let writer = about.writer(append)?;
         Ok(Self {
             about,
-            audit,
             recorder: Recorder::new(audit),
             writer,
             collected: Collected::default(),
@@ -249,11 +247,8 @@ impl Follower for Following<'_, Faces<'_>> {
             faces.writer = faces.about.writer(true)?;
         }
         let now = (World::live().now)();
-        if let Some(audit) = faces
-            .audit
-            .filter(|_| now.since(faces.checked) >= CHECKPOINT)
-        {
-            audit.checkpoint()?;
+        if now.since(faces.checked) >= CHECKPOINT {
+            faces.recorder.checkpoint()?;
             faces.checked = now;
         }
         Ok(())
