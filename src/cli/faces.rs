@@ -35,7 +35,6 @@ pub(super) struct About {
 /// Hands every result on. What a reader of stdout sees is durable in the audit.
 pub(super) struct Faces<'a> {
     about: About,
-    audit: Option<&'a Audit>,
     recorder: Recorder<'a>,
     writer: ArtifactWriter,
     pub(super) collected: Collected,
@@ -87,7 +86,6 @@ impl<'a> Faces<'a> {
         let writer = about.writer(append)?;
         Ok(Self {
             about,
-            audit,
             recorder: Recorder::new(audit),
             writer,
             collected: Collected::default(),
@@ -270,10 +268,8 @@ impl Follower for Following<'_, Faces<'_>> {
             publish(about, writer, &mut faces.recorder, counts, failed)?;
             faces.writer = faces.about.writer(true)?;
         }
-        if faces.quiet.is_over((World::live().now)())
-            && let Some(audit) = faces.audit
-        {
-            audit.checkpoint()?;
+        if faces.quiet.is_over((World::live().now)()) {
+            faces.recorder.checkpoint()?;
         }
         Ok(())
     }

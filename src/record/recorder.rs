@@ -124,14 +124,28 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// Everything so far is durable from now on.
+    /// Everything that was decided, and every event, is durable from now on. That time went by
+    /// and nothing came of it may wait for the next of these: a silent source goes on each second.
     ///
     /// # Errors
     ///
     /// When the audit cannot be written.
     pub fn commit(&mut self) -> Result<(), AuditError> {
-        self.keep()?;
+        if self.evidence.events > 0 || !self.decisions.is_empty() {
+            self.keep()?;
+        }
         self.audit.map_or(Ok(()), Audit::commit)
+    }
+
+    /// Proves how long the record is, with all that was handed over so far.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be written.
+    pub fn checkpoint(&mut self) -> Result<(), AuditError> {
+        self.keep()?;
+        let checkpoint = |audit: &Audit| audit.checkpoint().map(drop);
+        self.audit.map_or(Ok(()), checkpoint)
     }
 
     /// Puts artifacts in their place, which is recorded before and after.

@@ -343,6 +343,39 @@ fn an_event_that_looks_like_an_envelope_is_one_event_again() {
 }
 
 #[test]
+fn a_silent_source_makes_a_body_an_hour_and_not_a_second() {
+    let folder = shipped_folder();
+    let audit = folder.path().join("data/audit");
+    let (log, _) =
+        rulectl::audit::Audit::open(&audit, rulectl::audit::Options::live(None)).expect("a log");
+    let mut recorder = rulectl::record::Recorder::new(Some(&log));
+    let time_went_by = || rulectl::pipeline::Evidence {
+        lines: b"{\"advance\":{\"after\":0,\"watermark\":\"2026-03-02T00:00:00Z\"}}\n".to_vec(),
+        ..Default::default()
+    };
+    let kept = || {
+        let records = rulectl::audit::read(&audit).expect("a log");
+        let kinds = records.map(|record| record.expect("a record").kind);
+        kinds.filter(|kind| kind == "evidence").count()
+    };
+    for _ in 0..3 {
+        recorder.evidence(time_went_by()).expect("taken");
+        recorder.commit().expect("durable");
+    }
+    assert_eq!(kept(), 0);
+    recorder.checkpoint().expect("durable");
+    assert_eq!(kept(), 1, "all of it in one");
+    recorder.evidence(time_went_by()).expect("taken");
+    let event = rulectl::pipeline::Evidence {
+        events: 1,
+        ..time_went_by()
+    };
+    recorder.evidence(event).expect("taken");
+    recorder.commit().expect("durable");
+    assert_eq!(kept(), 2, "an event does not wait");
+}
+
+#[test]
 fn what_differs_is_named_with_its_cause() {
     let folder = shipped_folder();
     let other = shipped_folder();
