@@ -94,6 +94,12 @@ impl Secrets {
         self.0.iter().map(|(path, _)| path.as_str())
     }
 
+    /// The paths, with their places where they are declared.
+    pub fn declared(&self) -> impl Iterator<Item = (&str, Span)> {
+        let declared = self.0.iter();
+        declared.filter_map(|(path, span)| Some((path.as_str(), (*span)?)))
+    }
+
     /// Reports the secret fields that are read by those who are named: what a rule reads may
     /// be shown in what it finds, and would be missing where its decisions are repeated.
     pub fn report_read(&self, named: &[(&str, Span)], problems: &mut Problems) {

@@ -4,7 +4,7 @@ use crate::detect::{Accessors, Detector, Filter, Logic, Rule};
 use crate::diag::{Problems, Span};
 use crate::okta;
 use crate::policy::codes;
-use crate::redact::Secrets;
+use crate::redact::{self, Secrets};
 
 /// Warns about the fields and event types of rules.
 pub(super) fn rules(rules: &[Rule], accessors: &Accessors, problems: &mut Problems) {
@@ -22,16 +22,26 @@ pub(super) fn filters(filters: &[Filter], accessors: &Accessors, problems: &mut 
     }
 }
 
-/// Reports rules that read what is secret.
+/// Reports secret fields that Okta never sends or that are not masked, and rules that read what is secret.
 pub(super) fn secrets(
     rules: &[Rule],
     filters: &[Filter],
-    secrets: &Secrets,
+    (secrets, accessors): (&Secrets, &Accessors),
     detector: &Detector,
     problems: &mut Problems,
 ) {
     if secrets.is_empty() {
         return;
+    }
+    let declared: Vec<(&str, Span)> = secrets.declared().collect();
+    fields(&declared, accessors, problems);
+    for (path, span) in &declared {
+        if let Some((text, _)) = okta::text_above(path) {
+            let message = format!("`{path}` is inside of a text, which is kept as it is");
+            problems
+                .error(redact::codes::NEVER_SECRET, *span, message)
+                .help(format!("call the whole of `{text}` secret"));
+        }
     }
     for rule in rules {
         secrets.report_read(&rule.fields(), problems);

@@ -181,7 +181,8 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::groups(&rules, problems);
     let settings = check_routing(files, problems);
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
-        lint::secrets(&rules, &filters, &audit.secrets, &detector, problems);
+        let secrets = (&audit.secrets, &accessors);
+        lint::secrets(&rules, &filters, secrets, &detector, problems);
     }
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
