@@ -44,7 +44,7 @@ pub struct Args {
     /// With --follow, how late an event may come and still count in windows
     #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
     lateness: Nanos,
-    /// With --follow, keep what is needed to repeat the run, and which events came too late, in this file
+    /// With --follow, keep where the watermark was after how many events, and which events came too late, in this file
     #[arg(long, value_name = "FILE", requires = "follow")]
     journal: Option<PathBuf>,
     /// With --follow, go on from the state in this file, and keep it there: at the end of the

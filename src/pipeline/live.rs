@@ -32,7 +32,7 @@ pub trait LiveSink: DetectSink {
     fn late(&mut self, late: &Late) -> io::Result<()>;
 }
 
-/// That the watermark went on: with these and the events, live detection can be repeated.
+/// That the watermark went on: with these among the evidence, live detection can be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advance {
     /// How many events had come.

@@ -98,7 +98,7 @@ impl<W: Write, R: Write> Lines<W, R> {
     }
 
     /// Writes of live input: a finding when it opens and when it closes, with id and status, and
-    /// what is needed to repeat the run to `journal`.
+    /// where the watermark went, and what came too late, to `journal`.
     #[must_use]
     pub fn live(self, journal: Option<R>) -> Self {
         Self {
