@@ -2,7 +2,7 @@
 
 mod proposal;
 
-pub use self::proposal::{Proposal, ProposedStep};
+pub use self::proposal::{Proposal, ProposedStep, refused};
 
 use std::collections::BTreeMap;
 

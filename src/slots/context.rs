@@ -76,8 +76,8 @@ pub fn known(name: &str) -> Option<Field> {
 pub fn select(listed: &[String], context: &Value) -> Value {
     let fields = listed.iter().filter_map(|name| known(name));
     nested(fields.map(|field| {
-        let steps = field.name.split('.');
-        let value = steps.fold(Some(context), |value, step| value?.get(step));
+        let mut steps = field.name.split('.');
+        let value = steps.try_fold(context, |value, step| value.get(step));
         let mut left = field.most;
         (field, clipped(value.unwrap_or(&Value::Null), &mut left))
     }))
