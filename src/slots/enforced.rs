@@ -59,7 +59,8 @@ fn warn(keyword: &str, span: Span, help: &str, problems: &mut Problems) {
 }
 
 fn is_anchored(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Text(pattern) if pattern.starts_with('^') && pattern.ends_with('$'))
+    matches!(&node.kind, Kind::Text(pattern)
+        if pattern.starts_with('^') && pattern.ends_with('$') && !pattern.ends_with("\\$"))
 }
 
 /// The schemas in the value of a keyword; values and names that look like keywords are none.

@@ -137,6 +137,10 @@ impl<'t> Checker<'t> {
                 self.begin(at, Open::For { variable });
                 true
             }
+            ["elif", "not", name] | ["elif", name] => {
+                self.expression(at, name);
+                matches!(self.open.last(), Some((_, Open::If { else_seen: false })))
+            }
             ["else"] => match self.open.last_mut() {
                 Some((_, Open::If { else_seen })) => !std::mem::replace(else_seen, true),
                 _ => false,
@@ -290,6 +294,10 @@ mod tests {
                 "{% if finding.count %}{% if not finding.tags %}a{% else %}b{% endif %}{% endif %}",
                 "b",
             ),
+            (
+                "{% if not finding.count %}a{% elif not agents %}b{% elif agents %}c{% else %}d{% endif %}",
+                "c",
+            ),
             ("{# said to nobody #}x {\"a\": 1}", "x {\"a\": 1}"),
         ];
         for (body, expected) in cases {
@@ -325,6 +333,7 @@ mod tests {
             ("{% for loop in agents %}{% endfor %}", "a prompt cannot say `{% for loop in agents %}`"),
             ("{% if finding.count %}", "`{% if … %}` is not closed"),
             ("{% for a in agents %}{% endif %}", "`{% endif %}` closes nothing that is open here"),
+            ("{% elif agents %}", "`{% elif agents %}` closes nothing that is open here"),
             ("{% else %}", "`{% else %}` closes nothing that is open here"),
             ("{% if agents %}{% else %}{% else %}{% endif %}", "`{% else %}` closes nothing that is open here"),
             (&deep, "more than 16 stand in each other"),

@@ -249,3 +249,26 @@ proptest::proptest! {
         }
     }
 }
+
+/// A schema that refers to itself without going deeper into the reply.
+#[test]
+fn a_schema_that_goes_in_a_circle_is_reported_or_ends() {
+    for schema in [
+        "{$ref: '#'}",
+        "{allOf: [{$ref: '#'}]}",
+        "{$ref: '#/$defs/a', $defs: {a: {$ref: '#/$defs/b'}, b: {anyOf: [{$ref: '#/$defs/a'}, {type: object}]}}}",
+    ] {
+        let text = format!("---\nslot: risk\ncontext: []\nschema: {schema}\n---\nx\n");
+        let mut problems = Problems::default();
+        let file = problems.add_file("prompts/p.md", &text);
+        if let Some(prompt) = decode_prompt(file, &text, &mut problems) {
+            let asked = fill(
+                &prompt,
+                &Value::Null,
+                &Scripted::saying(&["{\"n\": 2}"]),
+                &even,
+            );
+            assert!(asked.calls.len() <= 2, "{schema}");
+        }
+    }
+}
