@@ -19,6 +19,7 @@
 //! | [`source`] | files and stdin → chunks of records |
 //! | [`script`] | functions in Rhai, with every limit set |
 //! | [`detect`] | Sigma documents → matches → windows → findings |
+//! | [`llm`] | a language model, behind a trait |
 //! | [`slots`] | what a model may fill, and where a value came from |
 //! | [`route`] | which agents run, under guardrails |
 //! | [`risk`] | finding → risk |
@@ -49,6 +50,7 @@ pub mod event;
 pub mod geo;
 pub mod json;
 pub mod lab;
+pub mod llm;
 pub mod okta;
 pub mod pipeline;
 pub mod plan;

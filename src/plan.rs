@@ -1,5 +1,9 @@
 //! Incident → [`Plan`]: steps from a closed list, the mandatory ones always among them.
 
+mod proposal;
+
+pub use self::proposal::{Proposal, ProposedStep, refused};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +13,7 @@ use crate::detect::{Finding, NAMESPACE};
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
 use crate::promote::Incident;
+use crate::slots::Provenance;
 
 /// The codes of problems in `[plan]`.
 pub mod codes {
@@ -56,6 +61,39 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Where the plan came from.
     pub notes: String,
+    /// Every change that `[plan]` made to what a model proposed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub edits: Vec<Edit>,
+    /// Where the goal and the steps came from, where a model was asked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub provenance: BTreeMap<String, Provenance>,
+}
+
+/// A change to a proposed plan, with the clause that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// What was done.
+    pub action: Action,
+    /// To which step.
+    pub step_id: String,
+    /// The clause of `routing.toml`.
+    pub clause: String,
+}
+
+/// What `[plan]` does to a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A step that is not declared, or proposed twice, was left out.
+    Dropped,
+    /// A mandatory step was added.
+    Added,
+    /// A step was moved behind one that must come first.
+    Moved,
+    /// A dependency was left out: on no step of the plan, on itself, or in a circle.
+    Untied,
+    /// A step that needs approval was proposed without.
+    Approval,
 }
 
 /// One step of a plan.
@@ -73,6 +111,9 @@ pub struct Step {
     pub mandatory: bool,
     /// The steps of this plan that come first.
     pub dependencies: Vec<String>,
+    /// What a model says of the step: commentary.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub comment: Option<String>,
 }
 
 impl Planning {
@@ -91,33 +132,24 @@ impl Planning {
     #[must_use]
     pub fn default_plan(&self, incident: &Incident, finding: &Finding) -> Plan {
         let finding_type = finding.finding_type.as_str();
-        let mandatory = self
-            .mandatory
-            .get(finding_type)
-            .map_or(&[][..], Vec::as_slice);
+        let mandatory = self.mandatory(finding_type);
         let (source, declared) = match (self.default.get(finding_type), self.default.get(OTHER)) {
             (Some(steps), _) => (finding_type, steps.as_slice()),
             (None, Some(steps)) => (OTHER, steps.as_slice()),
             (None, None) => (OTHER, &[][..]),
         };
         let wanted = |id: &str| mandatory.iter().chain(declared).any(|step| step == id);
-        let steps = self
-            .in_order()
-            .into_iter()
-            .filter(|step| wanted(&step.id))
-            .map(|step| Step {
-                step_id: step.id.clone(),
-                description: step.description.clone(),
-                rationale: step.rationale.clone(),
-                requires_human_approval: self.approval.contains(&step.id),
-                mandatory: mandatory.contains(&step.id),
-                dependencies: step
-                    .after
-                    .iter()
-                    .filter(|after| wanted(after))
-                    .cloned()
-                    .collect(),
-            });
+        let steps = self.in_order().into_iter().filter(|step| wanted(&step.id));
+        let steps = steps.map(|step| Step {
+            mandatory: mandatory.contains(&step.id),
+            dependencies: step
+                .after
+                .iter()
+                .filter(|after| wanted(after))
+                .cloned()
+                .collect(),
+            ..self.bare(step)
+        });
         let goal = self.goal.get(finding_type).or_else(|| self.goal.get(OTHER));
         Plan {
             id: Uuid::new_v5(
@@ -132,7 +164,27 @@ impl Planning {
                 .unwrap_or_else(|| "Find out what happened and contain it".to_owned()),
             steps: steps.collect(),
             notes: format!("default plan from plan.default.{source}"),
+            edits: Vec::new(),
+            provenance: BTreeMap::new(),
         }
+    }
+
+    /// A step as it is declared, beside no other.
+    fn bare(&self, step: &StepSettings) -> Step {
+        Step {
+            step_id: step.id.clone(),
+            description: step.description.clone(),
+            rationale: step.rationale.clone(),
+            requires_human_approval: self.approval.contains(&step.id),
+            mandatory: false,
+            dependencies: Vec::new(),
+            comment: None,
+        }
+    }
+
+    /// The steps that every plan for a type of finding has.
+    fn mandatory(&self, finding_type: &str) -> &[String] {
+        self.mandatory.get(finding_type).map_or(&[], Vec::as_slice)
     }
 
     /// The steps as listed, but each after those it waits for; the check has excluded circles.

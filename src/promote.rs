@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE, SEVERITIES, Severity};
-use crate::diag::Problems;
+use crate::diag::{Problems, Span};
 use crate::document::Table;
 use crate::event::Time;
 use crate::risk::Risk;
 
 /// The code of a problem in `[promotion]`.
 pub const UNSUPPORTED: &str = "RL0320";
+/// The code of severities that leave out a graver one.
+pub const GAP: &str = "RL0321";
 
 /// The checked `[promotion]` table: either clause promotes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,10 +79,15 @@ pub fn decode_promotion(root: &mut Table<'_>, problems: &mut Problems) -> Option
         .get("severities")
         .and_then(|node| node.list(problems))
         .unwrap_or_default();
-    let severities = listed
+    let severities: Vec<Severity> = listed
         .iter()
         .filter_map(|node| node.one_of(&SEVERITIES, problems))
         .collect();
+    if severities.len() == listed.len()
+        && let Some(span) = table.place_of("severities")
+    {
+        report_gap(&severities, span, problems);
+    }
     if table.get("when").is_some()
         && let Some(span) = table.place_of("when")
     {
@@ -97,6 +104,25 @@ pub fn decode_promotion(root: &mut Table<'_>, problems: &mut Problems) -> Option
         threshold,
         severities,
     })
+}
+
+/// A model may raise a severity: that must not take a finding out of the list.
+fn report_gap(severities: &[Severity], span: Span, problems: &mut Problems) {
+    let lowest = severities.iter().min();
+    let left_out = |severity: &Severity| {
+        lowest.is_some_and(|low| severity > low) && !severities.contains(severity)
+    };
+    let mut graver = SEVERITIES.iter().map(|(_, severity)| *severity);
+    if let (Some(lowest), Some(missing)) = (lowest, graver.find(left_out)) {
+        let message = format!(
+            "`severities` has `{}` and not `{}`, which is graver",
+            lowest.as_str(),
+            missing.as_str()
+        );
+        problems
+            .error(GAP, span, message)
+            .help("list every severity above the lowest one, so that raising one hides nothing");
+    }
 }
 
 impl Promotion {
@@ -168,5 +194,49 @@ pub fn incident(finding: &Finding, risk: &Risk, verdict: &Verdict) -> Incident {
         created_at: finding.created_at,
         status: IncidentStatus::Open,
         metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::risk::{Opinion, bounded, default_risk};
+    use crate::slots::May;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// A finding of a rule of some level; everything else of it is beside the point.
+    fn finding(level: &str) -> Finding {
+        let digest = "0".repeat(64);
+        serde_json::from_value(json!({
+            "id": Uuid::nil(), "finding_type": "OTHER", "rule": Uuid::nil(), "rule_title": "t",
+            "level": level, "tags": [], "description": "d", "okta_event_ids": [],
+            "event_digests": [], "anchor": digest, "user_id": null, "group": {},
+            "first_seen": null, "last_seen": null, "count": 1, "hits": 1, "created_at": null,
+            "metadata": {}, "status": "closed", "reasons": [], "timeline": [],
+        }))
+        .expect("a finding")
+    }
+
+    proptest! {
+        /// What is promoted without a model is promoted with any reply, where a model may raise.
+        #[test]
+        fn no_reply_withdraws_what_is_promoted(
+            level in proptest::sample::select(vec!["low", "medium", "high", "critical"]),
+            threshold in proptest::option::of(0.0..1.0_f64),
+            lowest in 0..5_usize,
+            severity in 0..4_usize,
+            likelihood in 0..=100_u8,
+            impact in 0..=100_u8,
+        ) {
+            let listed = SEVERITIES[lowest..].iter().map(|(_, severity)| *severity);
+            let promotion = Promotion { threshold, severities: listed.collect() };
+            let default = default_risk(&finding(level), &Default::default());
+            let severity = SEVERITIES[severity].1;
+            let opinion = Opinion { severity, likelihood, impact, rationale: None };
+            let raised = bounded(&default, None, May::Raise, &opinion);
+            let (without, with) = (promotion.decide(&default), promotion.decide(&raised));
+            prop_assert!(!without.promoted || with.promoted, "{:?} and {:?}", without, with);
+        }
     }
 }

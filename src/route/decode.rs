@@ -60,6 +60,9 @@ fn decode_agents(node: &Node, problems: &mut Problems) -> BTreeMap<String, Agent
         // An agent that was reported is known all the same: its uses are not to blame.
         let agent = decode_agent(node, problems).unwrap_or(Agent {
             description: String::new(),
+            input: None,
+            output: None,
+            phase: None,
             critical: false,
             runs: Runs::Commands,
         });
@@ -80,14 +83,16 @@ fn decode_agent(node: &Node, problems: &mut Problems) -> Option<Agent> {
         .get("critical")
         .and_then(|node| node.boolean(problems))
         .unwrap_or(false);
-    for shown_to_the_model in ["input", "output", "phase"] {
-        table
-            .get(shown_to_the_model)
-            .and_then(|node| node.text(problems));
-    }
+    let [input, output, phase] = ["input", "output", "phase"].map(|key| {
+        let text = table.get(key).and_then(|node| node.text(problems));
+        text.map(str::to_owned)
+    });
     table.finish(problems);
     Some(Agent {
         description: description?.to_owned(),
+        input,
+        output,
+        phase,
         critical,
         runs: runs?,
     })

@@ -137,7 +137,8 @@ impl Guardrails {
 }
 
 impl RequireWhen {
-    fn holds(&self, facts: Facts) -> bool {
+    /// Whether it holds for an incident.
+    pub(super) fn holds(&self, facts: Facts) -> bool {
         facts
             .severity
             .is_some_and(|severity| self.severity.contains(&severity))
@@ -186,6 +187,9 @@ mod tests {
             phase: "model's".to_owned(),
             steps: Vec::new(),
             edits: Vec::new(),
+            notes: None,
+            provenance: None,
+            refused: None,
         };
         guardrails.apply(Facts { severity }, &steps, &mut route);
         route

@@ -2,9 +2,11 @@
 
 mod decode;
 mod guardrails;
+mod proposal;
 
 pub use self::decode::{codes, decode_routing};
 pub use self::guardrails::Guardrails;
+pub use self::proposal::Proposal;
 
 use std::collections::BTreeMap;
 
@@ -12,12 +14,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::detect::Severity;
+use crate::slots::Provenance;
 
 /// A named step that a route may hold, as `[agents.NAME]` declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     /// What it does, in prose: shown to a model that proposes a route.
     pub description: String,
+    /// What it takes, for the same.
+    pub input: Option<String>,
+    /// What it gives, for the same.
+    pub output: Option<String>,
+    /// The phase it belongs to, for the same.
+    pub phase: Option<String>,
     /// Whether its failure stops the branch it runs in.
     pub critical: bool,
     /// What runs when its turn comes.
@@ -101,6 +110,15 @@ pub struct Route {
     pub steps: Vec<RouteStep>,
     /// Every change that the guardrails made to the proposal.
     pub edits: Vec<Edit>,
+    /// What whoever proposed it says: commentary.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub notes: Option<String>,
+    /// Where the proposal came from, where a model was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub provenance: Option<Provenance>,
+    /// Why the model's answer was refused, where it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<String>,
 }
 
 /// One agent of a route.
@@ -122,7 +140,7 @@ pub struct RouteStep {
 pub struct Edit {
     /// What was done.
     pub action: Action,
-    /// To which agent.
+    /// To which agent, or which phase that was proposed.
     pub agent: String,
     /// The clause of `routing.toml`.
     pub clause: String,
@@ -138,6 +156,8 @@ pub enum Action {
     Added,
     /// An agent was moved behind one that must precede it.
     Moved,
+    /// Another phase than that of the context was proposed.
+    Forced,
 }
 
 impl Action {
@@ -148,6 +168,7 @@ impl Action {
             Self::Dropped => "dropped",
             Self::Added => "added",
             Self::Moved => "moved",
+            Self::Forced => "forced",
         }
     }
 }
@@ -170,6 +191,9 @@ impl Routing {
             phase: String::new(),
             steps: Vec::new(),
             edits: Vec::new(),
+            notes: None,
+            provenance: None,
+            refused: None,
         };
         if let Some(guardrails) = self.guardrails.get(&context) {
             guardrails.apply(facts, proposal, &mut route);

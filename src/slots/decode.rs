@@ -56,6 +56,17 @@ fn decode_slot(name: &str, node: &Node, problems: &mut Problems) -> Option<SlotS
     let may = table
         .get("may")
         .and_then(|node| node.one_of(&[("raise", May::Raise), ("set", May::Set)], problems));
+    if may == Some(May::Set)
+        && let Some(span) = table.place_of("may")
+    {
+        problems
+            .warn(
+                codes::SUPPRESSIBLE,
+                span,
+                "a model may lower this, so that what an attacker writes can keep a finding from becoming an incident",
+            )
+            .help("write `raise`, or give each rule a `floor`");
+    }
     if name == "risk"
         && let Some(node) = table.get("formula")
         && node

@@ -4,11 +4,18 @@
 //! model may say is bounded by `may` and the rule's floor; where a value came
 //! from stands beside it in every record.
 
+mod context;
 mod decode;
+mod enforced;
+mod fill;
 mod prompt;
+mod strict;
+mod template;
 
 pub use self::decode::{May, SlotSettings, decode_slots};
-pub use self::prompt::{Prompt, codes, decode_prompt};
+pub use self::fill::{Asked, Call, fill};
+pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
+pub use self::template::NotRendered;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,11 +1,18 @@
 //! `prompts/*.md`: front matter with the slot, its limits, context and schema; then the text.
 
-use jsonschema::draft202012;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonschema::{PatternOptions, Validator, draft202012};
 use serde_json::Value;
 
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Node, parse_yaml};
+use crate::document::{Node, codes as shape, parse_yaml};
+use crate::event::{Digest, clip};
+use crate::slots::context::{self, FIELDS, known};
 use crate::slots::decode::SLOTS;
+use crate::slots::enforced;
+use crate::slots::template::{self, Fault, NotRendered, Wrong};
 
 /// The codes of problems in prompts and slots.
 pub mod codes {
@@ -19,49 +26,89 @@ pub mod codes {
     pub const NO_PROMPT: &str = "RL0404";
     /// A feature that is not read yet.
     pub const UNSUPPORTED: &str = "RL0405";
+    /// A keyword of a schema that endpoints take and do not enforce.
+    pub const NOT_ENFORCED: &str = "RL0406";
+    /// A prompt that can be longer than its limit.
+    pub const TOO_LONG: &str = "RL0407";
+    /// A text that is no template.
+    pub const TEMPLATE: &str = "RL0408";
+    /// A slot whose model can keep a finding from becoming an incident.
+    pub const SUPPRESSIBLE: &str = "RL0409";
 }
-
-/// What a prompt's context may name.
-const CONTEXT: [&str; 26] = [
-    "agents",
-    "finding.count",
-    "finding.description",
-    "finding.finding_type",
-    "finding.first_seen",
-    "finding.group",
-    "finding.hits",
-    "finding.last_seen",
-    "finding.level",
-    "finding.metadata",
-    "finding.reasons",
-    "finding.rule_name",
-    "finding.rule_title",
-    "finding.tags",
-    "finding.user_id",
-    "guardrails",
-    "incident.description",
-    "incident.metadata",
-    "incident.risk_score",
-    "incident.severity",
-    "incident.title",
-    "plan.mandatory",
-    "plan.steps",
-    "risk.rationale",
-    "rule.description",
-    "route.context",
-];
 
 /// A checked prompt.
 #[derive(Clone, Debug)]
 pub struct Prompt {
     /// The slot it fills.
     pub slot: String,
+    /// What a fill may cost.
+    pub limits: Limits,
     /// The only fields that reach a model.
     pub context: Vec<String>,
     /// The schema of the reply.
     pub schema: Value,
     /// The text.
     pub body: String,
+    /// Of the file.
+    pub digest: Digest,
+    /// The schema, ready to be asked.
+    validator: Arc<Validator>,
+}
+
+/// What a fill may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most tokens of a reply.
+    pub max_tokens: u32,
+    /// The time of one call, its retries included.
+    pub timeout: Duration,
+    /// How often a refused reply may be repaired.
+    pub repair: u32,
+    /// The most bytes of the text with its values.
+    pub prompt_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_tokens: 512,
+            timeout: Duration::from_secs(30),
+            repair: 1,
+            prompt_bytes: 16 << 10,
+        }
+    }
+}
+
+/// How many ways in which a reply breaks its schema are told.
+const TOLD: usize = 8;
+
+impl Prompt {
+    /// What of a context reaches a model: the listed fields, none longer than it may be.
+    #[must_use]
+    pub fn select(&self, context: &Value) -> Value {
+        context::select(&self.context, context)
+    }
+
+    /// The text with the values of a context in it.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than its limit, or cannot be rendered.
+    pub fn render(&self, context: &Value) -> Result<String, NotRendered> {
+        template::render(&self.body, &self.select(context), self.limits.prompt_bytes)
+    }
+
+    /// Every way in which a reply breaks the schema, without the values that break it.
+    pub(super) fn errors(&self, reply: &Value) -> Vec<String> {
+        let errors = self.validator.iter_errors(reply).take(TOLD);
+        errors
+            .map(|error| {
+                let path = error.instance_path().as_str();
+                let place = if path.is_empty() { "the reply" } else { path };
+                format!("{}: {}", clip(place), clip(&error.masked().to_string()))
+            })
+            .collect()
+    }
 }
 
 /// Reads a prompt file.
@@ -78,9 +125,10 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
     let slot = table
         .require("slot", problems)
         .and_then(|node| node.one_of(&SLOTS.map(|slot| (slot, slot)), problems));
-    if let Some(node) = table.get("limits") {
-        decode_limits(node, problems);
-    }
+    let limits = table
+        .get("limits")
+        .map(|node| decode_limits(node, problems))
+        .unwrap_or_default();
     let context_node = table.require("context", problems);
     let has_context = context_node.is_some();
     let context = context_node
@@ -88,29 +136,33 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
         .unwrap_or_default();
     let schema = table.require("schema", problems);
     table.finish(problems);
-    for (name, span) in context.iter().filter(|(name, _)| !CONTEXT.contains(name)) {
+    for (name, span) in context.iter().filter(|(name, _)| known(name).is_none()) {
         problems
             .error(
                 codes::CONTEXT,
                 *span,
                 format!("there is no context field `{name}`"),
             )
-            .did_you_mean(name, CONTEXT);
+            .did_you_mean(name, FIELDS.map(|field| field.name));
     }
     let context: Vec<String> = context
         .into_iter()
-        .filter(|(name, _)| CONTEXT.contains(name))
+        .filter(|(name, _)| known(name).is_some())
         .map(|(name, _)| name.to_owned())
         .collect();
+    let written = Written { file, text, body };
     if has_context {
-        report_undeclared(file, text, body, &context, problems);
+        written.check(&context, limits, problems);
     }
-    let schema = schema.and_then(|node| check_schema(node, problems));
+    let (schema, validator) = schema.and_then(|node| check_schema(node, problems)).unzip();
     let prompt = Prompt {
         slot: slot?.to_owned(),
+        limits,
         context,
         schema: schema?,
         body: body.to_owned(),
+        digest: Digest::of(text.as_bytes()),
+        validator: Arc::new(validator?),
     };
     (problems.counts().0 == errors).then_some(prompt)
 }
@@ -130,22 +182,58 @@ fn split(text: &str) -> Option<(&str, &str)> {
     Some((front, body.strip_prefix("---").unwrap_or(body).trim_start()))
 }
 
-fn decode_limits(node: &Node, problems: &mut Problems) {
+fn decode_limits(node: &Node, problems: &mut Problems) -> Limits {
+    let mut limits = Limits::default();
     let Some(mut table) = node.table(problems) else {
-        return;
+        return limits;
     };
-    table
-        .get("max_tokens")
-        .and_then(|node| node.count(problems));
-    table
-        .get("timeout")
-        .and_then(|node| node.span_of_time(problems));
-    table.get("repair").and_then(|node| node.count(problems));
+    if let Some(tokens) = whole(table.get("max_tokens"), 1, 32_768, problems) {
+        limits.max_tokens = tokens;
+    }
+    if let Some(node) = table.get("timeout")
+        && let Some(timeout) = decode_timeout(node, problems)
+    {
+        limits.timeout = timeout;
+    }
+    if let Some(repair) = whole(table.get("repair"), 0, 1, problems) {
+        limits.repair = repair;
+    }
+    if let Some(bytes) = whole(table.get("prompt_bytes"), 1, 1 << 20, problems) {
+        limits.prompt_bytes = bytes as usize;
+    }
     table.finish(problems);
+    limits
 }
 
-/// Every way in which the schema is none of draft 2020-12, each at its place.
-fn check_schema(node: &Node, problems: &mut Problems) -> Option<Value> {
+fn whole(node: Option<&Node>, low: u32, high: u32, problems: &mut Problems) -> Option<u32> {
+    let node = node?;
+    let count = node.count(problems)?;
+    let found = u32::try_from(count)
+        .ok()
+        .filter(|count| (low..=high).contains(count));
+    if found.is_none() {
+        let message = format!("`{count}` is out of range");
+        problems
+            .error(shape::BAD_VALUE, node.span, message)
+            .help(format!("expected {low} to {high}"));
+    }
+    found
+}
+
+fn decode_timeout(node: &Node, problems: &mut Problems) -> Option<Duration> {
+    let seconds = node.span_of_time(problems)?.seconds();
+    if !(1.0..=600.0).contains(&seconds) {
+        problems
+            .error(shape::BAD_VALUE, node.span, "this timeout is out of range")
+            .help("expected `1s` to `10m`");
+        return None;
+    }
+    Some(Duration::from_secs_f64(seconds))
+}
+
+/// Every way in which the schema is none of draft 2020-12, each at its place; and what it says
+/// and no endpoint holds a model to.
+fn check_schema(node: &Node, problems: &mut Problems) -> Option<(Value, Validator)> {
     let schema = node.to_json();
     let mut good = true;
     for error in draft202012::meta::validator().iter_errors(&schema) {
@@ -154,40 +242,94 @@ fn check_schema(node: &Node, problems: &mut Problems) -> Option<Value> {
         problems.error(codes::SCHEMA, at.span, message);
         good = false;
     }
-    if good && let Err(error) = draft202012::new(&schema) {
-        let message = format!("the schema cannot be used: {error}");
-        problems.error(codes::SCHEMA, node.span, message);
-        good = false;
+    if !good {
+        return None;
     }
-    good.then_some(schema)
-}
-
-/// The text may use only what the front matter declares: `{{ finding.count }}`.
-fn report_undeclared(
-    file: FileId,
-    text: &str,
-    body: &str,
-    context: &[String],
-    problems: &mut Problems,
-) {
-    let offset = text.len() - body.len();
-    for (at, _) in body.match_indices("{{") {
-        let inner = body.get(at + 2..).unwrap_or_default();
-        let name = inner.split(['}', '|']).next().unwrap_or_default().trim();
-        if !context.iter().any(|known| known == name) {
-            let start = u32::try_from(offset + at).unwrap_or(u32::MAX);
-            let span = Span {
-                file,
-                start,
-                end: start.saturating_add(2),
-            };
-            problems
-                .error(
-                    codes::CONTEXT,
-                    span,
-                    format!("the text uses `{name}`, which `context` does not list"),
-                )
-                .did_you_mean(name, context.iter().map(String::as_str));
+    enforced::report(node, problems);
+    // Patterns that take time without bound are no patterns here, and formats are looked at.
+    let options = draft202012::options()
+        .with_pattern_options(PatternOptions::regex())
+        .should_validate_formats(true);
+    match options.build(&schema) {
+        Ok(validator) => Some((schema, validator)),
+        Err(error) => {
+            let message = format!("the schema cannot be used: {error}");
+            problems.error(codes::SCHEMA, node.span, message);
+            None
         }
     }
 }
+
+/// The text of a prompt, and where it stands.
+struct Written<'t> {
+    file: FileId,
+    text: &'t str,
+    body: &'t str,
+}
+
+impl Written<'_> {
+    /// The text may use only what the front matter declares: `{{ finding.count }}`.
+    fn check(&self, context: &[String], limits: Limits, problems: &mut Problems) {
+        let wrong = template::check(self.body, context);
+        for Wrong { at, what } in &wrong {
+            self.report(*at, what, context, problems);
+        }
+        if wrong.is_empty() {
+            self.report_long(context, limits, problems);
+        }
+    }
+
+    fn report(&self, at: usize, what: &Fault, context: &[String], problems: &mut Problems) {
+        match what {
+            Fault::Undeclared(name) => problems
+                .error(
+                    codes::CONTEXT,
+                    self.span(at),
+                    format!("the text uses `{name}`, which `context` does not list"),
+                )
+                .did_you_mean(name, context.iter().map(String::as_str)),
+            Fault::Unreadable(message) => problems
+                .error(codes::TEMPLATE, self.span(at), message.clone())
+                .help("a prompt has `{{ NAME }}`, `{% if NAME %}` and `{% for X in NAME %}`"),
+        }
+    }
+
+    /// Fills in the longest values that there can be.
+    fn report_long(&self, context: &[String], limits: Limits, problems: &mut Problems) {
+        let longest = context::largest(context)
+            .map(|values| template::render(self.body, &values, LONGEST).map(|text| text.len()));
+        let size = match longest {
+            [Ok(long), Ok(many)] => long.max(many),
+            [Err(NotRendered::Failed(why)), _] | [_, Err(NotRendered::Failed(why))] => {
+                let message = format!("the text cannot be rendered: {why}");
+                problems.error(codes::TEMPLATE, self.span(0), message);
+                return;
+            }
+            [Err(NotRendered::TooLong(most)), _] | [_, Err(NotRendered::TooLong(most))] => most,
+        };
+        if size > limits.prompt_bytes {
+            let message = format!(
+                "with the longest values of its fields the text has {size} bytes, and it may have {}",
+                limits.prompt_bytes
+            );
+            problems.warn(codes::TOO_LONG, self.span(0), message).help(
+                "list fewer fields, or raise `prompt_bytes` in `limits`: a longer text is not sent",
+            );
+        }
+    }
+
+    /// Two bytes of the text.
+    fn span(&self, at: usize) -> Span {
+        let offset = self.text.len() - self.body.len() + at;
+        let start = u32::try_from(offset).unwrap_or(u32::MAX);
+        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        Span {
+            file: self.file,
+            start,
+            end: end.min(start.saturating_add(2)),
+        }
+    }
+}
+
+/// The most that is rendered to see how long a text can be.
+const LONGEST: usize = 4 << 20;

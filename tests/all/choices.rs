@@ -1,10 +1,13 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
 use rulectl::geo::Databases;
+use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
-use serde_json::Value;
+use rulectl::risk::Opinion;
+use rulectl::slots::fill;
+use serde_json::{Value, json};
 
-use crate::harness::{memory, policy_of, root, run_inputs, run_with};
+use crate::harness::{memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
 type Case<'c> = (&'c str, &'c str, bool);
@@ -337,5 +340,58 @@ fn databases() {
             expected,
             "{search}: {record}"
         );
+    }
+}
+
+/// A model that says one thing.
+struct Says(String);
+
+impl Model for Says {
+    fn ask(&self, _: &Request) -> Result<Reply, Failure> {
+        Ok(Reply {
+            text: self.0.clone(),
+            finish: Finish::Stop,
+            model: "says".to_owned(),
+            usage: Usage::default(),
+        })
+    }
+
+    fn about(&self) -> About {
+        About::default()
+    }
+}
+
+#[test]
+fn what_a_model_may_say() {
+    let policy = shipped();
+    let prompt = &policy.prompts["risk"];
+    let reply = |likelihood: &str, rationale: &str| {
+        format!(
+            r#"{{"severity":"low","likelihood":{likelihood},"impact":0,"rationale":"{rationale}"}}"#
+        )
+    };
+    #[rustfmt::skip]
+    let cases = [
+        (reply("60", "x"), true),
+        (reply("60.0", "x"), true),
+        (reply("60.5", "x"), false),
+        (format!(" {}\n", reply("60", "x")), true),
+        (format!("Sure: {}", reply("60", "x")), false),
+        (reply("60", r"two\nlines"), true),
+        (reply("60", r"\u202e"), false),
+        (reply("60", r#"","severity":"high"#), false),
+        (reply("100", "x"), true),
+        (reply("101", "x"), false),
+    ];
+    for (text, expected) in cases {
+        let check = |reply: &Value| Opinion::read(reply).map(drop);
+        let asked = fill(prompt, &json!({}), &Says(text.clone()), &check);
+        assert_eq!(
+            asked.accepted.is_some(),
+            expected,
+            "{text}: {:?}",
+            asked.refused
+        );
+        assert_eq!(asked.calls.len(), if expected { 1 } else { 2 }, "{text}");
     }
 }

@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 35] = [
+const CASES: [(&str, i32, Made); 37] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -58,6 +58,8 @@ const CASES: [(&str, i32, Made); 35] = [
     ("order-cycle", 2, Overlay),
     ("over-lines", 2, Overlay),
     ("plans", 2, Overlay),
+    ("prompt-texts", 2, Overlay),
+    ("prompt-warnings", 0, Overlay),
     ("prompts", 2, Overlay),
     ("scripts", 2, Overlay),
     ("secrets", 2, Overlay),

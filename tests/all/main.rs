@@ -11,6 +11,7 @@
 //! | `events` | the bundled logs and rules |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
+//! | `obedient` | a model that does what an attacker tells it |
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
@@ -48,6 +49,7 @@ mod killed;
 mod layout;
 mod live;
 mod logic;
+mod obedient;
 mod power;
 mod replay;
 mod scripts;

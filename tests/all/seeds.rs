@@ -63,6 +63,11 @@ fn scripts() {
 }
 
 #[test]
+fn replies() {
+    replay("reply", checks::reply);
+}
+
+#[test]
 fn paths() {
     replay("path", checks::path);
 }
