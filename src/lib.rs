@@ -15,6 +15,7 @@
 //! | [`redact`] | fields that no record may keep |
 //! | [`audit`] | what happened and was decided, in a form that proves itself |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
+//! | [`llm`] | the outside service that fills slots |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
 //! | [`script`] | functions in Rhai, with every limit set |
@@ -49,6 +50,7 @@ pub mod event;
 pub mod geo;
 pub mod json;
 pub mod lab;
+pub mod llm;
 pub mod okta;
 pub mod pipeline;
 pub mod plan;
