@@ -219,6 +219,29 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_secret_is_known_again_and_never_printed() {
+        let secret = Secret::new("sk-4711-abcdef".to_owned());
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "*** *** Some(***)"
+        );
+        let cases = [
+            ("it is sk-4711-abcdef.", true, true),
+            ("it ends in abcdef", false, true),
+            ("it begins with sk-47", false, false),
+            ("", false, false),
+        ];
+        for (text, stands, hinted) in cases {
+            assert_eq!(secret.stands_in(text), stands, "{text}");
+            assert_eq!(secret.is_hinted_at(text), hinted, "{text}");
+        }
+        let placeholder = Secret::new("none".to_owned());
+        assert!(!placeholder.stands_in("none of them"));
+        assert!(placeholder.is_hinted_at("none of them"));
+        assert!(!Secret::new(String::new()).is_hinted_at("anything"));
+    }
+
+    #[test]
     fn what_is_secret_is_masked_wherever_it_stands() {
         let cases = [
             (

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_openai::Client;
 use backon::{ExponentialBuilder, Retryable as _};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::llm::budget::Purse;
 use crate::llm::health::Health;
@@ -59,15 +59,14 @@ impl Endpoint {
 
 impl Model for Endpoint {
     fn ask(&self, request: &Request) -> Result<Reply, Failure> {
-        let host = || self.line.place.host().to_owned();
         if let Err(times) = self.line.health.may_ask(Instant::now()) {
             return Err(Failure::LeftAlone {
-                host: host(),
+                host: self.line.place.host().to_owned(),
                 times,
             });
         }
         let allowed = request.timeout.min(self.line.settings.timeout);
-        let progress = Progress::default();
+        let progress = Progress::new();
         let call = Call {
             line: Arc::clone(&self.line),
             request: request.clone(),
@@ -82,10 +81,7 @@ impl Model for Endpoint {
         let outcome = match receiver.recv_timeout(allowed) {
             Ok(outcome) => outcome,
             Err(RecvTimeoutError::Timeout) => Err(self.timed_out(allowed, &progress)),
-            Err(RecvTimeoutError::Disconnected) => Err(Failure::Broken {
-                host: host(),
-                reason: "the call ended without an outcome".to_owned(),
-            }),
+            Err(RecvTimeoutError::Disconnected) => Err(self.line.ended_early()),
         };
         if let Some(task) = task {
             task.abort();
@@ -147,6 +143,13 @@ impl Line {
         }
     }
 
+    fn ended_early(&self) -> Failure {
+        Failure::Broken {
+            host: self.place.host().to_owned(),
+            reason: "the call ended without an outcome".to_owned(),
+        }
+    }
+
     fn structure(&self, slot: &str) -> Structure {
         let slots = self.by_instruction.lock();
         if slots.unwrap_or_else(PoisonError::into_inner).contains(slot) {
@@ -181,10 +184,7 @@ impl Call {
 
     /// Asks with the schema, and without it where the endpoint refuses that.
     async fn converse(&self) -> Result<Reply, Failure> {
-        self.progress.set(Waiting::Turn);
-        let Ok(_turn) = self.line.turns.acquire().await else {
-            return Err(self.failure_of_turns());
-        };
+        let _turn = self.turn().await?;
         let structure = self.line.structure(&self.request.slot);
         let first = self.persist(structure).await;
         match first {
@@ -197,6 +197,16 @@ impl Call {
             }
             outcome => outcome,
         }
+    }
+
+    /// Waits until as few calls run as are allowed at once.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        if let Ok(turn) = self.line.turns.try_acquire() {
+            return Ok(turn);
+        }
+        self.progress.set(Waiting::Turn);
+        let turn = self.line.turns.acquire().await;
+        turn.map_err(|_| self.line.ended_early())
     }
 
     /// Asks, and asks again while that is worth it.
@@ -262,13 +272,6 @@ impl Call {
             }
         }
     }
-
-    fn failure_of_turns(&self) -> Failure {
-        Failure::Broken {
-            host: self.line.place.host().to_owned(),
-            reason: "no more calls are made".to_owned(),
-        }
-    }
 }
 
 /// A refusal with how often it was heard.
@@ -287,16 +290,19 @@ fn counted(failure: Failure, times: u32) -> Failure {
 }
 
 /// What a call waits for, to be told when its time is over.
-#[derive(Clone, Default)]
-struct Progress(Arc<Mutex<Option<Waiting>>>);
+#[derive(Clone)]
+struct Progress(Arc<Mutex<Waiting>>);
 
 impl Progress {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Waiting::Reply)))
+    }
+
     fn set(&self, waiting: Waiting) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
 
     fn now(&self) -> Waiting {
-        let waiting = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.unwrap_or(Waiting::Turn)
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

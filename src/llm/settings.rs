@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::redact::Secret;
+use crate::visible::visible;
 
 /// How an endpoint is asked.
 #[derive(Clone, Debug)]
@@ -35,6 +36,23 @@ pub struct Settings {
     pub rest: Duration,
 }
 
+/// Host and port of an address that says nothing else but where something is.
+pub(super) fn host(text: &str) -> Option<String> {
+    let url = reqwest::Url::parse(text).ok()?;
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !is_plain || !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let host = visible(url.host_str()?);
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    })
+}
+
 /// What a run may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -45,6 +63,20 @@ pub struct Budget {
 }
 
 impl Settings {
+    /// Whether this is the address of an endpoint: `http` or `https` and a host, without user,
+    /// query and fragment.
+    #[must_use]
+    pub fn is_base_url(text: &str) -> bool {
+        host(text).is_some()
+    }
+
+    /// Whether this is the address of a proxy. One with user and password is not: they would be
+    /// secrets in a place where none are kept.
+    #[must_use]
+    pub fn is_proxy(text: &str) -> bool {
+        host(text).is_some() && reqwest::Proxy::all(text).is_ok()
+    }
+
     /// These for an endpoint and a model, everything else as it is without configuration.
     #[must_use]
     pub fn new(base_url: &str, model: &str) -> Self {

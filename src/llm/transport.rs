@@ -16,6 +16,7 @@ use async_openai::middleware::HttpRequestFactory;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::SecretString;
 
+use crate::llm::settings;
 use crate::llm::wire;
 use crate::llm::{Failure, Settings, SettingsError};
 use crate::redact::Secret;
@@ -23,6 +24,10 @@ use crate::visible::visible;
 
 /// Of an answer that refuses, so many bytes are read for its reason.
 const MAX_REFUSAL: usize = 64 << 10;
+
+/// A connection that was idle for longer is not used again: servers close theirs after 5 seconds
+/// and more, and a request that meets the closing is lost.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Where an endpoint is and what proves who asks.
 #[derive(Clone)]
@@ -36,8 +41,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let url = reqwest::Url::parse(&settings.base_url).map_err(|_| SettingsError::BaseUrl)?;
-        let host = host(&url).ok_or(SettingsError::BaseUrl)?;
+        let host = settings::host(&settings.base_url).ok_or(SettingsError::BaseUrl)?;
         let authorization = settings.key.as_ref().map(bearer).transpose()?;
         Ok(Self {
             base: settings.base_url.trim_end_matches('/').to_owned(),
@@ -51,22 +55,6 @@ impl Place {
     pub(super) fn host(&self) -> &str {
         &self.host
     }
-}
-
-/// Host and port of an address that can be one of an endpoint.
-fn host(url: &reqwest::Url) -> Option<String> {
-    let is_plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if !is_plain || !matches!(url.scheme(), "http" | "https") {
-        return None;
-    }
-    let host = visible(url.host_str()?);
-    Some(match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    })
 }
 
 fn bearer(key: &Secret) -> Result<HeaderValue, SettingsError> {
@@ -133,8 +121,10 @@ impl Transport {
             .user_agent(concat!("rulectl/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(settings.connect_timeout);
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(IDLE);
         if let Some(proxy) = &settings.proxy {
+            settings::host(proxy).ok_or(SettingsError::Proxy)?;
             let proxy = reqwest::Proxy::all(proxy).map_err(|_| SettingsError::Proxy)?;
             client = client.proxy(proxy);
         }

@@ -326,3 +326,58 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dur
     let wait = date.with_timezone(&Utc) - now;
     Some(wait.to_std().unwrap_or(Duration::ZERO))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = DateTime::parse_from_rfc3339("2026-11-06T08:49:37Z").unwrap();
+        let now = now.with_timezone(&Utc);
+        let cases = [
+            ("5", Some(5)),
+            (" 0 ", Some(0)),
+            ("Fri, 06 Nov 2026 08:50:37 GMT", Some(60)),
+            ("Fri, 06 Nov 2026 08:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("99999999999999999999", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            let value = http::HeaderValue::from_str(text).unwrap();
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value)]);
+            let wait = retry_after(&headers, now);
+            assert_eq!(wait, expected.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_schema_has_letters_that_the_protocol_knows() {
+        let cases = [
+            ("risk", "risk"),
+            ("a b/ü_1-", "ab_1-"),
+            ("", "slot"),
+            ("ü", "slot"),
+        ];
+        for (slot, expected) in cases {
+            assert_eq!(name(slot), expected, "{slot}");
+        }
+    }
+
+    #[test]
+    fn the_instruction_has_one_system_turn() {
+        let user = || Message {
+            role: Role::User,
+            content: "q".to_owned(),
+        };
+        let mut messages = vec![user()];
+        instruct(&mut messages, &json!({}));
+        assert_eq!(messages.len(), 2);
+        assert_eq!(messages[0].role, Role::System);
+        instruct(&mut messages, &json!({}));
+        assert_eq!(messages.len(), 2, "added to the one that is there");
+        assert_eq!(messages[1], user());
+    }
+}
