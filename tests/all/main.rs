@@ -32,6 +32,7 @@
 mod audit;
 mod choices;
 mod cli;
+mod config;
 mod correlations;
 mod detect;
 mod determinism;
