@@ -15,11 +15,12 @@
 //! | [`redact`] | fields that no record may keep |
 //! | [`audit`] | what happened and was decided, in a form that proves itself |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
+//! | [`llm`] | the outside service that fills slots |
+//! | [`config`] | how the program is set up where it runs |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
 //! | [`script`] | functions in Rhai, with every limit set |
 //! | [`detect`] | Sigma documents → matches → windows → findings |
-//! | [`llm`] | a language model, behind a trait |
 //! | [`slots`] | what a model may fill, and where a value came from |
 //! | [`route`] | which agents run, under guardrails |
 //! | [`risk`] | finding → risk |
@@ -43,6 +44,7 @@
 pub mod audit;
 pub mod cli;
 pub mod command;
+pub mod config;
 pub mod detect;
 pub mod diag;
 pub mod document;

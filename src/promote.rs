@@ -201,7 +201,7 @@ pub fn incident(finding: &Finding, risk: &Risk, verdict: &Verdict) -> Incident {
 mod tests {
     use super::*;
     use crate::risk::{Opinion, bounded, default_risk};
-    use crate::slots::May;
+    use crate::slots::{May, Provenance};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -234,7 +234,7 @@ mod tests {
             let default = default_risk(&finding(level), &Default::default());
             let severity = SEVERITIES[severity].1;
             let opinion = Opinion { severity, likelihood, impact, rationale: None };
-            let raised = bounded(&default, None, May::Raise, &opinion);
+            let raised = bounded(&default, None, May::Raise, &opinion, Provenance::Model);
             let (without, with) = (promotion.decide(&default), promotion.decide(&raised));
             prop_assert!(!without.promoted || with.promoted, "{:?} and {:?}", without, with);
         }

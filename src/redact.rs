@@ -1,5 +1,8 @@
 //! What is secret: fields of events that no record may keep.
 
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use crate::diag::{Problems, Span};
@@ -18,6 +21,56 @@ pub mod codes {
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
+
+/// A text that only whoever sends it may see: it prints as `***`, and is wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Of a text shorter than this, parts are too common to be told from other words.
+    const TELLING: usize = 8;
+
+    /// A text that nobody else may see.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for sending it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether it stands in a text. Placeholders of servers that need no key, such as `ollama`,
+    /// are shorter than what this looks for.
+    #[must_use]
+    pub fn stands_in(&self, text: &str) -> bool {
+        let secret = self.expose();
+        secret.len() >= Self::TELLING && text.contains(secret)
+    }
+
+    /// Whether a part of it stands in a text, or all of it where it is short.
+    #[must_use]
+    pub fn is_hinted_at(&self, text: &str) -> bool {
+        let secret = self.expose().as_bytes();
+        let part = secret.len().min(Self::TELLING - 2);
+        let mut parts = secret.windows(part.max(1));
+        parts.any(|part| memchr::memmem::find(text.as_bytes(), part).is_some())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
 
 /// Without these an event has no time, no identity and no kind.
 const NEVER: [&str; 3] = ["published", "uuid", "eventType"];
@@ -170,6 +223,29 @@ fn mask_at(value: &mut Value, steps: &[&str]) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_secret_is_known_again_and_never_printed() {
+        let secret = Secret::new("sk-4711-abcdef".to_owned());
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "*** *** Some(***)"
+        );
+        let cases = [
+            ("it is sk-4711-abcdef.", true, true),
+            ("it ends in abcdef", false, true),
+            ("it begins with sk-47", false, false),
+            ("", false, false),
+        ];
+        for (text, stands, hinted) in cases {
+            assert_eq!(secret.stands_in(text), stands, "{text}");
+            assert_eq!(secret.is_hinted_at(text), hinted, "{text}");
+        }
+        let placeholder = Secret::new("none".to_owned());
+        assert!(!placeholder.stands_in("none of them"));
+        assert!(placeholder.is_hinted_at("none of them"));
+        assert!(!Secret::new(String::new()).is_hinted_at("anything"));
+    }
 
     #[test]
     fn what_is_secret_is_masked_wherever_it_stands() {

@@ -205,9 +205,15 @@ impl Bound {
 /// The severity is the greater of the model's and the bound's. Where the score that follows from
 /// the model's numbers is under the bound's, likelihood, impact and score are the default's. The
 /// bound is the rule's floor; what that leaves out is the default itself under [`May::Raise`], and
-/// nothing under [`May::Set`].
+/// nothing under [`May::Set`]. `source` is where the opinion came from: a model or a recording.
 #[must_use]
-pub fn bounded(default: &Risk, floor: Option<FloorSetting>, may: May, opinion: &Opinion) -> Risk {
+pub fn bounded(
+    default: &Risk,
+    floor: Option<FloorSetting>,
+    may: May,
+    opinion: &Opinion,
+    source: Provenance,
+) -> Risk {
     let bound = Bound::of(default, floor, may);
     let mut risk = default.clone();
     let mut say = |field: &str, provenance| {
@@ -217,7 +223,7 @@ pub fn bounded(default: &Risk, floor: Option<FloorSetting>, may: May, opinion: &
         .severity
         .map_or(opinion.severity, |least| least.max(opinion.severity));
     if severity == opinion.severity {
-        say("severity", Provenance::Model);
+        say("severity", source);
     } else {
         say("severity", Provenance::Floored);
     }
@@ -231,11 +237,11 @@ pub fn bounded(default: &Risk, floor: Option<FloorSetting>, may: May, opinion: &
         say("impact", Provenance::Default);
     } else {
         for field in ["likelihood", "impact", "score"] {
-            say(field, Provenance::Model);
+            say(field, source);
         }
     }
     if opinion.rationale.is_some() {
-        say("rationale", Provenance::Model);
+        say("rationale", source);
     }
     risk.severity = severity;
     if !is_under {
@@ -372,7 +378,7 @@ mod tests {
             (floor(Some(Medium), Some(0.3)), May::Set, opinion(Low, 1, 1), "medium floored, 0.80 default, 0.80 default, 0.64 floored"),
         ];
         for (floor, may, opinion, expected) in cases {
-            let bounded = bounded(&default, floor, may, &opinion);
+            let bounded = bounded(&default, floor, may, &opinion, Provenance::Model);
             assert_eq!(shown(&bounded), expected, "{floor:?} {may:?} {opinion:?}");
             assert_eq!(bounded.rationale, "commentary");
         }
@@ -436,13 +442,13 @@ mod tests {
         ) {
             let default = risk(default.0, default.1, default.2);
             let opinion = opinion(says.0, says.1, says.2);
-            let raised = bounded(&default, None, May::Raise, &opinion);
+            let raised = bounded(&default, None, May::Raise, &opinion, Provenance::Model);
             prop_assert!(raised.severity >= default.severity && raised.score >= default.score);
             if let Some((severity, hundredths)) = floor {
                 let least = f64::from(hundredths) / 100.0;
                 let floor = FloorSetting { severity: Some(severity), score: Some(least) };
                 for may in [May::Raise, May::Set] {
-                    let kept = bounded(&default, Some(floor), may, &opinion);
+                    let kept = bounded(&default, Some(floor), may, &opinion, Provenance::Model);
                     prop_assert!(kept.severity >= severity);
                     prop_assert!(kept.score >= least.min(default.score));
                     prop_assert_eq!(kept.score, score(kept.likelihood, kept.impact));

@@ -26,6 +26,7 @@ mod tests;
 mod verify;
 
 pub use self::blobs::{Body, BodyError, MAX_BODY, body, named};
+pub use self::canonical::canonical;
 pub use self::checkpoint::{Checkpoint, Signed};
 pub use self::key::{KeyError, PublicKey, Signer, is_open_to_others, public_file};
 pub use self::log::{Audit, Clock, Intent, Options};

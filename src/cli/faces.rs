@@ -14,10 +14,9 @@ use crate::cli::output::out;
 use crate::detect::{Severity, Status};
 use crate::event::{Digest, Nanos, Time};
 use crate::geo::DatabaseRecord;
-use crate::pipeline::{Counts, Evidence, Following, Late, Outcome, Rejected, Sink};
+use crate::pipeline::{Beginning, Counts, Evidence, Following, Late, Outcome, Rejected, Sink};
 use crate::record::{Begun, Ended, Recorder};
 use crate::render::{Collected, outcome_line};
-use crate::route::Route;
 use crate::source::{InputRead, SourceError};
 use crate::store::{ArtifactWriter, RunRecord};
 use crate::world::World;
@@ -209,9 +208,9 @@ fn reasons(failed: &[SourceError]) -> Vec<String> {
 }
 
 impl Sink for Faces<'_> {
-    fn begin(&mut self, route: &Route) -> io::Result<()> {
-        self.recorder.route(route)?;
-        self.writer.begin(route)
+    fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
+        self.recorder.route(beginning)?;
+        self.writer.begin(beginning)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
@@ -248,7 +247,7 @@ impl Sink for Faces<'_> {
 
 impl Follower for Following<'_, Faces<'_>> {
     fn flush(&mut self) -> io::Result<()> {
-        let faces = self.sink();
+        let faces = self.settled()?;
         if faces.pending.is_empty() {
             // What nobody was told of becomes durable with what is told next, or in a minute.
             return Ok(());
@@ -257,7 +256,7 @@ impl Follower for Following<'_, Faces<'_>> {
     }
 
     fn keep(&mut self, counts: &Counts, failed: &[SourceError]) -> Result<()> {
-        let faces = self.sink();
+        let faces = self.settled()?;
         faces.tell()?;
         if std::mem::take(&mut faces.changed) {
             faces.write_open()?;
@@ -275,7 +274,7 @@ impl Follower for Following<'_, Faces<'_>> {
     }
 
     fn restored(&mut self, saved: &[u8], clock: Time) -> Result<()> {
-        Ok(self.sink().recorder.restored(saved, clock)?)
+        Ok(self.settled()?.recorder.restored(saved, clock)?)
     }
 }
 

@@ -14,6 +14,7 @@ mod progress;
 mod replay;
 mod run;
 mod show;
+mod slots;
 mod so_far;
 mod state;
 mod test;

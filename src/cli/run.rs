@@ -13,11 +13,13 @@ use crate::cli::faces::{About, Faces};
 use crate::cli::live::follow;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::progress::Meter;
+use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Severity;
 use crate::event::Nanos;
+use crate::llm::Model;
 use crate::okta::ADDRESS_FIELDS;
-use crate::pipeline::{self, Counts, Following, RunError, Settings};
+use crate::pipeline::{self, Counts, Filling, RunError, Settings, following};
 use crate::policy::{self, Policy};
 use crate::record::{Begun, activate};
 use crate::render::{Collected, summary};
@@ -46,6 +48,8 @@ pub struct Args {
     /// Write no audit: what is decided then can be neither proved nor replayed
     #[arg(long)]
     no_audit: bool,
+    #[command(flatten)]
+    slots: SlotArgs,
     /// Exit with 1 when a finding's risk is at or above this severity
     #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<SeverityName>,
@@ -80,6 +84,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let mut settings = args.events.settings(&inputs, databases, World::live())?;
     settings.evidence = (!args.no_audit).then(|| policy.audit.secrets.clone());
 
+    let model = args.slots.model()?;
     let _lock = RunLock::take(&common.data)?;
     let audit = (!args.no_audit).then(|| record_in(common)).transpose()?;
     let generation = activate(audit.as_ref(), policy.digest, || {
@@ -98,6 +103,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         common,
         settings,
         audit: audit.as_ref(),
+        model,
         about,
     };
     let exit = ran.run(inputs)?;
@@ -114,6 +120,7 @@ struct Run<'r> {
     common: &'r Common,
     settings: Settings,
     audit: Option<&'r Audit>,
+    model: Option<Box<dyn Model>>,
     about: About,
 }
 
@@ -142,27 +149,37 @@ impl Run<'_> {
     fn over_files(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
         let meter = Meter::new(Reader::new(inputs.clone()).total());
         let show = |progress| meter.show(progress);
-        let outcome = pipeline::run(self.policy, inputs, &self.settings, faces, &show);
+        let outcome = pipeline::run(
+            self.policy,
+            &self.filling(),
+            inputs,
+            &self.settings,
+            faces,
+            &show,
+        );
         meter.finish(outcome.as_ref().map_or(0, |(counts, _)| counts.events));
         Ok(outcome?)
     }
 
     fn follow(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
-        let following = Following::begin(self.policy, faces).map_err(RunError::Sink)?;
-        let Some(mut following) = following else {
-            return Ok((Counts::default(), Vec::new()));
-        };
         let (detector, args) = (&self.policy.detector, self.args);
         let state = args.state.as_deref();
-        let outcome = follow(
-            detector,
-            inputs,
-            &self.settings,
-            args.lateness,
-            state,
-            &mut following,
-        )?;
-        Ok(outcome?)
+        let followed = following(self.policy, &self.filling(), faces, |following| {
+            let settings = &self.settings;
+            follow(detector, inputs, settings, args.lateness, state, following)
+        });
+        let nothing = || Ok(Ok((Counts::default(), Vec::new())));
+        Ok(followed
+            .map_err(RunError::Sink)?
+            .unwrap_or_else(nothing)??)
+    }
+
+    /// Who fills slots.
+    fn filling(&self) -> Filling<'_> {
+        Filling {
+            model: self.model.as_deref(),
+            summary: None,
+        }
     }
 
     /// Tells what came of it.

@@ -8,9 +8,8 @@ use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
 use crate::lab::suite::{Case, Events};
 use crate::okta::Mapping;
-use crate::pipeline::{self, Outcome, Rejected, Settings, Sink};
+use crate::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
 use crate::policy::Policy;
-use crate::route::Route;
 use crate::source::Input;
 
 /// What came of a case.
@@ -49,7 +48,8 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
     };
     let mut sink = Memory::default();
     let mut mismatches = Vec::new();
-    match pipeline::run(policy, vec![input], &settings, &mut sink, &|_| {}) {
+    let filling = Filling::default();
+    match pipeline::run(policy, &filling, vec![input], &settings, &mut sink, &|_| {}) {
         Ok((counts, failed)) => {
             let inputs = failed.iter().map(ToString::to_string);
             // A rule that is quiet because its script failed is not quiet as it should be.
@@ -92,7 +92,7 @@ struct Received {
 }
 
 impl Sink for Memory {
-    fn begin(&mut self, _: &Route) -> io::Result<()> {
+    fn begin(&mut self, _: &Beginning) -> io::Result<()> {
         Ok(())
     }
 

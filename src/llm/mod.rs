@@ -1,124 +1,140 @@
-//! A language model, behind a trait: what it is asked, what it answers, and why it did not.
+//! The outside service that fills slots: any endpoint that speaks OpenAI's chat completions.
+//!
+//! [`Model`] is the seam: the live one is [`Endpoint`], and a recording is
+//! another. A reply is untrusted text; who asks checks it.
+
+mod budget;
+mod endpoint;
+mod failure;
+mod health;
+mod settings;
+mod transport;
+mod wire;
+
+pub use self::endpoint::Endpoint;
+pub use self::failure::{Failure, Waiting};
+pub use self::settings::{Budget, Settings, SettingsError};
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a model is asked. Plain data: a recording keys by it.
+use crate::event::Digest;
+
+/// What a model is asked. Plain data, so that a recording can know it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The slot that is filled: `risk`, `plan` or `route`.
+    /// Which slot asks, such as `risk`.
     pub slot: String,
+    /// The prompt that it is made from: a recording knows it by this.
+    pub prompt: Digest,
+    /// The values that the prompt shows, likewise.
+    pub context: Value,
     /// The conversation so far.
     pub messages: Vec<Message>,
     /// The JSON Schema of the reply.
     pub schema: Value,
-    /// The most tokens that the reply may have.
+    /// The reply has at most so many tokens.
     pub max_tokens: u32,
-    /// Of the whole call, retries included.
+    /// The call takes at most so long, retries included.
     pub timeout: Duration,
 }
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Whose turn it is.
+    /// Whose.
     pub role: Role,
     /// What is said.
     pub content: String,
 }
 
-/// Whose turn it is.
+/// Whose turn a [`Message`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The program's rules.
+    /// The prompt's author.
     System,
-    /// The program.
+    /// What is asked.
     User,
-    /// The model.
+    /// What the model said before.
     Assistant,
 }
 
-/// What a model answered.
+impl Role {
+    /// The word of the protocol.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// What a model said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// The text, as it came.
     pub text: String,
-    /// Why it ends where it ends.
+    /// Why it ends.
     pub finish: Finish,
-    /// The model that the endpoint says answered.
+    /// The model, as the endpoint names it.
     pub model: String,
-    /// What it cost.
+    /// What it cost, as the endpoint counts.
     pub usage: Usage,
 }
 
-/// Why a reply ends where it ends.
+/// Why a [`Reply`] ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finish {
-    /// The model was done.
+    /// The model was done, or the endpoint does not say.
     Stop,
-    /// The limit of tokens was reached.
+    /// The limit of tokens was reached: the text may end anywhere.
     Length,
-    /// Whatever else the endpoint says.
+    /// Another reason of the endpoint, such as `content_filter`.
     Other(String),
 }
 
-/// What a call cost, in tokens.
+/// The tokens of a call; 0 where the endpoint does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Of the prompt.
+    /// Of what was asked.
     pub prompt_tokens: u64,
-    /// Of the reply.
+    /// Of what was said.
     pub completion_tokens: u64,
 }
 
-/// Why there is no reply: a sentence for a person, without a secret in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// Nobody answers at the address.
-    #[error("the model cannot be reached: {0}")]
-    Unreachable(String),
-    /// The time of the call ran out.
-    #[error("the model did not answer within {} s", .0.as_secs_f64())]
-    TimedOut(Duration),
-    /// An HTTP status that is none of success, after the retries.
-    #[error("the model's endpoint answered with the status {0}")]
-    Status(u16),
-    /// The prompt is larger than what the model can read.
-    #[error("the prompt is larger than the model's context")]
-    ContextOverflow,
-    /// An answer that is no chat completion: HTML, endless, too large.
-    #[error("the model's endpoint answered with something else than a chat completion: {0}")]
-    NotACompletion(String),
-    /// The run has spent what it may.
-    #[error("the run's budget of {0} is spent")]
-    BudgetSpent(String),
-}
-
-/// What a record and the header of a recording may say of a model.
+/// What a record may say of a model: nothing secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct About {
-    /// The host of the endpoint, without path, user or key.
+    /// Host and port of the endpoint.
     pub host: String,
-    /// The model that is asked for.
+    /// The model, as it is configured.
     pub model: String,
-    /// The temperature, where one is set.
+    /// The temperature that is asked for; `None` leaves it to the endpoint.
     pub temperature: Option<f64>,
+    /// Whether its answers are those of a recording.
+    pub recorded: bool,
 }
 
-/// Somebody who answers.
+/// Whom slots ask.
 pub trait Model: Send + Sync {
-    /// The answer, or why there is none; within the request's timeout.
+    /// Asks, and waits for at most [`Request::timeout`].
     ///
     /// # Errors
     ///
-    /// When there is no reply.
+    /// When there is no reply, with the reason in a sentence.
     fn ask(&self, request: &Request) -> Result<Reply, Failure>;
 
-    /// Who it is.
+    /// What a record may say of it.
     fn about(&self) -> About;
+
+    /// How many may ask at once; more wait for their turn.
+    fn concurrency(&self) -> usize {
+        1
+    }
 }

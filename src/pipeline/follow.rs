@@ -1,14 +1,52 @@
 //! The third beat: a finding → its risk, and if it is promoted its incident, plan and commands.
+//!
+//! A slot takes its default unless somebody is asked. What is answered is read and bounded by the
+//! stage that owns the slot; what was asked is kept beside what came of it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
 use crate::command::{Command, render};
 use crate::detect::Finding;
-use crate::plan::Plan;
+use crate::llm::Model;
+use crate::plan::{self, Plan};
 use crate::policy::Policy;
 use crate::promote::{Incident, Verdict, incident};
-use crate::risk::{Risk, default_risk};
-use crate::route::{Context, Facts, Route, Runs};
+use crate::risk::{self, Opinion, Risk, default_risk};
+use crate::route::{self, Context, Facts, Route, Runs, Summary};
+use crate::slots::{Asked, Provenance, fill};
+
+/// Who fills slots, and what the route of a run is decided from.
+#[derive(Clone, Copy, Default)]
+pub struct Filling<'m> {
+    /// Who is asked; without anybody, every slot takes its default.
+    pub model: Option<&'m dyn Model>,
+    /// What is known of the events before detection, where somebody is asked.
+    pub summary: Option<&'m Summary>,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beginning {
+    /// The route of the run.
+    pub route: Route,
+    /// What it was decided from, where a model was asked.
+    pub summary: Option<Summary>,
+    /// What the model was asked, and what it answered.
+    pub asked: Option<Filled>,
+}
+
+/// A slot that somebody was asked to fill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filled {
+    /// The slot, such as `risk`.
+    pub slot: String,
+    /// The finding or the incident that it is about; nothing for the route of a run.
+    pub subject: Option<Uuid>,
+    /// What was asked and answered.
+    pub asked: Asked,
+}
 
 /// A finding and all that follows from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +59,9 @@ pub struct Outcome {
     pub promotion: Verdict,
     /// What a promoted finding leads to.
     pub response: Option<Response>,
+    /// The slots that somebody was asked to fill, in their order: these are in the audit alone.
+    #[serde(skip)]
+    pub asked: Vec<Filled>,
 }
 
 /// What a promoted finding leads to.
@@ -36,17 +77,31 @@ pub struct Response {
     pub commands: Vec<Command>,
 }
 
-/// Follows a finding to its commands. The risk is the rule's default whether or
-/// not the route asks for it: a route can save a model's call and never hide a finding.
+/// The route of a run.
+#[must_use]
+pub fn begin(policy: &Policy, filling: &Filling<'_>) -> Beginning {
+    let mut slots = Slots::new(policy, filling);
+    let route = slots.route(Context::RawEvents, None, Facts::default());
+    Beginning {
+        route,
+        summary: filling.model.and(filling.summary.cloned()),
+        asked: slots.asked.pop(),
+    }
+}
+
+/// Follows a finding to its commands. It has a risk whether or not the route asks for one, which
+/// is then the default: a route can save a model's call and never hide a finding.
 /// One that was promoted when it opened stays promoted.
 #[must_use]
-pub fn follow(policy: &Policy, finding: Finding, was_promoted: bool) -> Outcome {
-    let settings = policy
-        .rules
-        .get(&finding.rule)
-        .map(|rule| rule.settings.clone())
-        .unwrap_or_default();
-    let risk = default_risk(&finding, &settings);
+pub fn follow(
+    policy: &Policy,
+    filling: &Filling<'_>,
+    asks_risk: bool,
+    finding: Finding,
+    was_promoted: bool,
+) -> Outcome {
+    let mut slots = Slots::new(policy, filling);
+    let risk = slots.risk(&finding, asks_risk);
     let mut promotion = policy.promotion.decide(&risk);
     if was_promoted && !promotion.promoted {
         promotion.promoted = true;
@@ -55,38 +110,139 @@ pub fn follow(policy: &Policy, finding: Finding, was_promoted: bool) -> Outcome 
     }
     let response = promotion
         .promoted
-        .then(|| respond(policy, incident(&finding, &risk, &promotion), &finding));
+        .then(|| slots.respond(incident(&finding, &risk, &promotion), &finding, &risk));
     Outcome {
         finding,
         risk,
         promotion,
         response,
+        asked: slots.asked,
     }
 }
 
-fn respond(policy: &Policy, incident: Incident, finding: &Finding) -> Response {
-    let facts = Facts {
-        severity: Some(incident.severity),
-    };
-    let route = policy
-        .routing
-        .decide(Context::Incident, Some(incident.id), facts, &[]);
-    let mut plan = None;
-    let mut commands = Vec::new();
-    for runs in policy.routing.runs(&route) {
-        match runs {
-            Runs::Plan => plan = Some(policy.planning.default_plan(&incident, finding)),
-            Runs::Commands => commands.extend(
-                plan.iter()
-                    .flat_map(|plan| render(&policy.commands, plan, finding)),
-            ),
-            Runs::Detect | Runs::Risk => {}
+/// Fills the slots on the way of one finding.
+struct Slots<'s> {
+    policy: &'s Policy,
+    filling: &'s Filling<'s>,
+    asked: Vec<Filled>,
+}
+
+impl<'s> Slots<'s> {
+    fn new(policy: &'s Policy, filling: &'s Filling<'s>) -> Self {
+        Self {
+            policy,
+            filling,
+            asked: Vec::new(),
         }
     }
-    Response {
-        incident,
-        route,
-        plan,
-        commands,
+
+    /// Asks for a slot; gives what is accepted or why nothing is, or nothing where nobody is asked.
+    fn fill<T>(
+        &mut self,
+        slot: &str,
+        subject: Option<Uuid>,
+        context: &Value,
+        read: &dyn Fn(&Value) -> Result<T, Vec<String>>,
+    ) -> Option<(Result<T, String>, Provenance)> {
+        let model = self.filling.model?;
+        let prompt = self.policy.prompts.get(slot)?;
+        let asked = fill(prompt, context, model, &|reply| read(reply).map(drop));
+        let accepted = asked.accepted.as_ref().map(read);
+        let refused = asked.refused.clone().unwrap_or_default();
+        self.asked.push(Filled {
+            slot: slot.to_owned(),
+            subject,
+            asked,
+        });
+        let said = match accepted {
+            Some(Ok(said)) => Ok(said),
+            // What is accepted was read once already.
+            Some(Err(why)) => Err(why.join("; ")),
+            None => Err(refused),
+        };
+        let source = if model.about().recorded {
+            Provenance::Recorded
+        } else {
+            Provenance::Model
+        };
+        Some((said, source))
+    }
+
+    fn risk(&mut self, finding: &Finding, asks: bool) -> Risk {
+        let policy = self.policy;
+        let rule = policy.rules.get(&finding.rule);
+        let settings = rule.map(|rule| rule.settings.clone()).unwrap_or_default();
+        let default = default_risk(finding, &settings);
+        let slot = policy.slots.get("risk").filter(|_| asks);
+        let description = rule.and_then(|rule| rule.description.as_deref());
+        let context = risk::context(finding, description);
+        let filled = slot.and_then(|slot| {
+            let said = self.fill("risk", Some(finding.id), &context, &Opinion::read)?;
+            Some((slot, said))
+        });
+        match filled {
+            Some((slot, (Ok(opinion), source))) => {
+                risk::bounded(&default, settings.floor, slot.may, &opinion, source)
+            }
+            Some((_, (Err(why), _))) => risk::refused(&default, &why),
+            None => default,
+        }
+    }
+
+    fn route(&mut self, context: Context, incident: Option<Uuid>, facts: Facts) -> Route {
+        let routing = &self.policy.routing;
+        let asks = self.policy.slots.contains_key("route");
+        let said = asks.then(|| {
+            let shown = routing.context(context, facts, self.filling.summary);
+            self.fill("route", incident, &shown, &route::Proposal::read)
+        });
+        match said.flatten() {
+            Some((Ok(proposal), source)) => {
+                routing.bounded(context, incident, facts, &proposal, source)
+            }
+            Some((Err(why), _)) => routing.decide(context, incident, facts, &[]).refused(&why),
+            None => routing.decide(context, incident, facts, &[]),
+        }
+    }
+
+    fn plan(&mut self, incident: &Incident, finding: &Finding, risk: &Risk) -> Plan {
+        let planning = &self.policy.planning;
+        let asks = self.policy.slots.contains_key("plan");
+        let said = asks.then(|| {
+            let context = planning.context(incident, finding, risk);
+            let read = |reply: &Value| planning.read(reply);
+            self.fill("plan", Some(incident.id), &context, &read)
+        });
+        match said.flatten() {
+            Some((Ok(proposal), source)) => planning.bounded(incident, finding, &proposal, source),
+            Some((Err(why), _)) => plan::refused(planning.default_plan(incident, finding), &why),
+            None => planning.default_plan(incident, finding),
+        }
+    }
+
+    fn respond(&mut self, incident: Incident, finding: &Finding, risk: &Risk) -> Response {
+        let policy = self.policy;
+        let facts = Facts {
+            severity: Some(incident.severity),
+        };
+        let route = self.route(Context::Incident, Some(incident.id), facts);
+        let mut plan = None;
+        let mut commands = Vec::new();
+        for runs in policy.routing.runs(&route) {
+            match runs {
+                Runs::Plan => plan = Some(self.plan(&incident, finding, risk)),
+                Runs::Commands => commands.extend(
+                    plan.iter()
+                        .flat_map(|plan| render(&policy.commands, plan, finding)),
+                ),
+                Runs::Detect | Runs::Risk => {}
+            }
+        }
+        Response {
+            incident,
+            route,
+            plan,
+            commands,
+        }
     }
 }

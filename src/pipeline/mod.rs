@@ -9,6 +9,7 @@ mod again;
 mod detect;
 mod evidence;
 mod follow;
+mod following;
 mod live;
 mod parallel;
 mod scan;
@@ -18,32 +19,30 @@ mod watermark;
 pub use self::again::{AgainError, Came, detect_again};
 pub use self::detect::{DetectSink, detect};
 pub use self::evidence::{Evidence, Kept, Step, steps};
-pub use self::follow::{Outcome, Response, follow};
+pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
+pub use self::following::{Following, following};
 pub use self::live::{Advance, Late, Live, LiveSink};
 pub use self::scan::{Rejected, Settings, newest};
 
-use std::collections::HashSet;
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::detect::{Failures, Finding, Heading, Match, Status, Tally};
+use crate::detect::{Failures, Tally};
 use crate::event::Time;
 use crate::policy::Policy;
-use crate::route::{Context, Facts, Route, Runs};
 use crate::source::{Input, InputRead, SourceError};
 
 use self::scan::Scanned;
 
 /// Where the results of a run go, in their final order.
 pub trait Sink {
-    /// The route of the run, before anything else.
+    /// The route of the run and how it was decided, before anything else.
     ///
     /// # Errors
     ///
     /// When it cannot be kept; the run then ends.
-    fn begin(&mut self, route: &Route) -> io::Result<()>;
+    fn begin(&mut self, beginning: &Beginning) -> io::Result<()>;
     /// A finding and all that follows from it.
     ///
     /// # Errors
@@ -174,85 +173,18 @@ pub struct Progress {
 /// When results cannot be written or matches cannot be sorted.
 pub fn run(
     policy: &Policy,
+    filling: &Filling<'_>,
     inputs: Vec<Input>,
     settings: &Settings,
     sink: &mut dyn Sink,
     progress: &dyn Fn(Progress),
 ) -> Result<(Counts, Vec<SourceError>), RunError> {
-    match Following::begin(policy, sink).map_err(RunError::Sink)? {
-        Some(mut following) => detect(&policy.detector, inputs, settings, &mut following, progress),
-        None => Ok((Counts::default(), Vec::new())),
-    }
-}
-
-/// Follows each finding to its commands, and hands on what comes of it.
-pub struct Following<'r, S: Sink + ?Sized> {
-    policy: &'r Policy,
-    sink: &'r mut S,
-    /// The findings that are open and were promoted when they opened.
-    promoted: HashSet<Uuid>,
-}
-
-impl<'r, S: Sink + ?Sized> Following<'r, S> {
-    /// Decides the route of a run and tells it: nothing is to be detected where it leaves that out.
-    ///
-    /// # Errors
-    ///
-    /// When the route cannot be kept.
-    pub fn begin(policy: &'r Policy, sink: &'r mut S) -> io::Result<Option<Self>> {
-        let route = policy
-            .routing
-            .decide(Context::RawEvents, None, Facts::default(), &[]);
-        sink.begin(&route)?;
-        let detects = policy.routing.runs(&route).any(|runs| runs == Runs::Detect);
-        Ok(detects.then(|| Self {
-            policy,
-            sink,
-            promoted: HashSet::new(),
-        }))
-    }
-
-    /// Where the results go.
-    pub fn sink(&mut self) -> &mut S {
-        self.sink
-    }
-}
-
-impl<S: Sink + ?Sized> DetectSink for Following<'_, S> {
-    fn found(&mut self, _: &Heading, _: &Match) -> io::Result<()> {
-        Ok(()) // a policy's detector makes findings of its matches
-    }
-
-    fn finding(&mut self, finding: Finding) -> io::Result<()> {
-        let was_promoted = self.promoted.remove(&finding.id);
-        let outcome = follow(self.policy, finding, was_promoted);
-        if outcome.finding.status == Status::Open && outcome.promotion.promoted {
-            self.promoted.insert(outcome.finding.id);
-        }
-        self.sink.outcome(&outcome)
-    }
-
-    fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {
-        self.sink.reject(rejected)
-    }
-
-    fn evidence(&mut self, evidence: Evidence) -> io::Result<()> {
-        self.sink.evidence(evidence)
-    }
-
-    fn read(&mut self, counts: &Counts, inputs: &[InputRead]) -> io::Result<()> {
-        self.sink.read(counts, inputs)
-    }
-}
-
-impl<S: Sink + ?Sized> LiveSink for Following<'_, S> {
-    fn advanced(&mut self, _: Advance) -> io::Result<()> {
-        Ok(()) // it is among the evidence
-    }
-
-    fn late(&mut self, late: &Late) -> io::Result<()> {
-        self.sink.late(late)
-    }
+    let detected = following(policy, filling, sink, |following| {
+        detect(&policy.detector, inputs, settings, following, progress)
+    });
+    detected
+        .map_err(RunError::Sink)?
+        .unwrap_or_else(|| Ok((Counts::default(), Vec::new())))
 }
 
 impl Counts {

@@ -109,7 +109,13 @@ impl Planning {
     ///
     /// Without a declared step it is the default plan, as refused.
     #[must_use]
-    pub fn bounded(&self, incident: &Incident, finding: &Finding, proposal: &Proposal) -> Plan {
+    pub fn bounded(
+        &self,
+        incident: &Incident,
+        finding: &Finding,
+        proposal: &Proposal,
+        source: Provenance,
+    ) -> Plan {
         let default = self.default_plan(incident, finding);
         let mut edits = Vec::new();
         let mut steps = self.declared(proposal, &mut edits);
@@ -122,12 +128,12 @@ impl Planning {
         let goal_is = |goal: Provenance| {
             BTreeMap::from([
                 ("overall_goal".to_owned(), goal),
-                ("steps".to_owned(), Provenance::Model),
+                ("steps".to_owned(), source),
             ])
         };
         Plan {
             provenance: goal_is(match proposal.overall_goal {
-                Some(_) => Provenance::Model,
+                Some(_) => source,
                 None => Provenance::Default,
             }),
             overall_goal: proposal

@@ -13,15 +13,17 @@ mod recorder;
 pub use self::recorder::{Recorder, activate};
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::audit::{Audit, AuditError, Body};
+use crate::audit::{Audit, AuditError, Body, canonical};
 use crate::event::{Digest, Time};
 use crate::geo::DatabaseRecord;
+use crate::llm::{Reply, Request};
 use crate::okta::{MAPPINGS, Mapping};
 use crate::pipeline::{Counts, Outcome, Settings};
 use crate::promote::IncidentStatus;
@@ -50,6 +52,8 @@ pub mod kinds {
     pub const INCIDENT: &str = "incident";
     /// The route of the run or of an incident, with each edit of a guardrail.
     pub const ROUTE: &str = "route";
+    /// Somebody was asked to fill a slot: [`super::Slot`].
+    pub const SLOT: &str = "slot";
     /// The plan of an incident.
     pub const PLAN: &str = "plan";
     /// The commands that are suggested for a plan.
@@ -200,6 +204,61 @@ pub struct StatusChange {
     pub by: String,
 }
 
+/// Somebody was asked to fill a slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The slot, such as `risk`.
+    pub slot: String,
+    /// The finding or incident that it is about; nothing for the route of a run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<Uuid>,
+    /// Each call, in their order: one, and another where the first reply was to be repaired.
+    pub calls: Vec<SlotCall>,
+    /// What was asked and answered: a list of [`Said`], one for each call. Nothing where no prompt
+    /// could be made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub blob: Option<Body>,
+    /// Why no reply was accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<String>,
+}
+
+/// A call of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SlotCall {
+    /// Of what was asked, in canonical JSON.
+    pub request: Digest,
+    /// Of what was answered, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reply: Option<Digest>,
+    /// Why there is no reply.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<String>,
+    /// Why the reply was not accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<String>,
+}
+
+/// What was said in a call of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// What was asked.
+    pub request: Request,
+    /// What was answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reply: Option<Reply>,
+}
+
+/// The digest of a request or a reply, in canonical JSON.
+///
+/// # Errors
+///
+/// When it cannot be JSON.
+pub fn digest_of(value: &impl Serialize) -> io::Result<Digest> {
+    let canonical = canonical(&to_value(value)?).map_err(io::Error::other)?;
+    Ok(Digest::of(canonical.as_bytes()))
+}
+
 /// A decision, as it is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
@@ -216,10 +275,10 @@ pub struct Decision {
 /// When something in it cannot be JSON.
 pub fn decisions(outcome: &Outcome) -> Result<Vec<Decision>, serde_json::Error> {
     let finding = json!({"finding": to_value(&outcome.finding)?});
+    let was_asked = outcome.asked.iter().any(|filled| filled.slot == "risk");
     let risk = json!({
         "risk": to_value(&outcome.risk)?,
-        // A model fills slots by what is asked and answered; a default needs neither.
-        "slot": {"name": "risk", "mode": "default"},
+        "slot": {"name": "risk", "mode": if was_asked { "asked" } else { "default" }},
         "promotion": to_value(&outcome.promotion)?,
     });
     let mut decisions = vec![
@@ -278,6 +337,7 @@ pub fn subject<'b>(kind: &str, body: &'b Value) -> Option<&'b str> {
         kinds::PLAN => "/plan/incident_id",
         kinds::COMMANDS => "/incident_id",
         kinds::STATUS => "/incident",
+        kinds::SLOT => "/subject",
         _ => return None,
     };
     body.pointer(pointer).and_then(Value::as_str)

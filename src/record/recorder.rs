@@ -6,13 +6,14 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::audit::{Audit, AuditError};
+use crate::audit::{Audit, AuditError, canonical};
 use crate::event::{Digest, Time};
-use crate::pipeline::{Counts, Evidence, Late, Outcome};
+use crate::pipeline::{Beginning, Counts, Evidence, Filled, Late, Outcome};
 use crate::record::{
-    Begun, Decision, Ended, Input, Kept, Restored, decisions, kinds, route_decision,
+    Begun, Decision, Ended, Input, Kept, Restored, Said, Slot, SlotCall, decisions, digest_of,
+    kinds, route_decision,
 };
-use crate::route::Route;
+use crate::slots::Call;
 use crate::source::InputRead;
 
 /// So many bytes of evidence are one body at the most, but for a larger event.
@@ -69,8 +70,12 @@ impl<'a> Recorder<'a> {
     /// # Errors
     ///
     /// When the audit cannot be written.
-    pub fn route(&mut self, route: &Route) -> io::Result<()> {
-        self.decided(route_decision(route)?)
+    pub fn route(&mut self, beginning: &Beginning) -> io::Result<()> {
+        let asked = self.slots(beginning.asked.as_slice())?;
+        asked
+            .into_iter()
+            .chain([route_decision(&beginning.route)?])
+            .try_for_each(|decision| self.decided(decision))
             .map_err(io::Error::other)
     }
 
@@ -117,7 +122,12 @@ impl<'a> Recorder<'a> {
     ///
     /// When the audit cannot be written.
     pub fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
-        self.decisions.extend(decisions(outcome)?);
+        let asked = self.slots(&outcome.asked)?;
+        let mut decided = decisions(outcome)?.into_iter();
+        // The finding comes first, since the rest is about it.
+        self.decisions.extend(decided.next());
+        self.decisions.extend(asked);
+        self.decisions.extend(decided);
         if self.evidence.is_empty() || self.decisions.len() > WAITING {
             self.keep().map_err(io::Error::other)?;
         }
@@ -183,6 +193,28 @@ impl<'a> Recorder<'a> {
         self.audit.map_or(Ok(()), Audit::commit)
     }
 
+    /// Keeps what was asked of a model and answered, as bodies, and gives the records that name them.
+    fn slots(&self, asked: &[Filled]) -> io::Result<Vec<Decision>> {
+        let Some(audit) = self.audit else {
+            return Ok(Vec::new());
+        };
+        let slot = |filled: &Filled| {
+            let calls = filled.asked.calls.iter();
+            let said: Vec<Said> = calls.clone().map(said).collect();
+            let bytes = canonical(&serde_json::to_value(&said)?).map_err(io::Error::other)?;
+            let keep = || audit.keep(bytes.as_bytes()).map_err(io::Error::other);
+            let slot = Slot {
+                slot: filled.slot.clone(),
+                subject: filled.subject,
+                calls: calls.map(slot_call).collect::<io::Result<_>>()?,
+                blob: (!said.is_empty()).then(keep).transpose()?,
+                refused: filled.asked.refused.clone(),
+            };
+            Ok(Decision::new(kinds::SLOT, serde_json::to_value(slot)?))
+        };
+        asked.iter().map(slot).collect()
+    }
+
     /// Records what waits: the evidence as a body, then what was decided from it.
     fn keep(&mut self) -> Result<(), AuditError> {
         self.keep_evidence()?;
@@ -216,6 +248,23 @@ impl<'a> Recorder<'a> {
         let append = |audit: &Audit| audit.append(kind, body).map(drop);
         self.audit.map_or(Ok(()), append)
     }
+}
+
+fn said(call: &Call) -> Said {
+    Said {
+        request: call.request.clone(),
+        reply: call.outcome.as_ref().ok().cloned(),
+    }
+}
+
+fn slot_call(call: &Call) -> io::Result<SlotCall> {
+    let reply = call.outcome.as_ref().ok();
+    Ok(SlotCall {
+        request: digest_of(&call.request)?,
+        reply: reply.map(digest_of).transpose()?,
+        failure: call.outcome.as_ref().err().map(ToString::to_string),
+        refused: call.refused.clone().filter(|_| reply.is_some()),
+    })
 }
 
 /// Activates a policy, which is recorded before and after: gives its generation.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::detect::Severity;
+use crate::event::Time;
 use crate::slots::Provenance;
 
 /// A named step that a route may hold, as `[agents.NAME]` declares it.
@@ -81,6 +82,19 @@ pub struct Routing {
 pub struct Facts {
     /// The severity of the incident, in the `incident` context.
     pub severity: Option<Severity>,
+}
+
+/// The first events of a run: what its route is decided from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How many there are.
+    pub events: u64,
+    /// The time of the earliest.
+    pub first: Option<Time>,
+    /// The time of the latest.
+    pub last: Option<Time>,
+    /// The most frequent event types with how often each came, the most frequent first.
+    pub event_types: Vec<(String, u64)>,
 }
 
 /// One step of a proposed route; `reason` and `when` are commentary.

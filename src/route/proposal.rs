@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::route::{Action, Context, Edit, Facts, Guardrails, ProposedStep, Route, Routing};
+use crate::route::{
+    Action, Context, Edit, Facts, Guardrails, ProposedStep, Route, Routing, Summary,
+};
 use crate::slots::Provenance;
 
 /// The most steps that a proposal may have.
@@ -60,7 +62,7 @@ impl Routing {
     /// What a prompt of the slot `route` may name of a context: the agents, and the guardrails that
     /// hold for these facts.
     #[must_use]
-    pub fn context(&self, context: Context, facts: Facts) -> Value {
+    pub fn context(&self, context: Context, facts: Facts, summary: Option<&Summary>) -> Value {
         let agents = self.agents.iter().map(|(name, agent)| {
             json!({
                 "name": name,
@@ -75,6 +77,7 @@ impl Routing {
         json!({
             "route": {"context": context.as_str()},
             "agents": agents.collect::<Vec<_>>(),
+            "events": summary,
             "guardrails": guardrails.map(|rails| rails.said(facts)).unwrap_or_default(),
         })
     }
@@ -88,6 +91,7 @@ impl Routing {
         incident_id: Option<Uuid>,
         facts: Facts,
         proposal: &Proposal,
+        source: Provenance,
     ) -> Route {
         let mut route = self.decide(context, incident_id, facts, &proposal.steps);
         if let Some(phase) = proposal
@@ -102,7 +106,7 @@ impl Routing {
             });
         }
         route.notes.clone_from(&proposal.notes);
-        route.provenance = Some(Provenance::Model);
+        route.provenance = Some(source);
         route
     }
 }
@@ -205,7 +209,13 @@ mod tests {
             "notes": "n",
         });
         let proposal = Proposal::read(&reply).expect("a proposal");
-        let route = routing().bounded(Context::Incident, None, Facts::default(), &proposal);
+        let route = routing().bounded(
+            Context::Incident,
+            None,
+            Facts::default(),
+            &proposal,
+            Provenance::Model,
+        );
         let steps: Vec<_> = route
             .steps
             .iter()
@@ -261,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_model_sees_the_guardrails_that_hold() {
-        let context = routing().context(Context::Incident, Facts::default());
+        let context = routing().context(Context::Incident, Facts::default(), None);
         assert_eq!(
             context["guardrails"],
             json!([

@@ -53,6 +53,7 @@ pub fn fill(
     check: &dyn Fn(&Value) -> Result<(), Vec<String>>,
 ) -> Asked {
     let mut asked = Asked::default();
+    let shown = prompt.select(context);
     let mut messages = match prompt.render(context) {
         Ok(text) => vec![said(Role::System, RULES), said(Role::User, text)],
         Err(why) => {
@@ -63,6 +64,8 @@ pub fn fill(
     for _ in 0..=prompt.limits.repair {
         let request = Request {
             slot: prompt.slot.clone(),
+            prompt: prompt.digest,
+            context: shown.clone(),
             messages: messages.clone(),
             schema: prompt.schema.clone(),
             max_tokens: prompt.limits.max_tokens,

@@ -10,8 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::event::Digest;
 use crate::geo::DatabaseRecord;
-use crate::pipeline::{Counts, Outcome, Rejected, Sink};
-use crate::route::Route;
+use crate::pipeline::{Beginning, Counts, Outcome, Rejected, Sink};
 use crate::store::{ARTIFACTS, ArtifactRecord, Artifacts, RunRecord, StoreError, failed, read};
 use crate::visible::json;
 
@@ -241,8 +240,8 @@ impl Ready {
 }
 
 impl Sink for ArtifactWriter {
-    fn begin(&mut self, route: &Route) -> io::Result<()> {
-        self.write("routes", route)
+    fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
+        self.write("routes", &beginning.route)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `yaml rule` | loads without a problem as `rules/x.yml` of the shipped policy |
 //! | `toml routing`, `yaml tools`, `markdown prompt` | loads without a problem in the place of the shipped file |
+//! | `toml settings` | is read without a problem as `rulectl.toml` |
 //! | `yaml suite` | passes |
 //! | `console` | each `$` line prints what stands below it; a line `…` stands for any lines |
 //! | `… file=PATH` | no check of its own; the later blocks of the page find it in the policy |
@@ -22,6 +23,8 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use regex::Regex;
+use rulectl::config::Given;
+use rulectl::diag::Problems;
 use tempfile::TempDir;
 
 const RULECTL: &str = env!("CARGO_BIN_EXE_rulectl");
@@ -127,6 +130,7 @@ fn check_page(path: &Path) -> Vec<String> {
             ["toml", "routing"] => loads("routing.toml", &block.body, &extra),
             ["yaml", "tools"] => loads("tools.yaml", &block.body, &extra),
             ["markdown", "prompt"] => loads("prompts/risk.md", &block.body, &extra),
+            ["toml", "settings"] => sets(&block.body),
             ["yaml", "suite"] => passes(&block.body, &extra),
             ["console"] => {
                 let policy = console.get_or_insert_with(|| policy(&extra));
@@ -173,6 +177,31 @@ fn blocks(text: &str) -> Vec<Block> {
     }
     assert!(open.is_none(), "a block is not closed");
     blocks
+}
+
+fn sets(body: &str) -> Result<(), String> {
+    let folder = TempDir::new().expect("a temporary folder");
+    fs::write(folder.path().join("rulectl.toml"), body).expect("the file can be written");
+    let mut problems = Problems::default();
+    let given = Given {
+        folder: folder.path(),
+        environment: &|_| None,
+        flags: &[],
+    };
+    let config = rulectl::config::read(&given, &mut problems);
+    let told: Vec<_> = problems
+        .sorted()
+        .into_iter()
+        .map(|problem| &problem.message)
+        .collect();
+    if told.is_empty() {
+        config
+            .model()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    } else {
+        Err(format!("{told:?}"))
+    }
 }
 
 fn stands_in(file: &str, body: &str) -> Result<(), String> {

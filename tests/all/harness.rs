@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rulectl::geo::Databases;
 use rulectl::okta::{ADDRESS_FIELDS, Mapping};
-use rulectl::pipeline::{self, Counts, Outcome, Rejected, Settings, Sink};
+use rulectl::pipeline::{self, Beginning, Counts, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::policy::{self, Policy};
 use rulectl::render::problems_as_text;
-use rulectl::route::Route;
 use rulectl::source::Input;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,7 +109,7 @@ pub struct Received {
 struct Memory(Received);
 
 impl Sink for Memory {
-    fn begin(&mut self, _: &Route) -> std::io::Result<()> {
+    fn begin(&mut self, _: &Beginning) -> std::io::Result<()> {
         Ok(())
     }
 
@@ -152,8 +151,15 @@ fn run_settings(
         evidence: None,
     };
     let mut sink = Memory::default();
-    let (counts, failed) = pipeline::run(policy, inputs, &settings, &mut sink, &|_| {})
-        .expect("a sink in memory takes everything");
+    let (counts, failed) = pipeline::run(
+        policy,
+        &Filling::default(),
+        inputs,
+        &settings,
+        &mut sink,
+        &|_| {},
+    )
+    .expect("a sink in memory takes everything");
     sink.0.counts = counts;
     sink.0.failed = failed.iter().map(ToString::to_string).collect();
     sink.0

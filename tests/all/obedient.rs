@@ -102,7 +102,13 @@ impl<'p> Attacked<'p> {
             .as_ref()
             .map(|reply| Opinion::read(reply).expect("checked"));
         let found = match &opinion {
-            Some(opinion) => risk::bounded(&self.default, settings.floor, may, opinion),
+            Some(opinion) => risk::bounded(
+                &self.default,
+                settings.floor,
+                may,
+                opinion,
+                Provenance::Model,
+            ),
             None => risk::refused(&self.default, asked.refused.as_deref().expect("a reason")),
         };
         let floor = settings.floor.unwrap_or_default();
@@ -126,14 +132,20 @@ impl<'p> Attacked<'p> {
         let facts = Facts {
             severity: Some(incident.severity),
         };
-        let mut context = self.policy.routing.context(Context::Incident, facts);
+        let mut context = self.policy.routing.context(Context::Incident, facts, None);
         context["finding"] = json!({"description": self.finding.description});
         let asked = self.ask("route", &context, &|reply| Proposal::read(reply).map(drop));
         let routing = &self.policy.routing;
         let route = match &asked.accepted {
             Some(reply) => {
                 let proposal = Proposal::read(reply).expect("checked");
-                routing.bounded(Context::Incident, Some(incident.id), facts, &proposal)
+                routing.bounded(
+                    Context::Incident,
+                    Some(incident.id),
+                    facts,
+                    &proposal,
+                    Provenance::Model,
+                )
             }
             None => routing
                 .decide(Context::Incident, Some(incident.id), facts, &[])
@@ -173,10 +185,16 @@ impl<'p> Attacked<'p> {
                 incident,
                 &self.finding,
                 &planning.read(reply).expect("checked"),
+                Provenance::Model,
             ),
             None => rulectl::plan::refused(default.clone(), &asked.refused.expect("a reason")),
         };
-        let whole = planning.bounded(incident, &self.finding, &everything(planning));
+        let whole = planning.bounded(
+            incident,
+            &self.finding,
+            &everything(planning),
+            Provenance::Model,
+        );
         let find =
             |plan: &Plan, id: &str| plan.steps.iter().find(|step| step.step_id == id).cloned();
         for (at, step) in plan.steps.iter().enumerate() {

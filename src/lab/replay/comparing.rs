@@ -12,9 +12,8 @@ use crate::audit::canonical::canonical;
 use crate::audit::{AuditError, Record};
 use crate::lab::replay::recorded::RecordedRun;
 use crate::lab::replay::{Difference, How, ReplayError, RunReport};
-use crate::pipeline::{Outcome, Rejected, Sink};
+use crate::pipeline::{Beginning, Outcome, Rejected, Sink};
 use crate::record::{Decision, decisions, kinds, route_decision, subject};
-use crate::route::Route;
 
 /// So many differences of a run are told; the rest is counted.
 const TOLD: usize = 100;
@@ -205,8 +204,8 @@ fn key_of(kind: &'static str, body: &Value) -> Key {
 }
 
 impl<R: Iterator<Item = Result<Record, AuditError>>> Sink for Comparing<'_, R> {
-    fn begin(&mut self, route: &Route) -> io::Result<()> {
-        self.made(route_decision(route)?)
+    fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
+        self.made(route_decision(&beginning.route)?)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {

@@ -23,7 +23,7 @@ use crate::audit::{AuditError, BodyError, Record, body};
 use crate::event::{Digest, Time};
 use crate::geo::Databases;
 use crate::okta::ADDRESS_FIELDS;
-use crate::pipeline::{AgainError, Came, Following, detect_again};
+use crate::pipeline::{AgainError, Came, Filling, detect_again, following};
 use crate::policy::{self, Policy};
 use crate::record::Engine;
 
@@ -221,15 +221,15 @@ impl Replay<'_> {
             let kept = body(self.audit, name);
             kept.map_err(io::Error::other)
         });
-        let began = Following::begin(policy, comparing);
-        let Some(mut following) = began.map_err(compare_error)? else {
-            return Ok(());
-        };
-        if run.input.is_none() && run.begun.lateness.is_none() {
-            return Ok(());
-        }
         let detector = &policy.detector;
-        detect_again(detector, &mut evidence, &came, &settings, &mut following).map_err(stopped)
+        let decided = following(policy, &Filling::default(), comparing, |following| {
+            if run.input.is_none() && run.begun.lateness.is_none() {
+                return Ok(());
+            }
+            detect_again(detector, &mut evidence, &came, &settings, following)
+        });
+        let decided = decided.map_err(compare_error)?;
+        decided.unwrap_or(Ok(())).map_err(stopped)
     }
 
     /// What is not as it was.

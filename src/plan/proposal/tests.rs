@@ -4,6 +4,7 @@ use super::*;
 use crate::diag::Problems;
 use crate::document::parse_toml;
 use crate::plan::decode_planning;
+use crate::slots::Provenance;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -54,7 +55,12 @@ fn incident() -> Incident {
 fn bounded(finding_type: &str, reply: &Value) -> Plan {
     let planning = planning();
     let proposal = planning.read(reply).expect("a proposal");
-    planning.bounded(&incident(), &finding(finding_type), &proposal)
+    planning.bounded(
+        &incident(),
+        &finding(finding_type),
+        &proposal,
+        Provenance::Model,
+    )
 }
 
 fn shown(plan: &Plan) -> (String, Vec<String>) {
@@ -139,7 +145,12 @@ fn what_is_no_proposal_is_refused() {
         );
     }
     let default = planning().default_plan(&incident(), &finding("OTHER"));
-    let nothing = planning().bounded(&incident(), &finding("OTHER"), &Proposal::default());
+    let nothing = planning().bounded(
+        &incident(),
+        &finding("OTHER"),
+        &Proposal::default(),
+        Provenance::Model,
+    );
     assert_eq!(nothing, refused(default, "no step of it is declared"));
 }
 
@@ -159,7 +170,7 @@ proptest! {
             step_id, dependencies, requires_human_approval: approval, rationale: None,
         });
         let proposal = Proposal { overall_goal: None, steps: steps.collect() };
-        let plan = planning.bounded(&incident(), &finding, &proposal);
+        let plan = planning.bounded(&incident(), &finding, &proposal, Provenance::Model);
         let ids: Vec<&str> = plan.steps.iter().map(|step| step.step_id.as_str()).collect();
         for (at, step) in plan.steps.iter().enumerate() {
             prop_assert!(planning.step_ids().any(|id| id == step.step_id));
@@ -182,7 +193,7 @@ proptest! {
             ..ProposedStep::default()
         });
         let again = Proposal { overall_goal: None, steps: again.collect() };
-        let again = planning.bounded(&incident(), &finding, &again);
+        let again = planning.bounded(&incident(), &finding, &again, Provenance::Model);
         prop_assert_eq!(again.edits, vec![]);
     }
 }

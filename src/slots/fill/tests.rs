@@ -175,14 +175,17 @@ fn a_refused_reply_is_repaired_once() {
 
 #[test]
 fn a_failure_is_not_asked_again() {
-    let down = Failure::Status(503);
+    let down = Failure::BudgetSpent {
+        limit: 7,
+        of: "calls",
+    };
     let asked = ask(&Scripted::answering(vec![
         Err(down.clone()),
         Ok(reply("{\"n\": 2}")),
     ]));
     assert_eq!((asked.accepted, asked.calls.len()), (None, 1));
     assert_eq!(asked.calls[0].outcome, Err(down));
-    let why = "the model's endpoint answered with the status 503";
+    let why = "the budget of the run is spent: 7 calls";
     assert_eq!(asked.refused.as_deref(), Some(why));
 }
 

@@ -1,0 +1,95 @@
+//! How the program is set up where it runs: flags, over the environment, over `.env`, over
+//! `rulectl.toml`, over what holds without any of them.
+//!
+//! Each of these is read into the same tree of values with their places, so that a setting is
+//! decoded in one way wherever it is written, and every problem is reported. What is secret comes
+//! from the environment, `.env` or a file of its own; no problem shows a part of it.
+
+mod dotenv;
+mod files;
+mod key;
+mod layer;
+mod masked;
+mod model;
+mod slots;
+
+pub use self::slots::{MODES, Mode, SlotsGiven};
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::config::layer::Layer;
+use crate::diag::Problems;
+use crate::llm::Settings;
+
+/// The codes of problems of the configuration.
+pub mod codes {
+    /// A file of the configuration that cannot be read.
+    pub const UNREADABLE: &str = "RL0701";
+    /// A secret in `rulectl.toml`.
+    pub const SECRET: &str = "RL0702";
+    /// A key that is given twice, or that is empty.
+    pub const KEY: &str = "RL0703";
+}
+
+/// What is configured on top of files.
+pub struct Given<'a> {
+    /// The folder of `rulectl.toml` and `.env`.
+    pub folder: &'a Path,
+    /// A variable of the environment.
+    pub environment: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Options of the command line: the key of a setting, such as `base_url`, and its text.
+    pub flags: &'a [(&'a str, &'a str)],
+}
+
+/// What is configured, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    model: Settings,
+    /// What `rulectl.toml` says of slots.
+    pub slots: SlotsGiven,
+}
+
+/// A model is to be asked, and none is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no model is configured: set `{variable}`, or `{key}` below [llm] of rulectl.toml")]
+pub struct NoModel {
+    variable: &'static str,
+    key: &'static str,
+}
+
+impl Config {
+    /// How the model is asked.
+    ///
+    /// # Errors
+    ///
+    /// When neither an endpoint nor the name of a model has a default that could be meant.
+    pub fn model(&self) -> Result<&Settings, NoModel> {
+        let missing = |variable, key| Err(NoModel { variable, key });
+        if self.model.base_url.is_empty() {
+            return missing("LLM_BASE_URL", "base_url");
+        }
+        if self.model.model.is_empty() {
+            return missing("LLM_MODEL", "model");
+        }
+        Ok(&self.model)
+    }
+}
+
+/// What is configured; reports every problem of it. With an error in `problems` it is not whole.
+pub fn read(given: &Given<'_>, problems: &mut Problems) -> Config {
+    let file = Layer::of_toml(given.folder, problems);
+    let slots = file.slots.clone();
+    let layers = [
+        file,
+        Layer::of_dotenv(given.folder, problems),
+        Layer::of_environment(given.environment, problems),
+        Layer::of_flags(given.flags, problems),
+    ];
+    let mut model = Settings::new("", "");
+    for layer in &layers {
+        model::set(&mut model, layer, problems);
+    }
+    model.key = key::find(&layers, problems);
+    Config { model, slots }
+}
