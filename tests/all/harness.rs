@@ -131,11 +131,25 @@ pub fn run_inputs(
     mapping: Mapping,
     threads: usize,
 ) -> Received {
-    run_settings(policy, inputs, mapping, threads, Databases::NONE)
+    run_settings(
+        policy,
+        &Filling::default(),
+        inputs,
+        mapping,
+        threads,
+        Databases::NONE,
+    )
+}
+
+/// Runs a policy over a bundled log, with somebody who fills slots.
+pub fn run_filled(policy: &Policy, filling: &Filling<'_>, name: &str) -> Received {
+    let inputs = vec![Input::File(log(name))];
+    run_settings(policy, filling, inputs, Mapping::Okta, 1, Databases::NONE)
 }
 
 fn run_settings(
     policy: &Policy,
+    filling: &Filling<'_>,
     inputs: Vec<Input>,
     mapping: Mapping,
     threads: usize,
@@ -151,15 +165,8 @@ fn run_settings(
         evidence: None,
     };
     let mut sink = Memory::default();
-    let (counts, failed) = pipeline::run(
-        policy,
-        &Filling::default(),
-        inputs,
-        &settings,
-        &mut sink,
-        &|_| {},
-    )
-    .expect("a sink in memory takes everything");
+    let (counts, failed) = pipeline::run(policy, filling, inputs, &settings, &mut sink, &|_| {})
+        .expect("a sink in memory takes everything");
     sink.0.counts = counts;
     sink.0.failed = failed.iter().map(ToString::to_string).collect();
     sink.0
@@ -170,7 +177,15 @@ pub fn run_with(policy: &mut Policy, events: &[Value], databases: &Databases) ->
     let fields = databases.paths(&ADDRESS_FIELDS);
     policy.detector.note_supplied(&fields);
     let inputs = vec![memory(lines(events).into_bytes())];
-    run_settings(policy, inputs, Mapping::Okta, 1, databases.clone())
+    let filling = Filling::default();
+    run_settings(
+        policy,
+        &filling,
+        inputs,
+        Mapping::Okta,
+        1,
+        databases.clone(),
+    )
 }
 
 /// Runs a policy over events, one a line.

@@ -46,6 +46,7 @@ mod events;
 mod harness;
 mod hostile;
 mod huge;
+mod joined;
 mod killed;
 mod layout;
 mod live;

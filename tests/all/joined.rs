@@ -1,0 +1,226 @@
+//! A model joined to the pipeline: what it says reaches what it may, in the order of the findings,
+//! whatever the order in which it answers.
+
+use std::sync::{Condvar, Mutex};
+
+use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
+use rulectl::pipeline::{Filling, Outcome};
+use rulectl::slots::Provenance;
+use serde_json::json;
+
+use crate::harness::{Received, log, program, run_filled, shipped, shipped_folder};
+use crate::scripted::{Act, Scripted};
+
+/// Answers as a function says; the first call waits until so many others were answered.
+struct Stub {
+    answer: fn(&Request) -> Result<String, Failure>,
+    concurrency: usize,
+    others_first: usize,
+    /// Calls that began, and those of them that ended.
+    calls: Mutex<(usize, usize)>,
+    ended: Condvar,
+}
+
+impl Stub {
+    fn new(answer: fn(&Request) -> Result<String, Failure>) -> Self {
+        Self {
+            answer,
+            concurrency: 1,
+            others_first: 0,
+            calls: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+}
+
+impl Model for Stub {
+    fn ask(&self, request: &Request) -> Result<Reply, Failure> {
+        let mut calls = self.calls.lock().expect("no panic");
+        calls.0 += 1;
+        // The first is for the route of the run; the next one is a finding's.
+        if calls.0 == 2 {
+            calls = self
+                .ended
+                .wait_while(calls, |calls| calls.1 < 1 + self.others_first)
+                .expect("no panic");
+        }
+        calls.1 += 1;
+        drop(calls);
+        self.ended.notify_all();
+        (self.answer)(request).map(|text| Reply {
+            text,
+            finish: Finish::Stop,
+            model: "stub".to_owned(),
+            usage: Usage::default(),
+        })
+    }
+
+    fn about(&self) -> About {
+        About::default()
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+}
+
+/// What a model says that finds everything grave, and wants one agent and one step.
+fn grave(request: &Request) -> Result<String, Failure> {
+    let reply = match request.slot.as_str() {
+        "risk" => json!({
+            "severity": "critical", "likelihood": 90, "impact": 100,
+            "rationale": request.context["finding"]["description"],
+        }),
+        "route" => json!({"steps": [{"agent_name": "command_agent", "reason": "r"}]}),
+        "plan" => json!({
+            "overall_goal": "g",
+            "steps": [{"step_id": "notify_user", "rationale": "ask them"}],
+        }),
+        other => panic!("no slot `{other}`"),
+    };
+    Ok(reply.to_string())
+}
+
+fn demo_day(model: Option<&dyn Model>) -> Received {
+    let filling = Filling {
+        model,
+        summary: None,
+    };
+    run_filled(&shipped(), &filling, "demo-day.ndjson")
+}
+
+fn steps(outcome: &Outcome) -> Vec<&str> {
+    let response = outcome.response.as_ref().expect("an incident");
+    let plan = response.plan.as_ref().expect("a plan");
+    plan.steps
+        .iter()
+        .map(|step| step.step_id.as_str())
+        .collect()
+}
+
+#[test]
+fn what_a_model_says_reaches_risk_route_and_plan_within_their_bounds() {
+    let default = demo_day(None);
+    let filled = demo_day(Some(&Stub::new(grave)));
+    assert_eq!(default.outcomes.len(), filled.outcomes.len());
+    for (default, filled) in default.outcomes.iter().zip(&filled.outcomes) {
+        assert_eq!(default.finding, filled.finding);
+        assert_eq!(filled.risk.severity.as_str(), "critical");
+        assert!((filled.risk.score - 0.9).abs() < 1e-9);
+        assert_eq!(filled.risk.rationale, filled.finding.description);
+        assert_eq!(filled.risk.provenance["score"], Provenance::Model);
+        let response = filled.response.as_ref().expect("critical is promoted");
+        let agents = response.route.steps.iter().map(|step| &step.agent_name);
+        let agents: Vec<&String> = agents.collect();
+        assert_eq!(agents, ["planner_agent", "command_agent"]);
+        assert_eq!(response.route.provenance, Some(Provenance::Model));
+        let steps = steps(filled);
+        assert!(steps.contains(&"notify_user") && steps.contains(&"collect_auth_logs"));
+        let slots: Vec<&str> = filled
+            .asked
+            .iter()
+            .map(|asked| asked.slot.as_str())
+            .collect();
+        assert_eq!(slots, ["risk", "route", "plan"]);
+    }
+}
+
+#[test]
+fn what_no_model_answers_takes_its_default_and_says_why() {
+    let down = Stub::new(|_| {
+        Err(Failure::BudgetSpent {
+            limit: 0,
+            of: "calls",
+        })
+    });
+    let (default, refused) = (demo_day(None), demo_day(Some(&down)));
+    for (default, refused) in default.outcomes.iter().zip(&refused.outcomes) {
+        assert_eq!(default.risk.score.to_bits(), refused.risk.score.to_bits());
+        assert_eq!(default.promotion, refused.promotion);
+        assert_eq!(refused.risk.provenance["severity"], Provenance::Refused);
+        assert!(
+            refused
+                .risk
+                .rationale
+                .contains("the budget of the run is spent")
+        );
+        if let (Some(default), Some(refused)) = (&default.response, &refused.response) {
+            assert_eq!(default.route.steps, refused.route.steps);
+            assert_eq!(refused.route.provenance, Some(Provenance::Refused));
+            assert_eq!(default.commands, refused.commands);
+        }
+    }
+}
+
+#[test]
+fn outcomes_come_in_their_order_whichever_answer_comes_first() {
+    let one = demo_day(Some(&Stub::new(grave)));
+    for (concurrency, others_first) in [(2, 1), (2, 6), (8, 15)] {
+        let model = Stub {
+            concurrency,
+            others_first,
+            ..Stub::new(grave)
+        };
+        let many = demo_day(Some(&model));
+        assert_eq!(one.outcomes, many.outcomes, "{concurrency} at once");
+    }
+}
+
+#[test]
+fn a_model_is_asked_where_that_is_said_and_its_answers_are_in_the_audit() {
+    let server = Scripted::answering(|_, request| {
+        let reply = if request.contains("likelihood") {
+            r#"{"severity": "low", "likelihood": 1, "impact": 1, "rationale": "nothing"}"#
+        } else {
+            "no JSON"
+        };
+        Act::says(reply)
+    });
+    let folder = shipped_folder();
+    let run = |arguments: &[&str]| {
+        let mut command = program();
+        command
+            .current_dir(folder.path())
+            .env("LLM_BASE_URL", server.base_url())
+            .env("LLM_MODEL", "scripted-1")
+            .args(["run", "--events"])
+            .arg(log("demo-day.ndjson"))
+            .args(arguments);
+        command.assert().success()
+    };
+    run(&[]);
+    assert_eq!(server.seen().len(), 0, "variables alone ask nobody");
+    run(&["--slots", "live", "--format", "ndjson"]);
+    // The route of the run and those of incidents, their plans, each once more to be repaired.
+    let incidents = 4;
+    let risks = server.seen().len() - 2 - 4 * incidents;
+    let risked = std::fs::read_to_string(folder.path().join("data/risks.jsonl"));
+    let risked = risked.expect("artifacts");
+    assert_eq!(risks, risked.lines().count());
+    assert!(risked.lines().all(|risk| risk.contains("\"floored\"")));
+    let audit = folder.path().join("data/audit");
+    let slots: Vec<_> = rulectl::audit::read(&audit)
+        .expect("an audit")
+        .map(|record| record.expect("a record"))
+        .filter(|record| record.kind == "slot")
+        .collect();
+    assert_eq!(slots.len(), 1 + risks + 2 * incidents);
+    let refused = slots
+        .iter()
+        .filter(|slot| slot.body.get("refused").is_some());
+    assert_eq!(refused.count(), 1 + 2 * incidents);
+}
+
+#[test]
+fn where_a_model_is_to_be_asked_and_none_is_configured_nothing_runs() {
+    let folder = shipped_folder();
+    let mut command = program();
+    command
+        .current_dir(folder.path())
+        .args(["run", "--slots", "live", "--events"])
+        .arg(log("demo-day.ndjson"));
+    let output = command.assert().code(3);
+    let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(said.contains("set `LLM_BASE_URL`"), "{said}");
+    assert!(!folder.path().join("data/run.json").exists());
+}
