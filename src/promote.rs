@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE, SEVERITIES, Severity};
 use crate::diag::{Problems, Span};
-use crate::document::Table;
+use crate::document::{Node, Table};
 use crate::event::Time;
 use crate::risk::Risk;
+use crate::script::{Expression, Named};
 
-/// The code of a problem in `[promotion]`.
-pub const UNSUPPORTED: &str = "RL0320";
+/// The code of a `when` that is no condition.
+pub const WHEN: &str = "RL0320";
 /// The code of severities that leave out a graver one.
 pub const GAP: &str = "RL0321";
 
@@ -23,6 +24,8 @@ pub struct Promotion {
     pub threshold: Option<f64>,
     /// These severities.
     pub severities: Vec<Severity>,
+    /// What the other two cannot say.
+    pub when: Option<Expression>,
 }
 
 /// What promotion decided, with the values it used.
@@ -88,22 +91,75 @@ pub fn decode_promotion(root: &mut Table<'_>, problems: &mut Problems) -> Option
     {
         report_gap(&severities, span, problems);
     }
-    if table.get("when").is_some()
-        && let Some(span) = table.place_of("when")
-    {
-        problems
-            .error(
-                UNSUPPORTED,
-                span,
-                "`when` is not supported by this version of rulectl",
-            )
-            .help("say it with `threshold` and `severities`");
-    }
+    let when = table.get("when").map(|node| decode_when(node, problems));
     table.finish(problems);
     Some(Promotion {
         threshold,
         severities,
+        when: when.flatten(),
     })
+}
+
+fn decode_when(node: &Node, problems: &mut Problems) -> Option<Expression> {
+    let written = (node.text(problems)?, node.span);
+    let examples = Facts::default().named();
+    let when = Expression::read(written, &examples, WHEN, problems)?;
+    // A type that does not fit shows in whatever finding.
+    if let Err(why) = when.holds(&examples) {
+        let message = format!("`when` cannot be decided: {why}");
+        problems
+            .error(WHEN, node.span, message)
+            .help("it is true or false, as in `finding_type == \"MFA_FATIGUE\" && score >= 0.4`");
+        return None;
+    }
+    Some(when)
+}
+
+/// What `when` may ask.
+#[derive(Default)]
+struct Facts {
+    score: f64,
+    likelihood: f64,
+    impact: f64,
+    severity: String,
+    finding_type: String,
+    rule_name: String,
+    level: String,
+    tags: Vec<String>,
+    count: u64,
+    hits: u64,
+}
+
+impl Facts {
+    fn of(finding: &Finding, risk: &Risk) -> Self {
+        Self {
+            score: risk.score,
+            likelihood: risk.likelihood,
+            impact: risk.impact,
+            severity: risk.severity.as_str().to_owned(),
+            finding_type: finding.finding_type.clone(),
+            rule_name: finding.rule_name.clone().unwrap_or_default(),
+            level: finding.level.as_str().to_owned(),
+            tags: finding.tags.clone(),
+            count: finding.count,
+            hits: finding.hits,
+        }
+    }
+
+    fn named(self) -> [(&'static str, Named); 10] {
+        [
+            ("score", Named::Number(self.score)),
+            ("likelihood", Named::Number(self.likelihood)),
+            ("impact", Named::Number(self.impact)),
+            ("severity", Named::Text(self.severity)),
+            ("finding_type", Named::Text(self.finding_type)),
+            ("rule_name", Named::Text(self.rule_name)),
+            ("level", Named::Text(self.level)),
+            ("tags", Named::Texts(self.tags)),
+            ("count", Named::Count(self.count)),
+            ("hits", Named::Count(self.hits)),
+        ]
+    }
 }
 
 /// A model may raise a severity: that must not take a finding out of the list.
@@ -127,8 +183,11 @@ fn report_gap(severities: &[Severity], span: Span, problems: &mut Problems) {
 
 impl Promotion {
     /// Whether a risk promotes its finding, and why.
+    ///
+    /// `least` is the risk that no model may withdraw, where it is another: what `when` promotes
+    /// with that one is promoted. A `when` that fails holds, since an incident too many is seen.
     #[must_use]
-    pub fn decide(&self, risk: &Risk) -> Verdict {
+    pub fn decide(&self, finding: &Finding, risk: &Risk, least: Option<&Risk>) -> Verdict {
         let by_score = self
             .threshold
             .is_some_and(|threshold| risk.score >= threshold);
@@ -152,11 +211,35 @@ impl Promotion {
             risk.severity.as_str(),
             listed.join(", ")
         ));
+        let (by_when, reason) = match &self.when {
+            Some(when) => when_holds(when, finding, risk, least),
+            None => (false, None),
+        };
+        reasons.extend(reason);
         Verdict {
-            promoted: by_score || by_severity,
+            promoted: by_score || by_severity || by_when,
             reasons,
         }
     }
+}
+
+fn when_holds(
+    when: &Expression,
+    finding: &Finding,
+    risk: &Risk,
+    least: Option<&Risk>,
+) -> (bool, Option<String>) {
+    let of = |risk| when.holds(&Facts::of(finding, risk).named());
+    let text = when.text();
+    let (holds, reason) = match (of(risk), least.map(of)) {
+        (Err(why), _) => (true, format!("fails, and then it holds: {why}")),
+        (Ok(true), _) => (true, "holds".to_owned()),
+        (Ok(false), Some(Ok(true) | Err(_))) => {
+            (true, "holds for the risk without a model".to_owned())
+        }
+        (Ok(false), _) => (false, "does not hold".to_owned()),
+    };
+    (holds, Some(format!("promotion.when `{text}` {reason}")))
 }
 
 /// The incident of a promoted finding.
@@ -200,8 +283,8 @@ pub fn incident(finding: &Finding, risk: &Risk, verdict: &Verdict) -> Incident {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::risk::{Opinion, bounded, default_risk};
-    use crate::slots::{May, Provenance};
+    use crate::risk::{Bounds, Opinion, bounded, default_risk};
+    use crate::slots::{Formula, May, Provenance};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -218,6 +301,24 @@ mod tests {
         .expect("a finding")
     }
 
+    /// Promotes what is likely and not grave: a model that says it is grave would withdraw it.
+    fn when() -> Option<Expression> {
+        let mut problems = Problems::default();
+        let file = problems.add_file("routing.toml", "");
+        let span = Span {
+            file,
+            start: 0,
+            end: 0,
+        };
+        let text = "likelihood > 0.4 && impact < 0.8 && severity != \"critical\"";
+        Expression::read(
+            (text, span),
+            &super::Facts::default().named(),
+            WHEN,
+            &mut problems,
+        )
+    }
+
     proptest! {
         /// What is promoted without a model is promoted with any reply, where a model may raise.
         #[test]
@@ -230,12 +331,17 @@ mod tests {
             impact in 0..=100_u8,
         ) {
             let listed = SEVERITIES[lowest..].iter().map(|(_, severity)| *severity);
-            let promotion = Promotion { threshold, severities: listed.collect() };
-            let default = default_risk(&finding(level), &Default::default());
+            let promotion = Promotion { threshold, severities: listed.collect(), when: when() };
+            let (finding, formula) = (finding(level), Formula::default());
+            let default = default_risk(&finding, &Default::default(), &formula);
             let severity = SEVERITIES[severity].1;
             let opinion = Opinion { severity, likelihood, impact, rationale: None };
-            let raised = bounded(&default, None, May::Raise, &opinion, Provenance::Model);
-            let (without, with) = (promotion.decide(&default), promotion.decide(&raised));
+            let bounds = Bounds { floor: None, may: May::Raise, formula: &formula, source: Provenance::Model };
+            let raised = bounded(&default, &bounds, &opinion);
+            let (without, with) = (
+                promotion.decide(&finding, &default, None),
+                promotion.decide(&finding, &raised, Some(&default)),
+            );
             prop_assert!(!without.promoted || with.promoted, "{:?} and {:?}", without, with);
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::detect::{Finding, FloorSetting, Level, SEVERITIES, Settings, Severity};
-use crate::slots::{May, Provenance};
+use crate::slots::{Formula, May, Provenance};
 
 /// How bad a finding is: the fill of the `risk` slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Risk {
     pub likelihood: f64,
     /// 0.0–1.0.
     pub impact: f64,
-    /// Likelihood × impact, 0.0–1.0, to four places: computed here, never taken from anybody.
+    /// 0.0–1.0, to four places: computed by the policy's formula, never taken from anybody.
     pub score: f64,
     /// Why, as commentary.
     pub rationale: String,
@@ -31,7 +31,7 @@ pub struct Risk {
 
 /// The risk of a finding without a model.
 #[must_use]
-pub fn default_risk(finding: &Finding, settings: &Settings) -> Risk {
+pub fn default_risk(finding: &Finding, settings: &Settings, formula: &Formula) -> Risk {
     let floor = settings.floor.and_then(|floor| floor.severity);
     let scripted = finding
         .severity
@@ -69,7 +69,7 @@ pub fn default_risk(finding: &Finding, settings: &Settings) -> Risk {
         severity,
         likelihood,
         impact,
-        score: score(likelihood, impact),
+        score: formula.score(likelihood, impact),
         rationale: format!("default from {source}"),
         provenance: ["severity", "likelihood", "impact", "score", "rationale"]
             .into_iter()
@@ -182,6 +182,19 @@ fn percent(value: &Value) -> Option<u8> {
     is_whole.then_some(number as u8)
 }
 
+/// How a model's opinion of a risk is bounded.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'b> {
+    /// The rule's floor.
+    pub floor: Option<FloorSetting>,
+    /// What a model may do to the default.
+    pub may: May,
+    /// How the score follows from the rest.
+    pub formula: &'b Formula,
+    /// Where the opinion comes from: a model or a recording.
+    pub source: Provenance,
+}
+
 /// What a model's risk may not be under: where nothing is declared, `raise` keeps the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Bound {
@@ -205,16 +218,11 @@ impl Bound {
 /// The severity is the greater of the model's and the bound's. Where the score that follows from
 /// the model's numbers is under the bound's, likelihood, impact and score are the default's. The
 /// bound is the rule's floor; what that leaves out is the default itself under [`May::Raise`], and
-/// nothing under [`May::Set`]. `source` is where the opinion came from: a model or a recording.
+/// nothing under [`May::Set`].
 #[must_use]
-pub fn bounded(
-    default: &Risk,
-    floor: Option<FloorSetting>,
-    may: May,
-    opinion: &Opinion,
-    source: Provenance,
-) -> Risk {
-    let bound = Bound::of(default, floor, may);
+pub fn bounded(default: &Risk, bounds: &Bounds<'_>, opinion: &Opinion) -> Risk {
+    let source = bounds.source;
+    let bound = Bound::of(default, bounds.floor, bounds.may);
     let mut risk = default.clone();
     let mut say = |field: &str, provenance| {
         risk.provenance.insert(field.to_owned(), provenance);
@@ -228,9 +236,8 @@ pub fn bounded(
         say("severity", Provenance::Floored);
     }
     let (likelihood, impact) = (of_percent(opinion.likelihood), of_percent(opinion.impact));
-    let is_under = bound
-        .score
-        .is_some_and(|least| score(likelihood, impact) < least);
+    let score = bounds.formula.score(likelihood, impact);
+    let is_under = bound.score.is_some_and(|least| score < least);
     if is_under {
         say("score", Provenance::Floored);
         say("likelihood", Provenance::Default);
@@ -247,7 +254,7 @@ pub fn bounded(
     if !is_under {
         risk.likelihood = likelihood;
         risk.impact = impact;
-        risk.score = score(likelihood, impact);
+        risk.score = score;
     }
     if let Some(rationale) = &opinion.rationale {
         risk.rationale.clone_from(rationale);
@@ -297,11 +304,6 @@ fn level_of(severity: Severity) -> Level {
     }
 }
 
-/// Likelihood × impact to four places, so that 0.6 × 0.7 is 0.42.
-fn score(likelihood: f64, impact: f64) -> f64 {
-    (likelihood * impact * 1e4).round() / 1e4
-}
-
 fn of_level(level: Level) -> (Severity, f64, f64) {
     match level {
         Level::Informational | Level::Low => (Severity::Low, 0.2, 0.2),
@@ -315,7 +317,20 @@ fn of_level(level: Level) -> (Severity, f64, f64) {
 mod tests {
     use super::*;
 
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
+
+    static PRODUCT: LazyLock<Formula> = LazyLock::new(Formula::default);
+
+    fn bounds(floor: Option<FloorSetting>, may: May) -> Bounds<'static> {
+        Bounds {
+            floor,
+            may,
+            formula: &PRODUCT,
+            source: Provenance::Model,
+        }
+    }
 
     fn risk(severity: Severity, likelihood: u8, impact: u8) -> Risk {
         let (likelihood, impact) = (of_percent(likelihood), of_percent(impact));
@@ -325,7 +340,7 @@ mod tests {
             severity,
             likelihood,
             impact,
-            score: score(likelihood, impact),
+            score: PRODUCT.score(likelihood, impact),
             rationale: "default".to_owned(),
             provenance: fields
                 .map(|field| (field.to_owned(), Provenance::Default))
@@ -378,7 +393,7 @@ mod tests {
             (floor(Some(Medium), Some(0.3)), May::Set, opinion(Low, 1, 1), "medium floored, 0.80 default, 0.80 default, 0.64 floored"),
         ];
         for (floor, may, opinion, expected) in cases {
-            let bounded = bounded(&default, floor, may, &opinion, Provenance::Model);
+            let bounded = bounded(&default, &bounds(floor, may), &opinion);
             assert_eq!(shown(&bounded), expected, "{floor:?} {may:?} {opinion:?}");
             assert_eq!(bounded.rationale, "commentary");
         }
@@ -442,16 +457,16 @@ mod tests {
         ) {
             let default = risk(default.0, default.1, default.2);
             let opinion = opinion(says.0, says.1, says.2);
-            let raised = bounded(&default, None, May::Raise, &opinion, Provenance::Model);
+            let raised = bounded(&default, &bounds(None, May::Raise), &opinion);
             prop_assert!(raised.severity >= default.severity && raised.score >= default.score);
             if let Some((severity, hundredths)) = floor {
                 let least = f64::from(hundredths) / 100.0;
                 let floor = FloorSetting { severity: Some(severity), score: Some(least) };
                 for may in [May::Raise, May::Set] {
-                    let kept = bounded(&default, Some(floor), may, &opinion, Provenance::Model);
+                    let kept = bounded(&default, &bounds(Some(floor), may), &opinion);
                     prop_assert!(kept.severity >= severity);
                     prop_assert!(kept.score >= least.min(default.score));
-                    prop_assert_eq!(kept.score, score(kept.likelihood, kept.impact));
+                    prop_assert_eq!(kept.score, PRODUCT.score(kept.likelihood, kept.impact));
                 }
             }
         }

@@ -13,9 +13,9 @@ use crate::llm::Model;
 use crate::plan::{self, Plan};
 use crate::policy::Policy;
 use crate::promote::{Incident, Verdict, incident};
-use crate::risk::{self, Opinion, Risk, default_risk};
+use crate::risk::{self, Bounds, Opinion, Risk, default_risk};
 use crate::route::{self, Context, Facts, Route, Runs, Summary};
-use crate::slots::{Asked, Provenance, fill};
+use crate::slots::{Asked, Formula, May, Provenance, fill};
 
 /// Who fills slots, and what the route of a run is decided from.
 #[derive(Clone, Copy, Default)]
@@ -101,8 +101,8 @@ pub fn follow(
     was_promoted: bool,
 ) -> Outcome {
     let mut slots = Slots::new(policy, filling);
-    let risk = slots.risk(&finding, asks_risk);
-    let mut promotion = policy.promotion.decide(&risk);
+    let (risk, least) = slots.risk(&finding, asks_risk);
+    let mut promotion = policy.promotion.decide(&finding, &risk, least.as_ref());
     if was_promoted && !promotion.promoted {
         promotion.promoted = true;
         let reason = "it was promoted when it opened, and an incident is not withdrawn";
@@ -168,12 +168,16 @@ impl<'s> Slots<'s> {
         Some((said, source))
     }
 
-    fn risk(&mut self, finding: &Finding, asks: bool) -> Risk {
+    /// The risk of a finding; and the one that no model may withdraw, where it is another.
+    fn risk(&mut self, finding: &Finding, asks: bool) -> (Risk, Option<Risk>) {
         let policy = self.policy;
         let rule = policy.rules.get(&finding.rule);
         let settings = rule.map(|rule| rule.settings.clone()).unwrap_or_default();
-        let default = default_risk(finding, &settings);
-        let slot = policy.slots.get("risk").filter(|_| asks);
+        let slot = policy.slots.get("risk");
+        let product = Formula::default();
+        let formula = slot.map_or(&product, |slot| &slot.formula);
+        let default = default_risk(finding, &settings, formula);
+        let slot = slot.filter(|_| asks);
         let description = rule.and_then(|rule| rule.description.as_deref());
         let context = risk::context(finding, description);
         let filled = slot.and_then(|slot| {
@@ -182,10 +186,18 @@ impl<'s> Slots<'s> {
         });
         match filled {
             Some((slot, (Ok(opinion), source))) => {
-                risk::bounded(&default, settings.floor, slot.may, &opinion, source)
+                let bounds = Bounds {
+                    floor: settings.floor,
+                    may: slot.may,
+                    formula,
+                    source,
+                };
+                let risk = risk::bounded(&default, &bounds, &opinion);
+                let is_least = slot.may == May::Raise && settings.floor.is_none();
+                (risk, is_least.then_some(default))
             }
-            Some((_, (Err(why), _))) => risk::refused(&default, &why),
-            None => default,
+            Some((_, (Err(why), _))) => (risk::refused(&default, &why), None),
+            None => (default, None),
         }
     }
 

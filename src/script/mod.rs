@@ -7,6 +7,7 @@
 
 mod alike;
 mod definitions;
+mod expression;
 mod host;
 mod load;
 mod meter;
@@ -20,6 +21,7 @@ mod bombs;
 mod tests;
 
 pub use self::definitions::definitions;
+pub use self::expression::{Expression, Named};
 pub use self::host::{FIELD_BYTES, FIELD_VALUES, Literal, WINDOW_EVENTS};
 pub use self::value::{EventView, FindingFacts, FindingView, Outside, Source, Value, WindowView};
 

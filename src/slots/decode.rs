@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::{Problems, Span};
 use crate::document::{Node, Table};
-use crate::slots::codes;
+use crate::slots::{Formula, codes};
 
 /// What a model may do to the default of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct SlotSettings {
     pub prompt: (String, Span),
     /// What a model may do.
     pub may: May,
+    /// How the score follows from the rest, in the slot `risk`.
+    pub formula: Formula,
 }
 
 /// The slots that the pipeline fills.
@@ -67,23 +69,17 @@ fn decode_slot(name: &str, node: &Node, problems: &mut Problems) -> Option<SlotS
             )
             .help("write `raise`, or give each rule a `floor`");
     }
-    if name == "risk"
-        && let Some(node) = table.get("formula")
-        && node
-            .text(problems)
-            .is_some_and(|text| text != "likelihood * impact")
-    {
-        problems
-            .error(
-                codes::UNSUPPORTED,
-                node.span,
-                "this formula cannot be computed by this version of rulectl",
-            )
-            .help("the formula is `likelihood * impact`");
-    }
+    let formula = if name == "risk" {
+        table.get("formula")
+    } else {
+        None
+    };
+    let formula = formula.map(|node| Formula::read(node, problems));
     table.finish(problems);
     Some(SlotSettings {
         prompt: prompt?,
         may: may.unwrap_or(May::Raise),
+        // One that was reported is not to blame for what else is wrong.
+        formula: formula.flatten().unwrap_or_default(),
     })
 }

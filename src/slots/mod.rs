@@ -8,12 +8,14 @@ mod context;
 mod decode;
 mod enforced;
 mod fill;
+mod formula;
 mod prompt;
 mod strict;
 mod template;
 
 pub use self::decode::{May, SlotSettings, decode_slots};
 pub use self::fill::{Asked, Call, fill};
+pub use self::formula::Formula;
 pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
 pub use self::template::NotRendered;
 

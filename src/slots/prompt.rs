@@ -24,8 +24,8 @@ pub mod codes {
     pub const CONTEXT: &str = "RL0403";
     /// A slot that names a prompt that is missing or for another slot.
     pub const NO_PROMPT: &str = "RL0404";
-    /// A feature that is not read yet.
-    pub const UNSUPPORTED: &str = "RL0405";
+    /// A formula that gives no score.
+    pub const FORMULA: &str = "RL0405";
     /// A keyword of a schema that endpoints take and do not enforce.
     pub const NOT_ENFORCED: &str = "RL0406";
     /// A prompt that can be longer than its limit.

@@ -54,6 +54,7 @@ mod llm;
 mod logic;
 mod obedient;
 mod power;
+mod promotion;
 mod replay;
 mod scripted;
 mod scripts;

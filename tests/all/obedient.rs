@@ -102,13 +102,15 @@ impl<'p> Attacked<'p> {
             .as_ref()
             .map(|reply| Opinion::read(reply).expect("checked"));
         let found = match &opinion {
-            Some(opinion) => risk::bounded(
-                &self.default,
-                settings.floor,
-                may,
-                opinion,
-                Provenance::Model,
-            ),
+            Some(opinion) => {
+                let bounds = risk::Bounds {
+                    floor: settings.floor,
+                    may,
+                    formula: &self.policy.slots["risk"].formula,
+                    source: Provenance::Model,
+                };
+                risk::bounded(&self.default, &bounds, opinion)
+            }
             None => risk::refused(&self.default, asked.refused.as_deref().expect("a reason")),
         };
         let floor = settings.floor.unwrap_or_default();
@@ -116,7 +118,13 @@ impl<'p> Attacked<'p> {
             assert!(found.severity >= floor.severity.unwrap_or(self.default.severity));
             assert!(found.score >= floor.score.unwrap_or(self.default.score));
             if settings.floor.is_none() && self.was_promoted {
-                assert!(self.policy.promotion.decide(&found).promoted, "{found:?}");
+                assert!(
+                    self.policy
+                        .promotion
+                        .decide(&self.finding, &found, Some(&self.default))
+                        .promoted,
+                    "{found:?}"
+                );
             }
         }
         assert!(Some(found.severity) >= floor.severity);
