@@ -161,6 +161,8 @@ pub enum Part {
         /// What it is.
         now: u32,
     },
+    /// What the program adds to the prompt, or how it writes values, is another.
+    Words,
     /// It repairs another reply, or only one of the two repairs any.
     Repair {
         /// Whether the recorded one does.
@@ -202,6 +204,7 @@ impl std::fmt::Display for Part {
             Self::MaxTokens { recorded, now } => {
                 write!(f, "`max_tokens` (it was {recorded}, and is {now})")
             }
+            Self::Words => f.write_str("the words that the program adds to the prompt"),
             Self::Repair {
                 is_recorded: true,
                 is_asked: true,

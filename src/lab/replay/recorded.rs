@@ -12,6 +12,7 @@ use crate::geo::Databases;
 use crate::lab::replay::Stopped;
 use crate::pipeline::{Settings, Step, steps};
 use crate::record::{Begun, Decision, Ended, Input, Kept, Restored, kinds, subject};
+use crate::route::Summary;
 use std::collections::BTreeSet;
 
 /// What is recorded of a run, but for its decisions.
@@ -29,6 +30,8 @@ pub struct RecordedRun {
     pub(super) input: Option<Input>,
     pub(super) restored: Option<Restored>,
     pub(super) ended: Option<Ended>,
+    /// What its route was decided from.
+    pub(super) summary: Option<Summary>,
 }
 
 /// The runs that an audit records, in their order.
@@ -52,6 +55,7 @@ pub fn recorded_runs(audit: &Path) -> Result<Vec<RecordedRun>, AuditError> {
                     input: None,
                     restored: None,
                     ended: None,
+                    summary: None,
                 });
             }
             continue;
@@ -72,6 +76,10 @@ impl RecordedRun {
             }
             kinds::INPUT => self.input = serde_json::from_value(record.body).ok(),
             kinds::RESTORED => self.restored = serde_json::from_value(record.body).ok(),
+            kinds::ROUTE if subject(kinds::ROUTE, &record.body).is_none() => {
+                let summary = record.body.get("summary").cloned();
+                self.summary = summary.and_then(|summary| serde_json::from_value(summary).ok());
+            }
             kinds::ENDED => self.ended = serde_json::from_value(record.body).ok(),
             _ => {}
         }
