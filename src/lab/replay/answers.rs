@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::audit::{AuditError, Body, Record, body};
+use crate::audit::{AuditError, Body, Record};
 use crate::event::Digest;
-use crate::lab::replay::recorded::RecordedRun;
+use crate::lab::replay::recorded::{RecordedRun, said_in};
 use crate::llm::{About, Failure, Model, Reply, Request};
 use crate::record::{Said, Slot, digest_of, kinds};
 use crate::recording::{Key, Known, Part, nearest, told};
@@ -133,10 +133,7 @@ impl<'a, R: Iterator<Item = Result<Record, AuditError>>> Answers<'a, R> {
 
     fn said<'r>(&self, read: &'r mut Read<'a, R>, name: Body) -> Result<&'r [Said], String> {
         if read.body.as_ref().is_none_or(|(known, _)| *known != name) {
-            let bytes = body(self.audit, &name).map_err(|error| error.to_string())?;
-            let said = serde_json::from_slice(&bytes);
-            let said = said.map_err(|_| format!("the body {} is no list of calls", name.sha256))?;
-            read.body = Some((name, said));
+            read.body = Some((name, said_in(self.audit, &name)?));
         }
         Ok(read.body.as_ref().map_or(&[], |(_, said)| said))
     }

@@ -8,7 +8,8 @@ mod comparing;
 mod recorded;
 
 pub use self::recorded::{
-    Origin, RecordedFinding, RecordedRun, findings_called, origins, recorded_runs,
+    Origin, RecordedFill, RecordedFinding, RecordedRun, fills, findings_called, origins,
+    recorded_runs,
 };
 
 use std::io;
