@@ -16,6 +16,7 @@
 //! | [`audit`] | what happened and was decided, in a form that proves itself |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
 //! | [`llm`] | the outside service that fills slots |
+//! | [`recording`] | what it answered, to be said again without it |
 //! | [`config`] | how the program is set up where it runs |
 //! | [`world`] | everything outside: the clock |
 //! | [`source`] | files and stdin → chunks of records |
@@ -59,6 +60,7 @@ pub mod plan;
 pub mod policy;
 pub mod promote;
 pub mod record;
+pub mod recording;
 pub mod redact;
 pub mod render;
 pub mod risk;

@@ -14,13 +14,14 @@ use crate::cli::{Common, Exit, Format};
 use crate::command::Command;
 use crate::detect::Finding;
 use crate::lab::replay::{
-    RecordedFinding, Replay, ReplayError, Report, findings_called, origins, recorded_runs, replay,
+    RecordedFinding, Replay, ReplayError, Report, fills, findings_called, origins, recorded_runs,
+    replay,
 };
 use crate::plan::Plan;
 use crate::policy::{self, Policy};
 use crate::promote::Incident;
 use crate::record::kinds;
-use crate::render::{decided_again, explain_finding, replayed};
+use crate::render::{asked, decided_again, explain_finding, replayed};
 use crate::route::Route;
 use crate::store::{About, RiskRecord};
 use crate::visible::visible;
@@ -163,6 +164,7 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
     };
     let runs = recorded_runs(audit)?;
     let run = runs.iter().find(|run| run.run == recorded.run);
+    let fills = fills(audit, recorded);
     let origins = run.map_or_else(Vec::new, |run| origins(audit, run, &finding.event_digests));
     if common.format == Format::Text {
         let risk: Option<RiskRecord> = risk_of(recorded);
@@ -180,6 +182,7 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
             plan: plan.as_ref(),
             commands: commands.iter().collect(),
         }))?;
+        out(&asked(&fills))?;
         out(&decided_again(recorded, &origins, &report))?;
     } else {
         let decisions = recorded.decisions.iter();
@@ -187,7 +190,7 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
             .map(|(kind, body)| json!({"kind": kind, "body": body}))
             .collect();
         out_json(
-            &json!({"seq": recorded.seq, "decisions": decisions, "events": origins, "replay": report}),
+            &json!({"seq": recorded.seq, "decisions": decisions, "slots": fills, "events": origins, "replay": report}),
         )?;
     }
     Ok(exit(&report))

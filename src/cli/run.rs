@@ -13,11 +13,10 @@ use crate::cli::faces::{About, Faces};
 use crate::cli::live::follow;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::progress::Meter;
-use crate::cli::slots::SlotArgs;
+use crate::cli::slots::{Filler, SlotArgs};
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Severity;
 use crate::event::Nanos;
-use crate::llm::Model;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{self, Counts, Filling, RunError, Settings, following};
 use crate::policy::{self, Policy};
@@ -84,7 +83,10 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let mut settings = args.events.settings(&inputs, databases, World::live())?;
     settings.evidence = (!args.no_audit).then(|| policy.audit.secrets.clone());
 
-    let model = args.slots.model()?;
+    let filler = match args.slots.filler(&common.policy)? {
+        Ok(filler) => filler,
+        Err(exit) => return Ok(exit),
+    };
     let _lock = RunLock::take(&common.data)?;
     let audit = (!args.no_audit).then(|| record_in(common)).transpose()?;
     let generation = activate(audit.as_ref(), policy.digest, || {
@@ -103,10 +105,13 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         common,
         settings,
         audit: audit.as_ref(),
-        model,
+        filler: &filler,
         about,
     };
-    let exit = ran.run(inputs)?;
+    let ended = ran.run(inputs);
+    // What was recorded is kept however the run ended.
+    let recorded = filler.finish();
+    let exit = ended?.or(recorded?);
     if let Some(audit) = audit {
         audit.close()?;
     }
@@ -120,7 +125,7 @@ struct Run<'r> {
     common: &'r Common,
     settings: Settings,
     audit: Option<&'r Audit>,
-    model: Option<Box<dyn Model>>,
+    filler: &'r Filler,
     about: About,
 }
 
@@ -132,6 +137,7 @@ impl Run<'_> {
         let names = about.inputs.clone();
         let mut begun = Begun::new(about.policy, about.generation, names, &self.settings);
         begun.lateness = args.follow.then(|| args.lateness.seconds());
+        begun.slots = self.filler.asks();
         faces.begin(&begun)?;
         let (counts, failed) = if args.follow {
             self.follow(inputs, &mut faces)?
@@ -177,7 +183,7 @@ impl Run<'_> {
     /// Who fills slots.
     fn filling(&self) -> Filling<'_> {
         Filling {
-            model: self.model.as_deref(),
+            model: self.filler.model(),
             summary: None,
         }
     }

@@ -4,9 +4,12 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::cli::audit::folder;
 use crate::cli::incident::fold_statuses;
 use crate::cli::output::{UsageError, bad, out, out_json, warn};
 use crate::cli::{Common, Exit, Format};
+use crate::detect::Finding;
+use crate::lab::replay::{RecordedFill, fills, findings_called};
 use crate::record::Statuses;
 use crate::render;
 use crate::store::{Artifacts, read};
@@ -117,6 +120,7 @@ fn show_finding(
     if common.format == Format::Text {
         let about = artifacts.about(finding);
         out(&render::explain_finding(&about))?;
+        out(&render::asked(&fills_of(common, finding)))?;
         let set = about.incident.and_then(|incident| statuses.of(incident.id));
         if let Some(set) = set {
             out(&render::status_set(set))?;
@@ -125,4 +129,12 @@ fn show_finding(
     }
     out_json(&artifacts.about(finding))?;
     Ok(Exit::Done)
+}
+
+/// What a model was asked of a finding when it was told last, as far as the audit has it.
+fn fills_of(common: &Common, finding: &Finding) -> Vec<RecordedFill> {
+    let audit = folder(common);
+    let called = findings_called(&audit, &finding.id.to_string());
+    let last = called.ok().and_then(|mut called| called.pop());
+    last.map_or_else(Vec::new, |last| fills(&audit, &last))
 }

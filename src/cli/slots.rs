@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::cli::output::{UsageError, talk_problems};
+use crate::cli::Exit;
+use crate::cli::output::{UsageError, bad, talk, talk_problems, warn};
 use crate::config::{self, Config, Given, MODES, Mode};
-use crate::diag::Problems;
+use crate::diag::{Problems, counted};
 use crate::llm::{Endpoint, Model};
+use crate::record::Asks;
+use crate::recording::{Of, Recording, RecordingError, RecordingModel, ReplayingModel};
+use crate::visible::{reason, visible};
 
 /// The words.
 #[derive(Debug, clap::Args)]
@@ -43,22 +47,48 @@ fn mode(text: &str) -> Result<Mode, String> {
     })
 }
 
+/// Where a policy folder has its recording, unless something else is said.
+const RECORDING: &str = "fixtures/recordings/slots.jsonl";
+
+/// So many reasons for missing replies are told.
+const TOLD: usize = 10;
+
+/// Who fills the slots of a run.
+pub(super) enum Filler {
+    /// Nobody: each takes its default.
+    Default,
+    /// A model.
+    Live(Endpoint),
+    /// A model, and what it answers is recorded.
+    Record(RecordingModel, PathBuf),
+    /// A recording.
+    Replay(ReplayingModel, PathBuf),
+}
+
 impl SlotArgs {
-    /// Who is asked, if anybody.
+    /// Who is asked. A recording that is wrong is told, and how that ends the run is the error.
     ///
     /// # Errors
     ///
     /// When the configuration is wrong, or names no model where one is to be asked.
-    pub(super) fn model(&self) -> Result<Option<Box<dyn Model>>> {
+    pub(super) fn filler(&self, policy: &Path) -> Result<Result<Filler, Exit>> {
         let config = self.config()?;
         let mode = self.slots.or(config.slots.mode).unwrap_or_default();
-        match mode {
-            Mode::Default => Ok(None),
-            Mode::Live => Ok(Some(Box::new(endpoint(&config)?))),
-            Mode::Record | Mode::Replay => {
-                bail!(UsageError("recordings are not read yet".to_owned()))
+        let file = self.recording.as_ref().or(config.slots.recording.as_ref());
+        let file = file.map_or_else(|| policy.join(RECORDING), PathBuf::clone);
+        Ok(match mode {
+            Mode::Default => Ok(Filler::Default),
+            Mode::Live => Ok(Filler::Live(endpoint(&config)?)),
+            Mode::Record => match Recording::read(&file) {
+                Ok(recording) => Ok(recorder(&config, Some(recording), file)?),
+                Err(RecordingError::Missing(_)) => Ok(recorder(&config, None, file)?),
+                Err(error) => Err(unusable(&error)),
+            },
+            Mode::Replay => {
+                let recording = Recording::read(&file).map_err(|error| unusable(&error));
+                recording.map(|recording| replayer(&config, recording, file))
             }
-        }
+        })
     }
 
     fn config(&self) -> Result<Config> {
@@ -92,4 +122,124 @@ fn endpoint(config: &Config) -> Result<Endpoint> {
         .model()
         .map_err(|missing| UsageError(missing.to_string()))?;
     Endpoint::new(settings.clone()).map_err(|wrong| UsageError(wrong.to_string()).into())
+}
+
+/// Tells why a recording cannot be used.
+fn unusable(error: &RecordingError) -> Exit {
+    error.to_string().lines().for_each(bad);
+    match error {
+        RecordingError::Missing(_) => Exit::Inconclusive,
+        _ => Exit::Broken,
+    }
+}
+
+fn recorder(config: &Config, earlier: Option<Recording>, file: PathBuf) -> Result<Filler> {
+    let endpoint = endpoint(config)?;
+    let of = Of::new(&endpoint.about());
+    let shown = visible(&file.display().to_string());
+    let recording = earlier.unwrap_or_else(|| Recording::new(of.clone()));
+    if *recording.of() != of {
+        bail!(UsageError(format!(
+            "the recording `{shown}` is of {}, and {of} is configured; name another file with `--recording`, or remove this one to record it anew",
+            recording.of()
+        )));
+    }
+    let model = RecordingModel::new(Box::new(endpoint), recording, &file);
+    let model = model.with_context(|| format!("the recording `{shown}` cannot be written"))?;
+    Ok(Filler::Record(model, file))
+}
+
+fn replayer(config: &Config, recording: Recording, file: PathBuf) -> Filler {
+    let settings = config.settings();
+    let asked = Of {
+        model: settings.model.clone(),
+        temperature: settings.temperature,
+    };
+    // Without a configured model, it is that of the recording that is meant.
+    let asked = (!asked.model.is_empty()).then_some(&asked);
+    Filler::Replay(
+        ReplayingModel::new(recording, asked, settings.concurrency),
+        file,
+    )
+}
+
+impl Filler {
+    /// Who is asked, if anybody.
+    pub(super) fn model(&self) -> Option<&dyn Model> {
+        match self {
+            Self::Default => None,
+            Self::Live(endpoint) => Some(endpoint),
+            Self::Record(model, _) => Some(model),
+            Self::Replay(model, _) => Some(model),
+        }
+    }
+
+    /// What the audit says of it.
+    pub(super) fn asks(&self) -> Option<Asks> {
+        let model = self.model()?.about();
+        let of = |mode: Mode| MODES.iter().find(|(_, known)| *known == mode);
+        let mode = match self {
+            Self::Default => Mode::Default,
+            Self::Live(_) => Mode::Live,
+            Self::Record(..) => Mode::Record,
+            Self::Replay(..) => Mode::Replay,
+        };
+        let mode = of(mode).map_or_else(String::new, |(name, _)| (*name).to_owned());
+        Some(Asks { mode, model })
+    }
+
+    /// Keeps what was recorded, and tells what was not.
+    ///
+    /// # Errors
+    ///
+    /// When the recording cannot be written.
+    pub(super) fn finish(&self) -> Result<Exit> {
+        match self {
+            Self::Default | Self::Live(_) => Ok(Exit::Done),
+            Self::Record(model, file) => keep(model, file),
+            Self::Replay(model, file) => Ok(tell_missing(model, file)),
+        }
+    }
+}
+
+fn keep(model: &RecordingModel, file: &Path) -> Result<Exit> {
+    let shown = visible(&file.display().to_string());
+    if let Err(error) = model.write() {
+        bail!(
+            "the recording `{shown}` cannot be written: {}",
+            reason(&error)
+        );
+    }
+    let (replies, unanswered) = model.counts();
+    let replies = counted(replies as u64, "reply");
+    talk(&format!("the recording `{shown}` has {replies}"));
+    if unanswered > 0 {
+        let calls = counted(unanswered, "call");
+        warn(&format!(
+            "{calls} got no reply, and are not in the recording: `--slots replay` will miss them"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn tell_missing(model: &ReplayingModel, file: &Path) -> Exit {
+    let missing = model.missing();
+    let shown = visible(&file.display().to_string());
+    for kind in missing.iter().take(TOLD) {
+        let (slot, requests) = (visible(&kind.slot), counted(kind.requests, "request"));
+        warn(&format!(
+            "{requests} of slot `{slot}`, in `{shown}`: {}",
+            kind.why
+        ));
+    }
+    if let Some(more) = missing.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        warn(&format!(
+            "and {more} more kinds of requests without a reply"
+        ));
+    }
+    if missing.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Inconclusive
+    }
 }

@@ -74,6 +74,12 @@ impl Config {
         }
         Ok(&self.model)
     }
+
+    /// The settings of a model that need not be configured.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.model
+    }
 }
 
 /// What is configured; reports every problem of it. With an error in `problems` it is not whole.

@@ -89,6 +89,12 @@ pub enum Failure {
         /// How often it failed.
         times: u32,
     },
+    /// A recording is asked, and has no reply: in what the request differs from those that have.
+    #[error("{0}")]
+    NotRecorded(String),
+    /// There was no reply when it was recorded, and this is why.
+    #[error("{0}")]
+    Recorded(String),
 }
 
 /// What a call waited for when its time was over.
@@ -123,9 +129,11 @@ impl Failure {
             | Self::TooLarge { .. }
             | Self::RepeatsKey { .. } => true,
             Self::TimedOut { waiting, .. } => *waiting != Waiting::Turn,
-            Self::ContextOverflow { .. } | Self::BudgetSpent { .. } | Self::LeftAlone { .. } => {
-                false
-            }
+            Self::ContextOverflow { .. }
+            | Self::BudgetSpent { .. }
+            | Self::LeftAlone { .. }
+            | Self::NotRecorded(_)
+            | Self::Recorded(_) => false,
         }
     }
 

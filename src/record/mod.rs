@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::audit::{Audit, AuditError, Body, canonical};
 use crate::event::{Digest, Time};
 use crate::geo::DatabaseRecord;
-use crate::llm::{Reply, Request};
+use crate::llm::{About, Reply, Request};
 use crate::okta::{MAPPINGS, Mapping};
 use crate::pipeline::{Counts, Outcome, Settings};
 use crate::promote::IncidentStatus;
@@ -114,6 +114,18 @@ pub struct Begun {
     /// The fields that are masked where events are kept.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub secret: Vec<String>,
+    /// Who fills slots; where nobody does, each takes its default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slots: Option<Asks>,
+}
+
+/// Who fills slots.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asks {
+    /// The word of `--slots`: `live`, `record` or `replay`.
+    pub mode: String,
+    /// What may be said of the model.
+    pub model: About,
 }
 
 impl Begun {
@@ -135,6 +147,7 @@ impl Begun {
             databases: settings.databases.records(),
             lateness: None,
             secret: secret.collect(),
+            slots: None,
         }
     }
 

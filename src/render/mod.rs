@@ -1,5 +1,6 @@
 //! The faces: values as text for a person. They show results and decide nothing.
 
+mod asked;
 mod audit;
 mod diagnostics;
 mod finding;
@@ -12,6 +13,7 @@ mod style;
 mod summary;
 mod test;
 
+pub use self::asked::asked;
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::finding::explain_finding;

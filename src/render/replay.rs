@@ -63,6 +63,9 @@ fn verdict(out: &mut String, run: &RunReport) {
     if let Some(why) = &run.inconclusive {
         field(out, "cut short", why);
     }
+    for unanswered in &run.unanswered {
+        field(out, "no answer", unanswered);
+    }
     if run.cut_short {
         field(out, "ended", "never: the run was cut short");
     }

@@ -12,6 +12,7 @@
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
 //! | `obedient` | a model that does what an attacker tells it |
+//! | `recordings` | what a model answered, kept and said again |
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
@@ -55,6 +56,7 @@ mod logic;
 mod obedient;
 mod power;
 mod promotion;
+mod recordings;
 mod replay;
 mod scripted;
 mod scripts;

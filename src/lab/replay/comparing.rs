@@ -12,7 +12,8 @@ use crate::audit::canonical::canonical;
 use crate::audit::{AuditError, Record};
 use crate::lab::replay::recorded::RecordedRun;
 use crate::lab::replay::{Difference, How, ReplayError, RunReport};
-use crate::pipeline::{Beginning, Outcome, Rejected, Sink};
+use crate::llm::Failure;
+use crate::pipeline::{Beginning, Filled, Outcome, Rejected, Sink};
 use crate::record::{Decision, decisions, kinds, route_decision, subject};
 
 /// So many differences of a run are told; the rest is counted.
@@ -146,21 +147,23 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
         }
     }
 
-    /// Takes what is left, and says what came of it all.
+    /// Takes what is left, and says what came of it all: it was decided again, but for what a
+    /// model was not asked then, or there is a reason why it was not.
     pub(super) fn finish(
         mut self,
         run: &RecordedRun,
-        inconclusive: Option<String>,
+        came: Result<Vec<String>, String>,
     ) -> Result<RunReport, ReplayError> {
         let compare = |error: io::Error| ReplayError::Compare(error.to_string());
         while let Some((seq, kind, body)) = self.next().map_err(compare)? {
-            if inconclusive.is_none() {
+            if came.is_ok() {
                 let key = key_of(kind, &body);
                 self.recorded_one(key, seq, body).map_err(compare)?;
             }
         }
         let mut beyond = 0;
-        if inconclusive.is_none() {
+        // What rests on an answer that is not there was not compared, and has no partner.
+        if came.as_ref().is_ok_and(Vec::is_empty) {
             let mut ahead: Vec<(u64, Key)> = Vec::new();
             for (key, left) in std::mem::take(&mut self.ahead) {
                 ahead.extend(left.into_iter().map(|(seq, _)| (seq, key.clone())));
@@ -183,6 +186,7 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
                 }
             }
         }
+        let inconclusive = came.as_ref().err().cloned();
         Ok(RunReport {
             run: run.run,
             seq: run.seq,
@@ -195,8 +199,15 @@ impl<'c, R: Iterator<Item = Result<Record, AuditError>>> Comparing<'c, R> {
             beyond,
             changed: Vec::new(),
             inconclusive,
+            unanswered: came.unwrap_or_default(),
         })
     }
+}
+
+/// Whether a slot has its default because nobody was asked then what is asked now.
+fn is_unanswered(filled: &Filled) -> bool {
+    let last = filled.asked.calls.last();
+    last.is_some_and(|call| matches!(call.outcome, Err(Failure::NotRecorded(_))))
 }
 
 fn key_of(kind: &'static str, body: &Value) -> Key {
@@ -205,12 +216,23 @@ fn key_of(kind: &'static str, body: &Value) -> Key {
 
 impl<R: Iterator<Item = Result<Record, AuditError>>> Sink for Comparing<'_, R> {
     fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
+        if beginning.asked.as_ref().is_some_and(is_unanswered) {
+            return Ok(());
+        }
         self.made(route_decision(&beginning.route)?)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let mut unanswered = outcome.asked.iter().filter(|filled| is_unanswered(filled));
+        // What was decided before the first request without an answer does not rest on it.
+        let first = unanswered.next().map(|filled| match filled.slot.as_str() {
+            "route" => kinds::ROUTE,
+            "plan" => kinds::PLAN,
+            _ => kinds::RISK,
+        });
         decisions(outcome)?
             .into_iter()
+            .take_while(|decision| Some(decision.kind) != first)
             .try_for_each(|decision| self.made(decision))
     }
 

@@ -3,14 +3,17 @@
 //! Nothing here has a handle on the outside: what was read is in the audit, the policy in the
 //! archive, and what comes of them is compared and dropped.
 
+mod answers;
 mod comparing;
 mod recorded;
 
 pub use self::recorded::{
-    Origin, RecordedFinding, RecordedRun, findings_called, origins, recorded_runs,
+    Origin, RecordedFill, RecordedFinding, RecordedRun, fills, findings_called, origins,
+    recorded_runs,
 };
 
 use std::io;
+use std::iter::Peekable;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -18,10 +21,12 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::answers::Answers;
 use self::comparing::Comparing;
 use crate::audit::{AuditError, BodyError, Record, body};
 use crate::event::{Digest, Time};
 use crate::geo::Databases;
+use crate::llm::Model;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{AgainError, Came, Filling, detect_again, following};
 use crate::policy::{self, Policy};
@@ -76,6 +81,9 @@ pub struct RunReport {
     /// Why it could not be replayed, or not in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<String>,
+    /// What a model would have to be asked and was not then; what rests on that is not compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<String>,
 }
 
 /// What is another than it was when a run was recorded.
@@ -155,6 +163,7 @@ pub enum ReplayError {
 pub fn replay(mut replay: Replay<'_>) -> Result<Report, ReplayError> {
     let runs = recorded_runs(replay.audit)?;
     let mut records = crate::audit::read(replay.audit)?.peekable();
+    let mut fills = crate::audit::read(replay.audit)?.peekable();
     let mut report = Report::default();
     for run in runs {
         if replay.only.is_some_and(|only| only != run.run) {
@@ -162,12 +171,12 @@ pub fn replay(mut replay: Replay<'_>) -> Result<Report, ReplayError> {
         }
         let about = replay.about.clone();
         let mut comparing = Comparing::new(&mut records, &run, about);
-        let inconclusive = match replay.again(&run, &mut comparing) {
-            Ok(()) => None,
-            Err(Stopped::Inconclusive(why)) => Some(why),
+        let came = match replay.again(&run, &mut comparing, &mut fills) {
+            Ok(unanswered) => Ok(unanswered),
+            Err(Stopped::Inconclusive(why)) => Err(why),
             Err(Stopped::Failed(error)) => return Err(error),
         };
-        let mut of_run = comparing.finish(&run, inconclusive)?;
+        let mut of_run = comparing.finish(&run, came)?;
         of_run.changed = replay.changed(&run);
         report.runs.push(of_run);
     }
@@ -181,12 +190,13 @@ enum Stopped {
 }
 
 impl Replay<'_> {
-    /// Decides again what a run decided.
+    /// Decides again what a run decided; gives what a model was not asked then.
     fn again<R: Iterator<Item = Result<Record, AuditError>>>(
         &mut self,
         run: &RecordedRun,
         comparing: &mut Comparing<'_, R>,
-    ) -> Result<(), Stopped> {
+        fills: &mut Peekable<impl Iterator<Item = Result<Record, AuditError>> + Send>,
+    ) -> Result<Vec<String>, Stopped> {
         let mut archived;
         let policy = match self.under.as_deref_mut() {
             Some(policy) => policy,
@@ -222,14 +232,22 @@ impl Replay<'_> {
             kept.map_err(io::Error::other)
         });
         let detector = &policy.detector;
-        let decided = following(policy, &Filling::default(), comparing, |following| {
+        let asks = run.begun.slots.as_ref();
+        let answers = asks.map(|asks| Answers::new(asks.model.clone(), self.audit, run, fills));
+        let filling = Filling {
+            model: answers.as_ref().map(|answers| answers as &dyn Model),
+            summary: run.summary.as_ref(),
+        };
+        let decided = following(policy, &filling, comparing, |following| {
             if run.input.is_none() && run.begun.lateness.is_none() {
                 return Ok(());
             }
             detect_again(detector, &mut evidence, &came, &settings, following)
         });
         let decided = decided.map_err(compare_error)?;
-        decided.unwrap_or(Ok(())).map_err(stopped)
+        decided.unwrap_or(Ok(())).map_err(stopped)?;
+        let unanswered = answers.map_or(Ok(Vec::new()), Answers::unanswered);
+        unanswered.map_err(|error| Stopped::Failed(ReplayError::Audit(error)))
     }
 
     /// What is not as it was.
@@ -296,6 +314,7 @@ impl Report {
     /// Whether all could be replayed.
     #[must_use]
     pub fn is_conclusive(&self) -> bool {
-        self.runs.iter().all(|run| run.inconclusive.is_none())
+        let is_whole = |run: &RunReport| run.inconclusive.is_none() && run.unanswered.is_empty();
+        self.runs.iter().all(is_whole)
     }
 }

@@ -11,7 +11,8 @@ use crate::event::{Digest, Time};
 use crate::geo::Databases;
 use crate::lab::replay::Stopped;
 use crate::pipeline::{Settings, Step, steps};
-use crate::record::{Begun, Decision, Ended, Input, Kept, Restored, kinds, subject};
+use crate::record::{Begun, Decision, Ended, Input, Kept, Restored, Said, Slot, kinds, subject};
+use crate::route::Summary;
 use std::collections::BTreeSet;
 
 /// What is recorded of a run, but for its decisions.
@@ -29,6 +30,8 @@ pub struct RecordedRun {
     pub(super) input: Option<Input>,
     pub(super) restored: Option<Restored>,
     pub(super) ended: Option<Ended>,
+    /// What its route was decided from.
+    pub(super) summary: Option<Summary>,
 }
 
 /// The runs that an audit records, in their order.
@@ -52,6 +55,7 @@ pub fn recorded_runs(audit: &Path) -> Result<Vec<RecordedRun>, AuditError> {
                     input: None,
                     restored: None,
                     ended: None,
+                    summary: None,
                 });
             }
             continue;
@@ -72,6 +76,10 @@ impl RecordedRun {
             }
             kinds::INPUT => self.input = serde_json::from_value(record.body).ok(),
             kinds::RESTORED => self.restored = serde_json::from_value(record.body).ok(),
+            kinds::ROUTE if subject(kinds::ROUTE, &record.body).is_none() => {
+                let summary = record.body.get("summary").cloned();
+                self.summary = summary.and_then(|summary| serde_json::from_value(summary).ok());
+            }
             kinds::ENDED => self.ended = serde_json::from_value(record.body).ok(),
             _ => {}
         }
@@ -123,6 +131,49 @@ pub struct RecordedFinding {
     pub last: u64,
     /// Kind and body of each record.
     pub decisions: Vec<(String, Value)>,
+    /// The slots that somebody was asked to fill, each with the number of its record.
+    pub slots: Vec<(u64, Slot)>,
+}
+
+/// A slot that somebody was asked to fill, with what was said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecordedFill {
+    /// The number of its record.
+    pub seq: u64,
+    /// What is recorded.
+    #[serde(flatten)]
+    pub slot: Slot,
+    /// What was asked and answered; nothing where no prompt could be made, or the body is gone.
+    pub said: Vec<Said>,
+    /// Why that is not to be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+}
+
+/// The fills of a finding, with their bodies as far as they can be had.
+#[must_use]
+pub fn fills(audit: &Path, finding: &RecordedFinding) -> Vec<RecordedFill> {
+    let slots = finding.slots.iter();
+    slots.map(|(seq, slot)| fill(audit, *seq, slot)).collect()
+}
+
+/// What was said in the calls of a body.
+pub(super) fn said_in(audit: &Path, name: &Body) -> Result<Vec<Said>, String> {
+    let bytes = body(audit, name).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| format!("the body {} is no list of calls", name.sha256))
+}
+
+fn fill(audit: &Path, seq: u64, slot: &Slot) -> RecordedFill {
+    let said = slot
+        .blob
+        .map_or(Ok(Vec::new()), |body| said_in(audit, &body));
+    RecordedFill {
+        seq,
+        slot: slot.clone(),
+        gone: said.as_ref().err().cloned(),
+        said: said.unwrap_or_default(),
+    }
 }
 
 impl RecordedFinding {
@@ -161,11 +212,12 @@ pub fn findings_called(audit: &Path, word: &str) -> Result<Vec<RecordedFinding>,
     };
     for record in crate::audit::read(audit)? {
         let record = record?;
-        let is_decision = Decision::kind(&record.kind).is_some();
-        if record.kind == kinds::FINDING || !is_decision {
+        let is_slot = record.kind == kinds::SLOT;
+        let is_of_a_finding = is_slot || Decision::kind(&record.kind).is_some();
+        if record.kind == kinds::FINDING || !is_of_a_finding {
             take(current.take());
         }
-        let Some(run) = record.run.filter(|_| is_decision) else {
+        let Some(run) = record.run.filter(|_| is_of_a_finding) else {
             continue;
         };
         if record.kind == kinds::FINDING {
@@ -174,11 +226,17 @@ pub fn findings_called(audit: &Path, word: &str) -> Result<Vec<RecordedFinding>,
                 seq: record.seq,
                 last: record.seq,
                 decisions: Vec::new(),
+                slots: Vec::new(),
             });
         }
         if let Some(current) = &mut current {
             current.last = record.seq;
-            current.decisions.push((record.kind, record.body));
+            if is_slot {
+                let slot = serde_json::from_value(record.body).ok();
+                current.slots.extend(slot.map(|slot| (record.seq, slot)));
+            } else {
+                current.decisions.push((record.kind, record.body));
+            }
         }
     }
     take(current.take());
