@@ -205,7 +205,10 @@ fn key_of(kind: &'static str, body: &Value) -> Key {
 
 impl<R: Iterator<Item = Result<Record, AuditError>>> Sink for Comparing<'_, R> {
     fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
-        self.made(route_decision(&beginning.route)?)
+        self.made(route_decision(
+            &beginning.route,
+            beginning.summary.as_ref(),
+        )?)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {

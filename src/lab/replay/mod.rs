@@ -222,7 +222,11 @@ impl Replay<'_> {
             kept.map_err(io::Error::other)
         });
         let detector = &policy.detector;
-        let decided = following(policy, &Filling::default(), comparing, |following| {
+        let filling = Filling {
+            summary: run.summary.as_ref(),
+            ..Filling::default()
+        };
+        let decided = following(policy, &filling, comparing, |following| {
             if run.input.is_none() && run.begun.lateness.is_none() {
                 return Ok(());
             }

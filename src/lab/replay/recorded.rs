@@ -12,6 +12,7 @@ use crate::geo::Databases;
 use crate::lab::replay::Stopped;
 use crate::pipeline::{Settings, Step, steps};
 use crate::record::{Begun, Decision, Ended, Input, Kept, Restored, kinds, subject};
+use crate::route::Summary;
 use std::collections::BTreeSet;
 
 /// What is recorded of a run, but for its decisions.
@@ -26,6 +27,8 @@ pub struct RecordedRun {
     pub begun: Begun,
     /// What it was decided from.
     pub evidence: Vec<Body>,
+    /// What the route of the run was decided from, where a model was asked.
+    pub(super) summary: Option<Summary>,
     pub(super) input: Option<Input>,
     pub(super) restored: Option<Restored>,
     pub(super) ended: Option<Ended>,
@@ -49,6 +52,7 @@ pub fn recorded_runs(audit: &Path) -> Result<Vec<RecordedRun>, AuditError> {
                     time: record.time,
                     begun,
                     evidence: Vec::new(),
+                    summary: None,
                     input: None,
                     restored: None,
                     ended: None,
@@ -69,6 +73,10 @@ impl RecordedRun {
             kinds::EVIDENCE => {
                 let kept: Option<Kept> = serde_json::from_value(record.body).ok();
                 self.evidence.extend(kept.map(|kept| kept.blob));
+            }
+            kinds::ROUTE if subject(&record.kind, &record.body).is_none() => {
+                let summary = record.body.get("summary").cloned();
+                self.summary = summary.and_then(|summary| serde_json::from_value(summary).ok());
             }
             kinds::INPUT => self.input = serde_json::from_value(record.body).ok(),
             kinds::RESTORED => self.restored = serde_json::from_value(record.body).ok(),
