@@ -22,6 +22,7 @@ use crate::pipeline::{self, Counts, Filling, RunError, Settings, following};
 use crate::policy::{self, Policy};
 use crate::record::{Begun, activate};
 use crate::render::{Collected, summary};
+use crate::route::Summary;
 use crate::source::{Input, Reader, SourceError};
 use crate::store::{RunLock, RunRecord};
 use crate::world::World;
@@ -170,7 +171,13 @@ impl Run<'_> {
     fn follow(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
         let (detector, args) = (&self.policy.detector, self.args);
         let state = args.state.as_deref();
-        let followed = following(self.policy, &self.filling(), faces, |following| {
+        // Nobody waits for events to decide what to do with them.
+        let none = Summary::default();
+        let filling = Filling {
+            summary: Some(&none),
+            ..self.filling()
+        };
+        let followed = following(self.policy, &filling, faces, |following| {
             let settings = &self.settings;
             follow(detector, inputs, settings, args.lateness, state, following)
         });

@@ -178,6 +178,7 @@ impl<'d> Scanning<'d> {
                 line: kept.line,
             },
             bytes: kept.record.get().as_bytes(),
+            offset: 0, // what was before it was not kept
         };
         let mut scanned = Scanned::default();
         scanner.record(&record, &self.settings, &[], &mut scanned);

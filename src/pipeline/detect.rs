@@ -4,10 +4,11 @@ use std::io;
 
 use crate::detect::{Detector, Failures, Finding, Heading, Match, Tally, Windows};
 use crate::event::Time;
+use crate::pipeline::feed::Feed;
 use crate::pipeline::scan::{Scanned, Scanner, scan};
 use crate::pipeline::sorter::Sorter;
 use crate::pipeline::{Counts, Evidence, Progress, Rejected, RunError, Settings, parallel};
-use crate::source::{Chunk, Input, InputRead, Reader, SourceError};
+use crate::source::{Input, InputRead, SourceError};
 
 /// Where the results of detection go.
 pub trait DetectSink {
@@ -61,14 +62,25 @@ pub fn detect(
     sink: &mut dyn DetectSink,
     progress: &dyn Fn(Progress),
 ) -> Result<(Counts, Vec<SourceError>), RunError> {
-    let names: Vec<String> = inputs.iter().map(Input::name).collect();
+    let feed = Feed::new(inputs, settings);
+    detect_in(detector, feed, settings, sink, progress)
+}
+
+/// The same over inputs of which some may be read already.
+pub(super) fn detect_in(
+    detector: &Detector,
+    feed: Feed,
+    settings: &Settings,
+    sink: &mut dyn DetectSink,
+    progress: &dyn Fn(Progress),
+) -> Result<(Counts, Vec<SourceError>), RunError> {
+    let names = feed.names();
     let mut counts = Counts::default();
     let mut failed = Vec::new();
     let mut sorter = Sorter::default();
-    let mut reader = Reader::new(inputs);
-    let taken = settings.evidence.is_some().then(|| reader.taken());
+    let taken = feed.taken();
     parallel::map_in_order(
-        Feed(reader),
+        feed,
         settings.threads,
         || Scanner::new(detector, settings),
         |scanner, (chunk, read)| chunk.map(|chunk| (scan(scanner, &chunk, settings, &names), read)),
@@ -155,16 +167,4 @@ fn reject(
         return Err(RunError::rejected(rejected));
     }
     sink.reject(rejected).map_err(RunError::Sink)
-}
-
-/// A reader with how much of the inputs it has read at each chunk.
-struct Feed(Reader);
-
-impl Iterator for Feed {
-    type Item = (Result<Chunk, SourceError>, u64);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let chunk = self.0.next()?;
-        Some((chunk, self.0.read_so_far()))
-    }
 }

@@ -26,6 +26,18 @@ pub struct Filling<'m> {
     pub summary: Option<&'m Summary>,
 }
 
+impl Filling<'_> {
+    /// Whether somebody is asked for the routes of a policy.
+    pub(super) fn asks_route(&self, policy: &Policy) -> bool {
+        self.asks(policy, "route")
+    }
+
+    /// Whether somebody is asked to fill a slot.
+    fn asks(&self, policy: &Policy, slot: &str) -> bool {
+        self.model.is_some() && policy.prompts.contains_key(slot)
+    }
+}
+
 /// What a run begins with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beginning {
@@ -81,11 +93,12 @@ pub struct Response {
 #[must_use]
 pub fn begin(policy: &Policy, filling: &Filling<'_>) -> Beginning {
     let mut slots = Slots::new(policy, filling);
-    let route = slots.route(Context::RawEvents, None, Facts::default());
+    let route = slots.route(Context::RawEvents, None, Facts::default(), || Value::Null);
+    let asked = slots.asked.pop();
     Beginning {
         route,
-        summary: filling.model.and(filling.summary.cloned()),
-        asked: slots.asked.pop(),
+        summary: asked.as_ref().and(filling.summary).cloned(),
+        asked,
     }
 }
 
@@ -177,10 +190,11 @@ impl<'s> Slots<'s> {
         let product = Formula::default();
         let formula = slot.map_or(&product, |slot| &slot.formula);
         let default = default_risk(finding, &settings, formula);
+        let asks = asks && self.filling.asks(policy, "risk");
         let slot = slot.filter(|_| asks);
-        let description = rule.and_then(|rule| rule.description.as_deref());
-        let context = risk::context(finding, description);
         let filled = slot.and_then(|slot| {
+            let description = rule.and_then(|rule| rule.description.as_deref());
+            let context = risk::context(finding, description);
             let said = self.fill("risk", Some(finding.id), &context, &Opinion::read)?;
             Some((slot, said))
         });
@@ -201,11 +215,19 @@ impl<'s> Slots<'s> {
         }
     }
 
-    fn route(&mut self, context: Context, incident: Option<Uuid>, facts: Facts) -> Route {
+    /// `about` is what a prompt may name beside agents, guardrails and events.
+    fn route(
+        &mut self,
+        context: Context,
+        incident: Option<Uuid>,
+        facts: Facts,
+        about: impl FnOnce() -> Value,
+    ) -> Route {
         let routing = &self.policy.routing;
-        let asks = self.policy.slots.contains_key("route");
+        let asks = self.filling.asks_route(self.policy);
         let said = asks.then(|| {
             let shown = routing.context(context, facts, self.filling.summary);
+            let shown = together(about(), shown);
             self.fill("route", incident, &shown, &route::Proposal::read)
         });
         match said.flatten() {
@@ -219,7 +241,7 @@ impl<'s> Slots<'s> {
 
     fn plan(&mut self, incident: &Incident, finding: &Finding, risk: &Risk) -> Plan {
         let planning = &self.policy.planning;
-        let asks = self.policy.slots.contains_key("plan");
+        let asks = self.filling.asks(self.policy, "plan");
         let said = asks.then(|| {
             let context = planning.context(incident, finding, risk);
             let read = |reply: &Value| planning.read(reply);
@@ -237,7 +259,8 @@ impl<'s> Slots<'s> {
         let facts = Facts {
             severity: Some(incident.severity),
         };
-        let route = self.route(Context::Incident, Some(incident.id), facts);
+        let about = || policy.planning.context(&incident, finding, risk);
+        let route = self.route(Context::Incident, Some(incident.id), facts, about);
         let mut plan = None;
         let mut commands = Vec::new();
         for runs in policy.routing.runs(&route) {
@@ -256,5 +279,16 @@ impl<'s> Slots<'s> {
             plan,
             commands,
         }
+    }
+}
+
+/// The entries of both; of one that both have, the second's.
+fn together(mut first: Value, second: Value) -> Value {
+    match (&mut first, second) {
+        (Value::Object(entries), Value::Object(others)) => {
+            entries.extend(others);
+            first
+        }
+        (_, second) => second,
     }
 }

@@ -8,6 +8,7 @@
 mod again;
 mod detect;
 mod evidence;
+mod feed;
 mod follow;
 mod following;
 mod live;
@@ -33,6 +34,8 @@ use crate::event::Time;
 use crate::policy::Policy;
 use crate::source::{Input, InputRead, SourceError};
 
+use self::detect::detect_in;
+use self::feed::Feed;
 use self::scan::Scanned;
 
 /// Where the results of a run go, in their final order.
@@ -168,6 +171,9 @@ pub struct Progress {
 /// Runs a policy over inputs. Inputs that fail are reported in the answer and
 /// do not keep the others from being read.
 ///
+/// Where a model proposes the route, the first events are looked at before; that is the summary
+/// that it is decided from, whatever `filling` has.
+///
 /// # Errors
 ///
 /// When results cannot be written or matches cannot be sorted.
@@ -179,8 +185,14 @@ pub fn run(
     sink: &mut dyn Sink,
     progress: &dyn Fn(Progress),
 ) -> Result<(Counts, Vec<SourceError>), RunError> {
-    let detected = following(policy, filling, sink, |following| {
-        detect(&policy.detector, inputs, settings, following, progress)
+    let mut feed = Feed::new(inputs, settings);
+    let summary = filling.asks_route(policy).then(|| feed.summary(settings));
+    let filling = Filling {
+        summary: summary.as_ref().or(filling.summary),
+        ..*filling
+    };
+    let detected = following(policy, &filling, sink, |following| {
+        detect_in(&policy.detector, feed, settings, following, progress)
     });
     detected
         .map_err(RunError::Sink)?

@@ -194,7 +194,7 @@ impl Scanned {
 }
 
 /// An event without a readable time is in every range: nobody can say that it is outside.
-fn in_range(time: Option<Time>, settings: &Settings) -> bool {
+pub(super) fn in_range(time: Option<Time>, settings: &Settings) -> bool {
     time.is_none_or(|time| {
         settings.since.is_none_or(|since| time >= since)
             && settings.until.is_none_or(|until| time < until)

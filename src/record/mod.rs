@@ -27,7 +27,7 @@ use crate::llm::{About, Reply, Request};
 use crate::okta::{MAPPINGS, Mapping};
 use crate::pipeline::{Counts, Outcome, Settings};
 use crate::promote::IncidentStatus;
-use crate::route::Route;
+use crate::route::{Route, Summary};
 use crate::source::InputRead;
 
 /// The kinds of records.
@@ -301,7 +301,7 @@ pub fn decisions(outcome: &Outcome) -> Result<Vec<Decision>, serde_json::Error> 
     if let Some(response) = &outcome.response {
         let incident = json!({"incident": to_value(&response.incident)?});
         decisions.push(Decision::new(kinds::INCIDENT, incident));
-        decisions.push(route_decision(&response.route)?);
+        decisions.push(route_decision(&response.route, None)?);
         if let Some(plan) = &response.plan {
             let plan = json!({"plan": to_value(plan)?});
             decisions.push(Decision::new(kinds::PLAN, plan));
@@ -317,13 +317,20 @@ pub fn decisions(outcome: &Outcome) -> Result<Vec<Decision>, serde_json::Error> 
     Ok(decisions)
 }
 
-/// A route, as it is recorded.
+/// A route, as it is recorded; with the summary of the events that that of a run was decided from,
+/// where a model was asked.
 ///
 /// # Errors
 ///
 /// When something in it cannot be JSON.
-pub fn route_decision(route: &Route) -> Result<Decision, serde_json::Error> {
-    let body = json!({"route": to_value(route)?});
+pub fn route_decision(
+    route: &Route,
+    summary: Option<&Summary>,
+) -> Result<Decision, serde_json::Error> {
+    let mut body = json!({"route": to_value(route)?});
+    if let (Some(summary), Some(body)) = (summary, body.as_object_mut()) {
+        body.insert("summary".to_owned(), to_value(summary)?);
+    }
     Ok(Decision::new(kinds::ROUTE, body))
 }
 

@@ -74,7 +74,10 @@ impl<'a> Recorder<'a> {
         let asked = self.slots(beginning.asked.as_slice())?;
         asked
             .into_iter()
-            .chain([route_decision(&beginning.route)?])
+            .chain([route_decision(
+                &beginning.route,
+                beginning.summary.as_ref(),
+            )?])
             .try_for_each(|decision| self.decided(decision))
             .map_err(io::Error::other)
     }

@@ -88,13 +88,22 @@ pub struct Facts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// How many there are.
-    pub events: u64,
+    pub count: u64,
     /// The time of the earliest.
-    pub first: Option<Time>,
+    pub first_seen: Option<Time>,
     /// The time of the latest.
-    pub last: Option<Time>,
-    /// The most frequent event types with how often each came, the most frequent first.
-    pub event_types: Vec<(String, u64)>,
+    pub last_seen: Option<Time>,
+    /// The most frequent event types, the most frequent first.
+    pub event_types: Vec<Frequent>,
+}
+
+/// An event type and how often it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frequent {
+    /// The type.
+    pub event_type: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// One step of a proposed route; `reason` and `when` are commentary.

@@ -77,7 +77,7 @@ impl Routing {
         json!({
             "route": {"context": context.as_str()},
             "agents": agents.collect::<Vec<_>>(),
-            "events": summary,
+            "events": summary.filter(|_| context == Context::RawEvents),
             "guardrails": guardrails.map(|rails| rails.said(facts)).unwrap_or_default(),
         })
     }

@@ -35,8 +35,12 @@ const fn field(name: &'static str, shape: Shape, most: usize) -> Field {
 }
 
 /// Every field that a context may name.
-pub const FIELDS: [Field; 26] = [
+pub const FIELDS: [Field; 30] = [
     field("agents", Shape::Maps, 4096),
+    field("events.count", Shape::Number, 20),
+    field("events.event_types", Shape::Maps, 2048),
+    field("events.first_seen", Shape::Text, 64),
+    field("events.last_seen", Shape::Text, 64),
     field("finding.count", Shape::Number, 20),
     field("finding.description", Shape::Text, 2048),
     field("finding.finding_type", Shape::Text, 128),

@@ -112,6 +112,8 @@ pub struct Record<'a> {
     pub place: Place,
     /// Its text.
     pub bytes: &'a [u8],
+    /// How much text of its input is before it, decompressed.
+    pub offset: u64,
 }
 
 /// A stretch of input that is no record, e.g. too long or unbalanced; kept so that nothing is
@@ -239,6 +241,11 @@ impl Chunk {
         &self.batch.rejects
     }
 
+    /// The input that it is of: an index into [`Reader::inputs`].
+    pub fn input(&self) -> u32 {
+        self.input
+    }
+
     /// Bytes of decompressed text used up since the chunk before, blanks and rejects included;
     /// over all chunks of an input they add up to its text.
     pub fn bytes(&self) -> u64 {
@@ -257,6 +264,7 @@ impl Chunk {
                 line: span.line,
             },
             bytes,
+            offset: span.start,
         }
     }
 }

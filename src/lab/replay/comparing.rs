@@ -219,7 +219,10 @@ impl<R: Iterator<Item = Result<Record, AuditError>>> Sink for Comparing<'_, R> {
         if beginning.asked.as_ref().is_some_and(is_unanswered) {
             return Ok(());
         }
-        self.made(route_decision(&beginning.route)?)
+        self.made(route_decision(
+            &beginning.route,
+            beginning.summary.as_ref(),
+        )?)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {

@@ -27,11 +27,11 @@ pub struct RecordedRun {
     pub begun: Begun,
     /// What it was decided from.
     pub evidence: Vec<Body>,
+    /// What the route of the run was decided from, where a model was asked.
+    pub(super) summary: Option<Summary>,
     pub(super) input: Option<Input>,
     pub(super) restored: Option<Restored>,
     pub(super) ended: Option<Ended>,
-    /// What its route was decided from.
-    pub(super) summary: Option<Summary>,
 }
 
 /// The runs that an audit records, in their order.
@@ -52,10 +52,10 @@ pub fn recorded_runs(audit: &Path) -> Result<Vec<RecordedRun>, AuditError> {
                     time: record.time,
                     begun,
                     evidence: Vec::new(),
+                    summary: None,
                     input: None,
                     restored: None,
                     ended: None,
-                    summary: None,
                 });
             }
             continue;
