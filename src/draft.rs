@@ -78,13 +78,13 @@ pub fn context(
         "title": incident.title,
         "description": incident.description,
         "severity": incident.severity.as_str(),
-        "risk_score": (incident.risk_score * 100.0).round(),
+        "risk_score": percent(incident.risk_score),
         "created_at": incident.created_at,
         "metadata": incident.metadata,
     });
     let of_risk = json!({
         "severity": risk.severity.as_str(),
-        "score": (risk.score * 100.0).round(),
+        "score": percent(risk.score),
         "rationale": risk.rationale,
     });
     if let Value::Object(context) = &mut context {
@@ -93,6 +93,16 @@ pub fn context(
         context.insert("plan".to_owned(), plan.map_or(Value::Null, of_plan));
     }
     context
+}
+
+/// A number from 0 to 1 as one from 0 to 100.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is clamped"
+)]
+fn percent(score: f64) -> u8 {
+    (score * 100.0).round().clamp(0.0, 100.0) as u8
 }
 
 fn of_plan(plan: &Plan) -> Value {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rulectl::geo::Databases;
+use rulectl::llm::Model;
 use rulectl::okta::{ADDRESS_FIELDS, Mapping};
 use rulectl::pipeline::{self, Beginning, Counts, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::policy::{self, Policy};
@@ -134,8 +135,30 @@ pub fn run_inputs(
     run_settings(policy, inputs, mapping, threads, Databases::NONE)
 }
 
+/// Runs a policy over events, one a line, with somebody who is asked to fill slots.
+pub fn run_asking(policy: &Policy, events: &[Value], model: &dyn Model) -> Received {
+    let filling = Filling {
+        model: Some(model),
+        summary: None,
+    };
+    let inputs = vec![memory(lines(events).into_bytes())];
+    run_filling(policy, &filling, inputs, Mapping::Okta, 1, Databases::NONE)
+}
+
 fn run_settings(
     policy: &Policy,
+    inputs: Vec<Input>,
+    mapping: Mapping,
+    threads: usize,
+    databases: Databases,
+) -> Received {
+    let filling = Filling::default();
+    run_filling(policy, &filling, inputs, mapping, threads, databases)
+}
+
+fn run_filling(
+    policy: &Policy,
+    filling: &Filling<'_>,
     inputs: Vec<Input>,
     mapping: Mapping,
     threads: usize,
@@ -151,15 +174,8 @@ fn run_settings(
         evidence: None,
     };
     let mut sink = Memory::default();
-    let (counts, failed) = pipeline::run(
-        policy,
-        &Filling::default(),
-        inputs,
-        &settings,
-        &mut sink,
-        &|_| {},
-    )
-    .expect("a sink in memory takes everything");
+    let (counts, failed) = pipeline::run(policy, filling, inputs, &settings, &mut sink, &|_| {})
+        .expect("a sink in memory takes everything");
     sink.0.counts = counts;
     sink.0.failed = failed.iter().map(ToString::to_string).collect();
     sink.0
