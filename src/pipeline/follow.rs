@@ -230,10 +230,14 @@ impl<'s> Slots<'s> {
         match runs {
             Runs::Slot(slot, _) => {
                 let prompt = policy.prompts.get(slot)?;
-                let default = policy.slots.get(slot)?.default.as_ref()?;
-                let read = |reply: &Value| draft::read(reply);
-                let said = self.fill(slot, Some(drafting.incident), drafting.context, &read);
-                Some(match said {
+                let settings = policy.slots.get(slot)?;
+                let default = settings.default.as_ref()?;
+                let ask = || {
+                    let subject = Some(drafting.incident);
+                    self.fill(slot, subject, drafting.context, &draft::read)
+                };
+                let said = settings.ask.then(ask);
+                Some(match said.flatten() {
                     Some((Ok(content), source)) => drafting.wrote(content, source),
                     Some((Err(why), _)) => drafting.fell_back(default, prompt, Some(why)),
                     None => drafting.fell_back(default, prompt, None),

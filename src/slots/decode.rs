@@ -23,6 +23,8 @@ pub struct SlotSettings {
     pub prompt: (String, Span),
     /// What a model may do.
     pub may: May,
+    /// Whether a model is asked, where there is one.
+    pub ask: bool,
     /// Of a slot of the engineer's: what it holds where no reply is accepted.
     pub default: Option<Fallback>,
 }
@@ -100,11 +102,13 @@ fn decode_slot(name: &str, node: &Node, problems: &mut Problems) -> Option<SlotS
         let default = table
             .require("default", problems)
             .and_then(|node| Fallback::decode(node, problems));
+        let ask = table.get("ask").map(|node| node.boolean(problems));
         table.finish(problems);
         return Some(SlotSettings {
             prompt: prompt?,
             // The schema is its bound.
             may: May::Set,
+            ask: ask.flatten().unwrap_or(true),
             default: Some(default?),
         });
     }
@@ -116,6 +120,7 @@ fn decode_slot(name: &str, node: &Node, problems: &mut Problems) -> Option<SlotS
     Some(SlotSettings {
         prompt: prompt?,
         may: may.unwrap_or(May::Raise),
+        ask: true,
         default: None,
     })
 }

@@ -187,3 +187,29 @@ fn report_text(what: &Fault, span: Span, path: &str, prompt: &Prompt, problems: 
             .help("a text has `{{ NAME }}`, `{% if NAME %}` and `{% for X in NAME %}`"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn texts_are_cut_wherever_the_schema_says_how_long_they_may_be() {
+        let schema = json!({
+            "properties": {
+                "short": {"maxLength": 3},
+                "none": {"maxLength": 0},
+                "list": {"items": {"properties": {"a": {"maxLength": 1}}}},
+                "free": {},
+            },
+        });
+        let mut value = json!({
+            "short": "äöüx", "none": "x", "list": [{"a": "xy", "b": "xy"}], "free": "xyz", "more": "xyz", "n": 1,
+        });
+        cut(&mut value, &schema);
+        let expected = json!({
+            "short": "äö…", "none": "", "list": [{"a": "…", "b": "xy"}], "free": "xyz", "more": "xyz", "n": 1,
+        });
+        assert_eq!(value, expected);
+    }
+}

@@ -146,6 +146,24 @@ fn a_model_decides_whether_an_agent_that_is_not_required_runs() {
     assert_eq!(drafts(&["notification_agent", "notification_agent"]), 1);
 }
 
+#[test]
+fn a_template_asks_no_model() {
+    let folder = shipped_folder();
+    let routing = folder.path().join("routing.toml");
+    let text = fs::read_to_string(&routing).expect("read");
+    let prompt = "prompt = \"prompts/notification.md\"";
+    let text = text.replace(prompt, &format!("{prompt}\nask = false"));
+    fs::write(&routing, text).expect("written");
+    let says = |request: &Request| {
+        assert_ne!(request.slot, "notification");
+        "{}".to_owned()
+    };
+    let received = run_asking(&load(folder.path()), &pushes(), &Says(&says));
+    let found = response(&received.outcomes);
+    assert_eq!(found.drafts, drafts(&shipped()));
+    assert_eq!(found.drafts[0].provenance, Provenance::Default);
+}
+
 /// The shipped policy with agents of ours: the name, the function that is run, whether it is
 /// critical; and a script. The route of an incident is `order`.
 fn with_agents(script: &str, agents: &[(&str, bool)], order: &[&str]) -> TempDir {
