@@ -240,7 +240,15 @@ impl Problems {
         // Blanks and line ends are not read as they are written, letters are.
         let is_letter = |(_, letter): &(usize, char)| !letter.is_whitespace();
         let mut written = source.char_indices().filter(is_letter).peekable();
-        written.next_if(|(_, first)| matches!(first, '\'' | '"'));
+        let opening = written.next_if(|(_, first)| matches!(first, '\'' | '"'));
+        if let Some((_, quote)) = opening.filter(|(_, quote)| source.starts_with(&[*quote; 3][..]))
+        {
+            // TOML's quotes around several lines.
+            while written
+                .next_if(|(at, next)| *at < 3 && *next == quote)
+                .is_some()
+            {}
+        }
         let (mut from, mut to) = (None, 0);
         for (at, letter) in text.char_indices().filter(is_letter) {
             let (place, found) = written.next()?;

@@ -27,6 +27,7 @@
 //! | [`risk`] | finding → risk |
 //! | [`promote`] | finding and risk → incident, or why not |
 //! | [`plan`] | incident → steps |
+//! | [`draft`] | incident → what an agent of the engineer's writes about it |
 //! | [`tools`] | command templates |
 //! | [`command`] | steps and templates → suggested commands |
 //! | [`policy`] | all of the above from one folder, checked and immutable |
@@ -49,6 +50,7 @@ pub mod config;
 pub mod detect;
 pub mod diag;
 pub mod document;
+pub mod draft;
 pub mod event;
 pub mod geo;
 pub mod json;

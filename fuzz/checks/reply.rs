@@ -54,7 +54,7 @@ static PROMPTS: LazyLock<[Prompt; 2]> = LazyLock::new(|| {
         );
         let mut problems = Problems::default();
         let file = problems.add_file("prompts/p.md", &text);
-        decode_prompt(file, &text, &mut problems).expect("a prompt")
+        decode_prompt(file, &text, None, &mut problems).expect("a prompt")
     })
 });
 

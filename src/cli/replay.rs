@@ -13,6 +13,7 @@ use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
 use crate::command::Command;
 use crate::detect::Finding;
+use crate::draft::Draft;
 use crate::lab::replay::{
     RecordedFinding, Replay, ReplayError, Report, fills, findings_called, origins, recorded_runs,
     replay,
@@ -174,6 +175,7 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
         let commands: Vec<Command> = recorded
             .says(kinds::COMMANDS, Some("commands"))
             .unwrap_or_default();
+        let drafts: Vec<Draft> = recorded.all(kinds::DRAFT, "draft");
         out(&explain_finding(&About {
             finding: &finding,
             risk: risk.as_ref(),
@@ -181,6 +183,7 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
             route: route.as_ref(),
             plan: plan.as_ref(),
             commands: commands.iter().collect(),
+            drafts: drafts.iter().collect(),
         }))?;
         out(&asked(&fills))?;
         out(&decided_again(recorded, &origins, &report))?;

@@ -34,6 +34,8 @@ enum What {
     Plans,
     /// Every suggested command
     Commands,
+    /// What agents wrote about incidents
+    Drafts,
     /// One finding, explained
     Finding,
 }
@@ -67,6 +69,7 @@ pub fn show(common: &Common, args: &Args) -> Result<Exit> {
         })?,
         Some(What::Plans) => list(common, &artifacts.plans, || render::plans(&artifacts))?,
         Some(What::Commands) => list(common, &artifacts.commands, || render::commands(&artifacts))?,
+        Some(What::Drafts) => list(common, &artifacts.drafts, || render::drafts(&artifacts))?,
         None => match common.format {
             Format::Text => out(&format!(
                 "{}\n{}",

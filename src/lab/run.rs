@@ -69,6 +69,10 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
         mismatches.push(Mismatch::Broken(reason));
     }
     let received = sink.received;
+    let looks_at_drafts = case.expect.iter().any(|expected| expected.kind == "drafts");
+    if !looks_at_drafts {
+        mismatches.extend(received.failed().map(Mismatch::Broken));
+    }
     for expectation in &case.expect {
         mismatches.extend(compare(expectation, &received.records(expectation.kind)));
     }
@@ -111,6 +115,16 @@ impl Sink for Memory {
 }
 
 impl Received {
+    /// The agents that failed, and why.
+    fn failed(&self) -> impl Iterator<Item = String> {
+        let responses = self.outcomes.iter().flat_map(|outcome| &outcome.response);
+        let drafts = responses.flat_map(|response| &response.drafts);
+        drafts.filter_map(|draft| {
+            let failed = draft.failed.as_ref()?;
+            Some(format!("{} failed: {}", draft.agent_name, failed.reason))
+        })
+    }
+
     /// The records of one kind as JSON.
     fn records(&self, kind: &str) -> Vec<Value> {
         let json = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
@@ -131,6 +145,10 @@ impl Received {
             "commands" => responses()
                 .flat_map(|response| &response.commands)
                 .map(|command| json(serde_json::to_value(command)))
+                .collect(),
+            "drafts" => responses()
+                .flat_map(|response| &response.drafts)
+                .map(|draft| json(serde_json::to_value(draft)))
                 .collect(),
             _ => Vec::new(),
         }

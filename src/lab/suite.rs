@@ -56,7 +56,7 @@ pub enum Events {
 /// What must come of a case, for one kind of record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
-    /// `findings`, `incidents`, `plans` or `commands`.
+    /// `findings`, `incidents`, `plans`, `commands` or `drafts`.
     pub kind: &'static str,
     /// What is expected of them.
     pub wanted: Wanted,
@@ -72,7 +72,7 @@ pub enum Wanted {
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 5] = [
     (
         "findings",
         &[
@@ -126,6 +126,7 @@ const KINDS: [(&str, &[&str]); 4] = [
             "notes",
         ],
     ),
+    ("drafts", &["agent_name", "content", "provenance", "failed"]),
 ];
 
 /// A larger file is no suite.

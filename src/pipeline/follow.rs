@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::command::{Command, render};
 use crate::detect::Finding;
+use crate::draft::{self, Draft, Drafting};
 use crate::llm::Model;
 use crate::plan::{self, Plan};
 use crate::policy::Policy;
@@ -87,6 +88,9 @@ pub struct Response {
     pub plan: Option<Plan>,
     /// The suggested commands, when the route suggests them.
     pub commands: Vec<Command>,
+    /// What the engineer's agents of the route wrote, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub drafts: Vec<Draft>,
 }
 
 /// The route of a run.
@@ -254,6 +258,30 @@ impl<'s> Slots<'s> {
         }
     }
 
+    /// What an agent of the engineer's writes, if it writes anything.
+    fn draft(&mut self, drafting: &Drafting<'_>, runs: &Runs) -> Option<Draft> {
+        let policy = self.policy;
+        match runs {
+            Runs::Slot(slot, _) => {
+                let prompt = policy.prompts.get(slot)?;
+                let settings = policy.slots.get(slot)?;
+                let default = settings.default.as_ref()?;
+                let ask = || {
+                    let subject = Some(drafting.incident);
+                    self.fill(slot, subject, drafting.context, &draft::read)
+                };
+                let said = settings.ask.then(ask);
+                Some(match said.flatten() {
+                    Some((Ok(content), source)) => drafting.wrote(content, source),
+                    Some((Err(why), _)) => drafting.fell_back(default, prompt, Some(why)),
+                    None => drafting.fell_back(default, prompt, None),
+                })
+            }
+            Runs::Script(_) => drafting.asked(policy.functions.get(drafting.agent)?),
+            Runs::Detect | Runs::Risk | Runs::Plan | Runs::Commands => None,
+        }
+    }
+
     fn respond(&mut self, incident: Incident, finding: &Finding, risk: &Risk) -> Response {
         let policy = self.policy;
         let facts = Facts {
@@ -263,13 +291,27 @@ impl<'s> Slots<'s> {
         let route = self.route(Context::Incident, Some(incident.id), facts, about);
         let mut plan = None;
         let mut commands = Vec::new();
-        for runs in policy.routing.runs(&route) {
-            match runs {
+        let mut drafts = Vec::new();
+        for (name, agent) in policy.routing.agents(&route) {
+            match &agent.runs {
                 Runs::Plan => plan = Some(self.plan(&incident, finding, risk)),
                 Runs::Commands => commands.extend(
                     plan.iter()
                         .flat_map(|plan| render(&policy.commands, plan, finding)),
                 ),
+                Runs::Slot(..) | Runs::Script(_) if draft::stopped(&mut drafts, name) => {}
+                Runs::Slot(..) | Runs::Script(_) => {
+                    let rule = policy.rules.get(&finding.rule);
+                    let description = rule.and_then(|rule| rule.description.as_deref());
+                    let plan = plan.as_ref();
+                    let drafting = Drafting {
+                        agent: name,
+                        critical: agent.critical,
+                        incident: incident.id,
+                        context: &draft::context(&incident, finding, description, risk, plan),
+                    };
+                    drafts.extend(self.draft(&drafting, &agent.runs));
+                }
                 Runs::Detect | Runs::Risk => {}
             }
         }
@@ -278,6 +320,7 @@ impl<'s> Slots<'s> {
             route,
             plan,
             commands,
+            drafts,
         }
     }
 }

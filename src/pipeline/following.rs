@@ -35,8 +35,8 @@ pub fn following<S: Sink + ?Sized, R>(
 ) -> io::Result<Option<R>> {
     let beginning = begin(policy, filling);
     sink.begin(&beginning)?;
-    let runs: Vec<Runs> = policy.routing.runs(&beginning.route).collect();
-    if !runs.contains(&Runs::Detect) {
+    let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
+    if !runs.contains(&&Runs::Detect) {
         return Ok(None);
     }
     // Without a model nothing is waited for, and threads would only be in the way.
@@ -50,7 +50,7 @@ pub fn following<S: Sink + ?Sized, R>(
             let followed = Followed {
                 policy,
                 filling: *filling,
-                asks_risk: runs.contains(&Runs::Risk),
+                asks_risk: runs.contains(&&Runs::Risk),
             };
             scope.spawn(move || followed.work(given, &results));
         }
@@ -58,7 +58,7 @@ pub fn following<S: Sink + ?Sized, R>(
             followed: Followed {
                 policy,
                 filling: *filling,
-                asks_risk: runs.contains(&Runs::Risk),
+                asks_risk: runs.contains(&&Runs::Risk),
             },
             sink,
             promoted: HashSet::new(),

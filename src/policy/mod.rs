@@ -28,9 +28,9 @@ use crate::event::Digest;
 use crate::plan::{Planning, decode_planning};
 use crate::promote::{Promotion, decode_promotion};
 use crate::redact::{AuditSettings, decode_audit};
-use crate::route::{Routing, decode_routing};
-use crate::script::Scripts;
-use crate::slots::{Prompt, SlotSettings, decode_prompt, decode_slots};
+use crate::route::{Routing, Runs, decode_routing, slots_run};
+use crate::script::{Function, Literal, Reference, Scripts, codes as script_codes};
+use crate::slots::{Prompt, SLOTS, SlotSettings, decode_prompt, decode_slots};
 use crate::tools::{CommandTemplate, decode_tools};
 
 /// The codes of problems with a folder and its files.
@@ -72,6 +72,8 @@ pub struct Policy {
     pub lists: Arc<Lists>,
     /// Agents and guardrails.
     pub routing: Routing,
+    /// The functions of the agents that run one, by agent.
+    pub functions: BTreeMap<String, Function>,
     /// What is promoted.
     pub promotion: Promotion,
     /// What a model may do to each slot.
@@ -151,7 +153,7 @@ pub fn load_rules(place: &Path) -> LoadedRules {
             ..Settings::default()
         };
     }
-    link(&files, &lists, &mut rules, &mut problems);
+    link(&files, &lists, &mut rules, None, &mut problems);
     let mut detector = Detector::compile(&rules, &broken, &mut problems);
     detector.read_inside(&accessors);
     LoadedRules {
@@ -170,7 +172,11 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         broken,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
-    if let Some(scripts) = link(files, &lists, &mut rules, problems) {
+    let settings = check_routing(files, problems);
+    let routing = settings.as_ref().and_then(|s| s.routing.as_ref());
+    let mut functions = BTreeMap::new();
+    if let Some(mut scripts) = link(files, &lists, &mut rules, routing, problems) {
+        functions = link_agents(routing, &mut scripts, problems);
         scripts.report_unused(problems);
     }
     let mut detector = Detector::compile(&rules, &broken, problems);
@@ -179,7 +185,6 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::filters(&filters, &accessors, problems);
     lint::texts(&rules, &filters, &accessors, problems);
     lint::groups(&rules, problems);
-    let settings = check_routing(files, problems);
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
         let secrets = (&audit.secrets, &accessors);
         lint::secrets(&rules, &filters, secrets, &detector, problems);
@@ -204,6 +209,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         rules: rules.into_iter().map(|rule| (rule.id, rule)).collect(),
         lists,
         routing: settings.routing?,
+        functions,
         promotion: settings.promotion?,
         slots: settings.slots,
         prompts,
@@ -226,12 +232,15 @@ fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<Routin
     let file = files.iter().find(|file| file.path == "routing.toml")?;
     let root = parse_toml(file.id, &file.text, problems)?;
     let mut table = root.table(problems)?;
+    let routing = decode_routing(&mut table, problems);
+    let run = slots_run(&table);
+    let slots = decode_slots(&mut table, &run, problems);
     let decoded = RoutingFile {
-        routing: decode_routing(&mut table, problems),
         promotion: decode_promotion(&mut table, problems),
-        slots: decode_slots(&mut table, problems),
+        slots,
         planning: decode_planning(&mut table, problems),
         audit: decode_audit(&mut table, problems),
+        routing,
     };
     table.finish(problems);
     Some(decoded)
@@ -243,13 +252,20 @@ fn check_prompts(
     problems: &mut Problems,
 ) -> BTreeMap<String, Prompt> {
     let mut by_path = BTreeMap::new();
+    let declared = slots.map(|slots| {
+        let of_engineer = slots.keys().map(String::as_str);
+        let built_in = SLOTS.into_iter().filter(|name| !slots.contains_key(*name));
+        of_engineer.chain(built_in).collect::<Vec<_>>()
+    });
     for file in files
         .iter()
         .filter(|file| file.path.starts_with("prompts/"))
     {
-        let decoded = decode_prompt(file.id, &file.text, problems);
+        let decoded = decode_prompt(file.id, &file.text, declared.as_deref(), problems);
         by_path.insert(file.path.as_str(), decoded);
     }
+    let paths: Vec<&str> = by_path.keys().copied().collect();
+    let mut prompts = BTreeMap::new();
     for (name, slot) in slots.into_iter().flatten() {
         let (path, span) = &slot.prompt;
         match by_path.get(path.as_str()) {
@@ -259,7 +275,7 @@ fn check_prompts(
                     *span,
                     format!("there is no prompt `{path}`"),
                 )
-                .did_you_mean(path, by_path.keys().copied()),
+                .did_you_mean(path, paths.iter().copied()),
             Some(Some(prompt)) if prompt.slot != *name => problems
                 .error(
                     crate::slots::codes::NO_PROMPT,
@@ -267,14 +283,16 @@ fn check_prompts(
                     format!("`{path}` is a prompt for the slot `{}`", prompt.slot),
                 )
                 .help(format!("name a prompt with `slot: {name}`")),
-            Some(_) => {}
+            Some(Some(prompt)) => {
+                if let Some(default) = &slot.default {
+                    default.check(path, prompt, problems);
+                }
+                prompts.insert(name.clone(), prompt.clone());
+            }
+            Some(None) => {}
         }
     }
-    by_path
-        .into_values()
-        .flatten()
-        .map(|prompt| (prompt.slot.clone(), prompt))
-        .collect()
+    prompts
 }
 
 fn check_tools(
@@ -368,13 +386,15 @@ fn link(
     files: &[PolicyFile],
     lists: &Arc<Lists>,
     rules: &mut [Rule],
+    routing: Option<&Routing>,
     problems: &mut Problems,
 ) -> Option<Scripts> {
     let mut written = files
         .iter()
         .filter_map(|file| Some((file.as_script()?, file)));
     let mut next = written.next();
-    if next.is_none() && !rules.iter().any(Rule::names_scripts) {
+    let is_named = rules.iter().any(Rule::names_scripts) || scripted(routing).next().is_some();
+    if next.is_none() && !is_named {
         return None;
     }
     let mut scripts = Scripts::new(Arc::new(Answers::new(lists.clone())));
@@ -384,6 +404,39 @@ fn link(
     }
     link_scripts(rules, &mut scripts, problems);
     Some(scripts)
+}
+
+/// The agents that run a function of a script.
+fn scripted(routing: Option<&Routing>) -> impl Iterator<Item = (&String, &Reference)> {
+    let agents = routing.into_iter().flat_map(|routing| &routing.agents);
+    agents.filter_map(|(name, agent)| match &agent.runs {
+        Runs::Script(reference) => Some((name, reference)),
+        _ => None,
+    })
+}
+
+/// Finds the functions that agents run; reports what does not fit.
+fn link_agents(
+    routing: Option<&Routing>,
+    scripts: &mut Scripts,
+    problems: &mut Problems,
+) -> BTreeMap<String, Function> {
+    let mut functions = BTreeMap::new();
+    for (name, reference) in scripted(routing) {
+        let Some(function) = scripts.function(reference, "about", problems) else {
+            continue;
+        };
+        for asked in [Literal::Field, Literal::Group, Literal::Metadata] {
+            for (field, span) in function.asked(asked) {
+                let message = format!("the agent `{name}` is given no event to ask for `{field}`");
+                problems
+                    .error(script_codes::NOTHING_THERE, span, message)
+                    .help("an agent's function has `about.incident`, `about.finding`, `about.risk` and `about.plan`");
+            }
+        }
+        functions.insert(name.clone(), function);
+    }
+    functions
 }
 
 fn report_duplicates(rules: &[Rule], problems: &mut Problems) {

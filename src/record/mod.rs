@@ -2,7 +2,7 @@
 //! shapes of their bodies.
 //!
 //! ```text
-//! run.begun ─▶ route ─▶ evidence* ─▶ input ─▶ (finding ─▶ risk ─▶ incident ─▶ route ─▶ plan ─▶ commands)* ─▶ artifacts.intended ─▶ artifacts.done ─▶ run.ended
+//! run.begun ─▶ route ─▶ evidence* ─▶ input ─▶ (finding ─▶ risk ─▶ incident ─▶ route ─▶ plan ─▶ commands ─▶ draft*)* ─▶ artifacts.intended ─▶ artifacts.done ─▶ run.ended
 //! ```
 //!
 //! Of live input, evidence and decisions take turns, what came too late is `late`, and `input`
@@ -58,6 +58,8 @@ pub mod kinds {
     pub const PLAN: &str = "plan";
     /// The commands that are suggested for a plan.
     pub const COMMANDS: &str = "commands";
+    /// What an agent wrote about an incident, or why it failed.
+    pub const DRAFT: &str = "draft";
     /// Artifacts are put in their place: an intent.
     pub const ARTIFACTS: &str = "artifacts";
     /// A run ended: [`super::Ended`].
@@ -66,7 +68,7 @@ pub mod kinds {
     pub const STATUS: &str = "incident.status";
 
     /// Those that are decisions: what a replay makes again.
-    pub const DECISIONS: [&str; 6] = [FINDING, RISK, INCIDENT, ROUTE, PLAN, COMMANDS];
+    pub const DECISIONS: [&str; 7] = [FINDING, RISK, INCIDENT, ROUTE, PLAN, COMMANDS, DRAFT];
 }
 
 /// What decided.
@@ -313,6 +315,10 @@ pub fn decisions(outcome: &Outcome) -> Result<Vec<Decision>, serde_json::Error> 
             });
             decisions.push(Decision::new(kinds::COMMANDS, commands));
         }
+        for draft in &response.drafts {
+            let draft = json!({"draft": to_value(draft)?});
+            decisions.push(Decision::new(kinds::DRAFT, draft));
+        }
     }
     Ok(decisions)
 }
@@ -356,6 +362,7 @@ pub fn subject<'b>(kind: &str, body: &'b Value) -> Option<&'b str> {
         kinds::ROUTE => "/route/incident_id",
         kinds::PLAN => "/plan/incident_id",
         kinds::COMMANDS => "/incident_id",
+        kinds::DRAFT => "/draft/incident_id",
         kinds::STATUS => "/incident",
         kinds::SLOT => "/subject",
         _ => return None,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::detect::Finding;
 use crate::diag::counted;
+use crate::render::lists::{labelled, lines, written};
 use crate::render::style::{Styles, field, raw_field, severity, styled, time};
 use crate::render::summary::moment_text;
 use crate::store::About;
@@ -199,6 +200,12 @@ fn what_to_do(out: &mut String, about: &About<'_>) {
         field(out, "", &command.command);
         if !command.notes.is_empty() {
             field(out, "", &command.notes);
+        }
+    }
+    for draft in &about.drafts {
+        field(out, "draft", &written(draft));
+        for (name, text) in lines(draft) {
+            field(out, "", &labelled(&name, &text));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Tables of artifacts.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
 
+use crate::draft::Draft;
 use crate::render::status::status;
 use crate::render::style::{short, time};
 use crate::store::Artifacts;
@@ -115,6 +117,82 @@ pub fn commands(artifacts: &Artifacts) -> String {
         out.push_str(&format!("{}\n", visible(&command.command)));
     }
     out
+}
+
+/// What agents wrote, one under the other: it is for reading and copying.
+#[must_use]
+pub fn drafts(artifacts: &Artifacts) -> String {
+    let mut out =
+        String::from("Drafts for a human to read, correct and use. rulectl sends none of them.\n");
+    for draft in &artifacts.drafts {
+        let incident = short(draft.incident_id);
+        let head = written(draft);
+        out.push_str(&format!("\n# incident {incident}, {}\n", visible(&head)));
+        for (name, text) in lines(draft) {
+            // Nothing that a draft says can be taken for the head of another.
+            out.push_str(&format!("  {}\n", visible(&labelled(&name, &text))));
+        }
+    }
+    out
+}
+
+/// Which agent wrote a draft, and where its words come from.
+pub(super) fn written(draft: &Draft) -> String {
+    let agent = &draft.agent_name;
+    let source = draft.provenance.as_str();
+    match (&draft.failed, &draft.refused) {
+        (Some(_), _) => format!("{agent} failed"),
+        (None, Some(why)) => format!("{agent} (the default; the model was refused: {why})"),
+        (None, None) => format!("{agent} ({source})"),
+    }
+}
+
+/// What a draft says, a line at a time, each with the name of its field where it begins one; what
+/// has many lines comes last.
+pub(super) fn lines(draft: &Draft) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    match &draft.content {
+        Some(Value::Object(fields)) => {
+            let mut fields: Vec<(&String, String)> = fields
+                .iter()
+                .map(|(name, value)| (name, text_of(value)))
+                .collect();
+            fields.sort_by_key(|(_, text)| text.lines().count() > 1);
+            for (name, text) in fields {
+                push_lines(name, &text, &mut lines);
+            }
+        }
+        Some(value) => push_lines("", &text_of(value), &mut lines),
+        None => {}
+    }
+    if let Some(failed) = &draft.failed {
+        push_lines("why", &failed.reason, &mut lines);
+        if !failed.stopped.is_empty() {
+            push_lines("did not run", &failed.stopped.join(", "), &mut lines);
+        }
+    }
+    lines
+}
+
+/// A line of a draft with the name of its field, where it has one.
+pub(super) fn labelled(name: &str, text: &str) -> String {
+    if name.is_empty() {
+        return text.to_owned();
+    }
+    format!("{name}: {text}")
+}
+
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn push_lines(name: &str, text: &str, lines: &mut Vec<(String, String)>) {
+    for (at, line) in text.lines().enumerate() {
+        let name = if at == 0 { name } else { "" };
+        lines.push((name.to_owned(), line.to_owned()));
+    }
 }
 
 fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {

@@ -18,7 +18,7 @@ pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified}
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::finding::explain_finding;
 pub use self::lines::{Lines, detected};
-pub use self::lists::{commands, findings, incidents, plans};
+pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
 pub use self::restored::restored;
 pub use self::status::{status_changed, status_set};

@@ -1,5 +1,6 @@
 //! What a run found, for the person who started it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::detect::{Finding, Moment};
@@ -7,6 +8,7 @@ use crate::diag::{counted, noun};
 use crate::event::Digest;
 use crate::pipeline::{Counts, Outcome, Response};
 use crate::render::lines::of_several;
+use crate::render::lists::written;
 use crate::render::style::{Styles, field, raw_field, severity, short, styled, time};
 use crate::visible::visible;
 
@@ -17,6 +19,8 @@ pub struct Collected {
     others: Vec<Outcome>,
     incident_count: u64,
     other_count: u64,
+    /// How often each agent failed, and why the first time.
+    failed: BTreeMap<String, (u64, String)>,
 }
 
 /// So many incidents, and so many other findings, are shown; the rest is counted.
@@ -25,6 +29,14 @@ const SHOWN: usize = 50;
 impl Collected {
     /// Remembers an outcome.
     pub fn add(&mut self, outcome: &Outcome) {
+        let responses = outcome.response.iter();
+        for draft in responses.flat_map(|response| &response.drafts) {
+            if let Some(failed) = &draft.failed {
+                let first = || (0, failed.reason.clone());
+                let known = self.failed.entry(draft.agent_name.clone());
+                known.or_insert_with(first).0 += 1;
+            }
+        }
         let (list, count) = if outcome.response.is_some() {
             (&mut self.incidents, &mut self.incident_count)
         } else {
@@ -143,6 +155,7 @@ fn incident(out: &mut String, outcome: &Outcome) {
     field(out, "promoted", &promotion.reasons.join("; "));
     timeline(out, &finding.timeline, finding.count);
     plan(out, response);
+    drafts(out, response);
 }
 
 fn other(out: &mut String, outcome: &Outcome) {
@@ -256,6 +269,13 @@ fn plan(out: &mut String, response: &Response) {
     field(out, "commands", &commands);
 }
 
+fn drafts(out: &mut String, response: &Response) {
+    let drafts: Vec<String> = response.drafts.iter().map(written).collect();
+    if !drafts.is_empty() {
+        field(out, "drafts", &drafts.join(", "));
+    }
+}
+
 /// What scripts could not answer: their rules were without them there.
 fn scripts(out: &mut String, counts: &Counts) {
     for failed in counts.scripts.iter() {
@@ -267,6 +287,19 @@ fn scripts(out: &mut String, counts: &Counts) {
             visible(&failed.function),
             visible(&failed.rule),
             visible(&failed.first)
+        );
+    }
+}
+
+/// The agents that failed: their incidents are without what they write.
+fn agents(out: &mut String, collected: &Collected) {
+    for (agent, (failures, first)) in &collected.failed {
+        let _ = writeln!(
+            out,
+            "{failures:>8} {} of {}, first: {}",
+            noun(*failures, "failure"),
+            visible(agent),
+            visible(first)
         );
     }
 }
@@ -314,6 +347,7 @@ fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
         }
     }
     scripts(out, counts);
+    agents(out, collected);
     let _ = writeln!(out, "Artifacts in {}. Nothing was executed.", visible(data));
     let first = collected.incidents.first().or(collected.others.first());
     if let Some(outcome) = first {

@@ -7,6 +7,8 @@ use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
 use crate::route::guardrails::RequireWhen;
 use crate::route::{Agent, Context, Guardrails, Routing, Runs};
+use crate::script::Reference;
+use crate::slots::SLOTS;
 
 /// The codes of problems in routing.
 pub mod codes {
@@ -20,6 +22,8 @@ pub mod codes {
     pub const RUNS: &str = "RL0313";
     /// A route that could leave out what every run needs.
     pub const ROUTED_AROUND: &str = "RL0314";
+    /// An agent of the engineer's where there is no incident.
+    pub const NO_INCIDENT: &str = "RL0315";
 }
 
 const RUNS: [(&str, Runs); 4] = [
@@ -29,9 +33,9 @@ const RUNS: [(&str, Runs); 4] = [
     ("commands", Runs::Commands),
 ];
 
-/// Takes `agents` and `route` out of the root table.
+/// Takes `agents` and `route` out of the root table. What was reported is left out of it, so that
+/// what follows from it can be checked all the same.
 pub fn decode_routing(root: &mut Table<'_>, problems: &mut Problems) -> Option<Routing> {
-    let errors = problems.counts().0;
     let agents = root
         .require("agents", problems)
         .map(|node| decode_agents(node, problems));
@@ -48,7 +52,37 @@ pub fn decode_routing(root: &mut Table<'_>, problems: &mut Problems) -> Option<R
         }
     }
     route.finish(problems);
-    (problems.counts().0 == errors).then_some(Routing { agents, guardrails })
+    Some(Routing { agents, guardrails })
+}
+
+/// The slots of the engineer's that agents run, each with where the agent says so, whatever else is
+/// wrong with it.
+#[must_use]
+pub fn slots_run<'n>(root: &Table<'n>) -> Vec<(&'n str, Span)> {
+    let inside = |node: &'n Node, key: &str| match &node.kind {
+        Kind::Map(entries) => entries.iter().find(|(k, _)| k.text == key),
+        _ => None,
+    };
+    let tables = root
+        .entries()
+        .iter()
+        .filter(|(key, _)| key.text == "agents");
+    let agents = tables.flat_map(|(_, node)| match &node.kind {
+        Kind::Map(agents) => agents.as_slice(),
+        _ => &[],
+    });
+    let runs = agents.filter_map(|(_, agent)| inside(agent, "runs"));
+    runs.filter_map(|(_, runs)| match &runs.kind {
+        Kind::Text(text) => Some((text.strip_prefix("slot:")?, runs.span)),
+        _ => None,
+    })
+    .filter(|(name, _)| is_slot_name(name) && !SLOTS.contains(name))
+    .collect()
+}
+
+fn is_slot_name(name: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_letter)
 }
 
 fn decode_agents(node: &Node, problems: &mut Problems) -> BTreeMap<String, Agent> {
@@ -100,28 +134,69 @@ fn decode_agent(node: &Node, problems: &mut Problems) -> Option<Agent> {
 
 fn decode_runs(node: &Node, problems: &mut Problems) -> Option<Runs> {
     let text = node.text(problems)?;
-    let known = RUNS
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, runs)| *runs);
-    if known.is_none() && (text.starts_with("slot:") || text.starts_with("script:")) {
-        problems
-            .error(
-                codes::RUNS,
-                node.span,
-                format!("`{text}` cannot be run by this version of rulectl"),
-            )
-            .help("`detect`, `slot:risk`, `slot:plan` and `commands` can");
-    } else if known.is_none() {
-        problems
-            .error(
-                codes::RUNS,
-                node.span,
-                format!("an agent cannot run `{text}`"),
-            )
-            .did_you_mean(text, RUNS.iter().map(|(name, _)| *name));
+    let known = RUNS.iter().find(|(name, _)| *name == text);
+    if let Some((_, runs)) = known {
+        return Some(runs.clone());
     }
-    known
+    if let Some(name) = text.strip_prefix("slot:") {
+        return decode_slot(name, node.span, problems);
+    }
+    if let Some(path) = text.strip_prefix("script:") {
+        return decode_script(path, node.span, problems);
+    }
+    problems
+        .error(
+            codes::RUNS,
+            node.span,
+            format!("an agent cannot run `{text}`"),
+        )
+        .did_you_mean_or(
+            text,
+            RUNS.iter().map(|(name, _)| *name),
+            "or `slot:NAME` or `script:rules/FILE.rhai#FUNCTION` of your own",
+        );
+    None
+}
+
+/// The longest name of a slot, in bytes.
+const LONGEST_NAME: usize = 64;
+
+fn decode_slot(name: &str, span: Span, problems: &mut Problems) -> Option<Runs> {
+    if SLOTS.contains(&name) {
+        problems
+            .error(
+                codes::RUNS,
+                span,
+                format!("the slot `{name}` is filled for each route, and not by an agent of it"),
+            )
+            .help("leave the agent out: `[slots.route]` is enough");
+        return None;
+    }
+    if !is_slot_name(name) {
+        problems
+            .error(
+                codes::RUNS,
+                span,
+                format!("`{name}` cannot be the name of a slot"),
+            )
+            .help("it has 1 to 64 letters, digits, `_` and `-`");
+        return None;
+    }
+    Some(Runs::Slot(name.to_owned(), span))
+}
+
+fn decode_script(path: &str, span: Span, problems: &mut Problems) -> Option<Runs> {
+    let Some(reference) = path.strip_prefix("rules/") else {
+        problems
+            .error(
+                codes::RUNS,
+                span,
+                format!("`{path}` is no function of a script in `rules/`"),
+            )
+            .help("write `script:rules/FILE.rhai#FUNCTION`");
+        return None;
+    };
+    Reference::read(reference, span, problems).map(Runs::Script)
 }
 
 fn decode_guardrails(
@@ -167,6 +242,9 @@ fn decode_guardrails(
     }
     if let Some(node) = order_node {
         report_cycle(&order, node.span, problems);
+    }
+    if context == Context::RawEvents {
+        report_drafting(allow.iter().chain(&required), agents, problems);
     }
     report_routed_around(context, &require, agents, span, problems);
     Some(Guardrails {
@@ -276,6 +354,25 @@ fn report_not_allowed(
                     format!("the agent `{name}` is required here and not allowed here"),
                 )
                 .help("add it to `allow`, or remove it here");
+        }
+    }
+}
+
+/// What an agent of the engineer's is given is an incident.
+fn report_drafting<'n>(
+    named: impl Iterator<Item = &'n (String, Span)>,
+    agents: &BTreeMap<String, Agent>,
+    problems: &mut Problems,
+) {
+    for (name, span) in named {
+        if agents.get(name).is_some_and(|agent| agent.runs.drafts()) {
+            problems
+                .error(
+                    codes::NO_INCIDENT,
+                    *span,
+                    format!("the agent `{name}` is given an incident, and here is none yet"),
+                )
+                .help("allow and require it in `[route.incident]`");
         }
     }
 }

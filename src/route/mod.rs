@@ -4,7 +4,7 @@ mod decode;
 mod guardrails;
 mod proposal;
 
-pub use self::decode::{codes, decode_routing};
+pub use self::decode::{codes, decode_routing, slots_run};
 pub use self::guardrails::Guardrails;
 pub use self::proposal::Proposal;
 
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::detect::Severity;
+use crate::diag::Span;
 use crate::event::Time;
+use crate::script::Reference;
 use crate::slots::Provenance;
 
 /// A named step that a route may hold, as `[agents.NAME]` declares it.
@@ -35,7 +37,7 @@ pub struct Agent {
 }
 
 /// What an agent does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runs {
     /// Detection.
     Detect,
@@ -45,6 +47,18 @@ pub enum Runs {
     Plan,
     /// Command templates.
     Commands,
+    /// A slot of the engineer's, and where it is named: it gives a draft.
+    Slot(String, Span),
+    /// A function of a script: it gives a draft.
+    Script(Reference),
+}
+
+impl Runs {
+    /// Whether it is of the engineer's making: what it gives is a draft, which nothing else reads.
+    #[must_use]
+    pub fn drafts(&self) -> bool {
+        matches!(self, Self::Slot(..) | Self::Script(_))
+    }
 }
 
 /// What a route is decided for.
@@ -224,12 +238,15 @@ impl Routing {
         route
     }
 
+    /// The agents of a route by their names, in order.
+    pub fn agents<'r>(&'r self, route: &'r Route) -> impl Iterator<Item = (&'r str, &'r Agent)> {
+        let declared = |name: &'r String| Some((name.as_str(), self.agents.get(name)?));
+        let steps = route.steps.iter();
+        steps.filter_map(move |step| declared(&step.agent_name))
+    }
+
     /// What the agents of a route do, in order.
-    pub fn runs<'r>(&'r self, route: &'r Route) -> impl Iterator<Item = Runs> {
-        route
-            .steps
-            .iter()
-            .filter_map(|step| self.agents.get(&step.agent_name))
-            .map(|agent| agent.runs)
+    pub fn runs<'r>(&'r self, route: &'r Route) -> impl Iterator<Item = &'r Runs> {
+        self.agents(route).map(|(_, agent)| &agent.runs)
     }
 }

@@ -10,7 +10,7 @@ use crate::script::alike::alike;
 use crate::script::meter::cost;
 use crate::script::sandbox::spend;
 use crate::script::value::{
-    EventView, FindingView, ListView, Outside, VALUE_STEP, Value, WindowView,
+    AboutView, EventView, FindingView, ListView, Outside, VALUE_STEP, Value, WindowView,
 };
 
 /// A function or property of the host interface.
@@ -79,7 +79,7 @@ pub const WINDOW_EVENTS: usize = 256;
 pub const FIELD_VALUES: usize = 256;
 
 /// The host interface, in the order in which it is documented.
-pub(super) const ENTRIES: [Entry; 34] = [
+pub(super) const ENTRIES: [Entry; 38] = [
     Entry {
         signature: "fn field(event: Event, path: String) -> ?",
         doc: "The value of a field, `()` where it is missing or null, a list where an array on the way gives several.",
@@ -277,6 +277,34 @@ pub(super) const ENTRIES: [Entry; 34] = [
         },
     },
     Entry {
+        signature: "fn get incident(about: About) -> Map",
+        doc: "The incident, as a map with the fields of `incident.…` that prompts may list.",
+        register: |engine, _| {
+            engine.register_get("incident", |about: &mut AboutView| about.part("incident"));
+        },
+    },
+    Entry {
+        signature: "fn get finding(about: About) -> Map",
+        doc: "Its finding, as a map with the fields of `finding.…`.",
+        register: |engine, _| {
+            engine.register_get("finding", |about: &mut AboutView| about.part("finding"));
+        },
+    },
+    Entry {
+        signature: "fn get risk(about: About) -> Map",
+        doc: "The risk of the finding, as a map with the fields of `risk.…`.",
+        register: |engine, _| {
+            engine.register_get("risk", |about: &mut AboutView| about.part("risk"));
+        },
+    },
+    Entry {
+        signature: "fn get plan(about: About) -> Map",
+        doc: "The plan, as a map with the fields of `plan.…`; each is `()` or empty where no agent has planned before.",
+        register: |engine, _| {
+            engine.register_get("plan", |about: &mut AboutView| about.part("plan"));
+        },
+    },
+    Entry {
         signature: "fn list(name: String) -> List",
         doc: "The list `rules/lists/NAME`.",
         register: |engine, _| {
@@ -467,6 +495,7 @@ pub(super) fn register(engine: &mut Engine, outside: &Arc<dyn Outside>) {
         .register_type_with_name::<EventView>("Event")
         .register_type_with_name::<WindowView>("Window")
         .register_type_with_name::<FindingView>("Finding")
+        .register_type_with_name::<AboutView>("About")
         .register_type_with_name::<ListView>("List");
     for entry in &ENTRIES {
         (entry.register)(engine, outside);

@@ -23,7 +23,9 @@ mod tests;
 pub use self::definitions::definitions;
 pub use self::expression::{Expression, Named};
 pub use self::host::{FIELD_BYTES, FIELD_VALUES, Literal, WINDOW_EVENTS};
-pub use self::value::{EventView, FindingFacts, FindingView, Outside, Source, Value, WindowView};
+pub use self::value::{
+    AboutView, EventView, FindingFacts, FindingView, Outside, Source, Value, WindowView,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -229,7 +231,7 @@ impl Scripts {
                     .warn(
                         codes::UNUSED,
                         span,
-                        format!("no rule names the script `{path}`"),
+                        format!("neither a rule nor an agent names the script `{path}`"),
                     )
                     .help(format!(
                         "name a function of it in a rule: `rulectl: {{script: {path}#FUNCTION}}`"
@@ -278,6 +280,9 @@ pub enum Verdict {
     /// A number, which bounds decide on.
     Number(f64),
 }
+
+/// The most bytes of a draft as JSON.
+pub const DRAFT_BYTES: usize = 16 << 10;
 
 /// Why a function gave no answer, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -426,6 +431,35 @@ impl Function {
             *place = Some(text.as_str().to_owned());
         }
         Ok(enrichment)
+    }
+
+    /// Asks it for a draft about an incident: a text or a map, or `()` for none.
+    ///
+    /// # Errors
+    ///
+    /// See [`Function::holds`]; and when what it gives has more than [`DRAFT_BYTES`] as JSON.
+    pub fn draft(&self, about: AboutView) -> Result<Option<serde_json::Value>, Failure> {
+        let answer = self.call(about)?;
+        let is_draft = answer.is_map() || answer.is_string();
+        if answer.is_unit() {
+            return Ok(None);
+        }
+        if !is_draft {
+            return Err(self.unexpected(answer.type_name(), "a text, a map `#{…}` or ()"));
+        }
+        let draft = value::to_json(&answer, 0).map_err(|why| {
+            let message = format!("`{}` returned {why}", self.name);
+            self.failure(self.at, message)
+        })?;
+        let bytes = draft.to_string().len();
+        if bytes > DRAFT_BYTES {
+            let message = format!(
+                "`{}` returned a draft of {bytes} bytes, expected at most {DRAFT_BYTES}",
+                self.name
+            );
+            return Err(self.failure(self.at, message));
+        }
+        Ok(Some(draft))
     }
 
     fn call<T: Clone + Send + Sync + 'static>(&self, argument: T) -> Result<Dynamic, Failure> {

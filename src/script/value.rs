@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, EvalAltResult};
+use rhai::{Array, Dynamic, EvalAltResult, Map};
 
 use crate::event::{Time, fold};
 use crate::script::host::{FIELD_BYTES, FIELD_VALUES};
+use crate::script::meter::cost;
 use crate::script::sandbox::spend;
 
 /// A value of an event, as Sigma's lines see it.
@@ -210,6 +211,72 @@ pub struct FindingFacts {
     pub group: BTreeMap<String, String>,
     /// The values of the fields that the rule lists.
     pub metadata: BTreeMap<String, Vec<String>>,
+}
+
+/// An incident and what led to it, in the hands of a script.
+#[derive(Clone, Debug)]
+pub struct AboutView(pub Arc<serde_json::Value>);
+
+impl AboutView {
+    /// One part of it as a map; `()` where there is none.
+    pub(super) fn part(&self, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+        let part = self.0.get(name).map_or(Dynamic::UNIT, of_json);
+        spend(cost(&part))?;
+        Ok(part)
+    }
+}
+
+/// A value of JSON as scripts have it.
+fn of_json(value: &serde_json::Value) -> Dynamic {
+    match value {
+        serde_json::Value::Null => Dynamic::UNIT,
+        serde_json::Value::Bool(value) => (*value).into(),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(number)) => number.into(),
+            (None, None) => Dynamic::UNIT,
+        },
+        serde_json::Value::String(text) => text.clone().into(),
+        serde_json::Value::Array(items) => items.iter().map(of_json).collect::<Array>().into(),
+        serde_json::Value::Object(entries) => {
+            let entries = entries.iter();
+            let map: Map = entries
+                .map(|(key, value)| (key.as_str().into(), of_json(value)))
+                .collect();
+            map.into()
+        }
+    }
+}
+
+/// The deepest nesting of what a script gives.
+const DEEPEST: usize = 16;
+
+/// A value of a script as JSON; why not, where it cannot be.
+pub(super) fn to_json(value: &Dynamic, depth: usize) -> Result<serde_json::Value, String> {
+    if depth > DEEPEST {
+        return Err(format!("lists and maps of more than {DEEPEST} levels"));
+    }
+    if let Ok(items) = value.as_array_ref() {
+        return items.iter().map(|item| to_json(item, depth + 1)).collect();
+    }
+    if let Ok(map) = value.as_map_ref() {
+        let entry = |(key, value): (&rhai::Identifier, &Dynamic)| {
+            Ok((key.to_string(), to_json(value, depth + 1)?))
+        };
+        let entries: Result<serde_json::Map<_, _>, String> = map.iter().map(entry).collect();
+        return entries.map(Into::into);
+    }
+    match Value::of(value) {
+        Some(Value::Bool(value)) => Ok(value.into()),
+        Some(Value::Int(number)) => Ok(number.into()),
+        Some(Value::Float(number)) if number.is_finite() => Ok(number.into()),
+        Some(Value::Float(number)) => Err(format!("`{number}`, which is no number of JSON")),
+        Some(Value::Text(text)) => Ok(text.into()),
+        None if value.is_unit() => Ok(serde_json::Value::Null),
+        None => {
+            Err("what is neither a text, a number, `true`, `false`, a list nor a map".to_owned())
+        }
+    }
 }
 
 /// A list, by its name.

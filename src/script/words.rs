@@ -19,6 +19,7 @@ pub(super) fn of_type(name: &str) -> Option<&'static str> {
         "Event" | "EventView" => "an event",
         "Window" | "WindowView" => "a window",
         "Finding" | "FindingView" => "a finding",
+        "About" | "AboutView" => "an incident",
         "List" | "ListView" => "a list of `rules/lists`",
         _ => return None,
     })

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::visible::is_deceptive;
+use crate::visible::{is_deceptive, visible};
 
 /// A field that a prompt's context may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ const fn field(name: &'static str, shape: Shape, most: usize) -> Field {
 }
 
 /// Every field that a context may name.
-pub const FIELDS: [Field; 30] = [
+pub const FIELDS: [Field; 35] = [
     field("agents", Shape::Maps, 4096),
     field("events.count", Shape::Number, 20),
     field("events.event_types", Shape::Maps, 2048),
@@ -56,14 +56,19 @@ pub const FIELDS: [Field; 30] = [
     field("finding.tags", Shape::Texts, 1024),
     field("finding.user_id", Shape::Text, 128),
     field("guardrails", Shape::Texts, 4096),
+    field("incident.created_at", Shape::Text, 64),
     field("incident.description", Shape::Text, 2048),
+    field("incident.id", Shape::Text, 64),
     field("incident.metadata", Shape::Map, 4096),
     field("incident.risk_score", Shape::Number, 20),
     field("incident.severity", Shape::Text, 32),
     field("incident.title", Shape::Text, 512),
     field("plan.mandatory", Shape::Texts, 2048),
+    field("plan.overall_goal", Shape::Text, 1024),
     field("plan.steps", Shape::Maps, 8192),
     field("risk.rationale", Shape::Text, 1024),
+    field("risk.score", Shape::Number, 20),
+    field("risk.severity", Shape::Text, 32),
     field("rule.description", Shape::Text, 2048),
     field("route.context", Shape::Text, 32),
 ];
@@ -85,6 +90,12 @@ pub fn select(listed: &[String], context: &Value) -> Value {
         let mut left = field.most;
         (field, clipped(value.unwrap_or(&Value::Null), &mut left))
     }))
+}
+
+/// What of a context a script is given: every field, none longer than it may be.
+#[must_use]
+pub fn select_all(context: &Value) -> Value {
+    select(&FIELDS.map(|field| field.name.to_owned()), context)
 }
 
 /// Contexts as large as the listed fields allow: with few long values, and with many short ones.
@@ -284,9 +295,43 @@ pub fn unmarked(text: &str, most: usize) -> String {
     out
 }
 
+/// A value as a person reads it in a sentence: a text is as it is, but for the ends of its lines
+/// and what could deceive, and a list is its elements with commas between.
+#[must_use]
+pub fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => visible(text),
+        Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
+        Value::Object(entries) => {
+            let entry =
+                |(key, value): (&String, &Value)| format!("{}: {}", visible(key), words(value));
+            entries.iter().map(entry).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_a_sentence_a_value_stands_without_quotes_and_hides_nothing() {
+        let cases = [
+            (json!(null), "unknown"),
+            (json!(5), "5"),
+            (json!("a \"b\"\n\u{202e}c"), "a \"b\"\\u{a}\\u{202e}c"),
+            (json!(["a", 1, ["b"]]), "a, 1, b"),
+            (
+                json!({"k\u{200b}": ["v", "w"], "l": true}),
+                "k\\u{200b}: v, w, l: true",
+            ),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(words(&value), expected);
+        }
+    }
 
     #[test]
     fn a_value_is_one_line_that_nothing_inside_can_end() {

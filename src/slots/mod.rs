@@ -7,13 +7,16 @@
 mod context;
 mod decode;
 mod enforced;
+mod fallback;
 mod fill;
 mod formula;
 mod prompt;
 mod strict;
 mod template;
 
-pub use self::decode::{May, SlotSettings, decode_slots};
+pub use self::context::select_all;
+pub use self::decode::{May, SLOTS, SlotSettings, decode_slots};
+pub use self::fallback::{Fallback, NoFallback};
 pub use self::fill::{Asked, Call, fill};
 pub use self::formula::Formula;
 pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
@@ -37,4 +40,22 @@ pub enum Provenance {
     Floored,
     /// The default, because a model's answer was refused.
     Refused,
+    /// A script of the policy.
+    Script,
+}
+
+impl Provenance {
+    /// Its name in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Model => "model",
+            Self::Recorded => "recorded",
+            Self::Carried => "carried",
+            Self::Floored => "floored",
+            Self::Refused => "refused",
+            Self::Script => "script",
+        }
+    }
 }

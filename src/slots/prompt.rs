@@ -6,11 +6,10 @@ use std::time::Duration;
 use jsonschema::{PatternOptions, Validator, draft202012};
 use serde_json::Value;
 
-use crate::diag::{FileId, Problems, Span};
+use crate::diag::{FileId, Problems, Span, nearest};
 use crate::document::{Node, codes as shape, parse_yaml};
 use crate::event::{Digest, clip};
-use crate::slots::context::{self, FIELDS, known};
-use crate::slots::decode::SLOTS;
+use crate::slots::context::{self, FIELDS, known, line};
 use crate::slots::enforced;
 use crate::slots::template::{self, Fault, NotRendered, Wrong};
 
@@ -34,6 +33,10 @@ pub mod codes {
     pub const TEMPLATE: &str = "RL0408";
     /// A slot whose model can keep a finding from becoming an incident.
     pub const SUPPRESSIBLE: &str = "RL0409";
+    /// A slot that no agent runs.
+    pub const NO_AGENT: &str = "RL0410";
+    /// A default that is not what the schema of its prompt asks for.
+    pub const BAD_DEFAULT: &str = "RL0411";
 }
 
 /// A checked prompt.
@@ -95,24 +98,40 @@ impl Prompt {
     ///
     /// When it is longer than its limit, or cannot be rendered.
     pub fn render(&self, context: &Value) -> Result<String, NotRendered> {
-        template::render(&self.body, &self.select(context), self.limits.prompt_bytes)
+        let most = self.limits.prompt_bytes;
+        template::render(&self.body, &self.select(context), line, most)
     }
 
     /// Every way in which a reply breaks the schema, without the values that break it.
     pub(super) fn errors(&self, reply: &Value) -> Vec<String> {
-        let errors = self.validator.iter_errors(reply).take(TOLD);
+        let errors = self.broken(reply).into_iter();
+        errors
+            .map(|(path, message)| {
+                let place = if path.is_empty() { "the reply" } else { &path };
+                format!("{}: {}", clip(place), clip(&message))
+            })
+            .collect()
+    }
+
+    /// The same, each with the place in the value as a JSON pointer.
+    pub(super) fn broken(&self, value: &Value) -> Vec<(String, String)> {
+        let errors = self.validator.iter_errors(value).take(TOLD);
         errors
             .map(|error| {
-                let path = error.instance_path().as_str();
-                let place = if path.is_empty() { "the reply" } else { path };
-                format!("{}: {}", clip(place), clip(&error.masked().to_string()))
+                let path = error.instance_path().as_str().to_owned();
+                (path, error.masked().to_string())
             })
             .collect()
     }
 }
 
-/// Reads a prompt file.
-pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Option<Prompt> {
+/// Reads a prompt file. `slots` are those that it may be for, where they are known.
+pub fn decode_prompt(
+    file: FileId,
+    text: &str,
+    slots: Option<&[&str]>,
+    problems: &mut Problems,
+) -> Option<Prompt> {
     let errors = problems.counts().0;
     let Some((front, body)) = split(text) else {
         problems
@@ -124,7 +143,7 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
     let mut table = node.table(problems)?;
     let slot = table
         .require("slot", problems)
-        .and_then(|node| node.one_of(&SLOTS.map(|slot| (slot, slot)), problems));
+        .and_then(|node| decode_slot(node, slots, problems));
     let limits = table
         .get("limits")
         .map(|node| decode_limits(node, problems))
@@ -180,6 +199,23 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let (front, body) = text.split_at(front_end);
     // The opening `---` stays: it is YAML too, and places in the file stay right.
     Some((front, body.strip_prefix("---").unwrap_or(body).trim_start()))
+}
+
+/// The name of a slot. A prompt for one that nobody declares is used by nobody, but a misspelt
+/// name is a mistake.
+fn decode_slot<'n>(
+    node: &'n Node,
+    slots: Option<&[&str]>,
+    problems: &mut Problems,
+) -> Option<&'n str> {
+    let name = node.text(problems)?;
+    let known = slots.unwrap_or_default();
+    if known.contains(&name) || nearest(name, known.iter().copied()).is_none() {
+        return Some(name);
+    }
+    let words: Vec<(&str, ())> = known.iter().map(|slot| (*slot, ())).collect();
+    node.one_of(&words, problems)?;
+    None
 }
 
 fn decode_limits(node: &Node, problems: &mut Problems) -> Limits {
@@ -297,7 +333,8 @@ impl Written<'_> {
     /// Fills in the longest values that there can be.
     fn report_long(&self, context: &[String], limits: Limits, problems: &mut Problems) {
         let longest = context::largest(context)
-            .map(|values| template::render(self.body, &values, LONGEST).map(|text| text.len()));
+            .map(|values| template::render(self.body, &values, line, LONGEST))
+            .map(|text| text.map(|text| text.len()));
         let size = match longest {
             [Ok(long), Ok(many)] => long.max(many),
             [Err(NotRendered::Failed(why)), _] | [_, Err(NotRendered::Failed(why))] => {

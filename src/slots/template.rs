@@ -10,8 +10,6 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
-use crate::slots::context::line;
-
 /// How many instructions a text may take.
 const FUEL: u64 = 200_000;
 /// How deep conditions and lists may stand in each other: for each level a text takes stack.
@@ -176,20 +174,26 @@ fn is_word(word: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The text with the values of a context in it, if it has at most so many bytes.
+/// The text with the values of a context in it, each as `written` writes it,
+/// if it has at most so many bytes.
 ///
 /// # Errors
 ///
 /// When the text is longer, takes too long, or asks for a list where there is none.
-pub fn render(body: &str, context: &Value, most: usize) -> Result<String, NotRendered> {
+pub fn render(
+    body: &str,
+    context: &Value,
+    written: fn(&Value) -> String,
+    most: usize,
+) -> Result<String, NotRendered> {
     let mut engine = Environment::empty();
     engine.set_undefined_behavior(UndefinedBehavior::Chainable);
     engine.set_fuel(Some(FUEL));
     engine.set_recursion_limit(DEEPEST * 2);
-    engine.set_formatter(|out, _, value| {
+    engine.set_formatter(move |out, _, value| {
         let value = serde_json::to_value(value)
             .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-        out.write_str(&line(&value))
+        out.write_str(&written(&value))
             .map_err(|_| Error::new(ErrorKind::WriteFailure, "the text is too long"))
     });
     let template = engine
@@ -214,10 +218,10 @@ pub fn render(body: &str, context: &Value, most: usize) -> Result<String, NotRen
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRendered {
     /// It came to more bytes than it may.
-    #[error("the prompt has more than {0} bytes")]
+    #[error("the text has more than {0} bytes")]
     TooLong(usize),
     /// Anything else.
-    #[error("the prompt cannot be rendered: {0}")]
+    #[error("the text cannot be rendered: {0}")]
     Failed(String),
 }
 
@@ -255,7 +259,7 @@ impl io::Write for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slots::context::{largest, select};
+    use crate::slots::context::{largest, line, select};
     use serde_json::json;
 
     fn listed() -> Vec<String> {
@@ -303,7 +307,7 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(check(body, &listed()), [], "{body}");
             assert_eq!(
-                render(body, &context, 1000).as_deref(),
+                render(body, &context, line, 1000).as_deref(),
                 Ok(expected),
                 "{body}"
             );
@@ -352,17 +356,20 @@ mod tests {
     fn what_comes_out_is_bounded() {
         let [long, many] = largest(&listed());
         let body = "{{ finding.description }}";
-        assert_eq!(render(body, &long, 100), Err(NotRendered::TooLong(100)));
-        assert!(render(body, &long, 3000).is_ok());
+        assert_eq!(
+            render(body, &long, line, 100),
+            Err(NotRendered::TooLong(100))
+        );
+        assert!(render(body, &long, line, 3000).is_ok());
         let lists = "{% for a in agents %}".repeat(6) + "x" + "{% endfor %}".repeat(6).as_str();
         assert_eq!(check(&lists, &listed()), []);
         assert_eq!(
-            render(&lists, &many, 1 << 20),
+            render(&lists, &many, line, 1 << 20),
             Err(NotRendered::Failed("its lists are too long".to_owned()))
         );
         let context = select(&listed(), &json!({}));
         let none = "{% for t in finding.tags %}{{ t }}{% endfor %}";
-        assert_eq!(render(none, &context, 9).as_deref(), Ok(""));
+        assert_eq!(render(none, &context, line, 9).as_deref(), Ok(""));
     }
 
     proptest::proptest! {
@@ -385,7 +392,7 @@ mod tests {
                     "finding": {"count": 1, "description": text, "tags": [text]},
                     "agents": [{"b": text}],
                 });
-                let rendered = render(&body, &context, 1 << 16);
+                let rendered = render(&body, &context, line, 1 << 16);
                 proptest::prop_assert!(rendered.is_ok(), "{}: {:?}", body, rendered);
             }
         }

@@ -21,14 +21,18 @@ use crate::geo::DatabaseRecord;
 use crate::pipeline::Counts;
 
 /// The artifacts, in the order in which they hang on each other.
-pub const ARTIFACTS: [&str; 6] = [
+pub const ARTIFACTS: [&str; 7] = [
     "findings",
     "risks",
     "routes",
     "incidents",
     "plans",
     "commands",
+    DRAFTS,
 ];
+
+/// What agents wrote: an artifact that runs of earlier versions did not leave.
+const DRAFTS: &str = "drafts";
 
 /// `run.json`: what the last run was, and the digests that its artifacts have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

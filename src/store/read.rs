@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use crate::command::Command;
 use crate::detect::Finding;
+use crate::draft::Draft;
 use crate::event::Digest;
 use crate::plan::Plan;
 use crate::promote::{Incident, Verdict};
 use crate::risk::Risk;
 use crate::route::Route;
-use crate::store::{ArtifactRecord, RunRecord, StoreError, failed};
+use crate::store::{ArtifactRecord, DRAFTS, RunRecord, StoreError, failed};
 
 /// The artifacts of the last run, in their order.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Artifacts {
     pub plans: Vec<Plan>,
     /// Commands.
     pub commands: Vec<Command>,
+    /// What agents wrote.
+    pub drafts: Vec<Draft>,
 }
 
 /// A line of `risks.jsonl`.
@@ -61,6 +64,9 @@ pub struct About<'a> {
     pub plan: Option<&'a Plan>,
     /// The commands of the incident.
     pub commands: Vec<&'a Command>,
+    /// What agents wrote about the incident.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drafts: Vec<&'a Draft>,
 }
 
 /// Reads the artifacts of a data folder.
@@ -89,6 +95,11 @@ pub fn read(folder: &Path) -> Result<Artifacts, StoreError> {
         incidents: artifact(folder, &run, "incidents")?,
         plans: artifact(folder, &run, "plans")?,
         commands: artifact(folder, &run, "commands")?,
+        drafts: if run.artifacts.contains_key(DRAFTS) {
+            artifact(folder, &run, DRAFTS)?
+        } else {
+            Vec::new()
+        },
         run,
     })
 }
@@ -160,6 +171,11 @@ impl Artifacts {
                 .commands
                 .iter()
                 .filter(|command| Some(command.incident_id) == id)
+                .collect(),
+            drafts: self
+                .drafts
+                .iter()
+                .filter(|draft| Some(draft.incident_id) == id)
                 .collect(),
         }
     }

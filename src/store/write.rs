@@ -11,7 +11,9 @@ use tempfile::NamedTempFile;
 use crate::event::Digest;
 use crate::geo::DatabaseRecord;
 use crate::pipeline::{Beginning, Counts, Outcome, Rejected, Sink};
-use crate::store::{ARTIFACTS, ArtifactRecord, Artifacts, RunRecord, StoreError, failed, read};
+use crate::store::{
+    ARTIFACTS, ArtifactRecord, Artifacts, DRAFTS, RunRecord, StoreError, failed, read,
+};
 use crate::visible::json;
 
 /// The right to write to a data folder, held by one process at a time.
@@ -142,9 +144,12 @@ impl ArtifactWriter {
         };
         for (name, staged) in std::mem::take(&mut self.files) {
             let target = self.folder.join(format!("{name}.jsonl"));
-            let staged = match earlier {
-                Some(_) => merged(&self.folder, &target, staged, &replaced)?,
-                None => staged,
+            let is_there = |earlier: &Artifacts| earlier.run.artifacts.contains_key(name);
+            let staged = match &earlier {
+                Some(earlier) if is_there(earlier) => {
+                    merged(&self.folder, &target, staged, &replaced)?
+                }
+                _ => staged,
             };
             let records = staged.records;
             let (file, sha256) = finished(staged).map_err(failed(&target))?;
@@ -265,7 +270,11 @@ impl Sink for ArtifactWriter {
         response
             .commands
             .iter()
-            .try_for_each(|command| self.write("commands", command))
+            .try_for_each(|command| self.write("commands", command))?;
+        response
+            .drafts
+            .iter()
+            .try_for_each(|draft| self.write(DRAFTS, draft))
     }
 
     fn reject(&mut self, rejected: &Rejected) -> io::Result<()> {

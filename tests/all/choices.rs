@@ -395,3 +395,27 @@ fn what_a_model_may_say() {
         assert_eq!(asked.calls.len(), if expected { 1 } else { 2 }, "{text}");
     }
 }
+
+#[test]
+fn what_the_default_of_a_slot_shows() {
+    let policy = shipped();
+    let prompt = &policy.prompts["notification"];
+    let default = policy.slots["notification"].default.as_ref();
+    let default = default.expect("a slot of the engineer's has one");
+    let long = "ä".repeat(200);
+    let cut = format!("[low] {}…", "ä".repeat(113));
+    #[rustfmt::skip]
+    let cases = [
+        (json!({"severity": "high", "title": "x\ny"}), r"[high] x\u{a}y"),
+        (json!({"severity": "high", "title": "\u{202e}\"<b>\""}), r#"[high] \u{202e}"<b>""#),
+        (json!({"severity": "high", "title": "{{ incident.id }}"}), "[high] {{ incident.id }}"),
+        (json!({"title": "x"}), "[unknown] x"),
+        (json!({"severity": ["a", 1], "title": {"k": "v"}}), "[a, 1] k: v"),
+        (json!({"severity": "low", "title": long}), &cut),
+    ];
+    for (incident, expected) in cases {
+        let content = default.of(prompt, &json!({"incident": incident}));
+        let content = content.expect("it satisfies its schema");
+        assert_eq!(content["subject"], expected);
+    }
+}

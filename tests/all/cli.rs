@@ -823,6 +823,7 @@ fn a_run_leaves_nothing_but_its_artifacts() {
         ".lock",
         "audit",
         "commands.jsonl",
+        "drafts.jsonl",
         "findings.jsonl",
         "incidents.jsonl",
         "plans.jsonl",

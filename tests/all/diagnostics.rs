@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 37] = [
+const CASES: [(&str, i32, Made); 38] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -43,6 +43,7 @@ const CASES: [(&str, i32, Made); 37] = [
     ("correlation-types", 2, Overlay),
     ("correlation-without-rule", 2, Overlay),
     ("deep-nesting", 2, Overlay),
+    ("drafts", 2, Overlay),
     ("duplicate-key", 2, Overlay),
     ("duplicate-rules", 2, Overlay),
     ("empty-folder", 2, FromNothing(|_| {})),

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rulectl::geo::Databases;
+use rulectl::llm::Model;
 use rulectl::okta::{ADDRESS_FIELDS, Mapping};
 use rulectl::pipeline::{self, Beginning, Counts, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::policy::{self, Policy};
@@ -145,6 +146,16 @@ pub fn run_inputs(
 pub fn run_filled(policy: &Policy, filling: &Filling<'_>, name: &str) -> Received {
     let inputs = vec![Input::File(log(name))];
     run_settings(policy, filling, inputs, Mapping::Okta, 1, Databases::NONE)
+}
+
+/// Runs a policy over events, one a line, with somebody who is asked to fill slots.
+pub fn run_asking(policy: &Policy, events: &[Value], model: &dyn Model) -> Received {
+    let filling = Filling {
+        model: Some(model),
+        summary: None,
+    };
+    let inputs = vec![memory(lines(events).into_bytes())];
+    run_settings(policy, &filling, inputs, Mapping::Okta, 1, Databases::NONE)
 }
 
 fn run_settings(

@@ -71,11 +71,19 @@ fn grave(request: &Request) -> Result<String, Failure> {
             "severity": "critical", "likelihood": 90, "impact": 100,
             "rationale": request.context["finding"]["description"],
         }),
-        "route" => json!({"steps": [{"agent_name": "command_agent", "reason": "r"}]}),
+        "route" => json!({
+            "phase": "ingest",
+            "steps": [{"agent_name": "command_agent", "reason": "r", "when": "always"}],
+            "notes": "",
+        }),
         "plan" => json!({
             "overall_goal": "g",
-            "steps": [{"step_id": "notify_user", "rationale": "ask them"}],
+            "steps": [{
+                "step_id": "notify_user", "rationale": "ask them",
+                "dependencies": [], "requires_human_approval": false,
+            }],
         }),
+        "notification" => json!({"channel": "chat", "subject": "s", "body": "b"}),
         other => panic!("no slot `{other}`"),
     };
     Ok(reply.to_string())
@@ -112,7 +120,10 @@ fn what_a_model_says_reaches_risk_route_and_plan_within_their_bounds() {
         let response = filled.response.as_ref().expect("critical is promoted");
         let agents = response.route.steps.iter().map(|step| &step.agent_name);
         let agents: Vec<&String> = agents.collect();
-        assert_eq!(agents, ["planner_agent", "command_agent"]);
+        assert_eq!(
+            agents,
+            ["planner_agent", "command_agent", "notification_agent"]
+        );
         assert_eq!(response.route.provenance, Some(Provenance::Model));
         let steps = steps(filled);
         assert!(steps.contains(&"notify_user") && steps.contains(&"collect_auth_logs"));
@@ -121,7 +132,7 @@ fn what_a_model_says_reaches_risk_route_and_plan_within_their_bounds() {
             .iter()
             .map(|asked| asked.slot.as_str())
             .collect();
-        assert_eq!(slots, ["risk", "route", "plan"]);
+        assert_eq!(slots, ["risk", "route", "plan", "notification"]);
     }
 }
 
@@ -191,9 +202,9 @@ fn a_model_is_asked_where_that_is_said_and_its_answers_are_in_the_audit() {
     run(&[]);
     assert_eq!(server.seen().len(), 0, "variables alone ask nobody");
     run(&["--slots", "live", "--format", "ndjson"]);
-    // The route of the run and those of incidents, their plans, each once more to be repaired.
+    // The route of the run, and of each incident its route, plan and draft: each is repaired once.
     let incidents = 4;
-    let risks = server.seen().len() - 2 - 4 * incidents;
+    let risks = server.seen().len() - 2 - 2 * 3 * incidents;
     let risked = std::fs::read_to_string(folder.path().join("data/risks.jsonl"));
     let risked = risked.expect("artifacts");
     assert_eq!(risks, risked.lines().count());
@@ -204,11 +215,11 @@ fn a_model_is_asked_where_that_is_said_and_its_answers_are_in_the_audit() {
         .map(|record| record.expect("a record"))
         .filter(|record| record.kind == "slot")
         .collect();
-    assert_eq!(slots.len(), 1 + risks + 2 * incidents);
+    assert_eq!(slots.len(), 1 + risks + 3 * incidents);
     let refused = slots
         .iter()
         .filter(|slot| slot.body.get("refused").is_some());
-    assert_eq!(refused.count(), 1 + 2 * incidents);
+    assert_eq!(refused.count(), 1 + 3 * incidents);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `harness` | running a policy over events in memory, and the program over files |
 //! | `diagnostics` | broken policy folders and what `check` says of them |
+//! | `agents` | agents that an engineer declares, and what they write |
 //! | `audit` | a writer that is killed, and the commands of the audit |
 //! | `killed` | real runs that are killed, and what they leave |
 //! | `semantics` | what is a finding and what is not |
@@ -32,6 +33,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod agents;
 mod audit;
 mod choices;
 mod cli;

@@ -885,17 +885,17 @@ fn an_audit_answers_as_the_model_did_and_says_what_it_cannot() {
     );
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let run = &report["runs"][0];
-    // Five plans, and the commands that rest on them.
+    // Five plans, and the commands and drafts that rest on them.
     assert_eq!(
         (run["same"].as_u64(), run["different"].as_u64()),
-        (Some(all - 10), Some(0)),
+        (Some(all - 15), Some(0)),
         "{run}"
     );
-    let limit = changed("prompts/route.md", "max_tokens: 300", "max_tokens: 301");
+    let limit = changed("prompts/route.md", "max_tokens: 600", "max_tokens: 601");
     check(
         &under("limit", &limit),
         4,
-        "in `max_tokens` (it was 300, and is 301)",
+        "in `max_tokens` (it was 600, and is 601)",
     );
 
     // Without the bodies nothing can be said.

@@ -218,6 +218,7 @@ fn each_arrow_is_recorded_before_what_follows() {
         "route",
         "plan",
         "commands",
+        "draft",
         "finding",
     ];
     assert_eq!(kinds[..begin.len()], begin);
@@ -496,7 +497,7 @@ fn a_decision_is_explained_by_the_number_of_a_record_or_an_id() {
         let explained = rulectl(folder.path(), &format!("replay {word}"));
         check(&explained, 0, "15990 km in 1h 1m");
         check(&explained, 0, "demo-day.ndjson, line 41");
-        check(&explained, 0, "6 of 6 recorded decisions came out the same");
+        check(&explained, 0, "7 of 7 recorded decisions came out the same");
     }
     check(
         &rulectl(folder.path(), "replay ffffffff"),

@@ -186,6 +186,16 @@ impl RecordedFinding {
         serde_json::from_value(value.clone()).ok()
     }
 
+    /// What each of its records of a kind says, below a key of its body.
+    #[must_use]
+    pub fn all<T: serde::de::DeserializeOwned>(&self, kind: &str, key: &str) -> Vec<T> {
+        let of_kind = self.decisions.iter().filter(|(known, _)| known == kind);
+        let values = of_kind.filter_map(|(_, body)| body.get(key));
+        values
+            .filter_map(|value| serde_json::from_value(value.clone()).ok())
+            .collect()
+    }
+
     /// Whether a word names it: the number of one of its records, or how the id of its finding or incident begins.
     fn is_called(&self, word: &str) -> bool {
         let number: Option<u64> = word.parse().ok();

@@ -61,7 +61,7 @@ fn prompt_of(limits: &str, body: &str) -> Prompt {
     );
     let mut problems = Problems::default();
     let file = problems.add_file("prompts/p.md", &text);
-    let prompt = decode_prompt(file, &text, &mut problems);
+    let prompt = decode_prompt(file, &text, None, &mut problems);
     let found: Vec<_> = problems
         .sorted()
         .iter()
@@ -205,7 +205,7 @@ fn a_prompt_past_its_limit_is_not_sent() {
     assert_eq!(asked.calls, []);
     assert_eq!(
         asked.refused.as_deref(),
-        Some("the prompt has more than 40 bytes")
+        Some("the text has more than 40 bytes")
     );
 }
 
@@ -264,7 +264,7 @@ fn a_schema_that_goes_in_a_circle_is_reported_or_ends() {
         let text = format!("---\nslot: risk\ncontext: []\nschema: {schema}\n---\nx\n");
         let mut problems = Problems::default();
         let file = problems.add_file("prompts/p.md", &text);
-        if let Some(prompt) = decode_prompt(file, &text, &mut problems) {
+        if let Some(prompt) = decode_prompt(file, &text, None, &mut problems) {
             let asked = fill(
                 &prompt,
                 &Value::Null,
