@@ -175,6 +175,7 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
         out(&explain_finding(&About {
             finding: &finding,
             risk: risk.as_ref(),
+            run_route: None,
             incident: incident.as_ref(),
             route: route.as_ref(),
             plan: plan.as_ref(),

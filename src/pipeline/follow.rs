@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::promote::{Incident, Verdict, incident};
 use crate::risk::{self, Opinion, Risk, default_risk};
 use crate::route::{self, Context, Facts, Route, Runs, Summary};
-use crate::slots::{Asked, Provenance, fill};
+use crate::slots::{Asked, Consulted, Provenance, fill};
 
 /// Who fills slots, and what the route of a run is decided from.
 #[derive(Clone, Copy, Default)]
@@ -114,8 +114,11 @@ pub fn follow(
     was_promoted: bool,
 ) -> Outcome {
     let mut slots = Slots::new(policy, filling);
-    let risk = slots.risk(&finding, asks_risk);
+    let (default, risk) = slots.risk(&finding, asks_risk);
     let mut promotion = policy.promotion.decide(&risk);
+    if risk.consulted.is_some() && !was_promoted {
+        promotion = promotion.beside(&default, &policy.promotion.decide(&default));
+    }
     if was_promoted && !promotion.promoted {
         promotion.promoted = true;
         let reason = "it was promoted when it opened, and an incident is not withdrawn";
@@ -131,6 +134,15 @@ pub fn follow(
         response,
         asked: slots.asked,
     }
+}
+
+/// What somebody said of a slot.
+struct Said<T> {
+    /// What is accepted of it, or why nothing is.
+    accepted: Result<T, String>,
+    /// Whether it was said now.
+    source: Provenance,
+    consulted: Consulted,
 }
 
 /// Fills the slots on the way of one finding.
@@ -156,18 +168,19 @@ impl<'s> Slots<'s> {
         subject: Option<Uuid>,
         context: &Value,
         read: &dyn Fn(&Value) -> Result<T, Vec<String>>,
-    ) -> Option<(Result<T, String>, Provenance)> {
+    ) -> Option<Said<T>> {
         let model = self.filling.model?;
         let prompt = self.policy.prompts.get(slot)?;
         let asked = fill(prompt, context, model, &|reply| read(reply).map(drop));
         let accepted = asked.accepted.as_ref().map(read);
         let refused = asked.refused.clone().unwrap_or_default();
+        let consulted = Consulted::of(prompt.digest, &asked);
         self.asked.push(Filled {
             slot: slot.to_owned(),
             subject,
             asked,
         });
-        let said = match accepted {
+        let accepted = match accepted {
             Some(Ok(said)) => Ok(said),
             // What is accepted was read once already.
             Some(Err(why)) => Err(why.join("; ")),
@@ -178,10 +191,15 @@ impl<'s> Slots<'s> {
         } else {
             Provenance::Model
         };
-        Some((said, source))
+        Some(Said {
+            accepted,
+            source,
+            consulted,
+        })
     }
 
-    fn risk(&mut self, finding: &Finding, asks: bool) -> Risk {
+    /// The default risk of a finding, and the one that it has.
+    fn risk(&mut self, finding: &Finding, asks: bool) -> (Risk, Risk) {
         let policy = self.policy;
         let rule = policy.rules.get(&finding.rule);
         let settings = rule.map(|rule| rule.settings.clone()).unwrap_or_default();
@@ -194,13 +212,15 @@ impl<'s> Slots<'s> {
             let said = self.fill("risk", Some(finding.id), &context, &Opinion::read)?;
             Some((slot, said))
         });
-        match filled {
-            Some((slot, (Ok(opinion), source))) => {
-                risk::bounded(&default, settings.floor, slot.may, &opinion, source)
-            }
-            Some((_, (Err(why), _))) => risk::refused(&default, &why),
-            None => default,
-        }
+        let Some((slot, said)) = filled else {
+            return (default.clone(), default);
+        };
+        let mut risk = match &said.accepted {
+            Ok(opinion) => risk::bounded(&default, settings.floor, slot.may, opinion, said.source),
+            Err(why) => risk::refused(&default, why),
+        };
+        risk.consulted = Some(said.consulted);
+        (default, risk)
     }
 
     /// `about` is what a prompt may name beside agents, guardrails and events.
@@ -218,13 +238,15 @@ impl<'s> Slots<'s> {
             let shown = together(about(), shown);
             self.fill("route", incident, &shown, &route::Proposal::read)
         });
-        match said.flatten() {
-            Some((Ok(proposal), source)) => {
-                routing.bounded(context, incident, facts, &proposal, source)
-            }
-            Some((Err(why), _)) => routing.decide(context, incident, facts, &[]).refused(&why),
-            None => routing.decide(context, incident, facts, &[]),
-        }
+        let Some(said) = said.flatten() else {
+            return routing.decide(context, incident, facts, &[]);
+        };
+        let mut route = match &said.accepted {
+            Ok(proposal) => routing.bounded(context, incident, facts, proposal, said.source),
+            Err(why) => routing.decide(context, incident, facts, &[]).refused(why),
+        };
+        route.consulted = Some(said.consulted);
+        route
     }
 
     fn plan(&mut self, incident: &Incident, finding: &Finding, risk: &Risk) -> Plan {
@@ -235,11 +257,15 @@ impl<'s> Slots<'s> {
             let read = |reply: &Value| planning.read(reply);
             self.fill("plan", Some(incident.id), &context, &read)
         });
-        match said.flatten() {
-            Some((Ok(proposal), source)) => planning.bounded(incident, finding, &proposal, source),
-            Some((Err(why), _)) => plan::refused(planning.default_plan(incident, finding), &why),
-            None => planning.default_plan(incident, finding),
-        }
+        let Some(said) = said.flatten() else {
+            return planning.default_plan(incident, finding);
+        };
+        let mut plan = match &said.accepted {
+            Ok(proposal) => planning.bounded(incident, finding, proposal, said.source),
+            Err(why) => plan::refused(planning.default_plan(incident, finding), why),
+        };
+        plan.consulted = Some(said.consulted);
+        plan
     }
 
     fn respond(&mut self, incident: Incident, finding: &Finding, risk: &Risk) -> Response {

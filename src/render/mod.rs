@@ -1,5 +1,6 @@
 //! The faces: values as text for a person. They show results and decide nothing.
 
+mod asked;
 mod audit;
 mod diagnostics;
 mod finding;
@@ -14,7 +15,7 @@ mod test;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
-pub use self::finding::explain_finding;
+pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};

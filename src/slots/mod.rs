@@ -4,6 +4,7 @@
 //! model may say is bounded by `may` and the rule's floor; where a value came
 //! from stands beside it in every record.
 
+mod consulted;
 mod context;
 mod decode;
 mod enforced;
@@ -12,6 +13,7 @@ mod prompt;
 mod strict;
 mod template;
 
+pub use self::consulted::Consulted;
 pub use self::decode::{May, SlotSettings, decode_slots};
 pub use self::fill::{Asked, Call, fill};
 pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
