@@ -13,7 +13,7 @@ use crate::detect::{Finding, NAMESPACE};
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
 use crate::promote::Incident;
-use crate::slots::Provenance;
+use crate::slots::{Consulted, Provenance};
 
 /// The codes of problems in `[plan]`.
 pub mod codes {
@@ -67,6 +67,12 @@ pub struct Plan {
     /// Where the goal and the steps came from, where a model was asked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub provenance: BTreeMap<String, Provenance>,
+    /// The steps that a model proposed, in its order, where its proposal was accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposed: Option<Vec<String>>,
+    /// That a model was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub consulted: Option<Consulted>,
 }
 
 /// A change to a proposed plan, with the clause that made it.
@@ -114,6 +120,15 @@ pub struct Step {
     /// What a model says of the step: commentary.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub comment: Option<String>,
+}
+
+impl Plan {
+    /// Whether a model proposed a step of it.
+    #[must_use]
+    pub fn is_proposed(&self, step: &Step) -> bool {
+        let proposed = self.proposed.as_ref();
+        proposed.is_some_and(|ids| ids.contains(&step.step_id))
+    }
 }
 
 impl Planning {
@@ -166,6 +181,8 @@ impl Planning {
             notes: format!("default plan from plan.default.{source}"),
             edits: Vec::new(),
             provenance: BTreeMap::new(),
+            proposed: None,
+            consulted: None,
         }
     }
 

@@ -35,6 +35,14 @@ pub struct Verdict {
     pub promoted: bool,
     /// Each clause, with the value it compared and whether it held.
     pub reasons: Vec<String>,
+    /// Whether the default risk would have promoted it: a model kept it from becoming an incident.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub withheld: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A finding that somebody has to deal with.
@@ -219,6 +227,7 @@ impl Promotion {
         Verdict {
             promoted: by_score || by_severity || by_when,
             reasons,
+            withheld: false,
         }
     }
 }
@@ -240,6 +249,22 @@ fn when_holds(
         (Ok(false), _) => (false, "does not hold".to_owned()),
     };
     (holds, Some(format!("promotion.when `{text}` {reason}")))
+}
+
+impl Verdict {
+    /// The verdict of a model's risk, beside that of the default one.
+    #[must_use]
+    pub fn beside(mut self, default: &Risk, of_default: &Verdict) -> Self {
+        if of_default.promoted && !self.promoted {
+            self.withheld = true;
+            self.reasons.push(format!(
+                "withheld by a model: the default risk, {} {:.2}, would have been promoted",
+                default.severity.as_str(),
+                default.score
+            ));
+        }
+        self
+    }
 }
 
 /// The incident of a promoted finding.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::detect::{Finding, FloorSetting, Level, SEVERITIES, Settings, Severity};
-use crate::slots::{Formula, May, Provenance};
+use crate::slots::{Consulted, Formula, May, Provenance};
 
 /// How bad a finding is: the fill of the `risk` slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,25 @@ pub struct Risk {
     pub rationale: String,
     /// Where each field came from.
     pub provenance: BTreeMap<String, Provenance>,
+    /// What a model said, where the bounds made something else of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposed: Option<Proposed>,
+    /// That a model was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub consulted: Option<Consulted>,
+}
+
+/// The risk that a model would have given.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// Severity.
+    pub severity: Severity,
+    /// 0.0–1.0.
+    pub likelihood: f64,
+    /// 0.0–1.0.
+    pub impact: f64,
+    /// What follows from the two.
+    pub score: f64,
 }
 
 /// The risk of a finding without a model.
@@ -75,6 +94,8 @@ pub fn default_risk(finding: &Finding, settings: &Settings, formula: &Formula) -
             .into_iter()
             .map(|field| (field.to_owned(), provenance(field)))
             .collect(),
+        proposed: None,
+        consulted: None,
     }
 }
 
@@ -251,6 +272,12 @@ pub fn bounded(default: &Risk, bounds: &Bounds<'_>, opinion: &Opinion) -> Risk {
         say("rationale", source);
     }
     risk.severity = severity;
+    risk.proposed = (is_under || severity != opinion.severity).then(|| Proposed {
+        severity: opinion.severity,
+        likelihood,
+        impact,
+        score,
+    });
     if !is_under {
         risk.likelihood = likelihood;
         risk.impact = impact;
@@ -345,6 +372,8 @@ mod tests {
             provenance: fields
                 .map(|field| (field.to_owned(), Provenance::Default))
                 .into(),
+            proposed: None,
+            consulted: None,
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Faces<'a> {
     format: Format,
     pub(super) worst: Option<Severity>,
     streamed: u64,
+    /// How the JSON document begins.
+    opening: String,
     /// What is to be written to stdout once it is durable.
     pending: String,
     /// Findings that are open.
@@ -91,6 +93,7 @@ impl<'a> Faces<'a> {
             format,
             worst: None,
             streamed: 0,
+            opening: "{\"outcomes\":[".to_owned(),
             pending: String::new(),
             open: BTreeMap::new(),
             changed: false,
@@ -123,7 +126,7 @@ impl<'a> Faces<'a> {
         closed: bool,
     ) -> Result<(RunRecord, Collected, Option<Severity>)> {
         if self.format == Format::Json && self.streamed == 0 {
-            self.pending.push_str("{\"outcomes\":[");
+            self.pending.push_str(&self.opening);
         }
         self.tell()?;
         self.write_open()?;
@@ -153,6 +156,22 @@ impl<'a> Faces<'a> {
             .try_for_each(|outcome| writer.outcome(outcome))
     }
 
+    /// Tells how the route of the run came about, where a model was asked.
+    fn stream_route(&mut self, beginning: &Beginning) -> io::Result<()> {
+        if beginning.asked.is_none() {
+            return Ok(());
+        }
+        let route = crate::visible::json(&beginning.route)?;
+        let summary = crate::visible::json(&beginning.summary)?;
+        let both = format!("{{\"route\":{route},\"summary\":{summary}");
+        match self.format {
+            Format::Text => {}
+            Format::Ndjson => self.pending.push_str(&format!("{both}}}\n")),
+            Format::Json => self.opening = format!("{both},\"outcomes\":["),
+        }
+        Ok(())
+    }
+
     fn stream(&mut self, outcome: &Outcome) -> io::Result<()> {
         let line = match self.format {
             Format::Text if self.live => outcome_line(outcome),
@@ -160,7 +179,7 @@ impl<'a> Faces<'a> {
             Format::Json | Format::Ndjson => crate::visible::json(outcome)?,
         };
         let begin = match (self.format, self.streamed) {
-            (Format::Json, 0) => "{\"outcomes\":[",
+            (Format::Json, 0) => self.opening.as_str(),
             (Format::Json, _) => ",",
             _ => "",
         };
@@ -210,6 +229,8 @@ fn reasons(failed: &[SourceError]) -> Vec<String> {
 impl Sink for Faces<'_> {
     fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
         self.recorder.route(beginning)?;
+        self.collected.begin(beginning);
+        self.stream_route(beginning)?;
         self.writer.begin(beginning)
     }
 

@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::policy::{self, Policy};
 use crate::promote::Incident;
 use crate::record::kinds;
-use crate::render::{asked, decided_again, explain_finding, replayed};
+use crate::render::{decided_again, explain_finding, fills as told, replayed};
 use crate::route::Route;
 use crate::store::{About, RiskRecord};
 use crate::visible::visible;
@@ -179,13 +179,14 @@ fn one(common: &Common, audit: &Path, recorded: &RecordedFinding, report: Report
         out(&explain_finding(&About {
             finding: &finding,
             risk: risk.as_ref(),
+            run_route: None,
             incident: incident.as_ref(),
             route: route.as_ref(),
             plan: plan.as_ref(),
             commands: commands.iter().collect(),
             drafts: drafts.iter().collect(),
         }))?;
-        out(&asked(&fills))?;
+        out(&told(&fills))?;
         out(&decided_again(recorded, &origins, &report))?;
     } else {
         let decisions = recorded.decisions.iter();

@@ -12,7 +12,7 @@ use crate::detect::Finding;
 use crate::lab::replay::{RecordedFill, fills, findings_called};
 use crate::record::Statuses;
 use crate::render;
-use crate::store::{Artifacts, read};
+use crate::store::{About, Artifacts, read};
 use crate::visible::visible;
 
 /// The words of the command.
@@ -20,7 +20,7 @@ use crate::visible::visible;
 pub struct Args {
     /// What to show; without it, findings and incidents
     what: Option<What>,
-    /// The id of a finding, or its beginning
+    /// The id of a finding, an incident or a plan, or its beginning
     id: Option<String>,
 }
 
@@ -38,12 +38,39 @@ enum What {
     Drafts,
     /// One finding, explained
     Finding,
+    /// One incident, explained
+    Incident,
+    /// One plan, explained
+    Plan,
+}
+
+impl What {
+    /// The word for one of what has an id, and where such are listed.
+    fn one(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Finding => Some(("finding", "findings")),
+            Self::Incident => Some(("incident", "incidents")),
+            Self::Plan => Some(("plan", "plans")),
+            Self::Findings | Self::Incidents | Self::Plans | Self::Commands | Self::Drafts => None,
+        }
+    }
+
+    /// Whether there is such among what hangs on a finding.
+    fn is_in(self, about: &About<'_>) -> bool {
+        match self {
+            Self::Incident => about.incident.is_some(),
+            Self::Plan => about.plan.is_some(),
+            _ => true,
+        }
+    }
 }
 
 /// Runs the command.
 pub fn show(common: &Common, args: &Args) -> Result<Exit> {
-    if args.id.is_some() && args.what != Some(What::Finding) {
-        bail!(UsageError("an id goes with `show finding ID`".to_owned()));
+    let one = args.what.and_then(|what| Some((what, what.one()?)));
+    if args.id.is_some() && one.is_none() {
+        let message = "an id goes with `show finding ID`, `show incident ID` and `show plan ID`";
+        bail!(UsageError(message.to_owned()));
     }
     let mut artifacts = read(&common.data)?;
     let statuses = fold_statuses(common, &mut artifacts);
@@ -54,15 +81,15 @@ pub fn show(common: &Common, args: &Args) -> Result<Exit> {
             visible(reason)
         ));
     }
+    if let Some((what, (word, listed))) = one {
+        let Some(id) = &args.id else {
+            bail!(UsageError(format!(
+                "which {word}? `show {listed}` lists their ids"
+            )))
+        };
+        return show_one(common, &artifacts, &statuses, what, id);
+    }
     match args.what {
-        Some(What::Finding) => {
-            let Some(id) = &args.id else {
-                bail!(UsageError(
-                    "which finding? `show findings` lists their ids".to_owned()
-                ))
-            };
-            return show_finding(common, &artifacts, &statuses, id);
-        }
         Some(What::Findings) => list(common, &artifacts.findings, || render::findings(&artifacts))?,
         Some(What::Incidents) => list(common, &artifacts.incidents, || {
             render::incidents(&artifacts)
@@ -70,7 +97,7 @@ pub fn show(common: &Common, args: &Args) -> Result<Exit> {
         Some(What::Plans) => list(common, &artifacts.plans, || render::plans(&artifacts))?,
         Some(What::Commands) => list(common, &artifacts.commands, || render::commands(&artifacts))?,
         Some(What::Drafts) => list(common, &artifacts.drafts, || render::drafts(&artifacts))?,
-        None => match common.format {
+        Some(What::Finding | What::Incident | What::Plan) | None => match common.format {
             Format::Text => out(&format!(
                 "{}\n{}",
                 render::findings(&artifacts),
@@ -92,45 +119,54 @@ fn list<T: Serialize>(common: &Common, records: &[T], text: impl FnOnce() -> Str
     }
 }
 
-fn show_finding(
+fn show_one(
     common: &Common,
     artifacts: &Artifacts,
     statuses: &Statuses,
+    what: What,
     id: &str,
 ) -> Result<Exit> {
-    let found = artifacts.findings_called(id);
-    let finding = match found.as_slice() {
-        [finding] => *finding,
+    let found = match what {
+        What::Plan => artifacts.findings_planned(id),
+        _ => artifacts.findings_called(id),
+    };
+    let (word, listed) = what.one().unwrap_or_default();
+    let abouts = found.iter().map(|finding| artifacts.about(finding));
+    let abouts: Vec<About<'_>> = abouts.filter(|about| what.is_in(about)).collect();
+    let about = match abouts.as_slice() {
+        [about] => about,
         [] => {
             bad(&format!(
-                "no finding of the last run has an id that begins with `{id}`; `rulectl show findings` lists them"
+                "no {word} of the last run has an id that begins with `{}`; `rulectl show {listed}` lists them",
+                visible(id)
             ));
             return Ok(Exit::Negative);
         }
         several => {
-            let ids: Vec<String> = several
-                .iter()
-                .take(5)
-                .map(|finding| finding.id.to_string())
-                .collect();
+            let ids = several.iter().take(5).map(|about| about.finding.id);
+            let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
             bail!(UsageError(format!(
-                "{} findings begin with `{id}`: {}",
+                "{} findings begin with `{}`: {}",
                 several.len(),
+                visible(id),
                 ids.join(", ")
             )));
         }
     };
-    if common.format == Format::Text {
-        let about = artifacts.about(finding);
-        out(&render::explain_finding(&about))?;
-        out(&render::asked(&fills_of(common, finding)))?;
-        let set = about.incident.and_then(|incident| statuses.of(incident.id));
-        if let Some(set) = set {
-            out(&render::status_set(set))?;
-        }
+    if common.format != Format::Text {
+        out_json(about)?;
         return Ok(Exit::Done);
     }
-    out_json(&artifacts.about(finding))?;
+    out(&match what {
+        What::Plan => render::explain_plan(about),
+        What::Incident => render::explain_incident(about),
+        _ => render::explain_finding(about),
+    })?;
+    out(&render::fills(&fills_of(common, about.finding)))?;
+    let set = about.incident.and_then(|incident| statuses.of(incident.id));
+    if let Some(set) = set.filter(|_| what != What::Plan) {
+        out(&render::status_set(set))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::promote::{Incident, Verdict, incident};
 use crate::risk::{self, Bounds, Opinion, Risk, default_risk};
 use crate::route::{self, Context, Facts, Route, Runs, Summary};
-use crate::slots::{Asked, Formula, May, Provenance, fill};
+use crate::slots::{Asked, Consulted, Formula, May, Provenance, fill};
 
 /// Who fills slots, and what the route of a run is decided from.
 #[derive(Clone, Copy, Default)]
@@ -118,8 +118,17 @@ pub fn follow(
     was_promoted: bool,
 ) -> Outcome {
     let mut slots = Slots::new(policy, filling);
-    let (risk, least) = slots.risk(&finding, asks_risk);
-    let mut promotion = policy.promotion.decide(&finding, &risk, least.as_ref());
+    let Risked {
+        default,
+        risk,
+        is_least,
+    } = slots.risk(&finding, asks_risk);
+    let least = is_least.then_some(&default);
+    let mut promotion = policy.promotion.decide(&finding, &risk, least);
+    if risk.consulted.is_some() && !was_promoted {
+        let of_default = policy.promotion.decide(&finding, &default, None);
+        promotion = promotion.beside(&default, &of_default);
+    }
     if was_promoted && !promotion.promoted {
         promotion.promoted = true;
         let reason = "it was promoted when it opened, and an incident is not withdrawn";
@@ -135,6 +144,25 @@ pub fn follow(
         response,
         asked: slots.asked,
     }
+}
+
+/// What somebody said of a slot.
+struct Said<T> {
+    /// What is accepted of it, or why nothing is.
+    accepted: Result<T, String>,
+    /// Whether it was said now.
+    source: Provenance,
+    consulted: Consulted,
+}
+
+/// The risk of a finding.
+struct Risked {
+    /// The one without a model.
+    default: Risk,
+    /// The one that it has.
+    risk: Risk,
+    /// Whether no model may give less than the default.
+    is_least: bool,
 }
 
 /// Fills the slots on the way of one finding.
@@ -160,18 +188,19 @@ impl<'s> Slots<'s> {
         subject: Option<Uuid>,
         context: &Value,
         read: &dyn Fn(&Value) -> Result<T, Vec<String>>,
-    ) -> Option<(Result<T, String>, Provenance)> {
+    ) -> Option<Said<T>> {
         let model = self.filling.model?;
         let prompt = self.policy.prompts.get(slot)?;
         let asked = fill(prompt, context, model, &|reply| read(reply).map(drop));
         let accepted = asked.accepted.as_ref().map(read);
         let refused = asked.refused.clone().unwrap_or_default();
+        let consulted = Consulted::of(prompt.digest, &asked);
         self.asked.push(Filled {
             slot: slot.to_owned(),
             subject,
             asked,
         });
-        let said = match accepted {
+        let accepted = match accepted {
             Some(Ok(said)) => Ok(said),
             // What is accepted was read once already.
             Some(Err(why)) => Err(why.join("; ")),
@@ -182,11 +211,15 @@ impl<'s> Slots<'s> {
         } else {
             Provenance::Model
         };
-        Some((said, source))
+        Some(Said {
+            accepted,
+            source,
+            consulted,
+        })
     }
 
-    /// The risk of a finding; and the one that no model may withdraw, where it is another.
-    fn risk(&mut self, finding: &Finding, asks: bool) -> (Risk, Option<Risk>) {
+    /// The default risk of a finding, and the one that it has.
+    fn risk(&mut self, finding: &Finding, asks: bool) -> Risked {
         let policy = self.policy;
         let rule = policy.rules.get(&finding.rule);
         let settings = rule.map(|rule| rule.settings.clone()).unwrap_or_default();
@@ -202,20 +235,28 @@ impl<'s> Slots<'s> {
             let said = self.fill("risk", Some(finding.id), &context, &Opinion::read)?;
             Some((slot, said))
         });
-        match filled {
-            Some((slot, (Ok(opinion), source))) => {
-                let bounds = Bounds {
-                    floor: settings.floor,
-                    may: slot.may,
-                    formula,
-                    source,
-                };
-                let risk = risk::bounded(&default, &bounds, &opinion);
-                let is_least = slot.may == May::Raise && settings.floor.is_none();
-                (risk, is_least.then_some(default))
-            }
-            Some((_, (Err(why), _))) => (risk::refused(&default, &why), None),
-            None => (default, None),
+        let Some((slot, said)) = filled else {
+            return Risked {
+                risk: default.clone(),
+                default,
+                is_least: false,
+            };
+        };
+        let bounds = Bounds {
+            floor: settings.floor,
+            may: slot.may,
+            formula,
+            source: said.source,
+        };
+        let mut risk = match &said.accepted {
+            Ok(opinion) => risk::bounded(&default, &bounds, opinion),
+            Err(why) => risk::refused(&default, why),
+        };
+        risk.consulted = Some(said.consulted);
+        Risked {
+            default,
+            risk,
+            is_least: slot.may == May::Raise && settings.floor.is_none(),
         }
     }
 
@@ -234,13 +275,15 @@ impl<'s> Slots<'s> {
             let shown = together(about(), shown);
             self.fill("route", incident, &shown, &route::Proposal::read)
         });
-        match said.flatten() {
-            Some((Ok(proposal), source)) => {
-                routing.bounded(context, incident, facts, &proposal, source)
-            }
-            Some((Err(why), _)) => routing.decide(context, incident, facts, &[]).refused(&why),
-            None => routing.decide(context, incident, facts, &[]),
-        }
+        let Some(said) = said.flatten() else {
+            return routing.decide(context, incident, facts, &[]);
+        };
+        let mut route = match &said.accepted {
+            Ok(proposal) => routing.bounded(context, incident, facts, proposal, said.source),
+            Err(why) => routing.decide(context, incident, facts, &[]).refused(why),
+        };
+        route.consulted = Some(said.consulted);
+        route
     }
 
     fn plan(&mut self, incident: &Incident, finding: &Finding, risk: &Risk) -> Plan {
@@ -251,11 +294,15 @@ impl<'s> Slots<'s> {
             let read = |reply: &Value| planning.read(reply);
             self.fill("plan", Some(incident.id), &context, &read)
         });
-        match said.flatten() {
-            Some((Ok(proposal), source)) => planning.bounded(incident, finding, &proposal, source),
-            Some((Err(why), _)) => plan::refused(planning.default_plan(incident, finding), &why),
-            None => planning.default_plan(incident, finding),
-        }
+        let Some(said) = said.flatten() else {
+            return planning.default_plan(incident, finding);
+        };
+        let mut plan = match &said.accepted {
+            Ok(proposal) => planning.bounded(incident, finding, proposal, said.source),
+            Err(why) => plan::refused(planning.default_plan(incident, finding), why),
+        };
+        plan.consulted = Some(said.consulted);
+        plan
     }
 
     /// What an agent of the engineer's writes, if it writes anything.
@@ -272,8 +319,14 @@ impl<'s> Slots<'s> {
                 };
                 let said = settings.ask.then(ask);
                 Some(match said.flatten() {
-                    Some((Ok(content), source)) => drafting.wrote(content, source),
-                    Some((Err(why), _)) => drafting.fell_back(default, prompt, Some(why)),
+                    Some(Said {
+                        accepted: Ok(content),
+                        source,
+                        ..
+                    }) => drafting.wrote(content, source),
+                    Some(Said {
+                        accepted: Err(why), ..
+                    }) => drafting.fell_back(default, prompt, Some(why)),
                     None => drafting.fell_back(default, prompt, None),
                 })
             }

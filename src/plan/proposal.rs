@@ -143,6 +143,7 @@ impl Planning {
             steps,
             notes: "proposed by a model, within [plan]".to_owned(),
             edits,
+            proposed: Some(ids_of(&proposal.steps)),
             ..default
         }
     }
@@ -226,6 +227,10 @@ impl Planning {
             }
         }
     }
+}
+
+fn ids_of(steps: &[ProposedStep]) -> Vec<String> {
+    steps.iter().map(|step| step.step_id.clone()).collect()
 }
 
 /// The default plan of an incident of which no reply was accepted.

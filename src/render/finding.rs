@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use crate::detect::Finding;
 use crate::diag::counted;
+use crate::plan::{Plan, Step};
+use crate::render::asked;
 use crate::render::lists::{labelled, lines, written};
 use crate::render::style::{Styles, field, raw_field, severity, styled, time};
 use crate::render::summary::moment_text;
@@ -124,26 +126,83 @@ fn what_was_decided(out: &mut String, about: &About<'_>) {
             risk.impact
         ),
     );
-    let from: Vec<String> = risk
-        .provenance
-        .iter()
-        .map(|(name, provenance)| format!("{name} {provenance:?}").to_lowercase())
-        .collect();
-    field(
-        out,
-        "from",
-        &format!("{}; {}", risk.rationale, from.join(", ")),
-    );
+    if risk.consulted.is_none() {
+        let from: Vec<String> = risk
+            .provenance
+            .iter()
+            .map(|(name, provenance)| format!("{name} {provenance:?}").to_lowercase())
+            .collect();
+        field(
+            out,
+            "from",
+            &format!("{}; {}", risk.rationale, from.join(", ")),
+        );
+    }
+    asked::risk(out, risk);
     let verdict = if record.promotion.promoted {
         "promoted to an incident"
     } else {
         "not promoted"
     };
-    field(
-        out,
-        "verdict",
-        &format!("{verdict}: {}", record.promotion.reasons.join("; ")),
-    );
+    let verdict = format!("{verdict}: {}", record.promotion.reasons.join("; "));
+    asked::prose(out, "verdict", &verdict);
+    if let Some(route) = about.run_route.filter(|route| route.consulted.is_some()) {
+        section(out, "How the run was routed");
+        asked::route(out, "route", route);
+    }
+}
+
+/// The explanation of an incident: what it is, and how its response came about.
+#[must_use]
+pub fn explain_incident(about: &About<'_>) -> String {
+    let mut out = String::new();
+    let Some(incident) = about.incident else {
+        return out;
+    };
+    let _ = writeln!(out, "{}", styled(Styles::HEADING, &incident.title));
+    let _ = writeln!(out, "  {}", visible(&incident.description));
+    section(&mut out, "What it rests on");
+    field(&mut out, "finding", &incident.finding_id.to_string());
+    for (name, values) in &incident.metadata {
+        asked::prose(&mut out, "has", &format!("{name}: {}", values.join(" | ")));
+    }
+    what_was_decided(&mut out, about);
+    what_to_do(&mut out, about);
+    out
+}
+
+/// The explanation of a plan: each step with the reason for it, and what was proposed.
+#[must_use]
+pub fn explain_plan(about: &About<'_>) -> String {
+    let mut out = String::new();
+    let (Some(incident), Some(plan)) = (about.incident, about.plan) else {
+        return out;
+    };
+    let _ = writeln!(out, "{}", styled(Styles::HEADING, &incident.title));
+    let _ = writeln!(out, "  {}", visible(&incident.description));
+    section(&mut out, "Plan");
+    field(&mut out, "plan", &plan.id.to_string());
+    field(&mut out, "incident", &incident.id.to_string());
+    asked::goal(&mut out, plan);
+    asked::plan(&mut out, plan);
+    for (at, step) in plan.steps.iter().enumerate() {
+        section(&mut out, &format!("{}. {}", at + 1, visible(&step.step_id)));
+        asked::prose(&mut out, "what", &step.description);
+        asked::prose(&mut out, "why", &step.rationale);
+        let marks = marks(plan, step);
+        if !marks.is_empty() {
+            field(&mut out, "is", &marks.join(", "));
+        }
+        if !step.dependencies.is_empty() {
+            asked::prose(&mut out, "after", &step.dependencies.join(", "));
+        }
+        asked::comment(&mut out, "model", step.comment.as_deref());
+        let commands = about.commands.iter();
+        for command in commands.filter(|command| command.step_id == step.step_id) {
+            field(&mut out, "command", &command.command);
+        }
+    }
+    out
 }
 
 fn what_to_do(out: &mut String, about: &About<'_>) {
@@ -157,38 +216,12 @@ fn what_to_do(out: &mut String, about: &About<'_>) {
         &format!("{} ({:?})", incident.id, incident.status).to_lowercase(),
     );
     if let Some(route) = about.route {
-        let agents: Vec<&str> = route
-            .steps
-            .iter()
-            .map(|step| step.agent_name.as_str())
-            .collect();
-        field(
-            out,
-            "route",
-            &format!("{} (phase {})", agents.join(", then "), route.phase),
-        );
-        for edit in &route.edits {
-            field(
-                out,
-                "",
-                &format!("{} {} by {}", edit.agent, edit.action.as_str(), edit.clause),
-            );
-        }
+        asked::route(out, "route", route);
     }
     if let Some(plan) = about.plan {
-        field(out, "goal", &plan.overall_goal);
-        for (at, step) in plan.steps.iter().enumerate() {
-            let approval = if step.requires_human_approval {
-                " (needs approval)"
-            } else {
-                ""
-            };
-            field(
-                out,
-                "",
-                &format!("{}. {}{approval}", at + 1, step.description),
-            );
-        }
+        asked::goal(out, plan);
+        steps(out, plan);
+        asked::plan(out, plan);
     }
     for command in &about.commands {
         let kind = if command.read_only {
@@ -208,4 +241,29 @@ fn what_to_do(out: &mut String, about: &About<'_>) {
             field(out, "", &labelled(&name, &text));
         }
     }
+}
+
+/// The steps of a plan, and what a model says of each.
+fn steps(out: &mut String, plan: &Plan) {
+    for (at, step) in plan.steps.iter().enumerate() {
+        let marks = marks(plan, step);
+        let marks = if marks.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", marks.join(", "))
+        };
+        asked::prose(out, "", &format!("{}. {}{marks}", at + 1, step.description));
+        asked::comment(out, "", step.comment.as_deref());
+    }
+}
+
+/// What there is to say of a step: who wants it, and whether a human has to agree.
+pub(super) fn marks(plan: &Plan, step: &Step) -> Vec<&'static str> {
+    let marks = [
+        (step.mandatory, "mandatory"),
+        (plan.is_proposed(step), "proposed"),
+        (step.requires_human_approval, "needs approval"),
+    ];
+    let marks = marks.into_iter().filter(|(set, _)| *set);
+    marks.map(|(_, text)| text).collect()
 }

@@ -4,9 +4,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::draft::Draft;
+use crate::render::finding;
 use crate::render::status::status;
 use crate::render::style::{short, time};
-use crate::store::Artifacts;
+use crate::store::{Artifacts, RiskRecord};
 use crate::visible::visible;
 
 /// Tables are as wide as this at the most, on a terminal or not: output does not depend on where it goes.
@@ -19,7 +20,7 @@ pub fn findings(artifacts: &Artifacts) -> String {
         let risk = artifacts.risk_of(finding.id);
         let became = artifacts
             .incident_of(finding.id)
-            .map_or("not promoted".to_owned(), |incident| {
+            .map_or(not_promoted(risk).to_owned(), |incident| {
                 format!("incident {}", short(incident.id))
             });
         vec![
@@ -36,6 +37,14 @@ pub fn findings(artifacts: &Artifacts) -> String {
         &["finding", "last hit (UTC)", "risk", "what", "became"],
         rows,
     )
+}
+
+fn not_promoted(risk: Option<&RiskRecord>) -> &'static str {
+    if risk.is_some_and(|record| record.promotion.withheld) {
+        "withheld by a model"
+    } else {
+        "not promoted"
+    }
 }
 
 /// The incidents.
@@ -71,15 +80,7 @@ pub fn incidents(artifacts: &Artifacts) -> String {
 pub fn plans(artifacts: &Artifacts) -> String {
     let rows = artifacts.plans.iter().flat_map(|plan| {
         plan.steps.iter().enumerate().map(|(at, step)| {
-            let marks = [
-                (step.mandatory, "mandatory"),
-                (step.requires_human_approval, "needs approval"),
-            ];
-            let marks: Vec<&str> = marks
-                .iter()
-                .filter(|(set, _)| *set)
-                .map(|(_, text)| *text)
-                .collect();
+            let marks = finding::marks(plan, step);
             vec![
                 short(plan.incident_id),
                 (at + 1).to_string(),

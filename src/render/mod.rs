@@ -3,6 +3,7 @@
 mod asked;
 mod audit;
 mod diagnostics;
+mod fills;
 mod finding;
 mod lines;
 mod lists;
@@ -13,10 +14,10 @@ mod style;
 mod summary;
 mod test;
 
-pub use self::asked::asked;
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
-pub use self::finding::explain_finding;
+pub use self::fills::fills;
+pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};

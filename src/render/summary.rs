@@ -6,7 +6,9 @@ use std::fmt::Write;
 use crate::detect::{Finding, Moment};
 use crate::diag::{counted, noun};
 use crate::event::Digest;
-use crate::pipeline::{Counts, Outcome, Response};
+use crate::pipeline::{Beginning, Counts, Outcome, Response};
+use crate::render::asked;
+use crate::render::finding::marks;
 use crate::render::lines::of_several;
 use crate::render::lists::written;
 use crate::render::style::{Styles, field, raw_field, severity, short, styled, time};
@@ -21,12 +23,22 @@ pub struct Collected {
     other_count: u64,
     /// How often each agent failed, and why the first time.
     failed: BTreeMap<String, (u64, String)>,
+    /// Of the others, those that a model kept from becoming incidents.
+    withheld: u64,
+    /// What the run began with, where a model was asked for its route.
+    beginning: Option<Beginning>,
 }
 
 /// So many incidents, and so many other findings, are shown; the rest is counted.
 const SHOWN: usize = 50;
 
 impl Collected {
+    /// Remembers what the run begins with.
+    pub fn begin(&mut self, beginning: &Beginning) {
+        let asked = beginning.asked.as_ref();
+        self.beginning = asked.map(|_| beginning.clone());
+    }
+
     /// Remembers an outcome.
     pub fn add(&mut self, outcome: &Outcome) {
         let responses = outcome.response.iter();
@@ -43,6 +55,7 @@ impl Collected {
             (&mut self.others, &mut self.other_count)
         };
         *count += 1;
+        self.withheld += u64::from(outcome.promotion.withheld);
         if list.len() < SHOWN {
             list.push(outcome.clone());
         }
@@ -53,8 +66,13 @@ impl Collected {
 #[must_use]
 pub fn outcome_line(outcome: &Outcome) -> String {
     let Outcome { finding, risk, .. } = outcome;
+    let not = if outcome.promotion.withheld {
+        "withheld by a model"
+    } else {
+        "not promoted"
+    };
     let became = outcome.response.as_ref().map_or_else(
-        || "not promoted".to_owned(),
+        || not.to_owned(),
         |response| format!("incident {}", short(response.incident.id)),
     );
     format!(
@@ -80,6 +98,9 @@ pub fn summary(
 ) -> String {
     let mut out = String::new();
     head(&mut out, counts, inputs, policy, generation);
+    if let Some(beginning) = &collected.beginning {
+        began(&mut out, beginning);
+    }
     heading(&mut out, "Incidents", collected.incident_count);
     collected
         .incidents
@@ -123,6 +144,16 @@ fn head(out: &mut String, counts: &Counts, inputs: usize, policy: Digest, genera
     );
 }
 
+/// How the route of the run came about.
+fn began(out: &mut String, beginning: &Beginning) {
+    let style = Styles::HEADING;
+    let _ = writeln!(out, "\n{style}Route of the run{style:#}");
+    asked::route(out, "route", &beginning.route);
+    if let Some(summary) = &beginning.summary {
+        asked::summary(out, summary);
+    }
+}
+
 fn range(counts: &Counts) -> String {
     match (counts.first, counts.last) {
         (None, _) | (_, None) => String::new(),
@@ -152,8 +183,12 @@ fn incident(out: &mut String, outcome: &Outcome) {
     let Some(response) = response else { return };
     title(out, outcome);
     why(out, finding);
+    asked::risk(out, &outcome.risk);
     field(out, "promoted", &promotion.reasons.join("; "));
     timeline(out, &finding.timeline, finding.count);
+    if response.route.consulted.is_some() {
+        asked::route(out, "route", &response.route);
+    }
     plan(out, response);
     drafts(out, response);
 }
@@ -161,6 +196,7 @@ fn incident(out: &mut String, outcome: &Outcome) {
 fn other(out: &mut String, outcome: &Outcome) {
     title(out, outcome);
     why(out, &outcome.finding);
+    asked::risk(out, &outcome.risk);
     field(
         out,
         "promoted",
@@ -238,13 +274,12 @@ fn plan(out: &mut String, response: &Response) {
     let Some(plan) = &response.plan else {
         return raw_field(out, "plan", "none: no agent of the route plans");
     };
+    if plan.consulted.is_some() {
+        asked::goal(out, plan);
+    }
     for (at, step) in plan.steps.iter().enumerate() {
-        let approval = if step.requires_human_approval {
-            "  needs approval"
-        } else {
-            ""
-        };
-        let mandatory = if step.mandatory { "  mandatory" } else { "" };
+        let marks = marks(plan, step).into_iter();
+        let marks: String = marks.map(|mark| format!("  {mark}")).collect();
         let label = if at == 0 { "plan" } else { "" };
         raw_field(
             out,
@@ -253,10 +288,12 @@ fn plan(out: &mut String, response: &Response) {
                 "{}. {}{}",
                 at + 1,
                 visible(&step.step_id),
-                styled(Styles::QUIET, &format!("{mandatory}{approval}"))
+                styled(Styles::QUIET, &marks)
             ),
         );
+        asked::comment(out, "", step.comment.as_deref());
     }
+    asked::plan(out, plan);
     let read_only = response
         .commands
         .iter()
@@ -306,6 +343,13 @@ fn agents(out: &mut String, collected: &Collected) {
 
 fn foot(out: &mut String, collected: &Collected, counts: &Counts, data: &str) {
     let _ = writeln!(out);
+    if collected.withheld > 0 {
+        let _ = writeln!(
+            out,
+            "{:>8} withheld: the default risk makes it an incident, and the model's does not",
+            collected.withheld
+        );
+    }
     let correlation = &counts.correlation;
     for (count, one, what) in [
         (

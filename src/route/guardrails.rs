@@ -190,6 +190,8 @@ mod tests {
             notes: None,
             provenance: None,
             refused: None,
+            proposed: None,
+            consulted: None,
         };
         guardrails.apply(Facts { severity }, &steps, &mut route);
         route

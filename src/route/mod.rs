@@ -17,7 +17,7 @@ use crate::detect::Severity;
 use crate::diag::Span;
 use crate::event::Time;
 use crate::script::Reference;
-use crate::slots::Provenance;
+use crate::slots::{Consulted, Provenance};
 
 /// A named step that a route may hold, as `[agents.NAME]` declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,6 +156,12 @@ pub struct Route {
     /// Why the model's answer was refused, where it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<String>,
+    /// The agents that a model proposed, in its order, where its proposal was accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposed: Option<Vec<String>>,
+    /// That a model was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub consulted: Option<Consulted>,
 }
 
 /// One agent of a route.
@@ -231,6 +237,8 @@ impl Routing {
             notes: None,
             provenance: None,
             refused: None,
+            proposed: None,
+            consulted: None,
         };
         if let Some(guardrails) = self.guardrails.get(&context) {
             guardrails.apply(facts, proposal, &mut route);

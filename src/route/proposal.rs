@@ -107,6 +107,8 @@ impl Routing {
         }
         route.notes.clone_from(&proposal.notes);
         route.provenance = Some(source);
+        let agents = proposal.steps.iter().map(|step| step.agent.clone());
+        route.proposed = Some(agents.collect());
         route
     }
 }

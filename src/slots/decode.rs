@@ -144,7 +144,7 @@ fn decode_may(table: &mut Table<'_>, problems: &mut Problems) -> Option<May> {
             .warn(
                 codes::SUPPRESSIBLE,
                 span,
-                "a model may lower this, so that what an attacker writes can keep a finding from becoming an incident",
+                "findings are suppressible: a model may lower this, so that what an attacker writes can keep one from becoming an incident",
             )
             .help("write `raise`, or give each rule a `floor`");
     }

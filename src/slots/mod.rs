@@ -4,6 +4,7 @@
 //! model may say is bounded by `may` and the rule's floor; where a value came
 //! from stands beside it in every record.
 
+mod consulted;
 mod context;
 mod decode;
 mod enforced;
@@ -14,6 +15,7 @@ mod prompt;
 mod strict;
 mod template;
 
+pub use self::consulted::Consulted;
 pub use self::context::select_all;
 pub use self::decode::{May, SLOTS, SlotSettings, decode_slots};
 pub use self::fallback::{Fallback, NoFallback};

@@ -15,7 +15,7 @@ use crate::event::Digest;
 use crate::plan::Plan;
 use crate::promote::{Incident, Verdict};
 use crate::risk::Risk;
-use crate::route::Route;
+use crate::route::{Context, Route};
 use crate::store::{ArtifactRecord, DRAFTS, RunRecord, StoreError, failed};
 
 /// The artifacts of the last run, in their order.
@@ -56,6 +56,9 @@ pub struct About<'a> {
     pub finding: &'a Finding,
     /// Its risk and verdict.
     pub risk: Option<&'a RiskRecord>,
+    /// The route of the run, where a model was asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_route: Option<&'a Route>,
     /// Its incident, when it was promoted.
     pub incident: Option<&'a Incident>,
     /// The route of the incident.
@@ -153,6 +156,21 @@ impl Artifacts {
         self.findings.iter().filter(called).collect()
     }
 
+    /// The findings whose plan's id, or whose own or incident's, begins with `prefix`.
+    #[must_use]
+    pub fn findings_planned(&self, prefix: &str) -> Vec<&Finding> {
+        let called = self.findings_called(prefix);
+        let prefix = prefix.to_lowercase();
+        let is_planned = |finding: &&Finding| {
+            let incident = self.incident_of(finding.id).map(|incident| incident.id);
+            let mut plans = self.plans.iter();
+            let plan = plans.find(|plan| Some(plan.incident_id) == incident);
+            plan.is_some_and(|plan| plan.id.to_string().starts_with(&prefix))
+                || called.iter().any(|other| other.id == finding.id)
+        };
+        self.findings.iter().filter(is_planned).collect()
+    }
+
     /// All that hangs on a finding.
     #[must_use]
     pub fn about<'a>(&'a self, finding: &'a Finding) -> About<'a> {
@@ -161,6 +179,7 @@ impl Artifacts {
         About {
             finding,
             risk: self.risk_of(finding.id),
+            run_route: self.run_route().filter(|route| route.consulted.is_some()),
             incident,
             route: self
                 .routes
@@ -178,6 +197,13 @@ impl Artifacts {
                 .filter(|draft| Some(draft.incident_id) == id)
                 .collect(),
         }
+    }
+
+    /// The route of the run.
+    #[must_use]
+    pub fn run_route(&self) -> Option<&Route> {
+        let mut routes = self.routes.iter();
+        routes.find(|route| route.context == Context::RawEvents)
     }
 
     /// The risk of a finding.

@@ -1,8 +1,10 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
+use rulectl::event::Time;
 use rulectl::geo::Databases;
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
+use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::risk::Opinion;
 use rulectl::slots::fill;
 use serde_json::{Value, json};
@@ -417,5 +419,81 @@ fn what_the_default_of_a_slot_shows() {
         let content = default.of(prompt, &json!({"incident": incident}));
         let content = content.expect("it satisfies its schema");
         assert_eq!(content["subject"], expected);
+    }
+}
+
+/// Keeps what a run begins with.
+#[derive(Default)]
+struct Begun(Option<Beginning>);
+
+impl Sink for Begun {
+    fn begin(&mut self, beginning: &Beginning) -> std::io::Result<()> {
+        self.0 = Some(beginning.clone());
+        Ok(())
+    }
+
+    fn outcome(&mut self, _: &Outcome) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn reject(&mut self, _: &Rejected) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_run_is_routed_by() {
+    let policy = shipped();
+    let model = Says(r#"{"phase":"ingest","steps":[],"notes":""}"#.to_owned());
+    let filling = Filling {
+        model: Some(&model),
+        summary: None,
+    };
+    let seen = |text: String, until: Option<Time>| {
+        let settings = Settings {
+            mapping: Mapping::Okta,
+            since: None,
+            until,
+            strict: false,
+            threads: 1,
+            databases: Databases::NONE,
+            evidence: None,
+        };
+        let (inputs, mut begun) = (vec![memory(text.into_bytes())], Begun::default());
+        pipeline::run(&policy, &filling, inputs, &settings, &mut begun, &|_| {})
+            .expect("a sink in memory");
+        let summary = begun.0.and_then(|beginning| beginning.summary);
+        summary.expect("a summary").count
+    };
+    let event = r#"{"eventType":"a","uuid":"1","published":"2026-03-02T10:00:00Z"}"#;
+    let blank = " ".repeat(1 << 20);
+    let cases = [
+        // Second copies are among them.
+        (format!("{event}\n").repeat(3), None, 3),
+        (format!("{event}\n").repeat(10_001), None, 10_000),
+        // Those outside the time range are not.
+        (event.to_owned(), Some(Time(0)), 0),
+        // What is no event is looked at too, and text without end is not.
+        (format!("[{}{event}]", "0,".repeat(99_999)), None, 1),
+        (format!("[{}{event}]", "0,".repeat(100_000)), None, 0),
+        (
+            format!("[{}{event}]", format!("\"{blank}\",").repeat(31)),
+            None,
+            1,
+        ),
+        (
+            format!("[{}{event}]", format!("\"{blank}\",").repeat(40)),
+            None,
+            0,
+        ),
+    ];
+    for (text, until, expected) in cases {
+        let beginning: String = text.chars().take(40).collect();
+        let length = text.len();
+        assert_eq!(
+            seen(text, until),
+            expected,
+            "{beginning}… of {length} bytes"
+        );
     }
 }

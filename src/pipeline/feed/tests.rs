@@ -1,7 +1,7 @@
 use super::*;
 use crate::geo::Databases;
 use crate::okta::Mapping;
-use crate::source::Limits;
+use crate::source::{Limits, Reject};
 
 fn settings() -> Settings {
     Settings {
@@ -114,11 +114,10 @@ fn at_most_twenty_types_are_told_and_none_is_long() {
     assert!(first[1].len() < 600, "{}", first[1].len());
 }
 
-/// Every record in the order of the inputs, and what is none.
-/// Each record with its input and line.
-type Handed = Vec<(u32, u64, Vec<u8>)>;
+/// Every record with its input and line, what is none, and how many inputs failed.
+type HandedOn = (Vec<(u32, u64, Vec<u8>)>, Vec<Reject>, usize);
 
-fn handed_on(feed: Feed) -> (Handed, Vec<crate::source::Reject>, usize) {
+fn handed_on(feed: Feed) -> HandedOn {
     let (mut records, mut rejects, mut errors) = (Vec::new(), Vec::new(), 0);
     for (chunk, _) in feed {
         let Ok(chunk) = chunk else {
