@@ -14,7 +14,9 @@ use crate::cli::output::out;
 use crate::detect::{Severity, Status};
 use crate::event::{Digest, Nanos, Time};
 use crate::geo::DatabaseRecord;
-use crate::pipeline::{Beginning, Counts, Evidence, Following, Late, Outcome, Rejected, Sink};
+use crate::pipeline::{
+    Beginning, Counts, Evidence, Fills, Following, Late, Outcome, Rejected, Sink,
+};
 use crate::record::{Begun, Ended, Recorder};
 use crate::render::{Collected, outcome_line};
 use crate::source::{InputRead, SourceError};
@@ -39,6 +41,8 @@ pub(super) struct Faces<'a> {
     pub(super) collected: Collected,
     format: Format,
     pub(super) worst: Option<Severity>,
+    /// What came of asking for slots.
+    slots: Fills,
     streamed: u64,
     /// What is to be written to stdout once it is durable.
     pending: String,
@@ -90,6 +94,7 @@ impl<'a> Faces<'a> {
             collected: Collected::default(),
             format,
             worst: None,
+            slots: Fills::default(),
             streamed: 0,
             pending: String::new(),
             open: BTreeMap::new(),
@@ -134,9 +139,10 @@ impl<'a> Faces<'a> {
             mut recorder,
             collected,
             worst,
+            slots,
             ..
         } = self;
-        let record = publish(about, writer, &mut recorder, counts, failed.clone())?;
+        let record = publish(about, writer, &mut recorder, counts, slots, failed.clone())?;
         let counts = counts.clone();
         recorder.end(&Ended {
             counts,
@@ -196,9 +202,10 @@ fn publish(
     writer: ArtifactWriter,
     recorder: &mut Recorder<'_>,
     counts: &Counts,
+    slots: Fills,
     failed: Vec<String>,
 ) -> Result<RunRecord> {
-    let ready = writer.ready(about.inputs, failed, about.databases, counts.clone())?;
+    let ready = writer.ready(about.inputs, failed, about.databases, counts.clone(), slots)?;
     let artifacts = ready.record().artifacts.clone();
     recorder.publish(&artifacts, || ready.publish().map_err(Error::from))
 }
@@ -210,12 +217,14 @@ fn reasons(failed: &[SourceError]) -> Vec<String> {
 impl Sink for Faces<'_> {
     fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
         self.recorder.route(beginning)?;
+        self.slots.begin(beginning);
         self.writer.begin(beginning)
     }
 
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.recorder.outcome(outcome)?;
         self.changed = true;
+        self.slots.outcome(outcome);
         let id = outcome.finding.id;
         if outcome.finding.status == Status::Open {
             self.open.insert(id, outcome.clone());
@@ -263,8 +272,8 @@ impl Follower for Following<'_, Faces<'_>> {
             let failed = reasons(failed);
             let next = faces.about.writer(false)?;
             let writer = std::mem::replace(&mut faces.writer, next);
-            let about = faces.about.clone();
-            publish(about, writer, &mut faces.recorder, counts, failed)?;
+            let (about, slots) = (faces.about.clone(), faces.slots.clone());
+            publish(about, writer, &mut faces.recorder, counts, slots, failed)?;
             faces.writer = faces.about.writer(true)?;
         }
         if faces.quiet.is_over((World::live().now)()) {

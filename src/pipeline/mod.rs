@@ -8,6 +8,7 @@
 mod again;
 mod detect;
 mod evidence;
+mod fills;
 mod follow;
 mod following;
 mod live;
@@ -19,6 +20,7 @@ mod watermark;
 pub use self::again::{AgainError, Came, detect_again};
 pub use self::detect::{DetectSink, detect};
 pub use self::evidence::{Evidence, Kept, Step, steps};
+pub use self::fills::{Fills, SlotFills};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
 pub use self::following::{Following, following};
 pub use self::live::{Advance, Late, Live, LiveSink};

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use crate::detect::{Finding, Moment};
 use crate::diag::{counted, noun};
 use crate::event::Digest;
-use crate::pipeline::{Counts, Outcome, Response};
+use crate::pipeline::{Counts, Fills, Outcome, Response};
+use crate::render::fills::{filled, filled_by_slot};
 use crate::render::lines::of_several;
 use crate::render::style::{Styles, field, raw_field, severity, short, styled, time};
 use crate::visible::visible;
@@ -61,6 +62,7 @@ pub fn outcome_line(outcome: &Outcome) -> String {
 pub fn summary(
     collected: &Collected,
     counts: &Counts,
+    slots: &Fills,
     inputs: usize,
     policy: Digest,
     generation: u64,
@@ -88,6 +90,7 @@ pub fn summary(
         .iter()
         .for_each(|outcome| other(&mut out, outcome));
     rest(&mut out, collected.other_count, collected.others.len());
+    asked(&mut out, slots);
     foot(&mut out, collected, counts, data);
     out
 }
@@ -268,6 +271,18 @@ fn scripts(out: &mut String, counts: &Counts) {
             visible(&failed.rule),
             visible(&failed.first)
         );
+    }
+}
+
+/// What came of asking a model, where one was.
+fn asked(out: &mut String, slots: &Fills) {
+    if slots.is_empty() {
+        return;
+    }
+    let (style, filled) = (Styles::HEADING, filled(slots));
+    let _ = writeln!(out, "\n{style}Slots filled: {filled}{style:#}\n");
+    for line in filled_by_slot(slots) {
+        let _ = writeln!(out, "  {line}");
     }
 }
 

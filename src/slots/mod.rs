@@ -13,7 +13,7 @@ mod strict;
 mod template;
 
 pub use self::decode::{May, SlotSettings, decode_slots};
-pub use self::fill::{Asked, Call, fill};
+pub use self::fill::{Asked, Call, Fate, fill};
 pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
 pub use self::template::NotRendered;
 

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::event::Digest;
 use crate::geo::DatabaseRecord;
-use crate::pipeline::{Beginning, Counts, Outcome, Rejected, Sink};
+use crate::pipeline::{Beginning, Counts, Fills, Outcome, Rejected, Sink};
 use crate::store::{ARTIFACTS, ArtifactRecord, Artifacts, RunRecord, StoreError, failed, read};
 use crate::visible::json;
 
@@ -132,6 +132,7 @@ impl ArtifactWriter {
         failures: Vec<String>,
         databases: Vec<DatabaseRecord>,
         counts: Counts,
+        slots: Fills,
     ) -> Result<Ready, StoreError> {
         let mut ready = Vec::new();
         let mut artifacts = BTreeMap::new();
@@ -159,6 +160,7 @@ impl ArtifactWriter {
             failed: failures,
             databases,
             counts,
+            slots,
             artifacts,
         };
         let run = self.folder.join("run.json");
