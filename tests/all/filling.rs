@@ -271,3 +271,37 @@ fn a_slow_model_loses_and_reorders_nothing_of_live_input() {
     );
     promoted(folder.path());
 }
+
+/// A run that asks a model is killed when it has kept some of what was said: whatever the audit
+/// names is there.
+#[test]
+fn a_run_that_is_killed_while_it_asks_names_no_body_that_is_not_kept() {
+    let server = Scripted::answering(|_, request| {
+        let reply = reply(&slot(request)).to_string();
+        Act::Late(Duration::from_millis(10), completion(&reply).to_string())
+    });
+    for pause in [0, 20, 60, 200] {
+        let folder = shipped_folder();
+        let mut child = std::process::Command::new(program().get_program())
+            .current_dir(folder.path())
+            .args(["run", "--follow", "--format", "ndjson", "--events"])
+            .arg(log("demo-day.ndjson"))
+            .args(["--slots", "live", "--llm-model", "m", "--llm-base-url"])
+            .arg(server.base_url())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("it runs");
+        let end = Instant::now() + Duration::from_secs(20);
+        let before = server.seen().len();
+        while server.seen().len() < before + 4 {
+            assert!(Instant::now() < end, "it asks");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+        child.kill().expect("killed");
+        child.wait().expect("it ended");
+        let mut verify = program();
+        verify.current_dir(folder.path()).args(["audit", "verify"]);
+        verify.assert().code(0);
+    }
+}
