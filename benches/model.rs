@@ -32,8 +32,8 @@ fn main() {
         (1, 100, &[][..]),
         (8, 1_000, &[]),
         (8, 1_000, &["--no-audit"]),
-        (32, 2_000, &[]),
-        (32, 20_000, &[]),
+        (32, 1_000, &[]),
+        (32, 10_000, &[]),
     ] {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let log = folder.path().join("log.ndjson");

@@ -305,3 +305,80 @@ fn a_run_that_is_killed_while_it_asks_names_no_body_that_is_not_kept() {
         verify.assert().code(0);
     }
 }
+
+/// State knows of what was found; so it is not kept before what came of that is. Here nothing
+/// comes: the model does not answer.
+#[test]
+fn no_state_is_kept_ahead_of_what_a_model_is_still_asked() {
+    let server = Scripted::answering(|_, request| match slot(request).as_str() {
+        "risk" => Act::Hang,
+        _ => fills(request),
+    });
+    let folder = shipped_folder();
+    let state = folder.path().join("state");
+    let mut child = std::process::Command::new(program().get_program())
+        .current_dir(folder.path())
+        .args(["run", "--follow", "--state", "state", "--events"])
+        .arg(log("demo-day.ndjson"))
+        .args(["--slots", "live", "--llm-model", "m", "--llm-base-url"])
+        .arg(server.base_url())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let end = Instant::now() + Duration::from_secs(20);
+    while server.seen().len() < 3 {
+        assert!(Instant::now() < end, "it asks for risks");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The input is at its end long since.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!state.exists(), "kept before a risk was known");
+    child.kill().expect("killed");
+    child.wait().expect("it ended");
+    assert!(!state.exists());
+}
+
+/// A log in two runs with state, and a model that is slow: what is told is what one run tells.
+#[test]
+fn two_runs_with_state_and_a_slow_model_tell_what_one_run_tells() {
+    let server = Scripted::answering(|turn, request| {
+        let pause = Duration::from_millis([90, 10, 50][turn % 3]);
+        let reply = reply(&slot(request)).to_string();
+        Act::Late(pause, completion(&reply).to_string())
+    });
+    let text = fs::read_to_string(log("demo-day.ndjson")).expect("a log");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let run = |events: &[&str], folder: &Path| {
+        let mut program = program();
+        program
+            .current_dir(folder)
+            .args(["run", "--follow", "--state", "state", "--format", "ndjson"])
+            .args(["--events", "-", "--slots", "live", "--llm-model", "m"])
+            .args(["--llm-base-url", &server.base_url()])
+            .write_stdin(events.concat());
+        let output = program.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let told = String::from_utf8(output.stdout).expect("a text");
+        let told = told
+            .lines()
+            .map(|line| -> Value { serde_json::from_str(line).expect("JSON") });
+        let outcomes = told.filter(|line| !line["finding"].is_null());
+        outcomes
+            .map(|line| (line["finding"].clone(), line["risk"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let (whole, parts) = (shipped_folder(), shipped_folder());
+    let expected = run(&lines, whole.path());
+    // Behind the fifth failed sign-in of a burst that goes on.
+    let middle = lines
+        .iter()
+        .rposition(|line| line.contains("2026-03-02T17:25:00"))
+        .expect("a burst");
+    let mut told = run(&lines[..middle], parts.path());
+    assert!(
+        !told.is_empty() && told.len() < expected.len(),
+        "cut between findings"
+    );
+    told.extend(run(&lines[middle..], parts.path()));
+    assert_eq!(told, expected);
+}
