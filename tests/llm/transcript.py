@@ -42,13 +42,14 @@ def main():
 
 def run(program, model, folder, asked):
     """Runs the program against the model, with somebody between them who listens. The policy is the
-    shipped one, with time for a slow machine."""
+    shipped one, with time for a slow machine, and room for a model that does not come to an end."""
     for part in ("rules", "prompts"):
         shutil.copytree(ROOT / part, folder / part)
     for part in ("routing.toml", "tools.yaml"):
         shutil.copy(ROOT / part, folder)
     for prompt in (folder / "prompts").glob("*.md"):
-        prompt.write_text(re.sub("timeout: [0-9]+s", "timeout: 600s", prompt.read_text()))
+        text = re.sub("timeout: [0-9]+s", "timeout: 600s", prompt.read_text())
+        prompt.write_text(re.sub("max_tokens: [0-9]+", "max_tokens: 900", text))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), between(model["base_url"], asked)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         words = ["run", "--events", LOG, "--slots", "live", "--llm-concurrency", "1"]
@@ -85,7 +86,8 @@ def show(model, asked, ran, data):
     lines = {name: [json.loads(line) for line in (data / f"{name}.jsonl").open()] for name in ("findings", "risks", "routes", "incidents", "plans")}
     print(f"A transcript of a real run, made by tests/llm/transcript.py: `rulectl run --slots live` over")
     print(f"{LOG.relative_to(ROOT)}, with {model['model']} (135 million parameters) behind llama.cpp's server.")
-    print("The replies are as they came, whatever they are worth; a call is a turn of the conversation.")
+    print("The policy is the shipped one, but that a call may take 600 s and 900 tokens. The replies are as")
+    print("they came, whatever they are worth: long ones are shortened here, and nowhere else.")
     [incident] = lines["incidents"]
     finding = next(it for it in lines["findings"] if it["id"] == incident["finding_id"])
     risk = next(it for it in lines["risks"] if it["finding_id"] == finding["id"])
@@ -99,7 +101,7 @@ def show(model, asked, ran, data):
         choice = reply["choices"][0]
         usage = reply["usage"]
         print(f"    … and answers ({choice['finish_reason']}, {usage['prompt_tokens']} tokens asked, {usage['completion_tokens']} said):")
-        block(choice["message"]["content"])
+        block(choice["message"]["content"], 16)
     heading("The route of the run: what was proposed, what the guardrails made of it")
     route(lines["routes"][0])
     heading("The finding that became an incident")
@@ -151,12 +153,15 @@ def heading(text):
     print(f"\n{text}\n{'-' * len(text)}")
 
 
-def block(text):
+def block(text, most=1000):
     """Somebody else's text, each line marked, nothing in it that could deceive."""
-    for line in text.splitlines() or [""]:
+    lines = text.splitlines() or [""]
+    for line in lines[:most]:
         shown = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
         for part in textwrap.wrap(shown, 96, drop_whitespace=False) or [""]:
             print(f"    | {part}".rstrip())
+    if len(lines) > most:
+        print(f"    ({len(lines) - most} more lines)")
 
 
 def wrapped(text, hang=2):
