@@ -34,6 +34,17 @@ pub struct Body {
     pub bytes: u64,
 }
 
+impl Body {
+    /// What names these bytes, wherever they are.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            sha256: Digest::of(bytes),
+            bytes: bytes.len() as u64,
+        }
+    }
+}
+
 /// A body cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -189,18 +200,11 @@ mod tests {
     use super::*;
     use crate::audit::disk::RealDisk;
 
-    fn name(bytes: &[u8]) -> Body {
-        Body {
-            sha256: Digest::of(bytes),
-            bytes: bytes.len() as u64,
-        }
-    }
-
     #[test]
     fn a_body_is_stored_once_and_read_back() {
         let folder = tempfile::tempdir().expect("a folder");
         for bytes in [&b""[..], b"one", &[7; 100_000]] {
-            let name = name(bytes);
+            let name = Body::of(bytes);
             for _ in 0..2 {
                 write(&RealDisk, folder.path(), &name, bytes).expect("stored");
             }
@@ -214,7 +218,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_told_from_what_is_damaged() {
         let folder = tempfile::tempdir().expect("a folder");
-        let name = name(b"a body of some length, of some length");
+        let name = Body::of(b"a body of some length, of some length");
         let get = || body(folder.path(), &name);
         assert!(matches!(get(), Err(BodyError::Missing(_))));
         let stored = b"a body of some length, of some length";
@@ -243,11 +247,11 @@ mod tests {
 
     #[test]
     fn names_are_found_at_any_depth() {
-        let (one, two, three) = (name(b"1"), name(b"2"), name(b"3"));
+        let (one, two, three) = (Body::of(b"1"), Body::of(b"2"), Body::of(b"3"));
         let body = json!({
             "reply": {"blob": one, "rest": [{"blobs": [two, {"sha256": "short", "bytes": 1}]}]},
             "blob": {"blob": three, "sha256": 4},
-            "other": name(b"not named"),
+            "other": Body::of(b"not named"),
         });
         let mut found = Vec::new();
         named(&body, &mut |body| found.push(body));

@@ -340,6 +340,34 @@ fn what_cannot_be_recorded_is_refused_and_nothing_else_is_lost() {
 }
 
 #[test]
+fn many_bodies_are_stored_at_once() {
+    for count in [0, 1, 2, 31, 33, 100] {
+        let folder = folder();
+        let (audit, _) = open(&folder);
+        // Of three in a row two are the same.
+        let bodies: Vec<Vec<u8>> = (0..count)
+            .map(|at| format!("body {}", at - at % 3 / 2).into_bytes())
+            .collect();
+        audit.keep_all(&bodies).expect("stored");
+        for body in &bodies {
+            let kept = blobs::body(folder.path(), &Body::of(body));
+            assert_eq!(kept.expect("there"), *body);
+        }
+    }
+}
+
+#[test]
+fn bodies_that_cannot_be_stored_are_the_end_of_recording() {
+    let folder = folder();
+    let (audit, _) = open(&folder);
+    fs::write(folder.path().join("blobs"), "").expect("written");
+    let bodies = ["a", "b", "c"].map(|body| body.as_bytes().to_vec());
+    audit.keep_all(&bodies).expect_err("no folder");
+    let refused = audit.append("finding", json!({}));
+    assert!(matches!(refused, Err(AuditError::Closed(_))), "{refused:?}");
+}
+
+#[test]
 fn a_full_buffer_writes_itself() {
     let folder = folder();
     let (audit, _) = open(&folder);

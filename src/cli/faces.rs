@@ -14,7 +14,9 @@ use crate::cli::output::out;
 use crate::detect::{Severity, Status};
 use crate::event::{Digest, Nanos, Time};
 use crate::geo::DatabaseRecord;
-use crate::pipeline::{Beginning, Counts, Evidence, Following, Late, Outcome, Rejected, Sink};
+use crate::pipeline::{
+    Beginning, Counts, Evidence, Fills, Following, Late, Outcome, Rejected, Sink,
+};
 use crate::record::{Begun, Ended, Recorder};
 use crate::render::{Collected, outcome_line};
 use crate::source::{InputRead, SourceError};
@@ -39,6 +41,8 @@ pub(super) struct Faces<'a> {
     pub(super) collected: Collected,
     format: Format,
     pub(super) worst: Option<Severity>,
+    /// What came of asking for slots.
+    slots: Fills,
     streamed: u64,
     /// How the JSON document begins.
     opening: String,
@@ -92,6 +96,7 @@ impl<'a> Faces<'a> {
             collected: Collected::default(),
             format,
             worst: None,
+            slots: Fills::default(),
             streamed: 0,
             opening: "{\"outcomes\":[".to_owned(),
             pending: String::new(),
@@ -137,9 +142,10 @@ impl<'a> Faces<'a> {
             mut recorder,
             collected,
             worst,
+            slots,
             ..
         } = self;
-        let record = publish(about, writer, &mut recorder, counts, failed.clone())?;
+        let record = publish(about, writer, &mut recorder, counts, slots, failed.clone())?;
         let counts = counts.clone();
         recorder.end(&Ended {
             counts,
@@ -215,9 +221,10 @@ fn publish(
     writer: ArtifactWriter,
     recorder: &mut Recorder<'_>,
     counts: &Counts,
+    slots: Fills,
     failed: Vec<String>,
 ) -> Result<RunRecord> {
-    let ready = writer.ready(about.inputs, failed, about.databases, counts.clone())?;
+    let ready = writer.ready(about.inputs, failed, about.databases, counts.clone(), slots)?;
     let artifacts = ready.record().artifacts.clone();
     recorder.publish(&artifacts, || ready.publish().map_err(Error::from))
 }
@@ -229,6 +236,7 @@ fn reasons(failed: &[SourceError]) -> Vec<String> {
 impl Sink for Faces<'_> {
     fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
         self.recorder.route(beginning)?;
+        self.slots.begin(beginning);
         self.collected.begin(beginning);
         self.stream_route(beginning)?;
         self.writer.begin(beginning)
@@ -237,6 +245,7 @@ impl Sink for Faces<'_> {
     fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.recorder.outcome(outcome)?;
         self.changed = true;
+        self.slots.outcome(outcome);
         let id = outcome.finding.id;
         if outcome.finding.status == Status::Open {
             self.open.insert(id, outcome.clone());
@@ -284,8 +293,8 @@ impl Follower for Following<'_, Faces<'_>> {
             let failed = reasons(failed);
             let next = faces.about.writer(false)?;
             let writer = std::mem::replace(&mut faces.writer, next);
-            let about = faces.about.clone();
-            publish(about, writer, &mut faces.recorder, counts, failed)?;
+            let (about, slots) = (faces.about.clone(), faces.slots.clone());
+            publish(about, writer, &mut faces.recorder, counts, slots, failed)?;
             faces.writer = faces.about.writer(true)?;
         }
         if faces.quiet.is_over((World::live().now)()) {

@@ -32,7 +32,7 @@ pub enum Exit {
     Done,
     /// 1: a negative answer, such as a failed test.
     Negative,
-    /// 2: a broken policy or input, or something outside that failed.
+    /// 2: a broken policy or input, or an outside service that failed, such as a model.
     Broken,
     /// 3: wrong usage or configuration.
     Usage,
@@ -77,7 +77,7 @@ impl Exit {
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done; 1 a negative answer, such as a failed test; 2 a broken policy or input; 3 wrong usage; 4 inconclusive, such as a recording that is gone."
+    after_help = "Exit codes: 0 done; 1 a negative answer, such as a failed test; 2 a broken policy or input, or a model that failed; 3 wrong usage; 4 inconclusive, such as a recording that is gone."
 )]
 struct Cli {
     #[command(flatten)]

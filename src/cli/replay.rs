@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::policy::{self, Policy};
 use crate::promote::Incident;
 use crate::record::kinds;
-use crate::render::{decided_again, explain_finding, fills as told, replayed};
+use crate::render::{decided_again, explain_finding, replayed, told};
 use crate::route::Route;
 use crate::store::{About, RiskRecord};
 use crate::visible::visible;

@@ -11,17 +11,17 @@ use crate::cli::detect::span;
 use crate::cli::events::{EventArgs, talk_about};
 use crate::cli::faces::{About, Faces};
 use crate::cli::live::follow;
-use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
+use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems, warn};
 use crate::cli::progress::Meter;
 use crate::cli::slots::{Filler, SlotArgs};
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Severity;
 use crate::event::Nanos;
 use crate::okta::ADDRESS_FIELDS;
-use crate::pipeline::{self, Counts, Filling, RunError, Settings, following};
+use crate::pipeline::{self, Counts, Filling, Fills, RunError, Settings, following};
 use crate::policy::{self, Policy};
 use crate::record::{Begun, activate};
-use crate::render::{Collected, summary};
+use crate::render::{Collected, filled, filled_by_slot, summary};
 use crate::route::Summary;
 use crate::source::{Input, Reader, SourceError};
 use crate::store::{RunLock, RunRecord};
@@ -150,7 +150,8 @@ impl Run<'_> {
         self.say(&record, &collected, &counts)?;
         talk_about(&counts, "see rejects.jsonl for the reasons");
         failed.iter().for_each(|error| bad(&error.to_string()));
-        Ok(self.exit(worst, &failed))
+        talk_fills(&record.slots);
+        Ok(self.exit(worst, &failed, &record.slots))
     }
 
     fn over_files(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
@@ -201,6 +202,7 @@ impl Run<'_> {
             Format::Text => out(&summary(
                 collected,
                 counts,
+                &record.slots,
                 record.inputs.len(),
                 record.policy,
                 record.generation,
@@ -211,18 +213,38 @@ impl Run<'_> {
         }
     }
 
-    fn exit(&self, worst: Option<Severity>, failed: &[SourceError]) -> Exit {
+    fn exit(&self, worst: Option<Severity>, failed: &[SourceError], slots: &Fills) -> Exit {
         let gate = self
             .args
             .fail_on
             .is_some_and(|least| worst >= Some(least.severity()));
         let exit = if gate { Exit::Negative } else { Exit::Done };
-        exit.or(if failed.is_empty() {
+        exit.or(if failed.is_empty() && slots.total().failed == 0 {
             Exit::Done
         } else {
             Exit::Broken
         })
     }
+}
+
+/// Tells how many slots the model filled, where it did not fill them all: an error where its
+/// endpoint failed, and a warning where nothing that it said was accepted.
+fn talk_fills(slots: &Fills) {
+    let total = slots.total();
+    if total.filled == total.asked {
+        return;
+    }
+    let line = format!(
+        "slots filled: {}; the others took their defaults",
+        filled(slots)
+    );
+    if total.failed > 0 {
+        bad(&line);
+    } else {
+        warn(&line);
+    }
+    let lines = filled_by_slot(slots);
+    lines.iter().for_each(|line| talk(&format!("  {line}")));
 }
 
 /// What was read, and the inputs that failed.

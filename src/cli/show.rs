@@ -162,7 +162,7 @@ fn show_one(
         What::Incident => render::explain_incident(about),
         _ => render::explain_finding(about),
     })?;
-    out(&render::fills(&fills_of(common, about.finding)))?;
+    out(&render::told(&fills_of(common, about.finding)))?;
     let set = about.incident.and_then(|incident| statuses.of(incident.id));
     if let Some(set) = set.filter(|_| what != What::Plan) {
         out(&render::status_set(set))?;

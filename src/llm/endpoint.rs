@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::llm::budget::Purse;
 use crate::llm::health::Health;
 use crate::llm::transport::{Place, Refused, Transport, unwrapped};
-use crate::llm::wire::{self, Completion, Structure};
+use crate::llm::wire::{self, Completion, Limit, Manner, Structure};
 use crate::llm::{About, Failure, Model, Reply, Request, Settings, SettingsError, Waiting};
 
 /// The longest pause before a retry that the endpoint does not ask for.
@@ -120,8 +120,7 @@ struct Line {
     turns: Semaphore,
     purse: Purse,
     health: Health,
-    /// Slots whose schema the endpoint does not take.
-    by_instruction: Mutex<BTreeSet<String>>,
+    known: Mutex<Known>,
 }
 
 impl Line {
@@ -135,7 +134,7 @@ impl Line {
             turns: Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             purse: Purse::new(settings.budget),
             health: Health::new(settings.rest),
-            by_instruction: Mutex::default(),
+            known: Mutex::default(),
             settings,
         })
     }
@@ -155,21 +154,40 @@ impl Line {
         }
     }
 
-    fn structure(&self, slot: &str) -> Structure {
-        let slots = self.by_instruction.lock();
-        if slots.unwrap_or_else(PoisonError::into_inner).contains(slot) {
-            Structure::Instruction
-        } else {
-            Structure::Schema
+    /// How a slot is asked for, as far as the endpoint is known.
+    fn manner(&self, slot: &str) -> Manner {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Manner {
+            structure: if known.by_instruction.contains(slot) {
+                Structure::Instruction
+            } else {
+                Structure::Schema
+            },
+            limit: if known.completion_tokens {
+                Limit::CompletionTokens
+            } else {
+                Limit::Tokens
+            },
         }
     }
 
-    fn remember_instruction(&self, slot: &str) {
-        let slots = self.by_instruction.lock();
-        slots
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(slot.to_owned());
+    /// A slot was asked for so, with success.
+    fn remember(&self, slot: &str, manner: Manner) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if manner.structure == Structure::Instruction {
+            known.by_instruction.insert(slot.to_owned());
+        }
+        known.completion_tokens |= manner.limit == Limit::CompletionTokens;
     }
+}
+
+/// What an endpoint was found not to take.
+#[derive(Default)]
+struct Known {
+    /// Slots whose schema it does not take.
+    by_instruction: BTreeSet<String>,
+    /// Whether the limit of a reply's tokens has its newer name.
+    completion_tokens: bool,
 }
 
 /// One question, until it has an outcome or nobody waits for one.
@@ -187,20 +205,23 @@ impl Call {
         let _gone = outcome.send(reply);
     }
 
-    /// Asks with the schema, and without it where the endpoint refuses that.
+    /// Asks, and asks in another manner where the endpoint may have refused because of the first.
     async fn converse(&self) -> Result<Reply, Failure> {
         let _turn = self.turn().await?;
-        let structure = self.line.structure(&self.request.slot);
-        let first = self.persist(structure).await;
-        match first {
-            Err(failure) if structure == Structure::Schema && failure.may_be_of_the_schema() => {
-                let second = self.persist(Structure::Instruction).await;
-                if second.is_ok() {
-                    self.line.remember_instruction(&self.request.slot);
+        let slot = &self.request.slot;
+        let mut manner = self.line.manner(slot);
+        loop {
+            let outcome = self.persist(manner).await;
+            let instead = outcome.as_ref().err();
+            match instead.and_then(|refused| manner.instead(refused)) {
+                Some(other) => manner = other,
+                None => {
+                    if outcome.is_ok() {
+                        self.line.remember(slot, manner);
+                    }
+                    return outcome;
                 }
-                second
             }
-            outcome => outcome,
         }
     }
 
@@ -215,7 +236,7 @@ impl Call {
     }
 
     /// Asks, and asks again while that is worth it.
-    async fn persist(&self, structure: Structure) -> Result<Reply, Failure> {
+    async fn persist(&self, manner: Manner) -> Result<Reply, Failure> {
         let retries = usize::try_from(self.line.settings.retries).unwrap_or(usize::MAX);
         let pauses = ExponentialBuilder::default()
             .with_jitter()
@@ -225,7 +246,7 @@ impl Call {
         let mut attempts = 0_u32;
         let outcome = (|| {
             attempts += 1;
-            self.attempt(structure)
+            self.attempt(manner)
         })
         .retry(pauses)
         .when(|refused: &Refused| refused.failure.is_transient().is_some())
@@ -249,17 +270,12 @@ impl Call {
         Some(pause)
     }
 
-    async fn attempt(&self, structure: Structure) -> Result<Reply, Refused> {
+    async fn attempt(&self, manner: Manner) -> Result<Reply, Refused> {
         let line = &self.line;
         let aside = line.purse.set_aside(&self.request)?;
         self.progress.set(Waiting::Reply);
         let settings = &line.settings;
-        let body = wire::body(
-            &self.request,
-            &settings.model,
-            settings.temperature,
-            structure,
-        );
+        let body = wire::body(&self.request, &settings.model, settings.temperature, manner);
         let host = line.place.host();
         let completion: Result<Completion, _> = line.client.chat().create_byot(body).await;
         match completion {

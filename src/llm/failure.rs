@@ -156,6 +156,17 @@ impl Failure {
         )
     }
 
+    /// Whether an endpoint that does not know `max_tokens` could have answered so: it says what it
+    /// knows instead.
+    pub(super) fn may_be_of_the_limit(&self) -> bool {
+        match self {
+            Self::Status { said, .. } => {
+                self.may_be_of_the_schema() && said.contains("max_completion_tokens")
+            }
+            _ => false,
+        }
+    }
+
     /// The status, where it is worth asking again.
     pub(super) fn is_transient(&self) -> Option<u16> {
         match self {

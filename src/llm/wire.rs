@@ -24,17 +24,53 @@ pub(super) enum Structure {
     Instruction,
 }
 
+/// What the limit of a reply's tokens is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// `max_tokens`, as nearly all call it.
+    Tokens,
+    /// `max_completion_tokens`, for endpoints that refuse the older name.
+    CompletionTokens,
+}
+
+/// How an endpoint wants to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) structure: Structure,
+    pub(super) limit: Limit,
+}
+
+impl Manner {
+    /// Another manner, where an endpoint may have refused because of this one.
+    pub(super) fn instead(self, refused: &Failure) -> Option<Self> {
+        if self.limit == Limit::Tokens && refused.may_be_of_the_limit() {
+            let limit = Limit::CompletionTokens;
+            return Some(Self { limit, ..self });
+        }
+        if self.structure == Structure::Schema && refused.may_be_of_the_schema() {
+            let structure = Structure::Instruction;
+            return Some(Self { structure, ..self });
+        }
+        None
+    }
+}
+
 /// The body of a request.
 pub(super) fn body(
     request: &Request,
     model: &str,
     temperature: Option<f64>,
-    structure: Structure,
+    manner: Manner,
 ) -> Value {
+    let Manner { structure, limit } = manner;
+    let limit = match limit {
+        Limit::Tokens => "max_tokens",
+        Limit::CompletionTokens => "max_completion_tokens",
+    };
     let mut body = json!({
         "model": model,
         "messages": messages(request, structure),
-        "max_tokens": request.max_tokens,
+        limit: request.max_tokens,
         "n": 1,
         "stream": false,
     });

@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::audit::{Audit, AuditError, canonical};
+use crate::audit::{Audit, AuditError, Body, canonical};
 use crate::event::{Digest, Time};
 use crate::pipeline::{Beginning, Counts, Evidence, Filled, Late, Outcome};
 use crate::record::{
@@ -22,6 +22,9 @@ const BODY: usize = 8 << 20;
 /// So many decisions wait for the body of their evidence at the most.
 const WAITING: usize = 1000;
 
+/// So many bodies of slots wait to be kept together at the most.
+const BODIES: usize = 128;
+
 /// Writes the records of one run. What it has taken is durable after [`Recorder::commit`].
 pub struct Recorder<'a> {
     /// Where to; nowhere where nothing is to be recorded.
@@ -30,6 +33,8 @@ pub struct Recorder<'a> {
     evidence: Evidence,
     /// What was decided from it, which is recorded behind it.
     decisions: Vec<Decision>,
+    /// What was said of slots, which these decisions name.
+    said: Vec<Vec<u8>>,
 }
 
 impl<'a> Recorder<'a> {
@@ -40,6 +45,7 @@ impl<'a> Recorder<'a> {
             audit,
             evidence: Evidence::default(),
             decisions: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -71,15 +77,10 @@ impl<'a> Recorder<'a> {
     ///
     /// When the audit cannot be written.
     pub fn route(&mut self, beginning: &Beginning) -> io::Result<()> {
-        let asked = self.slots(beginning.asked.as_slice())?;
-        asked
-            .into_iter()
-            .chain([route_decision(
-                &beginning.route,
-                beginning.summary.as_ref(),
-            )?])
-            .try_for_each(|decision| self.decided(decision))
-            .map_err(io::Error::other)
+        self.asked(beginning.asked.as_slice())?;
+        let decision = route_decision(&beginning.route, beginning.summary.as_ref())?;
+        self.decisions.push(decision);
+        self.keep().map_err(io::Error::other)
     }
 
     /// Events satisfied a rule.
@@ -125,16 +126,22 @@ impl<'a> Recorder<'a> {
     ///
     /// When the audit cannot be written.
     pub fn outcome(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let asked = self.slots(&outcome.asked)?;
         let mut decided = decisions(outcome)?.into_iter();
         // The finding comes first, since the rest is about it.
         self.decisions.extend(decided.next());
-        self.decisions.extend(asked);
+        self.asked(&outcome.asked)?;
         self.decisions.extend(decided);
-        if self.evidence.is_empty() || self.decisions.len() > WAITING {
+        let waits = !self.evidence.is_empty() || !self.said.is_empty();
+        if !waits || self.is_full() {
             self.keep().map_err(io::Error::other)?;
         }
         Ok(())
+    }
+
+    /// Whether as much waits as may.
+    fn is_full(&self) -> bool {
+        let bytes: usize = self.said.iter().map(Vec::len).sum();
+        self.decisions.len() > WAITING || self.said.len() >= BODIES || bytes >= BODY
     }
 
     /// Everything that was decided, and every event, is durable from now on. That time went by
@@ -196,31 +203,36 @@ impl<'a> Recorder<'a> {
         self.audit.map_or(Ok(()), Audit::commit)
     }
 
-    /// Keeps what was asked of a model and answered, as bodies, and gives the records that name them.
-    fn slots(&self, asked: &[Filled]) -> io::Result<Vec<Decision>> {
-        let Some(audit) = self.audit else {
-            return Ok(Vec::new());
-        };
-        let slot = |filled: &Filled| {
+    /// Takes what was asked of a model and answered, as bodies, and the decisions that name them.
+    fn asked(&mut self, asked: &[Filled]) -> io::Result<()> {
+        if self.audit.is_none() {
+            return Ok(());
+        }
+        for filled in asked {
             let calls = filled.asked.calls.iter();
             let said: Vec<Said> = calls.clone().map(said).collect();
             let bytes = canonical(&serde_json::to_value(&said)?).map_err(io::Error::other)?;
-            let keep = || audit.keep(bytes.as_bytes()).map_err(io::Error::other);
+            let bytes = (!said.is_empty()).then(|| bytes.into_bytes());
             let slot = Slot {
                 slot: filled.slot.clone(),
                 subject: filled.subject,
                 calls: calls.map(slot_call).collect::<io::Result<_>>()?,
-                blob: (!said.is_empty()).then(keep).transpose()?,
+                blob: bytes.as_deref().map(Body::of),
                 refused: filled.asked.refused.clone(),
             };
-            Ok(Decision::new(kinds::SLOT, serde_json::to_value(slot)?))
-        };
-        asked.iter().map(slot).collect()
+            let slot = Decision::new(kinds::SLOT, serde_json::to_value(slot)?);
+            self.said.extend(bytes);
+            self.decisions.push(slot);
+        }
+        Ok(())
     }
 
-    /// Records what waits: the evidence as a body, then what was decided from it.
+    /// Records what waits: the evidence as a body, then what was said of slots as bodies, then what
+    /// was decided from them.
     fn keep(&mut self) -> Result<(), AuditError> {
         self.keep_evidence()?;
+        let said = std::mem::take(&mut self.said);
+        self.audit.map_or(Ok(()), |audit| audit.keep_all(&said))?;
         let decisions = std::mem::take(&mut self.decisions);
         decisions
             .into_iter()

@@ -1,75 +1,47 @@
-//! What a model was asked of a finding, and what it answered.
+//! What came of asking a model for slots.
 
-use std::fmt::Write;
-
-use crate::lab::replay::RecordedFill;
-use crate::record::{Said, SlotCall};
-use crate::render::style::{Styles, field};
+use crate::pipeline::{Fills, SlotFills};
 use crate::visible::visible;
 
-/// So much of a prompt's values or of a reply is shown, in characters.
-const SHOWN: usize = 400;
-
-/// A section about the slots that somebody was asked to fill; nothing where nobody was.
+/// How many slots were filled, and what became of the others: `11 of 15; 1 refused, 3 failed`.
 #[must_use]
-pub fn fills(fills: &[RecordedFill]) -> String {
-    let mut out = String::new();
-    if fills.is_empty() {
-        return out;
+pub fn filled(fills: &Fills) -> String {
+    let total = fills.total();
+    let mut text = format!("{} of {}", total.filled, total.asked);
+    let others = others(&total);
+    if !others.is_empty() {
+        text.push_str(&format!("; {}", others.join(", ")));
     }
-    let style = Styles::HEADING;
-    let _ = writeln!(out, "\n  {style}What a model was asked{style:#}");
-    for fill in fills {
-        field(&mut out, &fill.slot.slot, &verdict(fill));
-        for (at, call) in fill.slot.calls.iter().enumerate() {
-            called(&mut out, call, fill.said.get(at));
-        }
-        if let Some(gone) = &fill.gone {
-            field(
-                &mut out,
-                "",
-                &format!("what was said is not to be had: {gone}"),
-            );
-        }
-    }
-    out
+    text
 }
 
-fn verdict(fill: &RecordedFill) -> String {
-    let calls = match fill.slot.calls.len() {
-        0 => "nothing was asked",
-        1 => "one call",
-        _ => "two calls, the second to repair the first",
+/// The same for each slot, with the reason why it was not filled the first time that it was not.
+#[must_use]
+pub fn filled_by_slot(fills: &Fills) -> Vec<String> {
+    let line = |(slot, fills): (&str, &SlotFills)| {
+        let floored = (fills.floored > 0).then(|| format!("{} floored", fills.floored));
+        let parts = [format!("{} of {}", fills.filled, fills.asked)];
+        let first = fills.first.as_ref();
+        let parts = parts
+            .into_iter()
+            .chain(floored)
+            .chain(others(fills))
+            .chain(first.map(|why| format!("first: {}", visible(why))));
+        let parts: Vec<String> = parts.collect();
+        format!("{:<8} {}", visible(slot), parts.join(", "))
     };
-    match &fill.slot.refused {
-        None => format!("record {}, {calls}; accepted", fill.seq),
-        Some(why) => format!("record {}, {calls}; refused: {why}", fill.seq),
-    }
+    fills.iter().map(line).collect()
 }
 
-fn called(out: &mut String, call: &SlotCall, said: Option<&Said>) {
-    if let Some(said) = said {
-        let prompt = said.request.prompt.to_string();
-        let digits = prompt.get(..12).unwrap_or_default();
-        let values = cut(&said.request.context.to_string());
-        field(out, "prompt", &format!("{digits} with {values}"));
-    }
-    if let Some(reply) = said.and_then(|said| said.reply.as_ref()) {
-        field(out, "reply", &cut(&reply.text));
-    }
-    if let Some(why) = &call.refused {
-        field(out, "refused", why);
-    }
-    if let Some(why) = &call.failure {
-        field(out, "no reply", why);
-    }
-}
-
-fn cut(text: &str) -> String {
-    // What is shown is made safe before it is cut, so that no escape is cut in two.
-    let text = visible(text);
-    if text.chars().count() <= SHOWN {
-        return text;
-    }
-    text.chars().take(SHOWN - 1).chain(['…']).collect()
+/// What became of those that were not filled, where there are any.
+fn others(fills: &SlotFills) -> Vec<String> {
+    let others = [
+        (fills.refused, "refused"),
+        (fills.failed, "failed"),
+        (fills.over_budget, "over the budget"),
+        (fills.not_recorded, "not recorded"),
+    ];
+    let some = others.into_iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| format!("{count} {what}"))
+        .collect()
 }

@@ -13,10 +13,11 @@ mod status;
 mod style;
 mod summary;
 mod test;
+mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
-pub use self::fills::fills;
+pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
@@ -26,3 +27,4 @@ pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};
 pub use self::test::failed_case;
+pub use self::told::told;

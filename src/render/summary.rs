@@ -6,8 +6,9 @@ use std::fmt::Write;
 use crate::detect::{Finding, Moment};
 use crate::diag::{counted, noun};
 use crate::event::Digest;
-use crate::pipeline::{Beginning, Counts, Outcome, Response};
+use crate::pipeline::{Beginning, Counts, Fills, Outcome, Response};
 use crate::render::asked;
+use crate::render::fills::{filled, filled_by_slot};
 use crate::render::finding::marks;
 use crate::render::lines::of_several;
 use crate::render::lists::written;
@@ -91,6 +92,7 @@ pub fn outcome_line(outcome: &Outcome) -> String {
 pub fn summary(
     collected: &Collected,
     counts: &Counts,
+    slots: &Fills,
     inputs: usize,
     policy: Digest,
     generation: u64,
@@ -121,6 +123,7 @@ pub fn summary(
         .iter()
         .for_each(|outcome| other(&mut out, outcome));
     rest(&mut out, collected.other_count, collected.others.len());
+    slots_filled(&mut out, slots);
     foot(&mut out, collected, counts, data);
     out
 }
@@ -338,6 +341,18 @@ fn agents(out: &mut String, collected: &Collected) {
             visible(agent),
             visible(first)
         );
+    }
+}
+
+/// What came of asking a model, where one was.
+fn slots_filled(out: &mut String, slots: &Fills) {
+    if slots.is_empty() {
+        return;
+    }
+    let (style, filled) = (Styles::HEADING, filled(slots));
+    let _ = writeln!(out, "\n{style}Slots filled: {filled}{style:#}\n");
+    for line in filled_by_slot(slots) {
+        let _ = writeln!(out, "  {line}");
     }
 }
 

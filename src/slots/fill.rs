@@ -31,6 +31,36 @@ pub struct Call {
     pub refused: Option<String>,
 }
 
+/// What became of a slot that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A reply was accepted.
+    Filled,
+    /// No reply was accepted, or none could be asked for.
+    Refused,
+    /// There was no reply.
+    Failed,
+    /// What the run may spend was spent.
+    OverBudget,
+    /// A recording is asked, and has no reply to this.
+    NotRecorded,
+}
+
+impl Asked {
+    /// What became of it: of two calls the last one counts.
+    #[must_use]
+    pub fn fate(&self) -> Fate {
+        let last = self.calls.last();
+        match last.and_then(|call| call.outcome.as_ref().err()) {
+            _ if self.accepted.is_some() => Fate::Filled,
+            Some(Failure::BudgetSpent { .. }) => Fate::OverBudget,
+            Some(Failure::NotRecorded(_)) => Fate::NotRecorded,
+            Some(_) => Fate::Failed,
+            None => Fate::Refused,
+        }
+    }
+}
+
 /// What every prompt begins with.
 const RULES: &str = "You fill one slot of a security program. Answer with one JSON object that \
 satisfies the given schema, and with nothing else: no text before or after it, no code fence. \

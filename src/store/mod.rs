@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Digest;
 use crate::geo::DatabaseRecord;
-use crate::pipeline::Counts;
+use crate::pipeline::{Counts, Fills};
 
 /// The artifacts, in the order in which they hang on each other.
 pub const ARTIFACTS: [&str; 7] = [
@@ -53,6 +53,9 @@ pub struct RunRecord {
     pub databases: Vec<DatabaseRecord>,
     /// What was read and left out.
     pub counts: Counts,
+    /// How often each slot was asked for, where somebody was, and what came of it.
+    #[serde(default, skip_serializing_if = "Fills::is_empty")]
+    pub slots: Fills,
     /// Each artifact's digest and number of lines.
     pub artifacts: BTreeMap<String, ArtifactRecord>,
 }

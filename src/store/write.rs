@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::event::Digest;
 use crate::geo::DatabaseRecord;
-use crate::pipeline::{Beginning, Counts, Outcome, Rejected, Sink};
+use crate::pipeline::{Beginning, Counts, Fills, Outcome, Rejected, Sink};
 use crate::store::{
     ARTIFACTS, ArtifactRecord, Artifacts, DRAFTS, RunRecord, StoreError, failed, read,
 };
@@ -134,6 +134,7 @@ impl ArtifactWriter {
         failures: Vec<String>,
         databases: Vec<DatabaseRecord>,
         counts: Counts,
+        slots: Fills,
     ) -> Result<Ready, StoreError> {
         let mut ready = Vec::new();
         let mut artifacts = BTreeMap::new();
@@ -164,6 +165,7 @@ impl ArtifactWriter {
             failed: failures,
             databases,
             counts,
+            slots,
             artifacts,
         };
         let run = self.folder.join("run.json");

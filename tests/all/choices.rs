@@ -6,7 +6,7 @@ use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::risk::Opinion;
-use rulectl::slots::fill;
+use rulectl::slots::{Fate, fill};
 use serde_json::{Value, json};
 
 use crate::harness::{memory, policy_of, root, run_inputs, run_with, shipped};
@@ -495,5 +495,60 @@ fn what_a_run_is_routed_by() {
             expected,
             "{beginning}… of {length} bytes"
         );
+    }
+}
+
+/// Fails in one way, whatever it is asked.
+struct Fails(Failure);
+
+impl Model for Fails {
+    fn ask(&self, _: &Request) -> Result<Reply, Failure> {
+        Err(self.0.clone())
+    }
+
+    fn about(&self) -> About {
+        About::default()
+    }
+}
+
+/// What is refused and what is over the budget is no failure of the endpoint; the rest is.
+#[test]
+fn whose_failure_it_is() {
+    let policy = shipped();
+    let host = || "h".to_owned();
+    let said = String::new;
+    let fails = |failure| Box::new(Fails(failure)) as Box<dyn Model>;
+    let cases = [
+        (Box::new(Says("{}".to_owned())) as _, Fate::Refused),
+        (
+            fails(Failure::BudgetSpent {
+                limit: 1,
+                of: "calls",
+            }),
+            Fate::OverBudget,
+        ),
+        (
+            fails(Failure::ContextOverflow {
+                host: host(),
+                said: said(),
+            }),
+            Fate::Failed,
+        ),
+        (
+            fails(Failure::LeftAlone {
+                host: host(),
+                times: 3,
+            }),
+            Fate::Failed,
+        ),
+    ];
+    for (model, expected) in cases {
+        let asked = fill(
+            &policy.prompts["risk"],
+            &json!({}),
+            &*model,
+            &|_: &Value| Ok(()),
+        );
+        assert_eq!(asked.fate(), expected, "{asked:?}");
     }
 }

@@ -560,6 +560,48 @@ fn what_refuses_a_schema_is_asked_by_instruction() {
     assert_eq!(system, expected);
 }
 
+/// An endpoint that knows the newer name of the limit alone is found out once, for all slots; and
+/// that it takes no schema either.
+#[test]
+fn what_refuses_max_tokens_is_asked_by_the_newer_name() {
+    let server = Scripted::answering(|_, request| {
+        let has = |word: &str| request.contains(&format!("\"{word}\""));
+        if has("max_tokens") {
+            let said = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
+            return Act::error("400 Bad Request", said);
+        }
+        if has("response_format") {
+            return Act::error("400 Bad Request", "no response_format");
+        }
+        Act::says("{}")
+    });
+    let endpoint = endpoint(&server);
+    let other = Request {
+        slot: "plan".to_owned(),
+        ..request()
+    };
+    for request in [&request(), &request(), &other] {
+        endpoint.ask(request).expect("a reply");
+    }
+    let manner = |body: &Value| {
+        let limit = ["max_tokens", "max_completion_tokens"].map(|key| body.get(key).cloned());
+        (limit, body.get("response_format").is_some())
+    };
+    let older = [Some(json!(50)), None];
+    let newer = [None, Some(json!(50))];
+    let expected = [
+        (older, true),
+        (newer.clone(), true),
+        (newer.clone(), false),
+        (newer.clone(), false),
+        // The schema of another slot may be one that it takes.
+        (newer.clone(), true),
+        (newer, false),
+    ];
+    let found: Vec<_> = server.bodies().iter().map(manner).collect();
+    assert_eq!(found, expected);
+}
+
 /// A 400 for another reason says nothing of `response_format`.
 #[test]
 fn a_refusal_of_everything_is_not_taken_for_one_of_the_schema() {

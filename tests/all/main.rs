@@ -14,6 +14,7 @@
 //! | `hostile` | text that an attacker wrote |
 //! | `obedient` | a model that does what an attacker tells it |
 //! | `recordings` | what a model answered, kept and said again |
+//! | `filling` | runs that ask a model, on good days and on bad ones |
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
@@ -46,6 +47,7 @@ mod docs;
 mod documents;
 mod enrichment;
 mod events;
+mod filling;
 mod harness;
 mod hostile;
 mod huge;

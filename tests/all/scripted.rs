@@ -42,13 +42,21 @@ impl Scripted {
 
     /// Does what a function says of a request: its number from 0, and its text.
     pub fn answering(act: impl Fn(usize, &str) -> Act + Send + Sync + 'static) -> Self {
+        Self::until(usize::MAX, act)
+    }
+
+    /// Does what a function says, for so many requests; then nobody listens any more.
+    pub fn until(
+        requests: usize,
+        act: impl Fn(usize, &str) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let seen = Arc::<Mutex<Vec<String>>>::default();
         let over = Arc::<AtomicBool>::default();
         let server = (Arc::clone(&seen), Arc::clone(&over), Arc::new(act));
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming().flatten().take(requests) {
                 let (seen, over, act) = server.clone();
                 if over.load(Ordering::Relaxed) {
                     return;
