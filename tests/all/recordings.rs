@@ -16,7 +16,7 @@ use rulectl::recording::{Of, Recording, RecordingModel, ReplayingModel};
 use serde_json::{Value, json};
 
 use crate::harness::{log, program, shipped_folder};
-use crate::scripted::{Act, Scripted};
+use crate::scripted::{Act, Scripted, completion};
 
 /// What no recording and no record may hold.
 const CANARY: &str = "sk-canary-77aa02c1";
@@ -833,6 +833,51 @@ fn what_was_recorded_is_kept_however_the_run_ends() {
         "run --events day.ndjson --slots replay --recording slots.jsonl",
     );
     check(&replayed, 4, "of slot `plan`");
+}
+
+#[test]
+fn a_run_that_is_killed_keeps_what_it_had_recorded() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    let late = Duration::from_millis(400);
+    let server = Scripted::answering(move |_, _| Act::Late(late, completion("{}").to_string()));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_rulectl"))
+        .current_dir(path)
+        .args([
+            "run",
+            "--slots",
+            "record",
+            "--recording",
+            "slots.jsonl",
+            "--events",
+        ])
+        .arg(log("demo-day.ndjson"))
+        .args([
+            "--llm-model",
+            "small",
+            "--llm-concurrency",
+            "1",
+            "--llm-base-url",
+        ])
+        .arg(server.base_url())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let file = path.join("slots.jsonl");
+    while !file.exists() {
+        assert_eq!(child.try_wait().expect("a child"), None, "it ended before");
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let kept = Recording::read(&file).expect("a whole recording");
+    let calls = server.seen().len();
+    assert!(
+        !kept.is_empty() && kept.len() <= calls,
+        "{} of {calls}",
+        kept.len()
+    );
 }
 
 #[test]
