@@ -502,6 +502,27 @@ proptest! {
         }
         prop_assert_eq!(model.missing(), vec![]);
     }
+
+    /// Bytes that were changed or cut are a recording, or are told with lines that are there.
+    #[test]
+    fn what_is_damaged_is_read_or_told(damage in prop::collection::vec((0.0..1.0_f64, any::<u8>()), 0..4), cut in 0.0..1.5_f64) {
+        let mut bytes = format!("{HEADER}\n{}\n", entry()).into_bytes();
+        for (place, byte) in damage {
+            let at = (place * bytes.len() as f64) as usize;
+            bytes[at] = byte;
+        }
+        bytes.truncate((cut * bytes.len() as f64) as usize);
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        match Recording::parse(&bytes) {
+            Ok(recording) => {
+                let written = recording.text().unwrap();
+                prop_assert_eq!(Recording::parse(written.as_bytes()).unwrap(), recording);
+            }
+            Err(wrong) => {
+                prop_assert!(!wrong.is_empty() && wrong.iter().all(|wrong| (1..=lines).contains(&wrong.line)));
+            }
+        }
+    }
 }
 
 /// An endpoint that is good at some slots, has some replies refused, and does not repair all.
