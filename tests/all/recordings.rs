@@ -846,7 +846,7 @@ fn what_was_recorded_is_kept_however_the_run_ends() {
     let err = check(
         &rulectl(path, &words),
         0,
-        " calls got no reply, and are not in the recording: `--slots replay` will miss them",
+        " calls got no reply: the recording lacks what they asked, and `--slots replay` will miss it",
     );
     assert!(err.contains("the recording `slots.jsonl` has "), "{err}");
     let replayed = rulectl(
