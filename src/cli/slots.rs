@@ -216,7 +216,7 @@ fn keep(model: &RecordingModel, file: &Path) -> Result<Exit> {
     if unanswered > 0 {
         let calls = counted(unanswered, "call");
         warn(&format!(
-            "{calls} got no reply, and are not in the recording: `--slots replay` will miss them"
+            "{calls} got no reply: the recording lacks what they asked, and `--slots replay` will miss it"
         ));
     }
     Ok(Exit::Done)

@@ -11,7 +11,7 @@ use crate::recording::file::folder_of;
 use crate::recording::{Key, Recording};
 
 /// While replies come, the file is written so often, so that a run that is killed loses few.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(2);
 
 /// Asks another model and keeps what it answers. An equal request gets the same answer again: from
 /// the recording, or from a call that is under way.

@@ -65,9 +65,11 @@ fn called(out: &mut String, call: &SlotCall, said: Option<&Said>) {
     }
 }
 
+/// A text on one line, whatever ends of lines a model likes.
 fn cut(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     // What is shown is made safe before it is cut, so that no escape is cut in two.
-    let text = visible(text);
+    let text = visible(&text);
     if text.chars().count() <= SHOWN {
         return text;
     }

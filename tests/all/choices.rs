@@ -1,10 +1,13 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
-use rulectl::event::Time;
+use std::time::Duration;
+
+use rulectl::event::{Digest, Time};
 use rulectl::geo::Databases;
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
+use rulectl::recording::{Key, Of, Recording, ReplayingModel};
 use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, fill};
 use serde_json::{Value, json};
@@ -550,5 +553,54 @@ fn whose_failure_it_is() {
             &|_: &Value| Ok(()),
         );
         assert_eq!(asked.fate(), expected, "{asked:?}");
+    }
+}
+
+#[test]
+fn what_a_recording_answers() {
+    let request = |slot: &str, count: u32| Request {
+        slot: slot.to_owned(),
+        prompt: Digest::of(b"a prompt"),
+        context: json!({ "finding": { "count": count } }),
+        messages: Vec::new(),
+        schema: json!({}),
+        max_tokens: 10,
+        timeout: Duration::from_secs(1),
+    };
+    let recorded = request("risk", 1);
+    let model = |temperature| Of {
+        model: "small".to_owned(),
+        temperature,
+    };
+    let mut recording = Recording::new(model(None));
+    let reply = Says("{}".to_owned()).ask(&recorded).expect("a reply");
+    recording.insert(Key::of(&recorded), reply);
+    let slower = Request {
+        timeout: Duration::from_secs(60),
+        ..recorded.clone()
+    };
+    let longer = Request {
+        max_tokens: 11,
+        ..recorded.clone()
+    };
+    let other = Of {
+        model: "big".to_owned(),
+        ..model(None)
+    };
+    let cases = [
+        (&recorded, None, true),
+        (&recorded, Some(model(None)), true),
+        (&recorded, Some(model(Some(0.0))), false),
+        (&recorded, Some(other), false),
+        (&slower, None, true),
+        (&longer, None, false),
+        (&request("risk", 2), None, false),
+        (&request("plan", 1), None, false),
+    ];
+    for (asked, configured, expected) in cases {
+        let replaying = ReplayingModel::new(recording.clone(), configured.as_ref(), 1);
+        let answers = [replaying.ask(asked), replaying.ask(asked)];
+        assert_eq!(answers[0], answers[1]);
+        assert_eq!(answers[0].is_ok(), expected, "{asked:?} of {configured:?}");
     }
 }

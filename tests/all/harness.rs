@@ -34,6 +34,12 @@ pub fn program() -> assert_cmd::Command {
         "FORCE_COLOR",
         "RUST_BACKTRACE",
         "RUST_LOG",
+        "LLM_BASE_URL",
+        "LLM_MODEL",
+        "LLM_TEMPERATURE",
+        "LLM_API_KEY",
+        "LLM_API_KEY_FILE",
+        "LLM_CONCURRENCY",
     ] {
         command.env_remove(name);
     }

@@ -16,7 +16,7 @@ use rulectl::recording::{Of, Recording, RecordingModel, ReplayingModel};
 use serde_json::{Value, json};
 
 use crate::harness::{log, program, shipped_folder};
-use crate::scripted::{Act, Scripted};
+use crate::scripted::{Act, Scripted, completion};
 
 /// What no recording and no record may hold.
 const CANARY: &str = "sk-canary-77aa02c1";
@@ -502,6 +502,27 @@ proptest! {
         }
         prop_assert_eq!(model.missing(), vec![]);
     }
+
+    /// Bytes that were changed or cut are a recording, or are told with lines that are there.
+    #[test]
+    fn what_is_damaged_is_read_or_told(damage in prop::collection::vec((0.0..1.0_f64, any::<u8>()), 0..4), cut in 0.0..1.5_f64) {
+        let mut bytes = format!("{HEADER}\n{}\n", entry()).into_bytes();
+        for (place, byte) in damage {
+            let at = (place * bytes.len() as f64) as usize;
+            bytes[at] = byte;
+        }
+        bytes.truncate((cut * bytes.len() as f64) as usize);
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        match Recording::parse(&bytes) {
+            Ok(recording) => {
+                let written = recording.text().unwrap();
+                prop_assert_eq!(Recording::parse(written.as_bytes()).unwrap(), recording);
+            }
+            Err(wrong) => {
+                prop_assert!(!wrong.is_empty() && wrong.iter().all(|wrong| (1..=lines).contains(&wrong.line)));
+            }
+        }
+    }
 }
 
 /// An endpoint that is good at some slots, has some replies refused, and does not repair all.
@@ -825,7 +846,7 @@ fn what_was_recorded_is_kept_however_the_run_ends() {
     let err = check(
         &rulectl(path, &words),
         0,
-        " calls got no reply, and are not in the recording: `--slots replay` will miss them",
+        " calls got no reply: the recording lacks what they asked, and `--slots replay` will miss it",
     );
     assert!(err.contains("the recording `slots.jsonl` has "), "{err}");
     let replayed = rulectl(
@@ -833,6 +854,51 @@ fn what_was_recorded_is_kept_however_the_run_ends() {
         "run --events day.ndjson --slots replay --recording slots.jsonl",
     );
     check(&replayed, 4, "of slot `plan`");
+}
+
+#[test]
+fn a_run_that_is_killed_keeps_what_it_had_recorded() {
+    let folder = shipped_folder();
+    let path = folder.path();
+    let late = Duration::from_millis(400);
+    let server = Scripted::answering(move |_, _| Act::Late(late, completion("{}").to_string()));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_rulectl"))
+        .current_dir(path)
+        .args([
+            "run",
+            "--slots",
+            "record",
+            "--recording",
+            "slots.jsonl",
+            "--events",
+        ])
+        .arg(log("demo-day.ndjson"))
+        .args([
+            "--llm-model",
+            "small",
+            "--llm-concurrency",
+            "1",
+            "--llm-base-url",
+        ])
+        .arg(server.base_url())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let file = path.join("slots.jsonl");
+    while !file.exists() {
+        assert_eq!(child.try_wait().expect("a child"), None, "it ended before");
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let kept = Recording::read(&file).expect("a whole recording");
+    let calls = server.seen().len();
+    assert!(
+        !kept.is_empty() && kept.len() <= calls,
+        "{} of {calls}",
+        kept.len()
+    );
 }
 
 #[test]
