@@ -3,6 +3,7 @@
 mod audit;
 mod diagnostics;
 mod finding;
+mod hostile;
 mod lines;
 mod lists;
 mod replay;
@@ -15,6 +16,7 @@ mod test;
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::finding::explain_finding;
+pub use self::hostile::attacked;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};

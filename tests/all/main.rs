@@ -11,7 +11,7 @@
 //! | `events` | the bundled logs and rules |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
-//! | `obedient` | a model that does what an attacker tells it |
+//! | `injection` | payloads in every field of events, and a model that obeys them |
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
@@ -46,12 +46,12 @@ mod events;
 mod harness;
 mod hostile;
 mod huge;
+mod injection;
 mod killed;
 mod layout;
 mod live;
 mod llm;
 mod logic;
-mod obedient;
 mod power;
 mod replay;
 mod scripted;
