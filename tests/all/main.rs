@@ -5,6 +5,7 @@
 //! | `harness` | running a policy over events in memory, and the program over files |
 //! | `diagnostics` | broken policy folders and what `check` says of them |
 //! | `audit` | a writer that is killed, and the commands of the audit |
+//! | `canary` | secrets, in nothing that a run asks, writes and says |
 //! | `killed` | real runs that are killed, and what they leave |
 //! | `semantics` | what is a finding and what is not |
 //! | `correlations` | every type of correlation: timelines that just hit and just miss |
@@ -32,6 +33,7 @@
 )]
 
 mod audit;
+mod canary;
 mod choices;
 mod cli;
 mod config;

@@ -553,3 +553,6 @@ impl Decided {
         tally
     }
 }
+
+#[cfg(test)]
+mod tests;
