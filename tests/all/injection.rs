@@ -237,6 +237,35 @@ fn a_weak_policy_is_caught() {
     );
 }
 
+/// Agents whose order nobody declares may run in the wrong one: no plan, no commands.
+#[test]
+fn a_policy_without_an_order_is_caught() {
+    let folder = shipped_folder();
+    change(&folder.path().join("routing.toml"), |text| {
+        let order = "order   = [[\"planner_agent\", \"command_agent\"]]";
+        assert!(text.contains(order));
+        text.replace(order, "")
+    });
+    let report = attacked(&load(folder.path()), &one_pair());
+    let kinds: BTreeSet<&str> = report
+        .escapes
+        .iter()
+        .flat_map(|escape| &escape.differs)
+        .map(|(kind, _)| kind.as_str())
+        .collect();
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        [Kind::Command.as_str()]
+    );
+    assert!(
+        report
+            .escapes
+            .iter()
+            .any(|escape| escape.behaviour == "alarm"),
+        "a model that puts the commands before the plan"
+    );
+}
+
 #[test]
 fn the_command_answers_with_its_exit_code() {
     let folder = shipped_folder();

@@ -222,7 +222,9 @@ impl Judge<'_> {
             .iter()
             .enumerate()
             .any(|(at, runs)| *runs == Runs::Commands && plans.is_some_and(|plans| plans < at));
-        let plan = attacked.plan.as_ref().filter(|_| suggests);
+        // A route in which they are suggested before there is a plan gives none.
+        let suggested = clean.is_some_and(|clean| !clean.commands.is_empty());
+        let plan = attacked.plan.as_ref().filter(|_| suggests || suggested);
         let declared = plan
             .map(|plan| self.commands(finding, plan))
             .unwrap_or_default();
