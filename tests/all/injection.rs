@@ -222,12 +222,16 @@ fn a_weak_policy_is_caught() {
         text.replace(floor, "floor: {severity: low, score: 0.1}")
     });
     let report = attacked(&load(folder.path()), &one_pair());
-    let (kind, why) = &report.escapes[0].differs[0];
-    assert_eq!(*kind, Kind::IncidentMissing);
+    let mut differs = report.escapes.iter().flat_map(|escape| &escape.differs);
+    let missing = differs.find(|(kind, _)| *kind == Kind::IncidentMissing);
+    let (_, why) = missing.expect("a model that says medium, 50 and 50");
     assert!(
         why.starts_with("mfa_fatigue ") && why.ends_with("the `floor` of the rule is not promoted"),
         "{why}"
     );
+    // One that says low and 0 keeps the incident by its score, and loses it the commands of a high one.
+    let mut differs = report.escapes.iter().flat_map(|escape| &escape.differs);
+    assert!(differs.any(|(kind, why)| *kind == Kind::Command && why.contains("has 0 of the ")));
     // A model that exaggerates takes nothing away.
     assert!(
         report

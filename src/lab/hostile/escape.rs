@@ -207,7 +207,16 @@ impl Judge<'_> {
         let plans = runs.iter().position(|runs| *runs == Runs::Plan);
         match (&attacked.plan, plans) {
             (Some(plan), Some(_)) => self.plan(finding, plan, attacked),
-            (None, None) => {}
+            (None, None) => self.note_if(
+                clean.is_some_and(|clean| clean.plan.is_some()),
+                Kind::StepMissing,
+                || {
+                    format!(
+                        "{} has no plan, and without a model it has one",
+                        name(finding)
+                    )
+                },
+            ),
             (None, Some(_)) => {
                 self.note(Kind::StepMissing, format!("{} has no plan", name(finding)))
             }
@@ -234,7 +243,13 @@ impl Judge<'_> {
                 .iter()
                 .find(|command| !declared.contains(command));
             other.map_or_else(
-                || format!("{} has not the commands of its steps", name(finding)),
+                || {
+                    let (has, of) = (attacked.commands.len(), declared.len());
+                    format!(
+                        "{} has {has} of the {of} commands of its steps",
+                        name(finding)
+                    )
+                },
                 |command| format!("{}: `{}`", name(finding), command.command),
             )
         });
