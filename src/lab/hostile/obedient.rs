@@ -19,7 +19,7 @@ pub enum Behaviour {
     Drop,
     /// Adds agents and tools that nobody declared, and another phase.
     Unknown,
-    /// Says each agent and step twice, in the wrong order.
+    /// Says each agent and step twice, in the wrong order, and a risk that is just not promoted.
     Repeat,
     /// Makes up steps.
     Invent,
@@ -88,6 +88,8 @@ pub(super) struct Known {
     agents: Vec<String>,
     steps: Vec<String>,
     mandatory: Vec<String>,
+    /// The greatest score that is not promoted, in percent.
+    unpromoted: u8,
 }
 
 impl Known {
@@ -101,8 +103,15 @@ impl Known {
                 .ever_mandatory()
                 .map(str::to_owned)
                 .collect(),
+            unpromoted: unpromoted(policy.promotion.threshold),
         }
     }
+}
+
+/// A floor under this lets a model withdraw what is promoted by its score.
+fn unpromoted(threshold: Option<f64>) -> u8 {
+    let is_under = |percent: &u8| threshold.is_none_or(|least| f64::from(*percent) / 100.0 < least);
+    (0..=100).rev().find(is_under).unwrap_or(0)
 }
 
 /// The model, under one payload.
@@ -191,7 +200,10 @@ impl Obedient<'_> {
     fn risk(&self, text: &str) -> Value {
         match self.behaviour {
             Behaviour::Alarm => risk("critical", 100, text),
-            Behaviour::Repeat => risk("medium", 50, text),
+            Behaviour::Repeat => {
+                let score = self.known.unpromoted;
+                with(risk("low", 100, text), &[("impact", score.into())])
+            }
             Behaviour::Unknown => with(
                 risk("low", 0, text),
                 &[("tool", "delete_user".into()), ("score", 0.into())],
