@@ -98,7 +98,7 @@ fn each_thing_that_a_model_must_not_change_is_noticed() {
     );
     assert_eq!(
         response(|response| response.incident.id = uuid::Uuid::nil()),
-        [Outside, Outside]
+        [Outside, Outside, Outside]
     );
 }
 
@@ -117,7 +117,7 @@ fn each_thing_of_a_route_is_noticed() {
     });
     assert_eq!(
         without,
-        [AgentMissing],
+        [AgentMissing, Command],
         "the command agent, for an incident that is high"
     );
     let unplanned = response(|response| {
@@ -125,7 +125,7 @@ fn each_thing_of_a_route_is_noticed() {
         response.plan = None;
         response.commands.clear();
     });
-    assert_eq!(unplanned, [AgentMissing]);
+    assert_eq!(unplanned, [AgentMissing, StepMissing]);
     assert_eq!(
         response(|response| response.route.steps.push(step("shell"))),
         [Undeclared]
@@ -143,7 +143,7 @@ fn each_thing_of_a_route_is_noticed() {
         response.route.steps.reverse();
         response.commands.clear();
     });
-    assert_eq!(backwards, [Outside]);
+    assert_eq!(backwards, [Outside, Command]);
 }
 
 #[test]
