@@ -137,6 +137,22 @@ impl Planning {
         self.steps.iter().map(|step| step.id.as_str())
     }
 
+    /// Every step of the closed list as it is declared, each after all that it waits for.
+    #[must_use]
+    pub fn every_step(&self) -> Vec<Step> {
+        let steps = self.in_order().into_iter();
+        let whole = steps.map(|step| Step {
+            dependencies: step.after.clone(),
+            ..self.bare(step)
+        });
+        whole.collect()
+    }
+
+    /// The steps that are mandatory for a type of finding, whichever that is.
+    pub fn ever_mandatory(&self) -> impl Iterator<Item = &str> {
+        self.mandatory.values().flatten().map(String::as_str)
+    }
+
     /// Every finding type that a table names, and where.
     #[must_use]
     pub fn finding_types(&self) -> &[(String, Span)] {

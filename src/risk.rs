@@ -272,7 +272,7 @@ pub fn bounded(default: &Risk, bounds: &Bounds<'_>, opinion: &Opinion) -> Risk {
         say("rationale", source);
     }
     risk.severity = severity;
-    risk.proposed = (is_under || severity != opinion.severity).then(|| Proposed {
+    risk.proposed = (is_under || severity != opinion.severity).then_some(Proposed {
         severity: opinion.severity,
         likelihood,
         impact,

@@ -7,6 +7,7 @@ mod databases;
 mod detect;
 mod events;
 mod faces;
+mod hostile;
 mod incident;
 mod live;
 mod output;
@@ -131,6 +132,8 @@ enum Command {
     Run(run::Args),
     /// Detect alone: any Sigma rules over events, one JSON line a match or finding
     Detect(detect::Args),
+    /// Attack the policy: payloads in every field, and a model that obeys each of them
+    Hostile(hostile::Args),
     /// Set how far an incident has been dealt with: open, triaged or closed
     Incident(incident::Args),
     /// Make the decisions that the audit records again, and compare them byte for byte
@@ -165,6 +168,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.common, args),
         Command::Detect(args) => detect::detect(&cli.common, args),
+        Command::Hostile(args) => hostile::hostile(&cli.common, args),
         Command::Incident(args) => incident::run(&cli.common, args),
         Command::Replay(args) => replay::run(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),

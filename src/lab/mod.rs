@@ -1,6 +1,8 @@
-//! The same spine with nothing live: `test`, the suites of a policy, and `replay`, what an audit records.
+//! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records, and
+//! `hostile`, a policy under attack.
 
 mod compare;
+pub mod hostile;
 pub mod replay;
 mod run;
 mod suite;

@@ -242,8 +242,11 @@ fn repeats(reply: &Reply, key: &Secret) -> bool {
         Finish::Other(word) => word,
         Finish::Stop | Finish::Length => "",
     };
+    // A letter of the key may be written as an escape, which the reader of the reply undoes.
+    let unescaped = serde_json::from_str::<Value>(&reply.text).map(|value| value.to_string());
     [reply.text.as_str(), reply.model.as_str(), finish]
-        .iter()
+        .into_iter()
+        .chain(unescaped.as_deref())
         .any(|text| key.stands_in(text))
 }
 

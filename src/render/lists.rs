@@ -196,11 +196,20 @@ fn push_lines(name: &str, text: &str, lines: &mut Vec<(String, String)>) {
     }
 }
 
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    table_within(WIDTH, head, rows)
+}
+
+/// A table of another width.
+pub(super) fn table_within(
+    width: u16,
+    head: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
+    table.set_width(width);
     table.set_header(head.iter().map(|text| text.to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|text| visible(text)));

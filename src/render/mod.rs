@@ -5,6 +5,7 @@ mod audit;
 mod diagnostics;
 mod fills;
 mod finding;
+mod hostile;
 mod lines;
 mod lists;
 mod replay;
@@ -19,6 +20,7 @@ pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified}
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};
+pub use self::hostile::attacked;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};

@@ -292,7 +292,7 @@ fn sh(script: &str, folder: &Path) -> (bool, String) {
 /// The lines of an output, without the one that says how long a run took.
 fn lines(output: &str) -> Vec<String> {
     static RATE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^\d+ events in [\d.]+ s, \d+ events/s$").expect("a regex"));
+        LazyLock::new(|| Regex::new(r"^\d+ (\w+) in [\d.]+ s, \d+ \w+/s$").expect("a regex"));
     let kept = output.lines().filter(|line| !RATE.is_match(line));
     kept.map(|line| line.trim_end().to_owned()).collect()
 }

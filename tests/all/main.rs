@@ -6,15 +6,16 @@
 //! | `diagnostics` | broken policy folders and what `check` says of them |
 //! | `agents` | agents that an engineer declares, and what they write |
 //! | `audit` | a writer that is killed, and the commands of the audit |
+//! | `canary` | secrets, in nothing that a run asks, writes and says |
 //! | `killed` | real runs that are killed, and what they leave |
 //! | `semantics` | what is a finding and what is not |
 //! | `correlations` | every type of correlation: timelines that just hit and just miss |
 //! | `events` | the bundled logs and rules |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
-//! | `obedient` | a model that does what an attacker tells it |
 //! | `recordings` | what a model answered, kept and said again |
 //! | `filling` | runs that ask a model, on good days and on bad ones |
+//! | `injection` | payloads in every field of events, and a model that obeys them |
 //! | `huge` | input that is large, deep or many, and what it may cost |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
@@ -36,6 +37,7 @@
 
 mod agents;
 mod audit;
+mod canary;
 mod choices;
 mod cli;
 mod config;
@@ -51,13 +53,13 @@ mod filling;
 mod harness;
 mod hostile;
 mod huge;
+mod injection;
 mod joined;
 mod killed;
 mod layout;
 mod live;
 mod llm;
 mod logic;
-mod obedient;
 mod power;
 mod promotion;
 mod recordings;
