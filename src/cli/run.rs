@@ -11,7 +11,7 @@ use crate::cli::detect::span;
 use crate::cli::events::{EventArgs, talk_about};
 use crate::cli::faces::{About, Faces};
 use crate::cli::live::follow;
-use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
+use crate::cli::output::{UsageError, bad, out, out_json, talk_problems, warn};
 use crate::cli::progress::Meter;
 use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
@@ -142,6 +142,9 @@ impl Run<'_> {
         let (record, collected, worst) = faces.end(&counts, &failed, closed)?;
         self.say(&record, &collected, &counts)?;
         talk_about(&counts, "see rejects.jsonl for the reasons");
+        for (failures, what) in collected.failures() {
+            warn(&format!("{failures} {what}"));
+        }
         failed.iter().for_each(|error| bad(&error.to_string()));
         Ok(self.exit(worst, &failed))
     }
