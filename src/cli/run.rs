@@ -149,6 +149,9 @@ impl Run<'_> {
         let (record, collected, worst) = faces.end(&counts, &failed, closed)?;
         self.say(&record, &collected, &counts)?;
         talk_about(&counts, "see rejects.jsonl for the reasons");
+        for (failures, what) in collected.failures() {
+            warn(&format!("{failures} {what}"));
+        }
         failed.iter().for_each(|error| bad(&error.to_string()));
         talk_fills(&record.slots);
         Ok(self.exit(worst, &failed, &record.slots))

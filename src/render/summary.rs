@@ -63,6 +63,19 @@ impl Collected {
     }
 }
 
+impl Collected {
+    /// How often each agent failed, and which one and why the first time.
+    pub fn failures(&self) -> impl Iterator<Item = (u64, String)> {
+        self.failed.iter().map(|(agent, (failures, first))| {
+            let (failed, agent) = (noun(*failures, "failure"), visible(agent));
+            (
+                *failures,
+                format!("{failed} of {agent}, first: {}", visible(first)),
+            )
+        })
+    }
+}
+
 /// An outcome on one line, for whoever watches a run.
 #[must_use]
 pub fn outcome_line(outcome: &Outcome) -> String {
@@ -333,14 +346,8 @@ fn scripts(out: &mut String, counts: &Counts) {
 
 /// The agents that failed: their incidents are without what they write.
 fn agents(out: &mut String, collected: &Collected) {
-    for (agent, (failures, first)) in &collected.failed {
-        let _ = writeln!(
-            out,
-            "{failures:>8} {} of {}, first: {}",
-            noun(*failures, "failure"),
-            visible(agent),
-            visible(first)
-        );
+    for (failures, what) in collected.failures() {
+        let _ = writeln!(out, "{failures:>8} {what}");
     }
 }
 

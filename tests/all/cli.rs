@@ -199,6 +199,7 @@ fn every_format_holds_the_same_values() {
         ("incidents", 4),
         ("plans", 4),
         ("commands", 22),
+        ("drafts", 4),
     ] {
         let list = json(&format!("show {what} --format json"));
         assert_eq!(
@@ -570,10 +571,11 @@ fn appending_under_another_policy_leaves_no_contradiction() {
         "incidents",
         "plans",
         "commands",
+        "drafts",
         "routes",
     ]
     .map(lines);
-    assert_eq!(counts, [6, 6, 0, 0, 0, 1]);
+    assert_eq!(counts, [6, 6, 0, 0, 0, 0, 1]);
 }
 
 #[test]
@@ -758,6 +760,7 @@ fn artifacts_of_two_runs_do_not_pass_as_one() {
         "incidents",
         "plans",
         "commands",
+        "drafts",
     ] {
         let data = folder();
         lay_over(one.path(), data.path());

@@ -228,7 +228,9 @@ impl Killed {
         assert_eq!(code, 0, "{words}: {told}");
         let report: Value = serde_json::from_str(&told).unwrap();
         let report = &report["runs"][0];
-        let kinds = ["route", "finding", "risk", "incident", "plan", "commands"];
+        let kinds = [
+            "route", "finding", "risk", "incident", "plan", "commands", "draft",
+        ];
         let decided = kinds.map(|kind| of_kind(records, kind).count());
         let decided: usize = decided.iter().sum();
         assert_eq!(report["same"], decided, "{words}: {report}");
@@ -257,6 +259,7 @@ fn check_artifacts(folder: &Path, records: &[Record], words: &str) {
         "incidents",
         "plans",
         "commands",
+        "drafts",
     ] {
         let file: PathBuf = folder.join("data").join(format!("{name}.jsonl"));
         if let Ok(bytes) = fs::read(file) {
