@@ -22,10 +22,18 @@ fn slot(request: &str) -> String {
 fn reply(slot: &str) -> Value {
     match slot {
         "risk" => json!({"severity": "high", "likelihood": 90, "impact": 90, "rationale": "seen"}),
-        "route" => json!({"steps": [{"agent_name": "planner_agent", "reason": "asked"}]}),
+        "route" => json!({
+            "phase": "response",
+            "steps": [{"agent_name": "planner_agent", "reason": "asked", "when": "now"}],
+            "notes": "",
+        }),
+        "notification" => json!({"channel": "chat", "subject": "s", "body": "b"}),
         "plan" => json!({
             "overall_goal": "Find out",
-            "steps": [{"step_id": "notify_user", "rationale": "they know"}],
+            "steps": [{
+                "step_id": "notify_user", "rationale": "they know",
+                "dependencies": [], "requires_human_approval": false,
+            }],
         }),
         other => panic!("no slot `{other}`"),
     }
@@ -106,8 +114,9 @@ fn a_run_that_a_model_fills_says_so() {
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     assert!(!ran.said.contains("slots"), "{}", ran.said);
     let expected = "
-Slots filled: 19 of 19
+Slots filled: 25 of 25
 
+  notification 6 of 6
   plan     6 of 6
   risk     6 of 6
   route    7 of 7
@@ -118,7 +127,7 @@ Slots filled: 19 of 19
         let all = [("asked", json!(count)), ("filled", json!(count))];
         all.into_iter().chain(none).collect::<BTreeMap<_, _>>()
     };
-    let expected = json!({"plan": filled(6), "risk": filled(6), "route": filled(7)});
+    let expected = json!({"notification": filled(6), "plan": filled(6), "risk": filled(6), "route": filled(7)});
     assert_eq!(Ran::slots(folder.path()), expected);
     assert_eq!(severities(folder.path()), [("model".to_owned(), 6)].into());
     promoted(folder.path());
@@ -191,7 +200,7 @@ fn replies_that_are_refused_are_told_and_no_failure() {
     let folder = shipped_folder();
     let ran = run(folder.path(), Some(&server.base_url()), &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
-    let heading = "warning: slots filled: 0 of 15; 15 refused; the others took their defaults\n";
+    let heading = "warning: slots filled: 0 of 19; 19 refused; the others took their defaults\n";
     assert!(ran.said.contains(heading), "{}", ran.said);
     let line = "\n  risk     0 of 6, 6 refused, first: ";
     assert!(ran.said.contains(line), "{}", ran.said);
@@ -209,7 +218,7 @@ fn a_budget_that_is_spent_is_told_and_no_failure() {
     let words = ["--llm-budget-calls", "3", "--llm-concurrency", "1"];
     let ran = run(folder.path(), Some(&server.base_url()), &words);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
-    let heading = "warning: slots filled: 3 of 15; 12 over the budget; the others";
+    let heading = "warning: slots filled: 3 of 19; 16 over the budget; the others";
     assert!(ran.said.contains(heading), "{}", ran.said);
     assert!(
         ran.said

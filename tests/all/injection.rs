@@ -247,7 +247,7 @@ fn a_weak_policy_is_caught() {
 fn a_policy_without_an_order_is_caught() {
     let folder = shipped_folder();
     change(&folder.path().join("routing.toml"), |text| {
-        let order = "order   = [[\"planner_agent\", \"command_agent\"]]";
+        let order = "order   = [[\"planner_agent\", \"command_agent\"], [\"planner_agent\", \"notification_agent\"]]";
         assert!(text.contains(order));
         text.replace(order, "")
     });

@@ -654,7 +654,7 @@ fn a_recorded_run_is_replayed_with_no_model_and_leaves_the_same_bytes() {
     // What was decided is what was decided with the model, but for where it came from.
     let (with, without) = (artifacts(&path.join("recorded")), &left[0].1);
     for (name, text) in &with {
-        let said = text.replace("\"model\"", "\"recorded\"");
+        let said = text.replace(":\"model\"", ":\"recorded\"");
         assert_eq!(&said, &without[name], "{name}");
     }
     for word in ["\"recorded\"", "\"floored\"", "\"refused\""] {
@@ -741,9 +741,13 @@ fn what_a_recording_lacks_ends_the_run_as_inconclusive() {
         "--slots replay --recording slots.jsonl --llm-concurrency 8",
     );
     let err = check(&missed, 4, "differs in the prompt (it was ");
-    assert_eq!(err.lines().count(), 1, "{err}");
+    let kinds = err
+        .lines()
+        .filter(|line| line.contains(" requests of slot "));
+    let kinds: Vec<&str> = kinds.collect();
+    assert_eq!(kinds.len(), 1, "{err}");
     assert!(
-        err.starts_with(
+        kinds[0].starts_with(
             "warning: 6 requests of slot `risk`, in `slots.jsonl`: no reply is recorded"
         ),
         "{err}"
@@ -845,7 +849,7 @@ fn what_was_recorded_is_kept_however_the_run_ends() {
     let words = words.replace("--strict", "");
     let err = check(
         &rulectl(path, &words),
-        0,
+        2,
         " calls got no reply: the recording lacks what they asked, and `--slots replay` will miss it",
     );
     assert!(err.contains("the recording `slots.jsonl` has "), "{err}");

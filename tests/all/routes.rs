@@ -67,15 +67,15 @@ fn the_guardrails_of_the_shipped_policy_hold_whatever_is_proposed() {
         // For an incident the planner, and the command agent where it is high or critical.
         (Incident, low, "planner_agent", "planner_agent", ""),
         (Incident, medium, "planner_agent", "planner_agent", ""),
-        (Incident, high, "planner_agent", "planner_agent command_agent", "added command_agent require_when[0]"),
-        (Incident, critical, "planner_agent", "planner_agent command_agent", "added command_agent require_when[0]"),
+        (Incident, high, "planner_agent", "planner_agent command_agent notification_agent", "added command_agent require_when[0]; added notification_agent require_when[0]"),
+        (Incident, critical, "planner_agent", "planner_agent command_agent notification_agent", "added command_agent require_when[0]; added notification_agent require_when[0]"),
         (Incident, low, "planner_agent command_agent", "planner_agent command_agent", ""),
-        (Incident, critical, "planner_agent command_agent", "planner_agent command_agent", ""),
+        (Incident, critical, "planner_agent command_agent", "planner_agent command_agent notification_agent", "added notification_agent require_when[0]"),
         (Incident, low, "", "planner_agent", "added planner_agent require[0]"),
-        (Incident, critical, "", "planner_agent command_agent", "added planner_agent require[0]; added command_agent require_when[0]"),
+        (Incident, critical, "", "planner_agent command_agent notification_agent", "added planner_agent require[0]; added command_agent require_when[0]; added notification_agent require_when[0]"),
         (Incident, low, "command_agent", "planner_agent command_agent", "added planner_agent require[0]; moved command_agent order[0]"),
-        (Incident, high, "command_agent planner_agent", "planner_agent command_agent", "moved command_agent order[0]"),
-        (Incident, high, "detector_agent risk_agent exfiltrate", "planner_agent command_agent", "dropped detector_agent allow; dropped risk_agent allow; dropped exfiltrate allow; added planner_agent require[0]; added command_agent require_when[0]"),
+        (Incident, high, "command_agent planner_agent", "planner_agent command_agent notification_agent", "added notification_agent require_when[0]; moved command_agent order[0]"),
+        (Incident, high, "detector_agent risk_agent exfiltrate", "planner_agent command_agent notification_agent", "dropped detector_agent allow; dropped risk_agent allow; dropped exfiltrate allow; added planner_agent require[0]; added command_agent require_when[0]; added notification_agent require_when[0]"),
     ];
     for (context, severity, proposed, steps, edits) in cases {
         let route = decided(&policy, context, severity, proposed);
@@ -116,7 +116,7 @@ fn guardrails_that_an_engineer_declares_hold_too() {
     let text = fs::read_to_string(&path).expect("the routing");
     let text = text
         .replace(
-            "allow   = [\"planner_agent\", \"command_agent\"]\nrequire = [\"planner_agent\"]",
+            "allow   = [\"planner_agent\", \"command_agent\", \"notification_agent\"]\nrequire = [\"planner_agent\"]",
             "allow   = [\"planner_agent\", \"command_agent\", \"second_look\"]\nrequire = [\"planner_agent\"]",
         )
         .replace(
@@ -124,7 +124,7 @@ fn guardrails_that_an_engineer_declares_hold_too() {
             "[[route.incident.require_when]]\nseverity = [\"medium\"]\nagents   = [\"second_look\"]\n\n[promotion]",
         )
         .replace(
-            "order   = [[\"planner_agent\", \"command_agent\"]]",
+            "order   = [[\"planner_agent\", \"command_agent\"], [\"planner_agent\", \"notification_agent\"]]",
             "order   = [[\"planner_agent\", \"command_agent\"], [\"command_agent\", \"second_look\"]]",
         )
         + "\n[agents.second_look]\ndescription = \"Plans once more\"\nruns = \"slot:plan\"\n";

@@ -200,7 +200,10 @@ fn texted(slot: &str, good: &Value, commentary: &str) -> Value {
     let mut reply = good.clone();
     let (key, value) = match slot {
         "risk" => ("rationale", commentary.into()),
-        "route" => ("steps", json!([{"agent_name": "x", "reason": commentary}])),
+        "route" => (
+            "steps",
+            json!([{"agent_name": "x", "reason": commentary, "when": ""}]),
+        ),
         _ => ("overall_goal", commentary.into()),
     };
     if let Value::Object(map) = &mut reply {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::lab::hostile::malformed::{MALFORMED, Malformed};
 use crate::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use crate::policy::Policy;
+use crate::slots::SLOTS;
 
 /// What an obedient model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,10 @@ impl Model for Obedient<'_> {
         // System, user; a repair adds the refused reply and what is wrong with it.
         let is_repair = request.messages.len() > 2;
         let slot = request.slot.as_str();
+        if !SLOTS.contains(&slot) {
+            // Of a slot of the engineer's the schema is the bound, and nothing reads what it holds.
+            return Ok(said(filled(&request.schema, self.payload).to_string()));
+        }
         let mildest = self.mildest(slot);
         match self.behaviour {
             Behaviour::Malformed => self.malformed().reply(slot, &mildest),
@@ -292,15 +297,50 @@ fn risk(severity: &str, percent: u8, rationale: &str) -> Value {
 
 fn route(agents: &[String], reason: &str) -> Value {
     let step = |agent: &String| json!({"agent_name": agent, "reason": reason, "when": reason});
-    json!({"steps": agents.iter().map(step).collect::<Vec<_>>()})
+    json!({
+        "phase": reason,
+        "steps": agents.iter().map(step).collect::<Vec<_>>(),
+        "notes": reason,
+    })
 }
 
 fn plan(steps: &[String], text: &str) -> Value {
-    let step = |id: &String| json!({"step_id": id, "rationale": text});
+    let step = |id: &String| {
+        json!({
+            "step_id": id,
+            "rationale": text,
+            "dependencies": [],
+            "requires_human_approval": false,
+        })
+    };
     json!({
         "overall_goal": text,
         "steps": steps.iter().map(step).collect::<Vec<_>>(),
     })
+}
+
+/// The payload in each text that a schema asks for, and else the first that it allows.
+fn filled(schema: &Value, text: &str) -> Value {
+    let of = |key: &str| schema.get(key);
+    if let Some(first) = of("enum").and_then(|values| values.get(0)) {
+        return first.clone();
+    }
+    match of("type").and_then(Value::as_str) {
+        Some("object") => {
+            let properties = of("properties").and_then(Value::as_object);
+            let fields = properties.into_iter().flatten();
+            let fields = fields.map(|(name, schema)| (name.clone(), filled(schema, text)));
+            Value::Object(fields.collect())
+        }
+        Some("array") => of("items").map_or_else(|| json!([]), |item| json!([filled(item, text)])),
+        Some("integer" | "number") => of("minimum").cloned().unwrap_or_else(|| 0.into()),
+        Some("boolean") => false.into(),
+        _ => {
+            let most = of("maxLength").and_then(Value::as_u64).unwrap_or(200);
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            text.chars().take(most).collect::<String>().into()
+        }
+    }
 }
 
 /// The reply with more keys.

@@ -74,14 +74,15 @@ fn each_thing_that_a_model_must_not_change_is_noticed() {
         "not the promotion of its risk"
     );
     let lowered = changed(|outcome| {
+        let (risk, verdict) = (outcome.risk.clone(), outcome.promotion.clone());
         outcome.risk.severity = Severity::Medium;
         outcome.risk.likelihood = 0.5;
         outcome.risk.impact = 0.5;
         outcome.risk.score = 0.25;
-        outcome.promotion = RAN
-            .policy
-            .promotion
-            .decide(&outcome.finding, &outcome.risk, None);
+        let promotion = &RAN.policy.promotion;
+        outcome.promotion = promotion
+            .decide(&outcome.finding, &outcome.risk, None)
+            .beside(&risk, &verdict);
         outcome.response = None;
     });
     assert_eq!(lowered, [UnderFloor, IncidentMissing]);
@@ -115,7 +116,8 @@ fn each_thing_of_a_route_is_noticed() {
         proposed: true,
     };
     let without = response(|response| {
-        response.route.steps.pop();
+        let steps = &mut response.route.steps;
+        steps.retain(|step| step.agent_name != "command_agent");
         response.commands.clear();
     });
     assert_eq!(
