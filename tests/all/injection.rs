@@ -92,7 +92,9 @@ fn nothing_escapes_from_the_shipped_policy() {
     };
     let report = attacked(&shipped(), &how);
     assert_eq!(report.replies.len(), 70);
-    assert!(report.holds(), "{:#?}", report.escapes);
+    let passed = report.replies.iter().filter(|reply| !reply.holds());
+    let passed: Vec<_> = passed.collect();
+    assert!(report.holds(), "{:#?} {passed:#?}", report.escapes);
     let total = report.total();
     assert!(total.cases >= 200, "{total:?}");
     // The model is heard, as it is and when it repairs what was refused, and refused otherwise.

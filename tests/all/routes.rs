@@ -117,7 +117,7 @@ fn guardrails_that_an_engineer_declares_hold_too() {
     let text = text
         .replace(
             "allow   = [\"planner_agent\", \"command_agent\", \"notification_agent\"]\nrequire = [\"planner_agent\"]",
-            "allow   = [\"planner_agent\", \"command_agent\", \"second_look\"]\nrequire = [\"planner_agent\"]",
+            "allow   = [\"planner_agent\", \"command_agent\", \"notification_agent\", \"second_look\"]\nrequire = [\"planner_agent\"]",
         )
         .replace(
             "[promotion]",

@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::promote::{Verdict, incident};
 use crate::risk::Risk;
 use crate::route::{Context, Route, Runs};
-use crate::slots::May;
+use crate::slots::{May, Provenance};
 
 /// What a run decided.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -437,11 +437,18 @@ pub(super) fn bare(decided: &Decided) -> Decided {
         outcome.asked.clear();
         outcome.risk.rationale.clear();
         outcome.risk.provenance.clear();
+        (outcome.risk.proposed, outcome.risk.consulted) = (None, None);
         if let Some(response) = &mut outcome.response {
             bare_route(&mut response.route);
             if let Some(plan) = &mut response.plan {
                 plan.notes.clear();
                 plan.provenance.clear();
+                (plan.proposed, plan.consulted) = (None, None);
+            }
+            for draft in &mut response.drafts {
+                // What it says decides nothing, and its schema is its bound.
+                (draft.content, draft.refused) = (None, None);
+                draft.provenance = Provenance::Default;
             }
         }
     }
@@ -451,4 +458,5 @@ pub(super) fn bare(decided: &Decided) -> Decided {
 fn bare_route(route: &mut Route) {
     route.provenance = None;
     route.refused = None;
+    (route.proposed, route.consulted) = (None, None);
 }

@@ -34,6 +34,7 @@ use crate::pipeline::{
     self, Beginning, Filled, Filling, Outcome, Rejected, RunError, Settings, Sink,
 };
 use crate::policy::Policy;
+use crate::slots::SLOTS;
 use crate::source::Input;
 
 /// What came of an attack.
@@ -534,10 +535,11 @@ impl Sink for Decided {
 }
 
 impl Decided {
-    /// Every slot that the model was asked to fill.
+    /// Every slot of the program's that the model was asked to fill: what decides something.
     fn asked(&self) -> impl Iterator<Item = &Filled> {
         let begun = self.beginning.iter().flat_map(|beginning| &beginning.asked);
-        begun.chain(self.outcomes.iter().flat_map(|outcome| &outcome.asked))
+        let all = begun.chain(self.outcomes.iter().flat_map(|outcome| &outcome.asked));
+        all.filter(|filled| SLOTS.contains(&filled.slot.as_str()))
     }
 
     /// What became of the replies.

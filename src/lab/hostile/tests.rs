@@ -148,7 +148,7 @@ fn each_thing_of_a_route_is_noticed() {
         response.route.steps.reverse();
         response.commands.clear();
     });
-    assert_eq!(backwards, [Outside, Command]);
+    assert_eq!(backwards, [Outside, Outside, Command], "two orders");
 }
 
 #[test]
