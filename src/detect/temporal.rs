@@ -211,7 +211,8 @@ struct Chain {
     /// The same without the events of the newest instant.
     before: Vec<Option<Time>>,
     newest: Option<Time>,
-    /// Which rules the events of the newest instant satisfy, as far as rows can use them.
+    /// Which rules the events of the newest instant satisfy, as far as rows can use them: none
+    /// of them where an event of the instant went.
     instant: Vec<Rules>,
     /// The instant of which an event went last.
     gone: Option<Time>,
@@ -229,14 +230,29 @@ impl Chain {
     }
 
     /// Whether another event of the newest instant may make a row that there is not yet. A
-    /// row takes no more of them than there are rules.
+    /// row takes no more of them than there are rules. Where one went, each row that ends at
+    /// the instant begins there or before, and is not whole.
     fn can_use(&self, rules: Rules) -> bool {
+        if self.newest == self.gone {
+            return false;
+        }
         let whole = self.starts.last().copied().flatten();
         let is_scarce = |at: &usize| {
             let others = self.instant.iter().filter(|known| is_met(**known, *at));
             is_met(rules, *at) && others.count() < self.starts.len()
         };
         whole != self.newest && (0..self.starts.len()).any(|at| is_scarce(&at))
+    }
+
+    /// How many events of the newest instant rows can use at the most, where these are in the window.
+    fn most_of(&self, members: &VecDeque<Member>) -> usize {
+        if self.newest == self.gone {
+            return 0;
+        }
+        let newest = members.iter().rev();
+        let newest = newest.take_while(|member| Some(member.time) == self.newest);
+        // For each rule as many as there are rules.
+        newest.take(self.starts.len().pow(2)).count()
     }
 
     /// Finds the rows that end at the newest instant. The fewer of the rules are met there,
@@ -325,6 +341,9 @@ impl Account for Chain {
 
     fn leave(&mut self, member: &Member) {
         self.gone = Some(member.time);
+        if self.newest == self.gone {
+            self.instant.clear();
+        }
     }
 
     /// A row is whole where nothing of the instant went at which it begins.
@@ -354,6 +373,7 @@ impl Account for Chain {
         self.gone = saved.option(Restoring::time)?;
         let mut starts = self.starts.iter().chain(&self.before);
         let is_past = starts.all(|start| *start <= self.newest);
-        (is_past && self.instant.len() <= members.len()).then_some(())
+        let went_before = self.gone <= members.front().map(|oldest| oldest.time);
+        (is_past && went_before && self.instant.len() <= self.most_of(members)).then_some(())
     }
 }

@@ -915,6 +915,57 @@ fn the_oldest_are_let_go_first() {
     }
 }
 
+/// An instant of which some events were let go: what a row keeps of it can be saved and
+/// restored, and no row begins there.
+#[test]
+fn no_row_begins_where_some_was_let_go() {
+    let mut rows = of_accounts(Kind::TemporalOrdered);
+    rows.rules = ["a", "b"].map(str::to_owned).into();
+    let detector = detector(&documents(&[rows]));
+    // Each word is what comes at one instant.
+    let timeline = |words: &str| -> Vec<Moment> {
+        let instants = (0..).zip(words.split(' '));
+        let moments = instants.flat_map(|(at, word)| {
+            let letters = LETTERS.into_iter();
+            letters.flat_map(move |letter| vec![(at, letter); word.matches(letter).count()])
+        });
+        let moment = |(at, letter)| Moment {
+            letters: vec![letter],
+            ..done(at, 'u', json!("x"))
+        };
+        moments.map(moment).collect()
+    };
+    // With room for two, the third leaves itself alone.
+    let group = kept_after(&detector, &timeline("aa")) - size_of::<Group>();
+    let limits = Limits {
+        group,
+        ..Limits::default()
+    };
+    // How much is let go, and how many hits there are.
+    #[rustfmt::skip]
+    let cases = [
+        ("a b", 0, 1),
+        ("aaa", 2, 0),
+        ("aaa b", 2, 0),
+        ("aaa a a b", 4, 1),
+    ];
+    for (words, evicted, hits) in cases {
+        let timeline = timeline(words);
+        let mut windows = Windows::within(&detector, limits);
+        for matched in matches(&detector, &timeline) {
+            let time = matched.time.expect("a time");
+            windows.advance(&detector, matched);
+            windows.pass(&detector, time);
+            let saved = windows.save(&detector);
+            let (restored, _) = Windows::restore(&detector, &saved).expect(words);
+            assert!(restored.save(&detector) == saved, "{words}");
+        }
+        let (findings, tally) = found(&detector, &timeline, limits);
+        let told = findings.iter().filter_map(told).count();
+        assert_eq!((tally.evicted, told), (evicted, hits), "{words}");
+    }
+}
+
 /// Values of one group, a second each, and when the last is new, where there is
 /// room for so many and a value must be warm for three seconds.
 #[test]
