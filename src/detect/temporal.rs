@@ -377,3 +377,83 @@ impl Account for Chain {
         (is_past && went_before && self.instant.len() <= self.most_of(members)).then_some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Detector;
+    use crate::detect::capture::Captured;
+    use crate::detect::seen::Seen;
+    use crate::event::Digest;
+
+    fn members(times: &[i64]) -> VecDeque<Member> {
+        let member = |time: &i64| Member {
+            time: Time(*time),
+            seen: Seen::new(Digest::of(b"x"), None, &Captured::default()),
+        };
+        times.iter().map(member).collect()
+    }
+
+    /// Rows of two rules over a window, of which a limit let so many events go.
+    fn chain(times: &[i64], gone: usize) -> Chain {
+        let (mut chain, members) = (Chain::of(2), members(times));
+        for member in &members {
+            chain.enter(member, 1);
+        }
+        for member in members.iter().take(gone) {
+            chain.leave(member);
+        }
+        chain
+    }
+
+    fn can_be_restored(chain: &Chain, times: &[i64]) -> bool {
+        let detector = Detector::compile(&[], &Default::default(), &mut Problems::default());
+        let mut saving = Saving::new(&detector);
+        chain.save(&mut saving);
+        let saved = saving.finish();
+        let mut restoring = Restoring::new(&detector, &saved).expect("a state");
+        let restored = Chain::of(2).restore(&mut restoring, &members(times));
+        restored.is_some() && restoring.end() == Ok(())
+    }
+
+    #[test]
+    fn rows_are_restored_over_their_window() {
+        let times = [1, 2, 2, 2];
+        for gone in 0..times.len() {
+            assert!(
+                can_be_restored(&chain(&times, gone), &times[gone..]),
+                "{gone}"
+            );
+        }
+    }
+
+    /// What no window leaves is not taken from a state, whoever wrote it.
+    #[test]
+    fn rows_that_make_no_sense_are_refused() {
+        type Forged = fn(&mut Chain);
+        let times = [1, 2, 2];
+        // What is forged, and how many of the events went.
+        #[rustfmt::skip]
+        let cases: [(&str, usize, Forged); 6] = [
+            ("more than the instant has", 0, |chain| chain.instant = vec![1; 3]),
+            ("some of an instant that went in part", 2, |chain| chain.instant.push(1)),
+            ("a row that begins later", 0, |chain| chain.starts[0] = Some(Time(3))),
+            ("one before the instant", 0, |chain| chain.before[1] = Some(Time(3))),
+            ("a later one went", 0, |chain| chain.gone = Some(Time(2))),
+            ("one went that is to come", 2, |chain| chain.gone = Some(Time(3))),
+        ];
+        for (what, gone, forge) in cases {
+            let mut chain = chain(&times, gone);
+            assert!(can_be_restored(&chain, &times[gone..]), "{what}");
+            forge(&mut chain);
+            assert!(!can_be_restored(&chain, &times[gone..]), "{what}");
+        }
+        // However many came at an instant, rows use no more than this.
+        let times = [1; 9];
+        for (noted, is_sense) in [(4, true), (5, false)] {
+            let mut chain = chain(&times, 0);
+            chain.instant = vec![1; noted];
+            assert_eq!(can_be_restored(&chain, &times), is_sense, "{noted}");
+        }
+    }
+}
