@@ -794,31 +794,41 @@ fn weights_are_true_and_limits_hold() {
         ..Config::default()
     };
     let limits = (500..3_000_usize, 1_000..6_000_usize);
-    let case = (correlations(), a_timeline(), limits);
-    let outcome = TestRunner::new(config).run(&case, |(correlations, timeline, limits)| {
-        let detector = detector(&documents(&correlations));
-        let limits = Limits {
-            group: limits.0,
-            rule: limits.1,
-            all: usize::MAX,
-        };
-        let mut windows = Windows::within(&detector, limits);
-        for matched in matches(&detector, &timeline) {
-            windows.advance(&detector, matched);
-            let weights = windows.weights();
-            // What is restored is weighed anew.
-            let saved = windows.save(&detector);
-            let (restored, _) = Windows::restore(&detector, &saved).expect("a state");
-            prop_assert_eq!(&weights, &restored.weights());
-            prop_assert_eq!(windows.weight(), weights.iter().flatten().sum::<usize>());
-            let waits = |consumer: usize| detector.consumers[consumer].waits();
-            for (consumer, weights) in weights.iter().enumerate() {
-                let weight: usize = weights.iter().sum();
-                prop_assert!(weight <= limits.rule || waits(consumer), "{}", weight);
+    // Seconds that are one, so that much comes at an instant.
+    let seconds = select(vec![1, 1, 20, 60]);
+    let case = (correlations(), a_timeline(), limits, seconds);
+    let outcome =
+        TestRunner::new(config).run(&case, |(correlations, mut timeline, limits, seconds)| {
+            for moment in &mut timeline {
+                moment.at -= moment.at % seconds;
             }
-        }
-        Ok(())
-    });
+            let detector = detector(&documents(&correlations));
+            let limits = Limits {
+                group: limits.0,
+                rule: limits.1,
+                all: usize::MAX,
+            };
+            let mut windows = Windows::within(&detector, limits);
+            for matched in matches(&detector, &timeline) {
+                windows.advance(&detector, matched);
+                let weights = windows.weights();
+                // What is restored is weighed anew.
+                let saved = windows.save(&detector);
+                let (restored, _) = Windows::restore(&detector, &saved).expect("a state");
+                prop_assert_eq!(&weights, &restored.weights());
+                prop_assert!(
+                    restored.save(&detector) == saved,
+                    "saved again, other bytes"
+                );
+                prop_assert_eq!(windows.weight(), weights.iter().flatten().sum::<usize>());
+                let waits = |consumer: usize| detector.consumers[consumer].waits();
+                for (consumer, weights) in weights.iter().enumerate() {
+                    let weight: usize = weights.iter().sum();
+                    prop_assert!(weight <= limits.rule || waits(consumer), "{}", weight);
+                }
+            }
+            Ok(())
+        });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
