@@ -173,7 +173,9 @@ fn check_fills(folder: &Path) {
             "of two calls the last one counts"
         );
     }
-    let expected = ["plan", "risk", "route"].map(str::to_owned).into();
+    let expected = ["notification", "plan", "risk", "route"]
+        .map(str::to_owned)
+        .into();
     assert_eq!(slots.keys().cloned().collect::<BTreeSet<_>>(), expected);
 }
 
