@@ -275,7 +275,7 @@ pub(super) fn prose(out: &mut String, label: &str, text: &str) {
 }
 
 /// The words of a model, each line marked as its.
-fn quoted(out: &mut String, label: &str, text: &str) {
+pub(super) fn quoted(out: &mut String, label: &str, text: &str) {
     for (at, line) in wrapped(&visible(text), WIDTH - 2).iter().enumerate() {
         raw_field(out, if at == 0 { label } else { "" }, &format!("> {line}"));
     }

@@ -238,7 +238,8 @@ fn what_to_do(out: &mut String, about: &About<'_>) {
     for draft in &about.drafts {
         field(out, "draft", &written(draft));
         for (name, text) in lines(draft) {
-            field(out, "", &labelled(&name, &text));
+            // A model wrote it, or a log: no line of it may look like ours.
+            asked::quoted(out, "", &labelled(&name, &text));
         }
     }
 }
