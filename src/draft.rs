@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE};
 use crate::plan::Plan;
-use crate::promote::Incident;
-use crate::risk::{self, Risk};
+use crate::promote::{self, Incident};
+use crate::risk::Risk;
 use crate::script::{AboutView, DRAFT_BYTES, Function};
 use crate::slots::{Fallback, Prompt, Provenance, select_all};
 
@@ -72,37 +72,11 @@ pub fn context(
     risk: &Risk,
     plan: Option<&Plan>,
 ) -> Value {
-    let mut context = risk::context(finding, rule_description);
-    let of_incident = json!({
-        "id": incident.id,
-        "title": incident.title,
-        "description": incident.description,
-        "severity": incident.severity.as_str(),
-        "risk_score": percent(incident.risk_score),
-        "created_at": incident.created_at,
-        "metadata": incident.metadata,
-    });
-    let of_risk = json!({
-        "severity": risk.severity.as_str(),
-        "score": percent(risk.score),
-        "rationale": risk.rationale,
-    });
+    let mut context = promote::context(incident, finding, rule_description, risk);
     if let Value::Object(context) = &mut context {
-        context.insert("incident".to_owned(), of_incident);
-        context.insert("risk".to_owned(), of_risk);
         context.insert("plan".to_owned(), plan.map_or(Value::Null, of_plan));
     }
     context
-}
-
-/// A number from 0 to 1 as one from 0 to 100.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is clamped"
-)]
-fn percent(score: f64) -> u8 {
-    (score * 100.0).round().clamp(0.0, 100.0) as u8
 }
 
 fn of_plan(plan: &Plan) -> Value {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE, SEVERITIES, Severity};
 use crate::diag::{Problems, Span};
 use crate::document::{Node, Table};
 use crate::event::Time;
-use crate::risk::Risk;
+use crate::risk::{self, Risk};
 use crate::script::{Expression, Named};
 
 /// The code of a `when` that is no condition.
@@ -267,10 +268,51 @@ impl Verdict {
     }
 }
 
+/// What prompts, templates and scripts may name of an incident and of what led to it; its plan comes
+/// to it where there is one.
+#[must_use]
+pub fn context(
+    incident: &Incident,
+    finding: &Finding,
+    rule_description: Option<&str>,
+    risk: &Risk,
+) -> Value {
+    let mut context = risk::context(finding, rule_description);
+    let of_incident = json!({
+        "id": incident.id,
+        "title": incident.title,
+        "description": incident.description,
+        "severity": incident.severity.as_str(),
+        "risk_score": percent(incident.risk_score),
+        "created_at": incident.created_at,
+        "metadata": incident.metadata,
+    });
+    let of_risk = json!({
+        "severity": risk.severity.as_str(),
+        "score": percent(risk.score),
+        "rationale": risk.rationale,
+    });
+    if let Value::Object(context) = &mut context {
+        context.insert("incident".to_owned(), of_incident);
+        context.insert("risk".to_owned(), of_risk);
+    }
+    context
+}
+
+/// A number from 0 to 1 as one from 0 to 100.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is clamped"
+)]
+fn percent(score: f64) -> u8 {
+    (score * 100.0).round().clamp(0.0, 100.0) as u8
+}
+
 /// The incident of a promoted finding.
 #[must_use]
 pub fn incident(finding: &Finding, risk: &Risk, verdict: &Verdict) -> Incident {
-    let name = serde_json::json!(["incident", finding.id]).to_string();
+    let name = json!(["incident", finding.id]).to_string();
     let mut metadata = finding.metadata.clone();
     metadata.insert(
         "finding_type".to_owned(),
@@ -311,7 +353,6 @@ mod tests {
     use crate::risk::{Bounds, Opinion, bounded, default_risk};
     use crate::slots::{Formula, May, Provenance};
     use proptest::prelude::*;
-    use serde_json::json;
 
     /// A finding of a rule of some level; everything else of it is beside the point.
     fn finding(level: &str) -> Finding {

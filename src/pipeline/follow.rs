@@ -218,6 +218,12 @@ impl<'s> Slots<'s> {
         })
     }
 
+    /// The description of the rule of a finding.
+    fn description(&self, finding: &Finding) -> Option<&'s str> {
+        let rule = self.policy.rules.get(&finding.rule)?;
+        rule.description.as_deref()
+    }
+
     /// The default risk of a finding, and the one that it has.
     fn risk(&mut self, finding: &Finding, asks: bool) -> Risked {
         let policy = self.policy;
@@ -230,8 +236,7 @@ impl<'s> Slots<'s> {
         let asks = asks && self.filling.asks(policy, "risk");
         let slot = slot.filter(|_| asks);
         let filled = slot.and_then(|slot| {
-            let description = rule.and_then(|rule| rule.description.as_deref());
-            let context = risk::context(finding, description);
+            let context = risk::context(finding, self.description(finding));
             let said = self.fill("risk", Some(finding.id), &context, &Opinion::read)?;
             Some((slot, said))
         });
@@ -290,7 +295,8 @@ impl<'s> Slots<'s> {
         let planning = &self.policy.planning;
         let asks = self.filling.asks(self.policy, "plan");
         let said = asks.then(|| {
-            let context = planning.context(incident, finding, risk);
+            let description = self.description(finding);
+            let context = planning.context(incident, finding, description, risk);
             let read = |reply: &Value| planning.read(reply);
             self.fill("plan", Some(incident.id), &context, &read)
         });
@@ -340,7 +346,9 @@ impl<'s> Slots<'s> {
         let facts = Facts {
             severity: Some(incident.severity),
         };
-        let about = || policy.planning.context(&incident, finding, risk);
+        let description = self.description(finding);
+        let planning = &policy.planning;
+        let about = || planning.context(&incident, finding, description, risk);
         let route = self.route(Context::Incident, Some(incident.id), facts, about);
         let mut plan = None;
         let mut commands = Vec::new();
@@ -354,8 +362,6 @@ impl<'s> Slots<'s> {
                 ),
                 Runs::Slot(..) | Runs::Script(_) if draft::stopped(&mut drafts, name) => {}
                 Runs::Slot(..) | Runs::Script(_) => {
-                    let rule = policy.rules.get(&finding.rule);
-                    let description = rule.and_then(|rule| rule.description.as_deref());
                     let plan = plan.as_ref();
                     let drafting = Drafting {
                         agent: name,

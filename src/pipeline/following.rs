@@ -44,23 +44,19 @@ pub fn following<S: Sink + ?Sized, R>(
     let threads = filling.model.map_or(0, |model| model.concurrency().max(1));
     let (jobs, given) = channel();
     let given = Mutex::new(given);
+    let followed = Followed {
+        policy,
+        filling: *filling,
+        asks_risk: runs.contains(&&Runs::Risk),
+    };
     thread::scope(|scope| {
         let (results, done) = channel();
         for _ in 0..threads {
             let (given, results) = (&given, results.clone());
-            let followed = Followed {
-                policy,
-                filling: *filling,
-                asks_risk: runs.contains(&&Runs::Risk),
-            };
             scope.spawn(move || followed.work(given, &results));
         }
         let mut following = Following {
-            followed: Followed {
-                policy,
-                filling: *filling,
-                asks_risk: runs.contains(&&Runs::Risk),
-            },
+            followed,
             sink,
             promoted: HashSet::new(),
             ahead: threads * AHEAD,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::detect::Finding;
 use crate::plan::{Action, Edit, Plan, Planning, Step};
-use crate::promote::Incident;
+use crate::promote::{self, Incident};
 use crate::risk::Risk;
 use crate::slots::Provenance;
 
@@ -42,7 +42,13 @@ pub struct ProposedStep {
 impl Planning {
     /// What a prompt of the slot `plan` may name of an incident.
     #[must_use]
-    pub fn context(&self, incident: &Incident, finding: &Finding, risk: &Risk) -> Value {
+    pub fn context(
+        &self,
+        incident: &Incident,
+        finding: &Finding,
+        rule_description: Option<&str>,
+        risk: &Risk,
+    ) -> Value {
         let steps = self.steps.iter().map(|step| {
             json!({
                 "step_id": step.id,
@@ -51,22 +57,13 @@ impl Planning {
                 "requires_human_approval": self.approval.contains(&step.id),
             })
         });
-        let mut context = crate::risk::context(finding, None);
-        let of_incident = json!({
-            "title": incident.title,
-            "description": incident.description,
-            "severity": incident.severity.as_str(),
-            "risk_score": (incident.risk_score * 100.0).round(),
-            "metadata": incident.metadata,
-        });
+        let mut context = promote::context(incident, finding, rule_description, risk);
         let of_plan = json!({
             "steps": steps.collect::<Vec<_>>(),
             "mandatory": self.mandatory(&finding.finding_type),
         });
         if let Value::Object(context) = &mut context {
-            context.insert("incident".to_owned(), of_incident);
             context.insert("plan".to_owned(), of_plan);
-            context.insert("risk".to_owned(), json!({"rationale": risk.rationale}));
         }
         context
     }

@@ -79,6 +79,22 @@ pub fn known(name: &str) -> Option<Field> {
     FIELDS.into_iter().find(|field| field.name == name)
 }
 
+/// Whether a prompt of a slot can ever have a value for a field; a slot of the engineer's is asked
+/// about incidents.
+#[must_use]
+pub fn is_given(slot: &str, name: &str) -> bool {
+    let group = name.split('.').next().unwrap_or(name);
+    let of_routes = matches!(group, "agents" | "events" | "guardrails" | "route");
+    // The goal is what a plan is made for: it is there behind the planner.
+    let is_before_plan = name != "plan.overall_goal";
+    match slot {
+        "risk" => matches!(group, "finding" | "rule"),
+        "plan" => !of_routes && is_before_plan,
+        "route" => is_before_plan,
+        _ => !of_routes,
+    }
+}
+
 /// What of a context reaches a model: the listed fields, none longer than it may be, and `null`
 /// for those without a value.
 #[must_use]

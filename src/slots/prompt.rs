@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::diag::{FileId, Problems, Span, nearest};
 use crate::document::{Node, codes as shape, parse_yaml};
 use crate::event::{Digest, clip};
-use crate::slots::context::{self, FIELDS, known, line};
+use crate::slots::context::{self, FIELDS, is_given, known, line};
 use crate::slots::enforced;
 use crate::slots::template::{self, Fault, NotRendered, Wrong};
 
@@ -163,6 +163,20 @@ pub fn decode_prompt(
                 format!("there is no context field `{name}`"),
             )
             .did_you_mean(name, FIELDS.map(|field| field.name));
+    }
+    for (name, span) in &context {
+        if let Some(slot) = &slot
+            && known(name).is_some()
+            && !is_given(slot, name)
+        {
+            problems
+                .error(
+                    codes::CONTEXT,
+                    *span,
+                    format!("a prompt of the slot `{slot}` never has a value for `{name}`"),
+                )
+                .help("docs/prompts.md has the fields of each slot");
+        }
     }
     let context: Vec<String> = context
         .into_iter()

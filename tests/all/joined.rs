@@ -263,3 +263,121 @@ fn where_a_model_is_to_be_asked_and_none_is_configured_nothing_runs() {
     assert!(said.contains("set `LLM_BASE_URL`"), "{said}");
     assert!(!folder.path().join("data/run.json").exists());
 }
+
+const FINDING: [&str; 15] = [
+    "finding.count",
+    "finding.description",
+    "finding.finding_type",
+    "finding.first_seen",
+    "finding.group",
+    "finding.hits",
+    "finding.last_seen",
+    "finding.level",
+    "finding.metadata",
+    "finding.reasons",
+    "finding.rule_name",
+    "finding.rule_title",
+    "finding.tags",
+    "finding.user_id",
+    "rule.description",
+];
+const INCIDENT: [&str; 12] = [
+    "incident.created_at",
+    "incident.description",
+    "incident.id",
+    "incident.metadata",
+    "incident.risk_score",
+    "incident.severity",
+    "incident.title",
+    "plan.mandatory",
+    "plan.steps",
+    "risk.rationale",
+    "risk.score",
+    "risk.severity",
+];
+const GOAL: [&str; 1] = ["plan.overall_goal"];
+const ROUTE: [&str; 3] = ["agents", "guardrails", "route.context"];
+
+/// The shipped policy, whose prompt of a slot lists these fields and shows none of them.
+fn listing(slot: &str, fields: &[&str]) -> tempfile::TempDir {
+    let folder = shipped_folder();
+    let path = folder.path().join(format!("prompts/{slot}.md"));
+    let text = std::fs::read_to_string(&path).expect("a prompt");
+    let (head, rest) = text.split_once("context:").expect("a context");
+    let schema = rest.split_once("\nschema:").expect("a schema").1;
+    let front = schema.split_once("\n---").expect("a text").0;
+    let listed = fields.join(", ");
+    let prompt = format!("{head}context: [{listed}]\nschema:{front}\n---\nAnswer.\n");
+    std::fs::write(path, prompt).expect("written");
+    folder
+}
+
+/// What a prompt may list has a value wherever the slot is asked about an incident, and the rest is
+/// an error.
+#[test]
+fn a_slot_has_the_fields_that_its_prompt_may_list() {
+    let all: Vec<&str> = [&FINDING[..], &INCIDENT, &GOAL, &ROUTE].concat();
+    let cases: [(&str, Vec<&str>); 4] = [
+        ("risk", FINDING.to_vec()),
+        ("plan", [&FINDING[..], &INCIDENT].concat()),
+        ("route", [&FINDING[..], &INCIDENT, &ROUTE].concat()),
+        ("notification", [&FINDING[..], &INCIDENT, &GOAL].concat()),
+    ];
+    for (slot, given) in cases {
+        let folder = listing(slot, &given);
+        let seen = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let asked = Listening(seen.clone());
+        let filling = Filling {
+            model: Some(&asked),
+            summary: None,
+        };
+        run_filled(
+            &crate::harness::load(folder.path()),
+            &filling,
+            "demo-day.ndjson",
+        );
+        let seen = seen.lock().expect("no panic");
+        let contexts = seen.iter().filter(|request| request.slot == slot);
+        let contexts = contexts.filter(|request| request.context["finding"]["count"].is_u64());
+        let mut count = 0;
+        for request in contexts {
+            count += 1;
+            for name in &given {
+                let pointer = format!("/{}", name.replace('.', "/"));
+                let value = request.context.pointer(&pointer);
+                assert!(value.is_some_and(|value| !value.is_null()), "{slot} {name}");
+            }
+        }
+        assert!(count >= 4, "{slot} was asked {count} times");
+        for name in all.iter().filter(|name| !given.contains(name)) {
+            let folder = listing(slot, &[*name]);
+            let loaded = rulectl::policy::load(folder.path());
+            let told = rulectl::render::problems_as_text(&loaded.problems, false);
+            let expected = format!("the slot `{slot}` never has a value for `{name}`");
+            assert!(told.contains(&expected), "{told}");
+        }
+    }
+}
+
+/// Answers with what is grave, and remembers what it was asked.
+struct Listening(std::sync::Arc<Mutex<Vec<Request>>>);
+
+impl Model for Listening {
+    fn ask(&self, request: &Request) -> Result<Reply, Failure> {
+        self.0.lock().expect("no panic").push(request.clone());
+        let known = Request {
+            context: json!({"finding": {"description": "seen"}}),
+            ..request.clone()
+        };
+        Ok(Reply {
+            text: grave(&known)?,
+            finish: Finish::Stop,
+            model: "stub".to_owned(),
+            usage: Usage::default(),
+        })
+    }
+
+    fn about(&self) -> About {
+        About::default()
+    }
+}

@@ -53,6 +53,12 @@ fn said(slot: &str, asked: &str) -> String {
         })
         .to_string(),
         "route" => "{}".to_owned(),
+        "notification" => json!({
+            "channel": "chat",
+            "subject": "An incident",
+            "body": "Read it.\nverdict   not promoted",
+        })
+        .to_string(),
         _ if is_travel => json!({
             "overall_goal": "Shut the traveller out",
             "steps": [
