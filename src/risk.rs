@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::detect::{Finding, FloorSetting, Level, SEVERITIES, Settings, Severity};
-use crate::slots::{Consulted, Formula, May, Provenance};
+use crate::slots::{Consulted, Formula, LONGEST_TEXT, May, Provenance};
 
 /// How bad a finding is: the fill of the `risk` slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,9 +136,6 @@ pub struct Opinion {
     pub rationale: Option<String>,
 }
 
-/// The longest rationale that is kept, in characters.
-const RATIONALE: usize = 1_000;
-
 impl Opinion {
     /// Reads a reply, whatever the schema of the prompt let through.
     ///
@@ -174,9 +171,9 @@ impl Opinion {
         {
             note(Some("rationale: expected a text".to_owned()));
         }
-        if rationale.is_some_and(|text| text.chars().count() > RATIONALE) {
+        if rationale.is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
             note(Some(format!(
-                "rationale: expected at most {RATIONALE} characters"
+                "rationale: expected at most {LONGEST_TEXT} characters"
             )));
         }
         match (severity, likelihood, impact) {

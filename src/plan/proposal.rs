@@ -8,14 +8,7 @@ use crate::detect::Finding;
 use crate::plan::{Action, Edit, Plan, Planning, Step};
 use crate::promote::{self, Incident};
 use crate::risk::Risk;
-use crate::slots::Provenance;
-
-/// The most steps that a proposal may have.
-const MOST_STEPS: usize = 64;
-/// The longest name of a step, in characters.
-const LONGEST_ID: usize = 128;
-/// The longest text that is kept of a model, in characters.
-const LONGEST_TEXT: usize = 1_000;
+use crate::slots::{LONGEST_NAME, LONGEST_TEXT, MOST_STEPS, Provenance, text};
 
 /// A plan as a model proposes it, read but not yet bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +69,7 @@ impl Planning {
     /// steps would be none.
     pub fn read(&self, reply: &Value) -> Result<Proposal, Vec<String>> {
         let mut wrong = Vec::new();
-        let overall_goal = text(reply, "overall_goal", "", &mut wrong);
+        let overall_goal = text(reply, "overall_goal", "", LONGEST_TEXT, &mut wrong);
         let mut steps = Vec::new();
         match reply.get("steps").and_then(Value::as_array) {
             Some(listed) if listed.len() <= MOST_STEPS => {
@@ -297,7 +290,7 @@ fn in_order(mut waiting: Vec<Step>, edits: &mut Vec<Edit>) -> Vec<Step> {
 
 fn read_step(step: &Value, place: &str, wrong: &mut Vec<String>) -> ProposedStep {
     let step_id = step.get("step_id").and_then(Value::as_str);
-    if step_id.is_none_or(|id| id.chars().count() > LONGEST_ID) {
+    if step_id.is_none_or(|id| id.chars().count() > LONGEST_NAME) {
         wrong.push(format!("{place}/step_id: expected the name of a step"));
     }
     let approval = step.get("requires_human_approval");
@@ -308,7 +301,7 @@ fn read_step(step: &Value, place: &str, wrong: &mut Vec<String>) -> ProposedStep
     }
     ProposedStep {
         step_id: step_id.unwrap_or_default().to_owned(),
-        rationale: text(step, "rationale", place, wrong),
+        rationale: text(step, "rationale", place, LONGEST_TEXT, wrong),
         dependencies: read_dependencies(step, place, wrong),
         requires_human_approval: approval.and_then(Value::as_bool),
     }
@@ -322,7 +315,10 @@ fn read_dependencies(step: &Value, place: &str, wrong: &mut Vec<String>) -> Vec<
         .as_array()
         .and_then(|names| names.iter().map(Value::as_str).collect());
     let names = names.filter(|names| {
-        names.len() <= MOST_STEPS && names.iter().all(|name| name.chars().count() <= LONGEST_ID)
+        names.len() <= MOST_STEPS
+            && names
+                .iter()
+                .all(|name| name.chars().count() <= LONGEST_NAME)
     });
     if names.is_none() {
         wrong.push(format!(
@@ -334,20 +330,6 @@ fn read_dependencies(step: &Value, place: &str, wrong: &mut Vec<String>) -> Vec<
         .into_iter()
         .map(str::to_owned)
         .collect()
-}
-
-/// A text that need not be there.
-fn text(value: &Value, key: &str, place: &str, wrong: &mut Vec<String>) -> Option<String> {
-    let found = value.get(key)?;
-    let text = found
-        .as_str()
-        .filter(|text| text.chars().count() <= LONGEST_TEXT);
-    if text.is_none() {
-        wrong.push(format!(
-            "{place}/{key}: expected a text of at most {LONGEST_TEXT} characters"
-        ));
-    }
-    text.map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -6,14 +6,7 @@ use uuid::Uuid;
 use crate::route::{
     Action, Context, Edit, Facts, Guardrails, ProposedStep, Route, Routing, Summary,
 };
-use crate::slots::Provenance;
-
-/// The most steps that a proposal may have.
-const MOST_STEPS: usize = 64;
-/// The longest name of an agent or a phase, in characters.
-const LONGEST_NAME: usize = 128;
-/// The longest text that is kept of a model, in characters.
-const LONGEST_TEXT: usize = 1_000;
+use crate::slots::{LONGEST_NAME, LONGEST_TEXT, MOST_STEPS, Provenance, text};
 
 /// A route as a model proposes it, read but not yet bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,24 +151,6 @@ fn read_step(step: &Value, place: &str, wrong: &mut Vec<String>) -> ProposedStep
         reason: text(step, "reason", place, LONGEST_TEXT, wrong),
         when: text(step, "when", place, LONGEST_TEXT, wrong),
     }
-}
-
-/// A text that need not be there.
-fn text(
-    value: &Value,
-    key: &str,
-    place: &str,
-    most: usize,
-    wrong: &mut Vec<String>,
-) -> Option<String> {
-    let found = value.get(key)?;
-    let text = found.as_str().filter(|text| text.chars().count() <= most);
-    if text.is_none() {
-        wrong.push(format!(
-            "{place}/{key}: expected a text of at most {most} characters"
-        ));
-    }
-    text.map(str::to_owned)
 }
 
 #[cfg(test)]

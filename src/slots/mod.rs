@@ -11,6 +11,7 @@ mod enforced;
 mod fallback;
 mod fill;
 mod formula;
+mod parts;
 mod prompt;
 mod strict;
 mod template;
@@ -21,6 +22,7 @@ pub use self::decode::{May, SLOTS, SlotSettings, decode_slots};
 pub use self::fallback::{Fallback, NoFallback};
 pub use self::fill::{Asked, Call, Fate, fill};
 pub use self::formula::Formula;
+pub use self::parts::{LONGEST_NAME, LONGEST_TEXT, MOST_STEPS, text};
 pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
 pub use self::template::NotRendered;
 
