@@ -78,6 +78,38 @@ pub fn default_risk(finding: &Finding, settings: &Settings) -> Risk {
     }
 }
 
+/// What the findings of a rule have without a model, and what they keep whatever a model says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kept {
+    /// The severity without a model.
+    pub severity: Severity,
+    /// The score without a model.
+    pub score: f64,
+    /// The least severity with one; `None` where nothing is kept.
+    pub least_severity: Option<Severity>,
+    /// The least score with one; `None` where nothing is kept.
+    pub least_score: Option<f64>,
+}
+
+/// What a rule of this level keeps; `may` is `None` where no model is asked.
+#[must_use]
+pub fn kept(level: Level, settings: &Settings, may: Option<May>) -> Kept {
+    let (level_severity, level_likelihood, level_impact) = of_level(level);
+    let declared = settings.risk;
+    let severity = declared.severity.unwrap_or(level_severity);
+    let likelihood = declared.likelihood.unwrap_or(level_likelihood);
+    let impact = declared.impact.unwrap_or(level_impact);
+    let score = score(likelihood, impact);
+    let floor = may.and(settings.floor).unwrap_or_default();
+    let keeps = may != Some(May::Set);
+    Kept {
+        severity,
+        score,
+        least_severity: floor.severity.or(keeps.then_some(severity)),
+        least_score: floor.score.or(keeps.then_some(score)),
+    }
+}
+
 /// What a prompt of the slot `risk` may name of a finding.
 #[must_use]
 pub fn context(finding: &Finding, rule_description: Option<&str>) -> Value {

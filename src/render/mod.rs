@@ -2,6 +2,7 @@
 
 mod audit;
 mod diagnostics;
+mod diff;
 mod finding;
 mod lines;
 mod lists;
@@ -14,6 +15,7 @@ mod test;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
+pub use self::diff::{changed, text_diff};
 pub use self::finding::explain_finding;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, findings, incidents, plans};

@@ -14,7 +14,7 @@ mod template;
 
 pub use self::decode::{May, SlotSettings, decode_slots};
 pub use self::fill::{Asked, Call, fill};
-pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
+pub use self::prompt::{Limits, Prompt, codes, decode_prompt, split};
 pub use self::template::NotRendered;
 
 use serde::{Deserialize, Serialize};

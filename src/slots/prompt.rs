@@ -168,7 +168,8 @@ pub fn decode_prompt(file: FileId, text: &str, problems: &mut Problems) -> Optio
 }
 
 /// The front matter, with as many characters as in the file before it, and the text.
-fn split(text: &str) -> Option<(&str, &str)> {
+#[must_use]
+pub fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .strip_prefix("---\n")
         .or_else(|| text.strip_prefix("---\r\n"))?;
