@@ -16,7 +16,9 @@ use serde_json::Value;
 
 use self::atoms::Atoms;
 use self::search::{Outcome, Search};
+use crate::detect::search::Detection;
 use crate::detect::{Logic, Rule};
+use crate::event::Digest;
 
 /// How what the head matches relates to what the base matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +37,16 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// How the base relates to the head.
+    #[must_use]
+    pub fn swapped(self) -> Self {
+        match self {
+            Self::Narrower => Self::Broader,
+            Self::Broader => Self::Narrower,
+            same => same,
+        }
+    }
+
     /// What a person reads.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -99,8 +111,41 @@ pub fn compare_versions(
 
 /// The same of detections alone; `None` never matches.
 pub(super) fn compare_detections(
-    base: Option<&super::search::Detection>,
-    head: Option<&super::search::Detection>,
+    base: Option<&Detection>,
+    head: Option<&Detection>,
+    matching: &mut dyn FnMut(&Value) -> (bool, bool),
+) -> Versions {
+    // Of two events that would do, the same one is told whichever of the two is the base.
+    if mark(base) <= mark(head) {
+        return compare_in_order(base, head, matching);
+    }
+    let versions = compare_in_order(head, base, &mut |event| {
+        let (of_base, of_head) = matching(event);
+        (of_head, of_base)
+    });
+    Versions {
+        relation: versions.relation.swapped(),
+        only_base: versions.only_head,
+        only_head: versions.only_base,
+        why: versions.why,
+    }
+}
+
+/// What tells a detection and its filters from others.
+fn mark(detection: Option<&Detection>) -> Vec<Digest> {
+    let Some(detection) = detection else {
+        return Vec::new();
+    };
+    let (_, _, filters) = detection.parts();
+    let filters = filters.iter().map(|(_, filter)| filter.written());
+    std::iter::once(detection.written())
+        .chain(filters)
+        .collect()
+}
+
+fn compare_in_order(
+    base: Option<&Detection>,
+    head: Option<&Detection>,
     matching: &mut dyn FnMut(&Value) -> (bool, bool),
 ) -> Versions {
     let Some((atoms, base, head)) = Atoms::of(base, head) else {

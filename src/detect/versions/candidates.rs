@@ -164,17 +164,19 @@ fn numbers(mut bounds: Vec<f64>, values: &mut Vec<Value>) {
     let beside = bounds
         .iter()
         .flat_map(|bound| [*bound, bound - 1.0, bound + 1.0]);
-    for number in beside.chain(between) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "it was seen to be whole and small"
-        )]
-        let is_whole = number.fract() == 0.0 && number.abs() < 1e15;
-        values.push(if is_whole {
-            json!(number as i64)
-        } else {
-            json!(number)
-        });
+    values.extend(beside.chain(between).map(written_number));
+}
+
+/// A number as a person writes it: 5 and not 5.0.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "it was seen to be whole and small"
+)]
+fn written_number(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        json!(number as i64)
+    } else {
+        json!(number)
     }
 }
 
