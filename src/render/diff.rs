@@ -150,7 +150,11 @@ fn detail(out: &mut String, detail: &Detail, change: &Change) {
         String::new()
     };
     let at = places(detail.base.as_ref(), detail.head.as_ref());
-    line(out, &text, &format!("{note}{at}"));
+    let path = match detail.path.contains('.') {
+        true => format!("{}, ", detail.path),
+        false => String::new(),
+    };
+    line(out, &text, &format!("{note}{path}{at}"));
 }
 
 fn relation(out: &mut String, related: &Related) {
@@ -172,7 +176,7 @@ fn relation(out: &mut String, related: &Related) {
             let quiet = Styles::QUIET;
             let _ = writeln!(
                 out,
-                "             {quiet}{label}{quiet:#} {}",
+                "            {quiet}{label}{quiet:#} {}",
                 visible(&event.to_string())
             );
         }

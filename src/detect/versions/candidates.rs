@@ -1,5 +1,6 @@
 //! Values that a field may have, made up from what is asked of it.
 
+use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Value, json};
 
 use crate::detect::modifiers::{PartOfTime, Test};
@@ -103,7 +104,9 @@ fn of_test(test: &Test, values: &mut Vec<Value>, parts: &mut Vec<(Anchor, String
             }
         }
         Test::Compare(Some(part), _, bound) => times(*part, *bound, values),
-        Test::Regex(regex, _) => values.extend(written(regex.as_str()).map(Value::from)),
+        Test::Regex(regex, _) => {
+            values.extend(samples(regex.as_str()).into_iter().map(Value::from));
+        }
         Test::Compare(None, ..) | Test::Null | Test::Exists(_) | Test::SameAs(..) => {}
     }
 }
@@ -215,23 +218,67 @@ fn text_of(number: i64) -> String {
     format!("{number:02}")
 }
 
-/// What an expression says where it is a text with escapes and anchors, and nothing else.
-fn written(expression: &str) -> Option<String> {
-    let inner = expression
-        .trim_start_matches("(?i)")
-        .trim_start_matches('^');
-    let inner = inner.strip_suffix('$').unwrap_or(inner);
-    let mut text = String::new();
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => text.push(chars.next().filter(char::is_ascii_punctuation)?),
-            '.' => text.push('x'),
-            '*' | '+' | '?' | '|' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
-            other => text.push(other),
+/// So many ways through an expression are taken.
+const WAYS: usize = 6;
+
+/// A text is not repeated more often than this, whatever an expression asks for.
+const MOST_REPEATED: u32 = 64;
+
+/// Texts that an expression finds something in.
+fn samples(expression: &str) -> Vec<String> {
+    let Ok(parsed) = regex_syntax::parse(expression) else {
+        return Vec::new();
+    };
+    let sample = |way| {
+        let mut text = String::new();
+        one_way(&parsed, way, &mut text);
+        text
+    };
+    (0..WAYS).map(sample).collect()
+}
+
+/// Appends what an expression says, alternatives being chosen by the number of the way.
+fn one_way(expression: &Hir, way: usize, text: &mut String) {
+    match expression.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => text.push_str(&String::from_utf8_lossy(&literal.0)),
+        HirKind::Class(class) => text.extend(one_of(class)),
+        HirKind::Repetition(repeated) => {
+            let least = repeated
+                .min
+                .max(u32::from(way % 2 == 1 && repeated.max != Some(0)));
+            for _ in 0..least.min(MOST_REPEATED) {
+                one_way(&repeated.sub, way, text);
+            }
+        }
+        HirKind::Capture(capture) => one_way(&capture.sub, way, text),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| one_way(part, way, text)),
+        HirKind::Alternation(parts) => {
+            if let Some(part) = parts.get(way % parts.len().max(1)) {
+                one_way(part, way, text);
+            }
         }
     }
-    Some(text)
+}
+
+/// A character of a class: a plain one, where it has one.
+fn one_of(class: &Class) -> Option<char> {
+    let ranges: Vec<(char, char)> = match class {
+        Class::Unicode(class) => class
+            .iter()
+            .map(|range| (range.start(), range.end()))
+            .collect(),
+        Class::Bytes(class) => class
+            .iter()
+            .map(|range| (range.start().into(), range.end().into()))
+            .collect(),
+    };
+    let has = |c: &char| ranges.iter().any(|(start, end)| (start..=end).contains(&c));
+    let first = ranges.first().map(|(start, _)| *start);
+    ['a', 'A', '0', ' ', '-', '.']
+        .into_iter()
+        .find(has)
+        .or(first)
 }
 
 impl Pattern {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::detect::{Logic, Rule};
+use crate::detect::{Logic, Relation, Rule};
 use crate::lab::diff::Side;
 use crate::lab::diff::details::{About, Detail, Matters, details};
 use crate::lab::diff::guardrails::{Guardrail, guardrails};
@@ -193,12 +193,12 @@ fn take_pairs<'t>(
     new.retain(|thing| {
         let twin = mark(thing).and_then(|text| marked.get_mut(&(thing.kind, text))?.pop());
         if let Some(twin) = twin {
-            taken.insert((twin.kind, twin.key.clone()));
+            taken.insert(std::ptr::from_ref(twin));
             pairs.push((Some(twin), Some(thing)));
         }
         twin.is_none()
     });
-    left.retain(|thing| !taken.contains(&(thing.kind, thing.key.clone())));
+    left.retain(|thing| !taken.contains(&std::ptr::from_ref(*thing)));
 }
 
 fn about(base: &Side, head: &Side) -> About {
@@ -251,7 +251,10 @@ impl Both<'_> {
             relation: None,
         };
         let (Some(before), Some(after)) = (before, after) else {
-            let (side, thing) = before.map_or((self.head, after?), |thing| (self.base, thing));
+            let (side, thing) = match before {
+                Some(thing) => (self.base, thing),
+                None => (self.head, after?),
+            };
             if is_idle(side, thing) {
                 change.matters = Matters::Nothing;
             }
@@ -265,12 +268,15 @@ impl Both<'_> {
         );
         add_identity(&mut change, before.kind);
         let is_other = does_otherwise(before, after);
-        change.action = match &change {
-            Change {
-                base: Some(base),
-                head: Some(head),
-                ..
-            } if !is_other && is_elsewhere(before, base, head) => Action::Renamed,
+        let decides = is_other
+            || change
+                .details
+                .iter()
+                .any(|detail| detail.matters == Matters::Decides);
+        change.action = match (&change.base, &change.head) {
+            (Some(base), Some(head)) if !decides && is_elsewhere(before.kind, base, head) => {
+                Action::Renamed
+            }
             _ => Action::Changed,
         };
         if is_other {
@@ -280,12 +286,12 @@ impl Both<'_> {
             return None;
         }
         let matters = change.details.iter().map(|detail| detail.matters);
-        let by_others = if is_other {
-            Matters::Decides
-        } else {
-            Matters::Nothing
-        };
-        change.matters = matters.max().unwrap_or(Matters::Nothing).max(by_others);
+        change.matters = matters.max().unwrap_or(Matters::Nothing);
+        let related = change.relation.as_ref().map(|related| related.relation);
+        // What is spelled otherwise and matches the same does nothing else.
+        if is_other && (related != Some(Relation::Equivalent) || change.details.is_empty()) {
+            change.matters = Matters::Decides;
+        }
         Some(change)
     }
 
@@ -334,6 +340,9 @@ impl Both<'_> {
                 }
             }
             item.through = through.into_iter().collect();
+            if !item.through.is_empty() {
+                item.matters = Matters::Decides;
+            }
         }
     }
 
@@ -420,9 +429,10 @@ fn does_otherwise(before: &Thing, after: &Thing) -> bool {
     }
 }
 
-fn is_elsewhere(before: &Thing, base: &Named, head: &Named) -> bool {
+/// Whether a rule goes by another name, or stands elsewhere.
+fn is_elsewhere(kind: Kind, base: &Named, head: &Named) -> bool {
     let names = (&base.name, base.id) != (&head.name, head.id);
-    names || (before.kind == Kind::Rule && base.place.file != head.place.file)
+    kind == Kind::Rule && (names || base.place.file != head.place.file)
 }
 
 /// A rule that never matches: it is for another log, or names a list that is not there.

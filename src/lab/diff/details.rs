@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::diag::Span;
+use crate::diag::{Span, counted};
 use crate::document::{Key, Kind as Shape, Node};
 use crate::event::Nanos;
 use crate::lab::diff::things::{Kind, Place, Places, TEXT};
@@ -294,11 +294,12 @@ impl Walk<'_> {
             line: place.line + lines.first().or(others.first()).map_or(0, |(at, _)| *at),
             ..place
         };
+        let lines = |lines: &[(usize, String)]| counted(lines.len() as u64, "line");
         let counts = format!(
-            "{}, {} lines removed and {} added",
+            "{} ({} removed, {} added)",
             self.what(),
-            gone.len(),
-            new.len()
+            lines(&gone),
+            lines(&new)
         );
         let first =
             |lines: &[(usize, String)]| lines.first().map(|(_, line)| Value::from(line.as_str()));
