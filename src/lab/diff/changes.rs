@@ -289,7 +289,7 @@ impl Both<'_> {
         change.matters = matters.max().unwrap_or(Matters::Nothing);
         let related = change.relation.as_ref().map(|related| related.relation);
         // What is spelled otherwise and matches the same does nothing else.
-        if is_other && (related != Some(Relation::Equivalent) || change.details.is_empty()) {
+        if is_other && related != Some(Relation::Equivalent) {
             change.matters = Matters::Decides;
         }
         Some(change)
