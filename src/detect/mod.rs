@@ -55,6 +55,7 @@ mod template;
 mod temporal;
 mod value;
 mod values;
+mod versions;
 mod windows;
 
 pub use self::accessors::{Accessors, decode_accessors, is_accessors};
@@ -69,9 +70,11 @@ pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_cod
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::state::{Fate, Restored, Restoring, Saving, StateError};
+pub use self::versions::{Relation, Versions, compare_versions};
 pub use self::windows::{Tally, Windows};
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -311,6 +314,23 @@ impl Detector {
         let matcher = matchers.find(|matcher| matcher.rule == rule);
         let of_matcher = matcher.map(|matcher| matcher.logic);
         consumer.map(|consumer| consumer.logic).or(of_matcher)
+    }
+
+    /// The [logic digests](Self::logic_digest) of all rules that run.
+    #[must_use]
+    pub fn logic_digests(&self) -> BTreeMap<Uuid, Digest> {
+        let of_matchers = self.matchers.iter();
+        let of_matchers = of_matchers.map(|matcher| (matcher.rule, matcher.logic));
+        let of_consumers = self.consumers.iter();
+        let of_consumers = of_consumers.map(|consumer| (consumer.reporter.rule, consumer.logic));
+        of_matchers.chain(of_consumers).collect()
+    }
+
+    /// The rule that a match is of.
+    #[must_use]
+    pub fn rule_of(&self, found: &Match) -> Option<Uuid> {
+        let matcher = self.matchers.get(found.matcher as usize);
+        matcher.map(|matcher| matcher.rule)
     }
 
     /// From now on fields are found inside of texts too.

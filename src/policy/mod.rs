@@ -8,7 +8,7 @@ mod files;
 mod lint;
 mod sources;
 
-pub use self::archive::{ArchiveError, activate, archived};
+pub use self::archive::{ArchiveError, activate, archived, generation};
 pub use self::files::{PolicyFile, read_folder, read_rules};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -21,7 +21,7 @@ pub use self::decode::{May, SLOTS, SlotSettings, decode_slots};
 pub use self::fallback::{Fallback, NoFallback};
 pub use self::fill::{Asked, Call, Fate, fill};
 pub use self::formula::Formula;
-pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
+pub use self::prompt::{Limits, Prompt, codes, decode_prompt, split};
 pub use self::template::NotRendered;
 
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,12 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
+use std::fs;
 use std::time::Duration;
 
+use rulectl::detect::Relation;
 use rulectl::event::{Digest, Time};
 use rulectl::geo::Databases;
+use rulectl::lab::diff::{self, Moved, Side, changes};
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
@@ -12,7 +15,7 @@ use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, fill};
 use serde_json::{Value, json};
 
-use crate::harness::{memory, policy_of, root, run_inputs, run_with, shipped};
+use crate::harness::{lay_over, memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
 type Case<'c> = (&'c str, &'c str, bool);
@@ -602,5 +605,86 @@ fn what_a_recording_answers() {
         let answers = [replaying.ask(asked), replaying.ask(asked)];
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].is_ok(), expected, "{asked:?} of {configured:?}");
+    }
+}
+
+/// A policy of these rules, as a side of a diff; `may` is what a model may do to a risk.
+fn side(rules: &str, may: &str) -> Side {
+    let copy = tempfile::tempdir().expect("a folder");
+    lay_over(&root().join("tests/diagnostics/good"), copy.path());
+    fs::write(copy.path().join("rules/sign_in.yml"), rules).expect("written");
+    let routing = copy.path().join("routing.toml");
+    let text = fs::read_to_string(&routing).expect("a file");
+    let slot = "prompt = \"prompts/risk.md\"\n";
+    let text = text.replace(slot, &format!("{slot}may = \"{may}\"\n"));
+    fs::write(routing, text).expect("written");
+    let side = diff::folder("side", copy.path()).side();
+    side.expect("a policy")
+}
+
+#[test]
+fn what_a_change_means() {
+    let detection = |detection: &str| {
+        let rule = format!(
+            "title: seen\nname: seen\nlogsource: {{product: okta}}\ndetection: {detection}\n"
+        );
+        side(&rule, "raise")
+    };
+    let counted = |window: &str, bound: &str| {
+        let rules = format!(
+            "title: seen\nname: seen\nlogsource: {{product: okta}}\ndetection: {{s: {{x: a}}, condition: s}}\n---\ntitle: many\ncorrelation: {{type: event_count, rules: [seen], timespan: {window}, condition: {{{bound}}}}}\n"
+        );
+        side(&rules, "raise")
+    };
+    let plain = || detection("{s: {x: a}, condition: s}");
+    let pairs = [
+        (
+            plain(),
+            detection("{s: {x: a}, f: {x: b}, condition: s and not f}"),
+            Relation::Narrower,
+        ),
+        (
+            plain(),
+            detection("{s: {x: A}, condition: not not s}"),
+            Relation::Equivalent,
+        ),
+        (
+            detection("{s: {x|re: 'a+b'}, condition: s}"),
+            detection("{s: {x|re: 'aa*b'}, condition: s}"),
+            Relation::Undecided,
+        ),
+        (
+            counted("10m", "gte: 5"),
+            counted("5m", "gte: 5"),
+            Relation::Narrower,
+        ),
+        (
+            counted("10m", "gte: 5"),
+            counted("10m", "gte: 4"),
+            Relation::Broader,
+        ),
+        (
+            counted("10m", "lt: 5"),
+            counted("5m", "lt: 5"),
+            Relation::Undecided,
+        ),
+    ];
+    for (base, head, expected) in pairs {
+        let changes = changes(&base, &head);
+        let related = changes.items.iter().find_map(|item| item.relation.clone());
+        let related = related.expect("a rule that does something else");
+        assert_eq!(related.relation, expected, "{related:?}");
+    }
+    let with = |rulectl: &str, may: &str| {
+        let rule = format!(
+            "title: seen\nname: seen\nlevel: high\nlogsource: {{product: okta}}\ndetection: {{s: {{x: a}}, condition: s}}\n{rulectl}"
+        );
+        side(&rule, may)
+    };
+    let floor = "rulectl: {floor: {severity: low, score: 0.1}}\n";
+    for (may, expected) in [("raise", Moved::Stronger), ("set", Moved::Weaker)] {
+        let moved = changes(&with(floor, may), &with("", may)).guardrails;
+        let moved: Vec<Moved> = moved.iter().map(|guardrail| guardrail.moved).collect();
+        assert_eq!(moved, [expected, expected], "{may}");
     }
 }

@@ -24,6 +24,7 @@
 //! | `live` | events as they come |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
+//! | `diff` | what a change of a policy means |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -45,6 +46,7 @@ mod correlations;
 mod detect;
 mod determinism;
 mod diagnostics;
+mod diff;
 mod docs;
 mod documents;
 mod enrichment;
