@@ -10,6 +10,7 @@ mod detect;
 mod evidence;
 mod follow;
 mod following;
+mod joint;
 mod live;
 mod parallel;
 mod scan;
@@ -21,6 +22,7 @@ pub use self::detect::{DetectSink, detect};
 pub use self::evidence::{Evidence, Kept, Step, steps};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
 pub use self::following::{Following, following};
+pub use self::joint::{JointSink, detect_jointly};
 pub use self::live::{Advance, Late, Live, LiveSink};
 pub use self::scan::{Rejected, Settings, newest};
 
