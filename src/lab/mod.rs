@@ -1,6 +1,8 @@
-//! The same spine with nothing live: `test`, the suites of a policy, and `replay`, what an audit records.
+//! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit
+//! records, and `diff`, what a change would do.
 
 mod compare;
+pub mod diff;
 pub mod replay;
 mod run;
 mod suite;

@@ -21,6 +21,7 @@
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `enrichment` | databases for what events lack |
+//! | `diff_effect` | what a change of a policy does to logs |
 //! | `layout` | which module imports which |
 
 #![allow(
@@ -39,6 +40,7 @@ mod correlations;
 mod detect;
 mod determinism;
 mod diagnostics;
+mod diff_effect;
 mod docs;
 mod documents;
 mod enrichment;
