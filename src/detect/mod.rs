@@ -26,6 +26,7 @@ mod filter;
 mod finding;
 mod first_seen;
 mod groups;
+mod joint;
 mod judged;
 mod limits;
 mod line;
@@ -63,6 +64,7 @@ pub use self::engine::Scratch;
 pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
+pub use self::joint::{Joined, Joint, JointWindows, Reach};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
 pub use self::report::Heading;
@@ -102,6 +104,8 @@ pub struct Detector {
     enriched: Enriched,
     /// Which fields may be supplied, where some may.
     notes: Option<Notes>,
+    /// The fields whose texts hold values.
+    inside: Accessors,
 }
 
 /// Who wants the matches of a detection, and what of them.
@@ -336,6 +340,7 @@ impl Detector {
     /// From now on fields are found inside of texts too.
     pub fn read_inside(&mut self, accessors: &Accessors) {
         accessors.apply(&mut self.wanted);
+        self.inside.clone_from(accessors);
     }
 
     /// What a thread needs to scan events.

@@ -112,6 +112,26 @@ pub fn load(folder: &Path) -> Loaded {
     }
 }
 
+/// Checks and compiles a policy whose files are at hand, each with its path in the folder.
+#[must_use]
+pub fn load_texts<'t>(texts: impl Iterator<Item = (&'t str, Arc<str>)>) -> Loaded {
+    let mut problems = Problems::default();
+    let mut files: Vec<PolicyFile> = texts
+        .map(|(path, text)| PolicyFile {
+            path: path.to_owned(),
+            id: problems.share_file(path, Arc::clone(&text)),
+            text,
+        })
+        .collect();
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    let policy = check(&files, &mut problems);
+    Loaded {
+        policy,
+        files,
+        problems,
+    }
+}
+
 /// Rules alone, without a policy around them.
 #[derive(Debug)]
 pub struct LoadedRules {

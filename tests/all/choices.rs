@@ -15,6 +15,7 @@ use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, fill};
 use serde_json::{Value, json};
 
+use crate::diff_effect;
 use crate::harness::{lay_over, memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
@@ -687,4 +688,49 @@ fn what_a_change_means() {
         let moved: Vec<Moved> = moved.iter().map(|guardrail| guardrail.moved).collect();
         assert_eq!(moved, [expected, expected], "{may}");
     }
+}
+
+#[test]
+fn what_a_diff_pairs_and_what_it_calls_an_edit() {
+    let burst = diff_effect::BURST;
+    let events = diff_effect::bursts(&[("ann", 3), ("bob", 6)]);
+    let told = |old: &str, new: &str| -> (usize, [u64; 3]) {
+        let (base, head) = (diff_effect::side(old, &[]), diff_effect::side(new, &[]));
+        let effect = diff_effect::diff(&base, &head, &events);
+        let counts = effect.findings.counts;
+        (
+            effect.edits.len(),
+            [counts.added, counts.removed, counts.changed],
+        )
+    };
+    // A rule by its id, and by what it does where the ids differ: ids follow from names.
+    assert_eq!(
+        told(burst, &burst.replace("name: burst", "name: other")),
+        (1, [0, 0, 2])
+    );
+    let both = burst
+        .replace("name: burst", "name: other")
+        .replace("gte: 3", "gte: 4");
+    assert_eq!(told(burst, &both), (2, [1, 2, 0]));
+    // A finding that begins at another event is the same one, where the times overlap.
+    assert_eq!(
+        told(burst, &burst.replace("gte: 3", "gte: 4")),
+        (1, [0, 1, 1])
+    );
+    // Each hit is a finding, and they overlap: those that are the same are their own pairs.
+    let each = format!("{burst}  suppress: 0s\n");
+    let bob = "outcome.result: FAILURE, actor.alternateId|startswith: bob";
+    let of_bob = each.replace("outcome.result: FAILURE", bob);
+    assert_eq!(told(&each, &of_bob), (1, [0, 1, 0]));
+    // Those that are not pair by the largest overlap.
+    assert_eq!(
+        told(&each, &each.replace("gte: 3", "gte: 4")),
+        (1, [0, 2, 3])
+    );
+    // Prose is no edit.
+    let prose = burst.replace(
+        "level: high",
+        "level: high\nstatus: stable\nreferences: [x]",
+    );
+    assert_eq!(told(burst, &prose), (0, [0, 0, 0]));
 }

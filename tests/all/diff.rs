@@ -113,16 +113,30 @@ fn swapped_sides_swap_the_signs() {
                 assert!(twin.is_some(), "{detail:?}");
             }
         }
-        let count = |changes: &Changes, moved: Moved| {
-            changes
-                .guardrails
-                .iter()
-                .filter(|guardrail| guardrail.moved == moved)
-                .count()
-        };
-        assert_eq!(count(&there, Moved::Weaker), count(&back, Moved::Stronger));
-        assert_eq!(count(&there, Moved::Stronger), count(&back, Moved::Weaker));
+        assert_mirrored(&there, &back);
     }
+}
+
+/// What is weaker one way is stronger the other, but a rule whose versions each match what the
+/// other does not: that loses something either way.
+#[track_caller]
+fn assert_mirrored(there: &Changes, back: &Changes) {
+    let lost = "does not match all that it matched";
+    let moved = |changes: &Changes, swapped: bool| -> Vec<(String, Moved)> {
+        let told = changes.guardrails.iter().map(|guardrail| {
+            let moved = match guardrail.moved {
+                _ if guardrail.what.ends_with(lost) => Moved::Weaker,
+                Moved::Weaker if swapped => Moved::Stronger,
+                Moved::Stronger if swapped => Moved::Weaker,
+                same => same,
+            };
+            (guardrail.clause.clone(), moved)
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort();
+        told
+    };
+    assert_eq!(moved(there, false), moved(back, true));
 }
 
 #[test]

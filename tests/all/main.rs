@@ -25,6 +25,7 @@
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
+//! | `diff_effect` | what a change of a policy does to logs |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -47,6 +48,7 @@ mod detect;
 mod determinism;
 mod diagnostics;
 mod diff;
+mod diff_effect;
 mod docs;
 mod documents;
 mod enrichment;
