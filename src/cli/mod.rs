@@ -139,7 +139,7 @@ enum Command {
     Incident(incident::Args),
     /// Make the decisions that the audit records again, and compare them byte for byte
     Replay(replay::Args),
-    /// Say what a change of the policy means, before it is merged
+    /// Say what a change of the policy means and does to logs, before it is merged
     Diff(diff::Args),
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),

@@ -8,15 +8,17 @@ use serde_json::Value;
 use crate::detect::Relation;
 use crate::diag::counted;
 use crate::lab::diff::{
-    Action, Change, Changes, Detail, Guardrail, Kind, Matters, Moved, Named, Place, Related,
-    TextDiff,
+    Action, Change, Changes, Detail, Effect, Guardrail, Kind, Matters, Moved, Named, Place,
+    Related, TextDiff,
 };
+use crate::render::effect::{done, lost};
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
 
-/// Everything that changed: what holds less first, then thing by thing, and at last what changes nothing.
+/// Everything that changed: what holds less and what is lost first, then thing by thing, what
+/// changes nothing, and what all of it does to logs, where they were read.
 #[must_use]
-pub fn changed((base, head): (&str, &str), changes: &Changes) -> String {
+pub fn changed((base, head): (&str, &str), changes: &Changes, effect: Option<&Effect>) -> String {
     let mut out = String::new();
     let title = format!("{} → {}", visible(base), visible(head));
     let _ = writeln!(out, "{}", styled(Styles::HEADING, &title));
@@ -28,6 +30,7 @@ pub fn changed((base, head): (&str, &str), changes: &Changes) -> String {
         return out;
     }
     section(&mut out, "Guardrails", &changes.guardrails, guardrail);
+    out.push_str(&effect.map(lost).unwrap_or_default());
     let (idle, acting): (Vec<&Change>, Vec<&Change>) = changes
         .items
         .iter()
@@ -37,6 +40,7 @@ pub fn changed((base, head): (&str, &str), changes: &Changes) -> String {
         change(out, item)
     });
     let _ = writeln!(out, "\n{}", total(changes, idle.len()));
+    out.push_str(&effect.map(done).unwrap_or_default());
     out
 }
 

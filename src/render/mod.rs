@@ -4,6 +4,7 @@ mod asked;
 mod audit;
 mod diagnostics;
 mod diff;
+mod effect;
 mod fills;
 mod finding;
 mod hostile;

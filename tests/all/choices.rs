@@ -623,6 +623,54 @@ fn side(rules: &str, may: &str) -> Side {
     side.expect("a policy")
 }
 
+/// Which way guardrails move that an expression of the policy is a part of.
+fn guardrails_of_expressions() {
+    let good = |from: &str, to: &str| {
+        let copy = tempfile::tempdir().expect("a folder");
+        lay_over(&root().join("tests/diff/policy"), copy.path());
+        let routing = copy.path().join("routing.toml");
+        let text = fs::read_to_string(&routing).expect("a file");
+        assert!(text.contains(from), "no {from}");
+        fs::write(routing, text.replacen(from, to, 1)).expect("written");
+        let side = diff::folder("side", copy.path()).side();
+        side.expect("a policy")
+    };
+    let promotion = "[promotion]\n";
+    let when = |text: &str| good(promotion, &format!("{promotion}when = \"{text}\"\n"));
+    let risk = "[slots.risk]\n";
+    let formula = |text: &str| good(risk, &format!("{risk}formula = \"{text}\"\n"));
+    let plain = || good("", "");
+    let cases = [
+        (
+            plain(),
+            when("count > 3"),
+            "promotion.when",
+            Moved::Stronger,
+        ),
+        (when("count > 3"), plain(), "promotion.when", Moved::Weaker),
+        (
+            when("count > 3"),
+            when("count > 4"),
+            "promotion.when",
+            Moved::Undecided,
+        ),
+        (
+            plain(),
+            formula("likelihood"),
+            "slots.risk.formula",
+            Moved::Undecided,
+        ),
+    ];
+    for (base, head, clause, expected) in cases {
+        let moved = changes(&base, &head).guardrails;
+        let moved: Vec<_> = moved
+            .iter()
+            .map(|guardrail| (guardrail.clause.as_str(), guardrail.moved))
+            .collect();
+        assert_eq!(moved, [(clause, expected)]);
+    }
+}
+
 #[test]
 fn what_a_change_means() {
     let detection = |detection: &str| {
@@ -676,6 +724,7 @@ fn what_a_change_means() {
         let related = related.expect("a rule that does something else");
         assert_eq!(related.relation, expected, "{related:?}");
     }
+    guardrails_of_expressions();
     let with = |rulectl: &str, may: &str| {
         let rule = format!(
             "title: seen\nname: seen\nlevel: high\nlogsource: {{product: okta}}\ndetection: {{s: {{x: a}}, condition: s}}\n{rulectl}"

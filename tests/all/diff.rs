@@ -1,19 +1,26 @@
 //! What a change of a policy means: pairs of policies with what is said of them, and the two sides.
 //!
 //! `tests/diff/NAME/base` and `head` are laid over `tests/diff/policy`; what is said of the pair
-//! stands beside them, in `changes.txt` and `changes.json`. `BLESS=1` writes these anew.
+//! stands beside them, in `changes.txt` and `changes.json`; what it does to `tests/diff/logs.ndjson`
+//! in `effect.txt`, which is all that a person reads, and `effect.json`. `BLESS=1` writes these anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anstream::adapter::strip_str;
-use rulectl::lab::diff::{Action, Changes, Moved, Side, changes, folder, text_diffs};
+use rulectl::geo::Databases;
+use rulectl::lab::diff::{
+    Action, Changes, Effect, Moved, Side, changes, effect, folder, text_diffs,
+};
+use rulectl::okta::Mapping;
+use rulectl::pipeline::Settings;
 use rulectl::render::{changed, problems_as_text};
+use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, program, root};
+use crate::harness::{lay_over, memory, program, root};
 
 fn scenarios() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("tests/diff")).expect("the pairs");
@@ -44,16 +51,41 @@ fn side(scenario: &Path, name: &str) -> Side {
 }
 
 fn text(changes: &Changes) -> String {
-    strip_str(&changed(("base", "head"), changes)).to_string()
+    strip_str(&changed(("base", "head"), changes, None)).to_string()
+}
+
+/// What a change does to the log of all pairs.
+fn effect_of(base: &Side, head: &Side, threads: usize) -> Effect {
+    let log = fs::read(root().join("tests/diff/logs.ndjson")).expect("the log");
+    let settings = Settings {
+        mapping: Mapping::Auto,
+        since: None,
+        until: None,
+        strict: false,
+        threads,
+        databases: Databases::NONE,
+        evidence: None,
+    };
+    effect(base, head, vec![memory(log)], &settings).expect("it runs")
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("JSON") + "\n"
 }
 
 #[test]
 fn each_pair_is_told_as_it_should_be() {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
-        let changes = changes(&side(&scenario, "base"), &side(&scenario, "head"));
-        let json = serde_json::to_string_pretty(&changes).expect("JSON") + "\n";
-        for (name, actual) in [("changes.txt", text(&changes)), ("changes.json", json)] {
+        let (base, head) = (side(&scenario, "base"), side(&scenario, "head"));
+        let (changes, effect) = (changes(&base, &head), effect_of(&base, &head, 1));
+        let page = changed(("base", "head"), &changes, Some(&effect));
+        for (name, actual) in [
+            ("changes.txt", text(&changes)),
+            ("changes.json", pretty(&changes)),
+            ("effect.txt", strip_str(&page).to_string()),
+            ("effect.json", pretty(&effect)),
+        ] {
             let path = scenario.join(name);
             if std::env::var_os("BLESS").is_some() {
                 fs::write(&path, &actual).expect("written");
@@ -73,6 +105,32 @@ fn a_policy_differs_in_nothing_from_itself() {
         let same = changes(&side(&scenario, "head"), &side(&scenario, "head"));
         assert!(same.same && same.items.is_empty() && same.guardrails.is_empty());
         assert!(text(&same).contains("No difference"));
+    }
+}
+
+#[test]
+fn a_policy_does_nothing_else_than_itself() {
+    for scenario in scenarios() {
+        let effect = effect_of(&side(&scenario, "head"), &side(&scenario, "head"), 1);
+        assert!(effect.is_empty() && effect.conclusive && effect.doubts.is_empty());
+        assert!(effect.findings.counts.base > 0, "{}", scenario.display());
+    }
+}
+
+#[test]
+fn effects_are_the_same_on_any_number_of_threads_and_their_signs_swap() {
+    for scenario in scenarios() {
+        let (base, head) = (side(&scenario, "base"), side(&scenario, "head"));
+        let there = effect_of(&base, &head, 1);
+        assert_eq!(there, effect_of(&base, &head, 2), "{}", scenario.display());
+        let back = effect_of(&head, &base, 1);
+        for ((_, there), (_, back)) in there.deltas().into_iter().zip(back.deltas()) {
+            let (there, back) = (&there.counts, &back.counts);
+            assert_eq!(
+                (there.base, there.added, there.removed, there.changed),
+                (back.head, back.removed, back.added, back.changed)
+            );
+        }
     }
 }
 
@@ -309,7 +367,8 @@ fn a_recorded_generation_is_a_side() {
         &["generation:1", "HEAD", "--data", &data, "--format", "json"],
     );
     assert_eq!(code, Some(0), "{said}");
-    let value: Value = serde_json::from_str(&said).expect("JSON");
+    let line = said.lines().next().expect("a document");
+    let value: Value = serde_json::from_str(line).expect("JSON");
     assert_eq!(value["schema"], "rulectl.diff/1");
     assert_eq!(value["base"]["name"], "generation:1");
     assert_eq!(

@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rulectl::geo::Databases;
 use rulectl::lab::diff::effect::{About, Cause, Changed, Delta, Effect, Field, How, Kind, One};
-use rulectl::lab::diff::{Side, effect};
+use rulectl::lab::diff::{Side, effect, folder};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::Settings;
 use rulectl::policy;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::harness::{lay_over, lines, memory, root, run, sign_in};
+use crate::harness::{lay_over, lines, memory, root, run, shipped_folder, sign_in};
 
 /// Failed sign-ins, and a burst of them; `RULE` of a burst is replaced.
 pub const BURST: &str = "\
@@ -207,7 +207,7 @@ fn assert_mirrored(forth: &Effect, back: &Effect) {
     }
 }
 
-fn deltas(effect: &Effect) -> [&Delta; 7] {
+fn deltas(effect: &Effect) -> [&Delta; 8] {
     [
         &effect.findings,
         &effect.risks,
@@ -216,6 +216,7 @@ fn deltas(effect: &Effect) -> [&Delta; 7] {
         &effect.plans,
         &effect.steps,
         &effect.commands,
+        &effect.drafts,
     ]
 }
 
@@ -564,4 +565,83 @@ proptest! {
         let json = |effect: &Effect| serde_json::to_string(effect).expect("JSON");
         prop_assert_eq!(json(&threaded), json(&forth));
     }
+}
+
+#[test]
+fn drafts_are_compared_and_what_they_show_is_an_edit() {
+    let log = || {
+        let log = fs::read(root().join("fixtures/logs/demo-day.ndjson")).expect("the log");
+        vec![memory(log)]
+    };
+    let changed = |side: &Side, file: &str, from: &str, to: &str| edited(side, &[(file, from, to)]);
+    let policy = shipped_folder();
+    let shipped = folder("side", policy.path()).side().expect("a policy");
+    let subject = "subject = \"[{{ incident.severity }}]";
+    let other = changed(&shipped, "routing.toml", subject, "subject = \"a");
+    // A description does nothing until something shows it.
+    let (file, from, to) = ("rules/mfa.yml", "Many pushes", "Very many pushes");
+    let described = changed(&shipped, file, from, to);
+    let effect_of =
+        |base: &Side, head: &Side| effect(base, head, log(), &settings(1)).expect("it runs");
+    assert!(effect_of(&shipped, &described).is_empty());
+    let listed = "context:\n  - rule.description\n";
+    let body = "body = \"\"\"\n";
+    let shows = [
+        ("prompts/notification.md", "context:\n", listed),
+        (
+            "routing.toml",
+            body,
+            "body = \"\"\"\n{{ rule.description }} ",
+        ),
+    ];
+    let [showing, showing_other] = [&shipped, &described].map(|side| edited(side, &shows));
+    let cases = [
+        (&shipped, &other, "slots.notification default.subject"),
+        (&showing, &showing_other, "mfa_fatigue description"),
+    ];
+    for (base, head, clause) in cases {
+        let effect = effect_of(base, head);
+        let counts = &effect.drafts.counts;
+        assert!(
+            counts.changed > 0 && counts.base == counts.head,
+            "{counts:?}"
+        );
+        let others = effect
+            .deltas()
+            .into_iter()
+            .filter(|(kind, _)| *kind != Kind::Draft);
+        for (kind, delta) in others {
+            assert_eq!(signs(delta), (0, 0, 0), "{kind:?}");
+        }
+        let cause = &effect.drafts.changed[0].cause;
+        assert!(
+            clauses(&effect, cause)[0].ends_with(clause),
+            "{:?}",
+            effect.edits
+        );
+        let field = &effect.drafts.changed[0].fields;
+        assert_eq!(field[0].field, "content");
+    }
+}
+
+/// A side with files edited by replacing texts.
+fn edited(side: &Side, edits: &[(&str, &str, &str)]) -> Side {
+    let place = tempfile::tempdir().expect("a folder");
+    for file in &side.files {
+        let mut text = file.text.to_string();
+        for (path, from, to) in edits {
+            if file.path == *path {
+                assert!(text.contains(from), "no {from} in {path}");
+                text = text.replacen(from, to, 1);
+            }
+        }
+        let path = place.path().join(&file.path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    let loaded = folder("side", place.path());
+    let problems = rulectl::render::problems_as_text(&loaded.loaded.problems, false);
+    loaded
+        .side()
+        .unwrap_or_else(|| panic!("not a policy:\n{problems}"))
 }

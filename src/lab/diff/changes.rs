@@ -11,6 +11,8 @@ use crate::lab::diff::details::{About, Detail, Matters, details};
 use crate::lab::diff::guardrails::{Guardrail, guardrails};
 use crate::lab::diff::relation::{Related, relate};
 use crate::lab::diff::things::{Kind, Place, Places, Thing, entry, texts, things};
+use crate::policy::Policy;
+use crate::route::Runs;
 
 /// Everything that differs between two policies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -203,19 +205,21 @@ fn take_pairs<'t>(
 
 fn about(base: &Side, head: &Side) -> About {
     let sides = [base, head];
-    let mut prompts = sides.iter().flat_map(|side| side.policy.prompts.values());
     let mut rules = sides.iter().flat_map(|side| side.policy.rules.values());
     let selects =
         |rule: &Rule| matches!(&rule.logic, Logic::Correlation(of) if of.selection.is_some());
     About {
-        description_is_read: prompts.any(|prompt| {
-            prompt
-                .context
-                .iter()
-                .any(|field| field == "rule.description")
-        }),
+        description_is_read: sides.iter().any(|side| description_is_read(&side.policy)),
         rules_are_selected: rules.any(selects),
     }
+}
+
+/// Whether a prompt shows the description of a rule, or a script that drafts is given it.
+pub(super) fn description_is_read(policy: &Policy) -> bool {
+    let mut agents = policy.routing.agents.values();
+    let mut fields = policy.prompts.values().flat_map(|prompt| &prompt.context);
+    agents.any(|agent| matches!(agent.runs, Runs::Script(_)))
+        || fields.any(|field| field == "rule.description")
 }
 
 struct Both<'s> {

@@ -61,7 +61,7 @@ pub struct Detail {
 /// What the meaning of a difference hangs on beside itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct About {
-    /// Whether a prompt of either side shows the description of a rule to a model.
+    /// Whether a prompt of either side shows the description of a rule, or a script is given it.
     pub(super) description_is_read: bool,
     /// Whether a correlation of either side chooses rules by what these say of themselves.
     pub(super) rules_are_selected: bool,
@@ -466,12 +466,16 @@ fn words(kind: Kind, path: &[&str]) -> String {
         (Kind::Route, ["order", ..]) => "order of agents",
         (Kind::Table, ["threshold"]) => "threshold",
         (Kind::Table, ["severities", ..]) => "severity that promotes",
+        (Kind::Table, ["when"]) => "expression that promotes",
         (Kind::Table, ["approval", ..]) => "step that needs approval",
         (Kind::Table, ["mandatory", ..]) => "mandatory step",
         (Kind::Table, ["default", ..]) => "step of the default plan",
         (Kind::Table, ["secret", ..]) => "secret field",
         (Kind::Table, ["retention"]) => "retention",
         (Kind::Slot, ["may"]) => "what a model may do",
+        (Kind::Slot, ["formula"]) => "formula of the score",
+        (Kind::Slot, ["ask"]) => "whether a model is asked",
+        (Kind::Slot, ["default", ..]) => "what it holds without a model",
         (Kind::Command, ["get" | "post" | "put" | "delete"]) => "method and path",
         _ => "",
     };

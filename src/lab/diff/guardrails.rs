@@ -14,7 +14,7 @@ use crate::lab::diff::things::{Kind, Place, Places, Thing, entry};
 use crate::promote::Promotion;
 use crate::risk::{Kept, kept};
 use crate::route::Guardrails;
-use crate::slots::May;
+use crate::slots::{May, SLOTS};
 use crate::tools::Method;
 
 /// Which way a guardrail moved.
@@ -411,11 +411,83 @@ impl Moving<'_> {
             texts,
             true,
         );
+        self.promoted_when(&before, &after);
+    }
+
+    /// What an expression promotes nobody can tell from the files; that there is none, everybody.
+    fn promoted_when(&mut self, before: &Promotion, after: &Promotion) {
+        if before.when == after.when {
+            return;
+        }
+        let (moved, what) = match (&before.when, &after.when) {
+            (Some(_), None) => (Moved::Weaker, "no expression promotes any more"),
+            (None, _) => (Moved::Stronger, "an expression promotes too"),
+            (Some(_), Some(_)) => (Moved::Undecided, "another expression promotes"),
+        };
+        let text = |promotion: &Promotion| promotion.when.as_ref().map(|when| json!(when.text()));
+        let places = self.places((Kind::Table, "promotion", &["when"]), None);
+        let values = [text(before), text(after)];
+        self.push(moved, "promotion.when", what.to_owned(), values, places);
     }
 
     fn slots(&mut self) {
+        self.may();
+        self.formula();
+        self.asked();
+    }
+
+    /// Another formula may give a finding a lower score or a higher one.
+    fn formula(&mut self) {
+        let formula = |view: &View<'_>| {
+            let slot = view.side.policy.slots.get("risk");
+            slot.map(|slot| slot.formula.clone()).unwrap_or_default()
+        };
+        let (before, after) = (formula(&self.base), formula(&self.head));
+        if before == after {
+            return;
+        }
+        let places = self.places((Kind::Slot, "risk", &["formula"]), None);
+        let values = [before, after].map(|formula| Some(json!(formula.text())));
+        let what = "the score follows from likelihood and impact in another way".to_owned();
+        self.push(Moved::Undecided, "slots.risk.formula", what, values, places);
+    }
+
+    /// Whether a model is asked for a slot of the engineer's.
+    fn asked(&mut self) {
+        let asks = |view: &View<'_>| -> BTreeMap<String, bool> {
+            let slots = view.side.policy.slots.iter();
+            let own = slots.filter(|(_, slot)| slot.default.is_some());
+            own.map(|(name, slot)| (name.clone(), slot.ask)).collect()
+        };
+        let (before, after) = (asks(&self.base), asks(&self.head));
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let (was, is) = (before.get(name).copied(), after.get(name).copied());
+            if was.unwrap_or(false) == is.unwrap_or(false) {
+                continue;
+            }
+            let is_weaker = is == Some(true);
+            let what = if is_weaker {
+                "a model writes what people read"
+            } else {
+                "no model writes it any more"
+            };
+            let places = self.places((Kind::Slot, name, &["ask"]), None);
+            self.push(
+                Moved::by(is_weaker),
+                &format!("slots.{name}.ask"),
+                what.to_owned(),
+                [was, is].map(|asks| asks.map(Value::from)),
+                places,
+            );
+        }
+    }
+
+    fn may(&mut self) {
         let (before, after) = (&self.base.side.policy.slots, &self.head.side.policy.slots);
-        let names: BTreeSet<String> = before.keys().chain(after.keys()).cloned().collect();
+        // What is the engineer's own, its schema bounds.
+        let known = SLOTS.into_iter().map(str::to_owned);
+        let names: BTreeSet<String> = known.collect();
         let moved: Vec<_> = names
             .into_iter()
             .map(|name| {
@@ -624,8 +696,11 @@ impl Moving<'_> {
             self.base.rule(before, &["rulectl", "floor"]),
             self.head.rule(after, &["rulectl", "floor"]),
         ];
-        let slot_is_same = self.base.side.policy.slots.get("risk").map(|slot| slot.may)
-            == self.head.side.policy.slots.get("risk").map(|slot| slot.may);
+        let slot = |view: &View<'_>| {
+            let slot = view.side.policy.slots.get("risk");
+            slot.map(|slot| (slot.may, slot.formula.clone()))
+        };
+        let slot_is_same = slot(&self.base) == slot(&self.head);
         if slot_is_same {
             let word =
                 |severity: Option<Severity>| severity.map(|severity| json!(severity.as_str()));
@@ -661,10 +736,13 @@ impl Moving<'_> {
         let is = (promoted(&self.base, &old), promoted(&self.head, &new));
         let differs = (old.severity, old.score) != (new.severity, new.score);
         if differs && is.0 != is.1 {
-            let what = if is.0 {
-                "its findings are not promoted any more"
-            } else {
-                "its findings are promoted now"
+            // An expression may promote what a score and a severity do not.
+            let others = if is.0 { &self.head } else { &self.base };
+            let has_when = others.side.policy.promotion.when.is_some();
+            let (moved, what) = match (has_when, is.0) {
+                (true, _) => (Moved::Undecided, "another clause may promote its findings"),
+                (false, true) => (Moved::Weaker, "its findings are not promoted any more"),
+                (false, false) => (Moved::Stronger, "its findings are promoted now"),
             };
             let shown = |kept: &Kept| {
                 Some(json!({"severity": kept.severity.as_str(), "score": kept.score}))
@@ -674,7 +752,7 @@ impl Moving<'_> {
                 self.head.rule(after, &["rulectl", "risk"]),
             ];
             self.push(
-                Moved::by(is.0),
+                moved,
                 &clause_of(after, "rulectl.risk"),
                 what.to_owned(),
                 [shown(&old), shown(&new)],

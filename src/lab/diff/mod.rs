@@ -2,7 +2,8 @@
 //!
 //! Two [`Side`]s, each a policy with the files that it was made from. [`changes`] says what
 //! differs, from the files alone: in words, with the place on both sides, with how two versions
-//! of a matcher relate, and with the guardrails that hold less or more.
+//! of a matcher relate, and with the guardrails that hold less or more. [`effect()`] says what that
+//! does to logs.
 
 mod changes;
 mod details;

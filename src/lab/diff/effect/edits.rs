@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::diag::{Problems, Span};
 use crate::document::{Key, Kind, Node, parse_toml, parse_yaml_documents};
 use crate::lab::diff::Side;
+use crate::lab::diff::changes::description_is_read;
 use crate::policy::{Loaded, PolicyFile, load_texts};
 
 /// One edit between two policies.
@@ -58,9 +59,8 @@ enum At {
 /// A value that is longer, as JSON, is not told.
 const TOLD: usize = 2_000;
 
-/// Keys of a rule that say something to people and decide nothing.
-const PROSE: [&str; 13] = [
-    "description",
+/// Keys of a rule that say something to people and decide nothing. So does its description, where nothing reads that.
+const PROSE: [&str; 12] = [
     "related",
     "taxonomy",
     "status",
@@ -80,11 +80,13 @@ const PROSE: [&str; 13] = [
 pub fn edits(base: &Side, head: &Side) -> Vec<Taken> {
     let (old, new) = (by_path(base), by_path(head));
     let paths: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    let is_read = [base, head].map(|side| description_is_read(&side.policy));
+    let is_read = is_read.contains(&true);
     let mut found = Vec::new();
     for path in paths {
         match (old.get(path), new.get(path)) {
             (Some(old), Some(new)) if old.text == new.text => {}
-            (Some(old), Some(new)) => between(old, new, &mut found),
+            (Some(old), Some(new)) => between(old, new, is_read, &mut found),
             (old, new) => found.push(whole(path, old.copied(), new.copied())),
         }
     }
@@ -119,7 +121,7 @@ fn whole(path: &str, old: Option<&PolicyFile>, new: Option<&PolicyFile>) -> Take
     }
 }
 
-fn between(old: &PolicyFile, new: &PolicyFile, found: &mut Vec<Taken>) {
+fn between(old: &PolicyFile, new: &PolicyFile, description_is_read: bool, found: &mut Vec<Taken>) {
     let (Some(olds), Some(news)) = (documents(old), documents(new)) else {
         found.push(whole(&old.path, Some(old), Some(new)));
         return;
@@ -128,6 +130,7 @@ fn between(old: &PolicyFile, new: &PolicyFile, found: &mut Vec<Taken>) {
         old,
         new,
         found,
+        description_is_read,
         number: 0,
         label: String::new(),
         path: Vec::new(),
@@ -236,17 +239,22 @@ struct Comparing<'c> {
     old: &'c PolicyFile,
     new: &'c PolicyFile,
     found: &'c mut Vec<Taken>,
+    description_is_read: bool,
     number: usize,
     label: String,
     path: Vec<String>,
 }
 
 impl Comparing<'_> {
+    fn is_prose(&self, key: &str) -> bool {
+        PROSE.contains(&key) || key == "description" && !self.description_is_read
+    }
+
     fn compare(&mut self, old: Option<Entry<'_>>, new: Option<Entry<'_>>) {
         if let (Some(one), Some(other)) = (old, new) {
             if let (Kind::Map(olds), Kind::Map(news)) = (&one.node.kind, &other.node.kind) {
                 for (key, old, new) in entries(olds, news) {
-                    if self.path.is_empty() && self.old.is_rule() && PROSE.contains(&key) {
+                    if self.path.is_empty() && self.old.is_rule() && self.is_prose(key) {
                         continue;
                     }
                     self.path.push(key.to_owned());

@@ -137,7 +137,10 @@ fn prompts(taken: &[Taken]) -> impl Iterator<Item = Doubt> {
 
 /// What decides what follows from a finding: the files beside the rules, whether the route asks
 /// for a risk, and what the rule says of it.
-type Chain = (Digest, bool, Option<(RiskSetting, Option<FloorSetting>)>);
+type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
+
+/// The default risk, the floor, and the description, which drafts may show.
+type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
 
 /// Follows findings under every policy, and compares what comes of them with the base.
 struct Following<'p> {
@@ -157,7 +160,8 @@ struct Following<'p> {
 impl<'p> Following<'p> {
     fn new(policies: &[Between<'p>]) -> Self {
         let all: Vec<&Policy> = policies.iter().map(|between| between.policy).collect();
-        let is_chain = |path: &str| !path.starts_with("rules/");
+        // Scripts may write drafts.
+        let is_chain = |path: &str| !path.starts_with("rules/") || path.ends_with(".rhai");
         let (base, others) = (all.first(), all.iter().skip(1));
         let comparison = |other: &&Policy| base.map(|base| Comparison::new(base, other));
         Self {
@@ -202,7 +206,7 @@ impl<'p> Following<'p> {
     /// What comes of a finding under each of these policies, where that detects. Policies that
     /// would follow it in the same way do so once.
     fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Outcome>>> {
-        let mut known: Vec<(Chain, Rc<Outcome>)> = Vec::new();
+        let mut known: Vec<(Chain<'_>, Rc<Outcome>)> = Vec::new();
         let mut outcomes = vec![None; self.policies.len()];
         for at in of {
             let (Some(policy), Some((true, asks_risk)), Some(chain), Some(outcome)) = (
@@ -213,8 +217,10 @@ impl<'p> Following<'p> {
             ) else {
                 continue;
             };
-            let settings = policy.rules.get(&finding.rule).map(|rule| &rule.settings);
-            let of_rule = settings.map(|settings| (settings.risk, settings.floor));
+            let of_rule = policy.rules.get(&finding.rule).map(|rule| {
+                let settings = &rule.settings;
+                (settings.risk, settings.floor, rule.description.as_deref())
+            });
             let chain = (*chain, *asks_risk, of_rule);
             let same = known.iter().find(|(known, _)| *known == chain);
             let same = same.map(|(_, outcome)| Rc::clone(outcome));
@@ -299,6 +305,7 @@ impl<'p> Following<'p> {
             plans: Delta::default(),
             steps: Delta::default(),
             commands: Delta::default(),
+            drafts: Delta::default(),
             by_rule: Vec::new(),
             by_actor: BTreeMap::new(),
             by_day: BTreeMap::new(),

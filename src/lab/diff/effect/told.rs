@@ -39,6 +39,8 @@ pub struct Effect {
     pub steps: Delta,
     /// Suggested commands.
     pub commands: Delta,
+    /// What agents of the engineer's wrote.
+    pub drafts: Delta,
     /// Rules whose findings differ, or what follows from them.
     pub by_rule: Vec<OfRule>,
     /// The records that differ, by account, or else by the first value of the group.
@@ -264,22 +266,29 @@ impl Effect {
             Kind::Plan => &mut self.plans,
             Kind::Step => &mut self.steps,
             Kind::Command => &mut self.commands,
+            Kind::Draft => &mut self.drafts,
         }
+    }
+
+    /// The records of every kind.
+    #[must_use]
+    pub fn deltas(&self) -> [(Kind, &Delta); 8] {
+        [
+            (Kind::Finding, &self.findings),
+            (Kind::Risk, &self.risks),
+            (Kind::Incident, &self.incidents),
+            (Kind::Route, &self.routes),
+            (Kind::Plan, &self.plans),
+            (Kind::Step, &self.steps),
+            (Kind::Command, &self.commands),
+            (Kind::Draft, &self.drafts),
+        ]
     }
 
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let deltas = [
-            &self.findings,
-            &self.risks,
-            &self.incidents,
-            &self.routes,
-            &self.plans,
-            &self.steps,
-            &self.commands,
-        ];
-        deltas.iter().all(|delta| {
+        self.deltas().iter().all(|(_, delta)| {
             let counts = &delta.counts;
             counts.added + counts.removed + counts.changed == 0
         })

@@ -31,10 +31,29 @@ pub enum Kind {
     Step,
     /// A suggested command.
     Command,
+    /// What an agent of the engineer's wrote.
+    Draft,
+}
+
+impl Kind {
+    /// What a person calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finding => "finding",
+            Self::Risk => "risk",
+            Self::Incident => "incident",
+            Self::Route => "route",
+            Self::Plan => "plan",
+            Self::Step => "step",
+            Self::Command => "command",
+            Self::Draft => "draft",
+        }
+    }
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 8] = [
     Kind::Finding,
     Kind::Risk,
     Kind::Incident,
@@ -42,6 +61,7 @@ pub const KINDS: [Kind; 7] = [
     Kind::Plan,
     Kind::Step,
     Kind::Command,
+    Kind::Draft,
 ];
 
 /// What a record is about: the finding that it hangs on, in the words of one side.
@@ -188,6 +208,7 @@ pub fn count(outcome: &Outcome, counts: &mut BTreeMap<Kind, u64>) {
     let steps = response.plan.as_ref().map_or(0, |plan| plan.steps.len());
     add(Kind::Step, steps);
     add(Kind::Command, response.commands.len());
+    add(Kind::Draft, response.drafts.len());
 }
 
 /// ATT&CK techniques among Sigma's tags.
@@ -275,6 +296,10 @@ fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compar
         let name = template.map_or(&command.step_id, |template| &template.name);
         let fields = without(command, &["id", "incident_id"]);
         records.push(Compared::new(Kind::Command, name, fields));
+    }
+    for draft in &response.drafts {
+        let fields = without(draft, &["id", "incident_id", "agent_name"]);
+        records.push(Compared::new(Kind::Draft, &draft.agent_name, fields));
     }
 }
 
