@@ -211,7 +211,8 @@ struct Chain {
     /// The same without the events of the newest instant.
     before: Vec<Option<Time>>,
     newest: Option<Time>,
-    /// Which rules the events of the newest instant satisfy, as far as rows can use them.
+    /// Which rules the events of the newest instant satisfy, as far as rows can use them: none
+    /// of them where an event of the instant went.
     instant: Vec<Rules>,
     /// The instant of which an event went last.
     gone: Option<Time>,
@@ -229,14 +230,29 @@ impl Chain {
     }
 
     /// Whether another event of the newest instant may make a row that there is not yet. A
-    /// row takes no more of them than there are rules.
+    /// row takes no more of them than there are rules. Where one went, each row that ends at
+    /// the instant begins there or before, and is not whole.
     fn can_use(&self, rules: Rules) -> bool {
+        if self.newest == self.gone {
+            return false;
+        }
         let whole = self.starts.last().copied().flatten();
         let is_scarce = |at: &usize| {
             let others = self.instant.iter().filter(|known| is_met(**known, *at));
             is_met(rules, *at) && others.count() < self.starts.len()
         };
         whole != self.newest && (0..self.starts.len()).any(|at| is_scarce(&at))
+    }
+
+    /// How many events of the newest instant rows can use at the most, where these are in the window.
+    fn most_of(&self, members: &VecDeque<Member>) -> usize {
+        if self.newest == self.gone {
+            return 0;
+        }
+        let newest = members.iter().rev();
+        let newest = newest.take_while(|member| Some(member.time) == self.newest);
+        // For each rule as many as there are rules.
+        newest.take(self.starts.len().pow(2)).count()
     }
 
     /// Finds the rows that end at the newest instant. The fewer of the rules are met there,
@@ -325,6 +341,9 @@ impl Account for Chain {
 
     fn leave(&mut self, member: &Member) {
         self.gone = Some(member.time);
+        if self.newest == self.gone {
+            self.instant.clear();
+        }
     }
 
     /// A row is whole where nothing of the instant went at which it begins.
@@ -354,6 +373,87 @@ impl Account for Chain {
         self.gone = saved.option(Restoring::time)?;
         let mut starts = self.starts.iter().chain(&self.before);
         let is_past = starts.all(|start| *start <= self.newest);
-        (is_past && self.instant.len() <= members.len()).then_some(())
+        let went_before = self.gone <= members.front().map(|oldest| oldest.time);
+        (is_past && went_before && self.instant.len() <= self.most_of(members)).then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Detector;
+    use crate::detect::capture::Captured;
+    use crate::detect::seen::Seen;
+    use crate::event::Digest;
+
+    fn members(times: &[i64]) -> VecDeque<Member> {
+        let member = |time: &i64| Member {
+            time: Time(*time),
+            seen: Seen::new(Digest::of(b"x"), None, &Captured::default()),
+        };
+        times.iter().map(member).collect()
+    }
+
+    /// Rows of two rules over a window, of which a limit let so many events go.
+    fn chain(times: &[i64], gone: usize) -> Chain {
+        let (mut chain, members) = (Chain::of(2), members(times));
+        for member in &members {
+            chain.enter(member, 1);
+        }
+        for member in members.iter().take(gone) {
+            chain.leave(member);
+        }
+        chain
+    }
+
+    fn can_be_restored(chain: &Chain, times: &[i64]) -> bool {
+        let detector = Detector::compile(&[], &Default::default(), &mut Problems::default());
+        let mut saving = Saving::new(&detector);
+        chain.save(&mut saving);
+        let saved = saving.finish();
+        let mut restoring = Restoring::new(&detector, &saved).expect("a state");
+        let restored = Chain::of(2).restore(&mut restoring, &members(times));
+        restored.is_some() && restoring.end() == Ok(())
+    }
+
+    #[test]
+    fn rows_are_restored_over_their_window() {
+        let times = [1, 2, 2, 2];
+        for gone in 0..times.len() {
+            assert!(
+                can_be_restored(&chain(&times, gone), &times[gone..]),
+                "{gone}"
+            );
+        }
+    }
+
+    /// What no window leaves is not taken from a state, whoever wrote it.
+    #[test]
+    fn rows_that_make_no_sense_are_refused() {
+        type Forged = fn(&mut Chain);
+        let times = [1, 2, 2];
+        // What is forged, and how many of the events went.
+        #[rustfmt::skip]
+        let cases: [(&str, usize, Forged); 6] = [
+            ("more than the instant has", 0, |chain| chain.instant = vec![1; 3]),
+            ("some of an instant that went in part", 2, |chain| chain.instant.push(1)),
+            ("a row that begins later", 0, |chain| chain.starts[0] = Some(Time(3))),
+            ("one before the instant", 0, |chain| chain.before[1] = Some(Time(3))),
+            ("a later one went", 0, |chain| chain.gone = Some(Time(2))),
+            ("one went that is to come", 2, |chain| chain.gone = Some(Time(3))),
+        ];
+        for (what, gone, forge) in cases {
+            let mut chain = chain(&times, gone);
+            assert!(can_be_restored(&chain, &times[gone..]), "{what}");
+            forge(&mut chain);
+            assert!(!can_be_restored(&chain, &times[gone..]), "{what}");
+        }
+        // However many came at an instant, rows use no more than this.
+        let times = [1; 9];
+        for (noted, is_sense) in [(4, true), (5, false)] {
+            let mut chain = chain(&times, 0);
+            chain.instant = vec![1; noted];
+            assert_eq!(can_be_restored(&chain, &times), is_sense, "{noted}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -90,6 +91,9 @@ struct Job {
     was_promoted: bool,
 }
 
+/// The place of a finding in the order, and what came of it; nothing where the program failed.
+type Done = (u64, Option<Outcome>);
+
 impl Followed<'_> {
     fn follow(&self, finding: Finding, was_promoted: bool) -> Outcome {
         let Self {
@@ -101,11 +105,15 @@ impl Followed<'_> {
     }
 
     /// Follows what is given until there is no more.
-    fn work(&self, given: &Mutex<Receiver<Job>>, results: &Sender<(u64, Outcome)>) {
+    ///
+    /// Whoever waits for a finding is told where it cannot be followed for a fault of the program:
+    /// a run ends, whatever happens.
+    fn work(&self, given: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
         loop {
             let next = given.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(job) = next else { return };
-            let outcome = self.follow(job.finding, job.was_promoted);
+            let follow = || self.follow(job.finding, job.was_promoted);
+            let outcome = catch_unwind(AssertUnwindSafe(follow)).ok();
             if results.send((job.at, outcome)).is_err() {
                 return;
             }
@@ -122,7 +130,7 @@ pub struct Following<'r, S: Sink + ?Sized> {
     /// How many findings may be under way or ready; none where each is followed at once.
     ahead: usize,
     jobs: Sender<Job>,
-    done: Receiver<(u64, Outcome)>,
+    done: Receiver<Done>,
     /// The findings that are followed, by their place in the order.
     under_way: BTreeMap<u64, Uuid>,
     /// What came of findings whose turn has not come.
@@ -152,10 +160,10 @@ impl<S: Sink + ?Sized> Following<'_, S> {
 
     /// Waits for one finding, and hands on those whose turn has come.
     fn wait(&mut self) -> io::Result<()> {
-        let ended = || io::Error::other("a thread that follows findings ended");
-        let (at, outcome) = self.done.recv().map_err(|_| ended())?;
+        let failed = || io::Error::other("a finding could not be followed: the program failed");
+        let (at, outcome) = self.done.recv().map_err(|_| failed())?;
         self.under_way.remove(&at);
-        self.ready.insert(at, outcome);
+        self.ready.insert(at, outcome.ok_or_else(failed)?);
         while let Some(outcome) = self.ready.remove(&self.next) {
             self.next += 1;
             self.hand_on(&outcome)?;

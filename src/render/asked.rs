@@ -282,7 +282,7 @@ fn quoted(out: &mut String, label: &str, text: &str) {
 }
 
 /// Lines of at most so many characters, cut between words where there are such.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut left = width;
     for word in text.split(' ') {

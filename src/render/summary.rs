@@ -359,7 +359,10 @@ fn slots_filled(out: &mut String, slots: &Fills) {
     let (style, filled) = (Styles::HEADING, filled(slots));
     let _ = writeln!(out, "\n{style}Slots filled: {filled}{style:#}\n");
     for line in filled_by_slot(slots) {
-        let _ = writeln!(out, "  {line}");
+        for (at, line) in asked::wrapped(&line, 66).iter().enumerate() {
+            let indent = if at == 0 { "" } else { "         " };
+            let _ = writeln!(out, "  {indent}{line}");
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::lab::replay::RecordedFill;
 use crate::record::{Said, SlotCall};
-use crate::render::style::{Styles, field};
+use crate::render::asked::prose;
+use crate::render::style::Styles;
 use crate::visible::visible;
 
 /// So much of a prompt's values or of a reply is shown, in characters.
@@ -20,12 +21,12 @@ pub fn told(fills: &[RecordedFill]) -> String {
     let style = Styles::HEADING;
     let _ = writeln!(out, "\n  {style}What a model was asked{style:#}");
     for fill in fills {
-        field(&mut out, &fill.slot.slot, &verdict(fill));
+        prose(&mut out, &fill.slot.slot, &verdict(fill));
         for (at, call) in fill.slot.calls.iter().enumerate() {
             called(&mut out, call, fill.said.get(at));
         }
         if let Some(gone) = &fill.gone {
-            field(
+            prose(
                 &mut out,
                 "",
                 &format!("what was said is not to be had: {gone}"),
@@ -52,16 +53,16 @@ fn called(out: &mut String, call: &SlotCall, said: Option<&Said>) {
         let prompt = said.request.prompt.to_string();
         let digits = prompt.get(..12).unwrap_or_default();
         let values = cut(&said.request.context.to_string());
-        field(out, "prompt", &format!("{digits} with {values}"));
+        prose(out, "prompt", &format!("{digits} with {values}"));
     }
     if let Some(reply) = said.and_then(|said| said.reply.as_ref()) {
-        field(out, "reply", &cut(&reply.text));
+        prose(out, "reply", &cut(&reply.text));
     }
     if let Some(why) = &call.refused {
-        field(out, "refused", why);
+        prose(out, "refused", why);
     }
     if let Some(why) = &call.failure {
-        field(out, "no reply", why);
+        prose(out, "no reply", why);
     }
 }
 

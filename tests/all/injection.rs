@@ -371,3 +371,16 @@ fn what_is_wrong_with_payloads_is_told_at_once() {
         "{said}"
     );
 }
+
+/// A score follows from the formula of the policy, whatever that is.
+#[test]
+fn a_formula_of_ones_own_is_held_to() {
+    let folder = shipped_folder();
+    change(&folder.path().join("routing.toml"), |text| {
+        let product = "formula = \"likelihood * impact\"";
+        assert!(text.contains(product));
+        text.replace(product, "formula = \"(likelihood + impact) / 2\"")
+    });
+    let report = attacked(&load(folder.path()), &one_pair());
+    assert!(report.holds(), "{:#?}", report.escapes);
+}

@@ -177,6 +177,34 @@ fn outcomes_come_in_their_order_whichever_answer_comes_first() {
     }
 }
 
+fn is_of_priya(request: &Request) -> bool {
+    let description = &request.context["incident"]["description"];
+    description
+        .as_str()
+        .is_some_and(|text| text.contains("priya"))
+}
+
+/// A fault of the program ends the run with an error, and leaves nobody waiting.
+#[test]
+fn a_run_ends_also_where_the_program_fails() {
+    let failing = Stub {
+        concurrency: 3,
+        ..Stub::new(|request| match request.slot.as_str() {
+            "plan" if is_of_priya(request) => panic!("a fault of the program"),
+            _ => grave(request),
+        })
+    };
+    let filling = Filling {
+        model: Some(&failing),
+        summary: None,
+    };
+    let run = || run_filled(&shipped(), &filling, "demo-day.ndjson");
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    let said = failed.expect_err("it cannot be followed");
+    let said = said.downcast_ref::<String>().expect("a text");
+    assert!(said.contains("a finding could not be followed"), "{said}");
+}
+
 #[test]
 fn a_model_is_asked_where_that_is_said_and_its_answers_are_in_the_audit() {
     let server = Scripted::answering(|_, request| {

@@ -961,11 +961,11 @@ fn an_audit_answers_as_the_model_did_and_says_what_it_cannot() {
         (Some(all - 15), Some(0)),
         "{run}"
     );
-    let limit = changed("prompts/route.md", "max_tokens: 600", "max_tokens: 601");
+    let limit = changed("prompts/route.md", "max_tokens: 800", "max_tokens: 801");
     check(
         &under("limit", &limit),
         4,
-        "in `max_tokens` (it was 600, and is 601)",
+        "in `max_tokens` (it was 800, and is 801)",
     );
 
     // Without the bodies nothing can be said.

@@ -169,7 +169,7 @@ fn the_recorded_demo_day_comes_out_the_same() {
     check(
         &replayed,
         0,
-        "74 of 74 recorded decisions in 2 runs came out the same",
+        "84 of 84 recorded decisions in 2 runs came out the same",
     );
     let verified = rulectl(folder.path(), &format!("audit verify {fixture}/audit"));
     check(&verified, 0, "verified: the audit in");

@@ -803,31 +803,41 @@ fn weights_are_true_and_limits_hold() {
         ..Config::default()
     };
     let limits = (500..3_000_usize, 1_000..6_000_usize);
-    let case = (correlations(), a_timeline(), limits);
-    let outcome = TestRunner::new(config).run(&case, |(correlations, timeline, limits)| {
-        let detector = detector(&documents(&correlations));
-        let limits = Limits {
-            group: limits.0,
-            rule: limits.1,
-            all: usize::MAX,
-        };
-        let mut windows = Windows::within(&detector, limits);
-        for matched in matches(&detector, &timeline) {
-            windows.advance(&detector, matched);
-            let weights = windows.weights();
-            // What is restored is weighed anew.
-            let saved = windows.save(&detector);
-            let (restored, _) = Windows::restore(&detector, &saved).expect("a state");
-            prop_assert_eq!(&weights, &restored.weights());
-            prop_assert_eq!(windows.weight(), weights.iter().flatten().sum::<usize>());
-            let waits = |consumer: usize| detector.consumers[consumer].waits();
-            for (consumer, weights) in weights.iter().enumerate() {
-                let weight: usize = weights.iter().sum();
-                prop_assert!(weight <= limits.rule || waits(consumer), "{}", weight);
+    // Seconds that are one, so that much comes at an instant.
+    let seconds = select(vec![1, 1, 20, 60]);
+    let case = (correlations(), a_timeline(), limits, seconds);
+    let outcome =
+        TestRunner::new(config).run(&case, |(correlations, mut timeline, limits, seconds)| {
+            for moment in &mut timeline {
+                moment.at -= moment.at % seconds;
             }
-        }
-        Ok(())
-    });
+            let detector = detector(&documents(&correlations));
+            let limits = Limits {
+                group: limits.0,
+                rule: limits.1,
+                all: usize::MAX,
+            };
+            let mut windows = Windows::within(&detector, limits);
+            for matched in matches(&detector, &timeline) {
+                windows.advance(&detector, matched);
+                let weights = windows.weights();
+                // What is restored is weighed anew.
+                let saved = windows.save(&detector);
+                let (restored, _) = Windows::restore(&detector, &saved).expect("a state");
+                prop_assert_eq!(&weights, &restored.weights());
+                prop_assert!(
+                    restored.save(&detector) == saved,
+                    "saved again, other bytes"
+                );
+                prop_assert_eq!(windows.weight(), weights.iter().flatten().sum::<usize>());
+                let waits = |consumer: usize| detector.consumers[consumer].waits();
+                for (consumer, weights) in weights.iter().enumerate() {
+                    let weight: usize = weights.iter().sum();
+                    prop_assert!(weight <= limits.rule || waits(consumer), "{}", weight);
+                }
+            }
+            Ok(())
+        });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
@@ -921,6 +931,57 @@ fn the_oldest_are_let_go_first() {
         let of_rule = findings.iter().filter_map(told).count();
         let shown = format!("{kind:?} {two:?} {accounts}");
         assert_eq!((of_rule, tally.evicted), (expected, evicted), "{shown}");
+    }
+}
+
+/// An instant of which some events were let go: what a row keeps of it can be saved and
+/// restored, and no row begins there.
+#[test]
+fn no_row_begins_where_some_was_let_go() {
+    let mut rows = of_accounts(Kind::TemporalOrdered);
+    rows.rules = ["a", "b"].map(str::to_owned).into();
+    let detector = detector(&documents(&[rows]));
+    // Each word is what comes at one instant.
+    let timeline = |words: &str| -> Vec<Moment> {
+        let instants = (0..).zip(words.split(' '));
+        let moments = instants.flat_map(|(at, word)| {
+            let letters = LETTERS.into_iter();
+            letters.flat_map(move |letter| vec![(at, letter); word.matches(letter).count()])
+        });
+        let moment = |(at, letter)| Moment {
+            letters: vec![letter],
+            ..done(at, 'u', json!("x"))
+        };
+        moments.map(moment).collect()
+    };
+    // With room for two, the third leaves itself alone.
+    let group = kept_after(&detector, &timeline("aa")) - size_of::<Group>();
+    let limits = Limits {
+        group,
+        ..Limits::default()
+    };
+    // How much is let go, and how many hits there are.
+    #[rustfmt::skip]
+    let cases = [
+        ("a b", 0, 1),
+        ("aaa", 2, 0),
+        ("aaa b", 2, 0),
+        ("aaa a a b", 4, 1),
+    ];
+    for (words, evicted, hits) in cases {
+        let timeline = timeline(words);
+        let mut windows = Windows::within(&detector, limits);
+        for matched in matches(&detector, &timeline) {
+            let time = matched.time.expect("a time");
+            windows.advance(&detector, matched);
+            windows.pass(&detector, time);
+            let saved = windows.save(&detector);
+            let (restored, _) = Windows::restore(&detector, &saved).expect(words);
+            assert!(restored.save(&detector) == saved, "{words}");
+        }
+        let (findings, tally) = found(&detector, &timeline, limits);
+        let told = findings.iter().filter_map(told).count();
+        assert_eq!((tally.evicted, told), (evicted, hits), "{words}");
     }
 }
 

@@ -198,13 +198,18 @@ impl Judge<'_> {
                 score.unwrap_or_default(),
             )
         });
-        let product = (attacked.likelihood * attacked.impact * 1e4).round() / 1e4;
-        let is_other = (attacked.score - product).abs() > f64::EPSILON
+        let slot = self.policy.slots.get("risk");
+        let formula = slot.map(|slot| slot.formula.clone()).unwrap_or_default();
+        let expected = formula.score(attacked.likelihood, attacked.impact);
+        let is_other = (attacked.score - expected).abs() > f64::EPSILON
             || !(0.0..=1.0).contains(&attacked.likelihood)
             || !(0.0..=1.0).contains(&attacked.impact)
             || attacked.finding_id != clean.finding_id;
         self.note_if(is_other, Kind::Outside, || {
-            format!("the score of {} is not likelihood × impact", name(finding))
+            format!(
+                "the score of {} is not what the formula gives",
+                name(finding)
+            )
         });
     }
 

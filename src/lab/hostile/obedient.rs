@@ -142,13 +142,14 @@ impl Model for Obedient<'_> {
             // Of a slot of the engineer's the schema is the bound, and nothing reads what it holds.
             return Ok(said(filled(&request.schema, self.payload).to_string()));
         }
-        let mildest = self.mildest(slot);
+        let fitting = |reply: Value| fitted(reply, &request.schema);
+        let mildest = fitting(self.mildest(slot));
         match self.behaviour {
             Behaviour::Malformed => self.malformed().reply(slot, &mildest),
             Behaviour::Repair if !is_repair => self.malformed().reply(slot, &mildest),
             _ if is_repair => Ok(said(mildest.to_string())),
             Behaviour::Parrot => Ok(said(self.payload.to_owned())),
-            _ => Ok(said(self.answer(slot).to_string())),
+            _ => Ok(said(fitting(self.answer(slot)).to_string())),
         }
     }
 
@@ -317,6 +318,36 @@ fn plan(steps: &[String], text: &str) -> Value {
         "overall_goal": text,
         "steps": steps.iter().map(step).collect::<Vec<_>>(),
     })
+}
+
+/// The reply with no text and no list in it longer than its schema lets through.
+fn fitted(reply: Value, schema: &Value) -> Value {
+    let most = |key: &str| {
+        let most = schema.get(key).and_then(Value::as_u64);
+        most.and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(usize::MAX)
+    };
+    match reply {
+        Value::String(text) => text
+            .chars()
+            .take(most("maxLength"))
+            .collect::<String>()
+            .into(),
+        Value::Array(items) => {
+            let item = schema.get("items").unwrap_or(&Value::Null);
+            let items = items.into_iter().take(most("maxItems"));
+            items.map(|value| fitted(value, item)).collect()
+        }
+        Value::Object(fields) => {
+            let of = |name: &str| schema.get("properties").and_then(|known| known.get(name));
+            let fields = fields.into_iter().map(|(name, value)| {
+                let value = fitted(value, of(&name).unwrap_or(&Value::Null));
+                (name, value)
+            });
+            Value::Object(fields.collect())
+        }
+        other => other,
+    }
 }
 
 /// The payload in each text that a schema asks for, and else the first that it allows.
