@@ -215,8 +215,20 @@ impl Planning {
         }
     }
 
+    /// The steps that a human has to agree to.
+    #[must_use]
+    pub fn approval(&self) -> &[String] {
+        &self.approval
+    }
+
+    /// The types of finding whose plans have steps that are always among them.
+    pub fn mandatory_types(&self) -> impl Iterator<Item = &String> {
+        self.mandatory.keys()
+    }
+
     /// The steps that every plan for a type of finding has.
-    fn mandatory(&self, finding_type: &str) -> &[String] {
+    #[must_use]
+    pub fn mandatory(&self, finding_type: &str) -> &[String] {
         self.mandatory.get(finding_type).map_or(&[], Vec::as_slice)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::detect::{Finding, FloorSetting, Level, SEVERITIES, Settings, Severity};
-use crate::slots::{Consulted, Formula, LONGEST_TEXT, May, Provenance};
+use crate::slots::{Consulted, Formula, LONGEST_TEXT, May, Provenance, SlotSettings};
 
 /// How bad a finding is: the fill of the `risk` slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,40 @@ pub fn default_risk(finding: &Finding, settings: &Settings, formula: &Formula) -
             .collect(),
         proposed: None,
         consulted: None,
+    }
+}
+
+/// What the findings of a rule have without a model, and what they keep whatever a model says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kept {
+    /// The severity without a model.
+    pub severity: Severity,
+    /// The score without a model.
+    pub score: f64,
+    /// The least severity with one; `None` where nothing is kept.
+    pub least_severity: Option<Severity>,
+    /// The least score with one; `None` where nothing is kept.
+    pub least_score: Option<f64>,
+}
+
+/// What a rule of this level keeps; without a slot no model is asked.
+#[must_use]
+pub fn kept(level: Level, settings: &Settings, slot: Option<&SlotSettings>) -> Kept {
+    let (level_severity, level_likelihood, level_impact) = of_level(level);
+    let declared = settings.risk;
+    let severity = declared.severity.unwrap_or(level_severity);
+    let likelihood = declared.likelihood.unwrap_or(level_likelihood);
+    let impact = declared.impact.unwrap_or(level_impact);
+    let formula = slot.map(|slot| slot.formula.clone()).unwrap_or_default();
+    let score = formula.score(likelihood, impact);
+    let may = slot.map(|slot| slot.may);
+    let floor = may.and(settings.floor).unwrap_or_default();
+    let keeps = may != Some(May::Set);
+    Kept {
+        severity,
+        score,
+        least_severity: floor.severity.or(keeps.then_some(severity)),
+        least_score: floor.score.or(keeps.then_some(score)),
     }
 }
 

@@ -70,12 +70,16 @@ pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
     let Some(mut detector) = loaded.detector else {
         return Ok(Exit::Broken);
     };
-    let (Some(databases), Some(inputs)) = (args.events.databases.open(), args.events.inputs())
+    let (Some(databases), Some(inputs)) =
+        (args.events.reading.databases.open(), args.events.inputs())
     else {
         return Ok(Exit::Broken);
     };
     detector.note_supplied(&databases.paths(&ADDRESS_FIELDS));
-    let settings = args.events.settings(&inputs, databases, World::live())?;
+    let settings = args
+        .events
+        .reading
+        .settings(&inputs, databases, World::live())?;
     let detector = if args.sorted {
         detector
     } else {
@@ -167,7 +171,7 @@ fn keep_apart(args: &Args, inputs: &[Input]) -> Result<()> {
             Input::File(input) => Some(input),
             _ => None,
         });
-        let databases = args.events.databases.files();
+        let databases = args.events.reading.databases.files();
         let mut read = read.chain([&args.rules]).chain(databases).filter_map(place);
         place(file).is_some_and(|file| file.is_file() && read.any(|input| input == file))
     };

@@ -22,6 +22,13 @@ pub struct EventArgs {
     /// Files of events, globs, or `-` for stdin; JSON lines, arrays, event-hook envelopes, plain or compressed
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     events: Vec<String>,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// How events are read.
+#[derive(Debug, clap::Args)]
+pub struct ReadingArgs {
     /// How the fields of a record become Okta's
     #[arg(long, value_enum, default_value = "auto")]
     mapping: MappingName,
@@ -59,15 +66,22 @@ enum MappingName {
 impl EventArgs {
     /// The inputs; reports the words that name none.
     pub fn inputs(&self) -> Option<Vec<Input>> {
-        match expand(&self.events) {
-            Ok(inputs) => Some(inputs),
-            Err(errors) => {
-                errors.iter().for_each(|error| bad(&error.to_string()));
-                None
-            }
+        inputs(&self.events)
+    }
+}
+
+/// The inputs of words; reports those that name none.
+pub fn inputs(words: &[String]) -> Option<Vec<Input>> {
+    match expand(words) {
+        Ok(inputs) => Some(inputs),
+        Err(errors) => {
+            errors.iter().for_each(|error| bad(&error.to_string()));
+            None
         }
     }
+}
 
+impl ReadingArgs {
     /// How they are read; says what `--hours` means.
     pub fn settings(
         &self,

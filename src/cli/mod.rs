@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod databases;
 mod detect;
+mod diff;
 mod events;
 mod faces;
 mod hostile;
@@ -138,6 +139,8 @@ enum Command {
     Incident(incident::Args),
     /// Make the decisions that the audit records again, and compare them byte for byte
     Replay(replay::Args),
+    /// Say what a change of the policy means and does to logs, before it is merged
+    Diff(diff::Args),
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
     /// Report every problem of the policy folder
@@ -171,6 +174,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Hostile(args) => hostile::hostile(&cli.common, args),
         Command::Incident(args) => incident::run(&cli.common, args),
         Command::Replay(args) => replay::run(&cli.common, args),
+        Command::Diff(args) => diff::diff(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Audit(args) => audit::audit(&cli.common, args),
         Command::Check => check::check(&cli.common),

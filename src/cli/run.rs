@@ -74,14 +74,18 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let Some(policy) = &mut loaded.policy else {
         return Ok(Exit::Broken);
     };
-    let (Some(databases), Some(inputs)) = (args.events.databases.open(), args.events.inputs())
+    let (Some(databases), Some(inputs)) =
+        (args.events.reading.databases.open(), args.events.inputs())
     else {
         return Ok(Exit::Broken);
     };
     let fields = databases.paths(&ADDRESS_FIELDS);
     policy.detector.note_supplied(&fields);
     let policy = &*policy;
-    let mut settings = args.events.settings(&inputs, databases, World::live())?;
+    let mut settings = args
+        .events
+        .reading
+        .settings(&inputs, databases, World::live())?;
     settings.evidence = (!args.no_audit).then(|| policy.audit.secrets.clone());
 
     let filler = match args.slots.filler(&common.policy)? {

@@ -55,6 +55,17 @@ impl Accessors {
         }
     }
 
+    /// Whether events are read by both in the same way.
+    pub(super) fn agree_with(&self, other: &Self) -> bool {
+        let read = |accessors: &Self| -> Vec<(FieldPath, &'static str)> {
+            let fields = accessors.0.iter();
+            fields
+                .map(|(path, (notation, _))| (path.clone(), name(*notation)))
+                .collect()
+        };
+        read(self) == read(other)
+    }
+
     fn add(&mut self, key: &Key, notation: Notation, problems: &mut Problems) {
         let path = &key.text;
         if path.split('.').any(str::is_empty) || path.contains('|') {

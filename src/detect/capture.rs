@@ -16,6 +16,11 @@ impl CaptureId {
     fn of(at: usize) -> Self {
         Self(u32::try_from(at).unwrap_or(u32::MAX))
     }
+
+    /// The number that stands for it where values are packed.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.0)
+    }
 }
 
 /// What an id stands for: the same in every detector, where ids differ.
@@ -46,6 +51,17 @@ impl Captures {
     /// The id of what a rule calls by this name, and those that it names differently.
     pub fn alias(&mut self, rule: Uuid, name: &FieldPath) -> CaptureId {
         self.push(Meaning::Alias(rule, name.clone()))
+    }
+
+    /// The id of what stands for the same in another detector.
+    pub(super) fn id_of(&mut self, meaning: &Meaning) -> CaptureId {
+        let known = self.meanings.iter().position(|known| known == meaning);
+        known.map_or_else(|| self.push(meaning.clone()), CaptureId::of)
+    }
+
+    /// What an id stands for.
+    pub(super) fn meaning(&self, id: CaptureId) -> Option<&Meaning> {
+        self.meanings.get(id.0 as usize)
     }
 
     fn push(&mut self, meaning: Meaning) -> CaptureId {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use crate::detect::accessors::Accessors;
 use crate::detect::alerts::{About, is_of_rule};
 use crate::detect::capture::{CaptureId, Captures};
 use crate::detect::correlation::{self, Aliases, Correlation};
@@ -343,6 +344,7 @@ impl Compiler {
             consumers: self.consumers,
             enriched: Enriched::default(),
             notes: None,
+            inside: Accessors::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod filter;
 mod finding;
 mod first_seen;
 mod groups;
+mod joint;
 mod judged;
 mod limits;
 mod line;
@@ -55,6 +56,7 @@ mod template;
 mod temporal;
 mod value;
 mod values;
+mod versions;
 mod windows;
 
 pub use self::accessors::{Accessors, decode_accessors, is_accessors};
@@ -62,6 +64,7 @@ pub use self::engine::Scratch;
 pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
+pub use self::joint::{Joined, Joint, JointWindows, Reach};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
 pub use self::report::Heading;
@@ -69,9 +72,11 @@ pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_cod
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::state::{Fate, Restored, Restoring, Saving, StateError};
+pub use self::versions::{Relation, Versions, compare_versions};
 pub use self::windows::{Tally, Windows};
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -99,6 +104,8 @@ pub struct Detector {
     enriched: Enriched,
     /// Which fields may be supplied, where some may.
     notes: Option<Notes>,
+    /// The fields whose texts hold values.
+    inside: Accessors,
 }
 
 /// Who wants the matches of a detection, and what of them.
@@ -313,9 +320,27 @@ impl Detector {
         consumer.map(|consumer| consumer.logic).or(of_matcher)
     }
 
+    /// The [logic digests](Self::logic_digest) of all rules that run.
+    #[must_use]
+    pub fn logic_digests(&self) -> BTreeMap<Uuid, Digest> {
+        let of_matchers = self.matchers.iter();
+        let of_matchers = of_matchers.map(|matcher| (matcher.rule, matcher.logic));
+        let of_consumers = self.consumers.iter();
+        let of_consumers = of_consumers.map(|consumer| (consumer.reporter.rule, consumer.logic));
+        of_matchers.chain(of_consumers).collect()
+    }
+
+    /// The rule that a match is of.
+    #[must_use]
+    pub fn rule_of(&self, found: &Match) -> Option<Uuid> {
+        let matcher = self.matchers.get(found.matcher as usize);
+        matcher.map(|matcher| matcher.rule)
+    }
+
     /// From now on fields are found inside of texts too.
     pub fn read_inside(&mut self, accessors: &Accessors) {
         accessors.apply(&mut self.wanted);
+        self.inside.clone_from(accessors);
     }
 
     /// What a thread needs to scan events.

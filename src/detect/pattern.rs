@@ -134,6 +134,21 @@ impl Pattern {
         }
     }
 
+    /// Whether case matters.
+    #[must_use]
+    pub fn is_cased(&self) -> bool {
+        self.cased
+    }
+
+    /// What it is made of, the anchor left out where there are no wildcards.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        match &self.shape {
+            Shape::Plain(text) => text.chars().map(Part::Char).collect(),
+            Shape::Wild(parts) => parts.clone(),
+        }
+    }
+
     /// The pattern as a text, where it has no wildcards.
     #[must_use]
     pub fn as_plain(&self) -> Option<Plain<'_>> {

@@ -269,6 +269,11 @@ impl Scripted {
         }
     }
 
+    /// The id under which what makes its group is carried on.
+    pub(super) fn key_id(&self) -> Option<CaptureId> {
+        self.key.as_ref().map(|(_, id)| *id)
+    }
+
     /// The fields that it reads.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
         let key = self.key.as_ref().map(|(key, _)| key);

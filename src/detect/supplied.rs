@@ -16,6 +16,8 @@ use crate::json::{Fields, Slot};
 #[derive(Debug)]
 pub(super) struct Notes {
     id: CaptureId,
+    /// All of them, whether a rule reads them or not.
+    fields: Vec<FieldPath>,
     /// Of each matcher the fields that its rule, or what its matches go to, reads.
     of_matchers: Vec<Vec<(String, Slot)>>,
 }
@@ -33,6 +35,24 @@ impl Notes {
         let read = self.of_matchers.get(matcher).into_iter().flatten();
         let supplied = read.filter(move |(_, slot)| fields.is_supplied(*slot));
         (self.id, supplied.map(|(name, _)| name.as_str()))
+    }
+}
+
+impl Notes {
+    /// The id under which they are carried on.
+    pub(super) fn id(&self) -> CaptureId {
+        self.id
+    }
+
+    /// The fields that may be supplied.
+    pub(super) fn fields(&self) -> Vec<FieldPath> {
+        self.fields.clone()
+    }
+
+    /// The names of the fields that a rule of a matcher reads, or what its matches go to.
+    pub(super) fn names(&self, matcher: usize) -> impl Iterator<Item = &str> {
+        let read = self.of_matchers.get(matcher).into_iter().flatten();
+        read.map(|(name, _)| name.as_str())
     }
 }
 
@@ -62,6 +82,10 @@ impl Detector {
         for consumer in &mut self.consumers {
             consumer.reporter.metadata.push((SUPPLIED.to_owned(), id));
         }
-        self.notes = Some(Notes { id, of_matchers });
+        self.notes = Some(Notes {
+            id,
+            fields: paths.to_vec(),
+            of_matchers,
+        });
     }
 }

@@ -7,7 +7,7 @@ mod membership;
 mod saved;
 mod waits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::detect::deadlines::Deadlines;
 use crate::detect::failures::Failures;
@@ -66,6 +66,8 @@ pub struct Windows {
     event: Vec<Match>,
     /// The consumers in which events wait for others.
     waiting: Vec<usize>,
+    /// The consumers that somebody else has the windows of.
+    left_out: HashSet<usize>,
     limits: Limits,
     /// How many bytes all groups keep: the sum of theirs.
     weight: usize,
@@ -94,6 +96,7 @@ impl Windows {
             },
             event: Vec::new(),
             waiting: waiting.map(|(at, _)| at).collect(),
+            left_out: HashSet::new(),
             limits: Limits::default(),
             weight: 0,
         }
@@ -104,6 +107,14 @@ impl Windows {
     pub fn within(detector: &Detector, limits: Limits) -> Self {
         Self {
             limits,
+            ..Self::new(detector)
+        }
+    }
+
+    /// No windows yet, and never any of some consumers.
+    pub(super) fn without(detector: &Detector, left_out: HashSet<usize>) -> Self {
+        Self {
+            left_out,
             ..Self::new(detector)
         }
     }
@@ -268,6 +279,9 @@ impl Windows {
     fn feed(&mut self, detector: &Detector, time: Option<Time>, mut feeds: Feeds) {
         let mut fed = Vec::new();
         while let Some((at, sightings)) = feeds.pop_first() {
+            if self.left_out.contains(&at) {
+                continue;
+            }
             let (Some(consumer), Some(groups)) =
                 (detector.consumers.get(at), self.consumers.get_mut(at))
             else {

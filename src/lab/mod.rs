@@ -1,7 +1,8 @@
-//! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records, and
-//! `hostile`, a policy under attack.
+//! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records,
+//! `diff`, what a change of a policy means, and `hostile`, a policy under attack.
 
 mod compare;
+pub mod diff;
 pub mod hostile;
 pub mod replay;
 mod run;

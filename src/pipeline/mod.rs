@@ -12,6 +12,7 @@ mod feed;
 mod fills;
 mod follow;
 mod following;
+mod joint;
 mod live;
 mod parallel;
 mod scan;
@@ -24,6 +25,7 @@ pub use self::evidence::{Evidence, Kept, Step, steps};
 pub use self::fills::{Fills, SlotFills};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
 pub use self::following::{Following, following};
+pub use self::joint::{JointSink, detect_jointly};
 pub use self::live::{Advance, Late, Live, LiveSink};
 pub use self::scan::{Rejected, Settings, newest};
 

@@ -74,6 +74,30 @@ pub fn activate(data: &Path, digest: Digest, files: &[PolicyFile]) -> Result<u64
     Ok(next.generation)
 }
 
+/// The digest of a generation's policy; `None` where the archive has no such generation.
+///
+/// # Errors
+///
+/// When the list of generations cannot be read.
+pub fn generation(data: &Path, number: u64) -> Result<Option<Digest>, ArchiveError> {
+    let list = data.join("policies/generations.jsonl");
+    let text = match fs::read_to_string(&list) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(ArchiveError::Io { path: list, error }),
+    };
+    for (at, line) in text.lines().enumerate() {
+        let known: Generation = serde_json::from_str(line).map_err(|_| ArchiveError::Damaged {
+            path: list.clone(),
+            line: at + 1,
+        })?;
+        if known.generation == number {
+            return Ok(Some(known.policy));
+        }
+    }
+    Ok(None)
+}
+
 /// Writes the files beside their place and moves the whole folder there, so that
 /// a crash leaves none or all. What is there already is used only if it is the same.
 fn keep(policies: &Path, digest: Digest, files: &[PolicyFile]) -> Result<(), ArchiveError> {

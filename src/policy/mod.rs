@@ -8,7 +8,7 @@ mod files;
 mod lint;
 mod sources;
 
-pub use self::archive::{ArchiveError, activate, archived};
+pub use self::archive::{ArchiveError, activate, archived, generation};
 pub use self::files::{PolicyFile, read_folder, read_rules};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +104,26 @@ pub struct Loaded {
 pub fn load(folder: &Path) -> Loaded {
     let mut problems = Problems::default();
     let files = read_folder(folder, &mut problems);
+    let policy = check(&files, &mut problems);
+    Loaded {
+        policy,
+        files,
+        problems,
+    }
+}
+
+/// Checks and compiles a policy whose files are at hand, each with its path in the folder.
+#[must_use]
+pub fn load_texts<'t>(texts: impl Iterator<Item = (&'t str, Arc<str>)>) -> Loaded {
+    let mut problems = Problems::default();
+    let mut files: Vec<PolicyFile> = texts
+        .map(|(path, text)| PolicyFile {
+            path: path.to_owned(),
+            id: problems.share_file(path, Arc::clone(&text)),
+            text,
+        })
+        .collect();
+    files.sort_by(|one, other| one.path.cmp(&other.path));
     let policy = check(&files, &mut problems);
     Loaded {
         policy,

@@ -41,6 +41,12 @@ impl Formula {
         Some(Self(Some(expression)))
     }
 
+    /// As it is written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.as_ref().map_or(PRODUCT, Expression::text)
+    }
+
     /// The score, to four places, so that 0.6 × 0.7 is 0.42.
     ///
     /// Between twentieths, which alone are tried when it is read, a formula might leave the range

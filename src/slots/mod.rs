@@ -23,7 +23,7 @@ pub use self::fallback::{Fallback, NoFallback};
 pub use self::fill::{Asked, Call, Fate, fill};
 pub use self::formula::Formula;
 pub use self::parts::{LONGEST_NAME, LONGEST_TEXT, MOST_STEPS, text};
-pub use self::prompt::{Limits, Prompt, codes, decode_prompt};
+pub use self::prompt::{Limits, Prompt, codes, decode_prompt, split};
 pub use self::template::NotRendered;
 
 use serde::{Deserialize, Serialize};

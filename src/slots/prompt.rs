@@ -201,7 +201,8 @@ pub fn decode_prompt(
 }
 
 /// The front matter, with as many characters as in the file before it, and the text.
-fn split(text: &str) -> Option<(&str, &str)> {
+#[must_use]
+pub fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .strip_prefix("---\n")
         .or_else(|| text.strip_prefix("---\r\n"))?;

@@ -1,9 +1,12 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
+use std::fs;
 use std::time::Duration;
 
+use rulectl::detect::Relation;
 use rulectl::event::{Digest, Time};
 use rulectl::geo::Databases;
+use rulectl::lab::diff::{self, Moved, Side, changes};
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
@@ -12,7 +15,8 @@ use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, fill};
 use serde_json::{Value, json};
 
-use crate::harness::{memory, policy_of, root, run_inputs, run_with, shipped};
+use crate::diff_effect;
+use crate::harness::{lay_over, memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
 type Case<'c> = (&'c str, &'c str, bool);
@@ -603,4 +607,179 @@ fn what_a_recording_answers() {
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].is_ok(), expected, "{asked:?} of {configured:?}");
     }
+}
+
+/// A policy of these rules, as a side of a diff; `may` is what a model may do to a risk.
+fn side(rules: &str, may: &str) -> Side {
+    let copy = tempfile::tempdir().expect("a folder");
+    lay_over(&root().join("tests/diagnostics/good"), copy.path());
+    fs::write(copy.path().join("rules/sign_in.yml"), rules).expect("written");
+    let routing = copy.path().join("routing.toml");
+    let text = fs::read_to_string(&routing).expect("a file");
+    let slot = "prompt = \"prompts/risk.md\"\n";
+    let text = text.replace(slot, &format!("{slot}may = \"{may}\"\n"));
+    fs::write(routing, text).expect("written");
+    let side = diff::folder("side", copy.path()).side();
+    side.expect("a policy")
+}
+
+/// Which way guardrails move that an expression of the policy is a part of.
+fn guardrails_of_expressions() {
+    let good = |from: &str, to: &str| {
+        let copy = tempfile::tempdir().expect("a folder");
+        lay_over(&root().join("tests/diff/policy"), copy.path());
+        let routing = copy.path().join("routing.toml");
+        let text = fs::read_to_string(&routing).expect("a file");
+        assert!(text.contains(from), "no {from}");
+        fs::write(routing, text.replacen(from, to, 1)).expect("written");
+        let side = diff::folder("side", copy.path()).side();
+        side.expect("a policy")
+    };
+    let promotion = "[promotion]\n";
+    let when = |text: &str| good(promotion, &format!("{promotion}when = \"{text}\"\n"));
+    let risk = "[slots.risk]\n";
+    let formula = |text: &str| good(risk, &format!("{risk}formula = \"{text}\"\n"));
+    let plain = || good("", "");
+    let cases = [
+        (
+            plain(),
+            when("count > 3"),
+            "promotion.when",
+            Moved::Stronger,
+        ),
+        (when("count > 3"), plain(), "promotion.when", Moved::Weaker),
+        (
+            when("count > 3"),
+            when("count > 4"),
+            "promotion.when",
+            Moved::Undecided,
+        ),
+        (
+            plain(),
+            formula("likelihood"),
+            "slots.risk.formula",
+            Moved::Undecided,
+        ),
+    ];
+    for (base, head, clause, expected) in cases {
+        let moved = changes(&base, &head).guardrails;
+        let moved: Vec<_> = moved
+            .iter()
+            .map(|guardrail| (guardrail.clause.as_str(), guardrail.moved))
+            .collect();
+        assert_eq!(moved, [(clause, expected)]);
+    }
+}
+
+#[test]
+fn what_a_change_means() {
+    let detection = |detection: &str| {
+        let rule = format!(
+            "title: seen\nname: seen\nlogsource: {{product: okta}}\ndetection: {detection}\n"
+        );
+        side(&rule, "raise")
+    };
+    let counted = |window: &str, bound: &str| {
+        let rules = format!(
+            "title: seen\nname: seen\nlogsource: {{product: okta}}\ndetection: {{s: {{x: a}}, condition: s}}\n---\ntitle: many\ncorrelation: {{type: event_count, rules: [seen], timespan: {window}, condition: {{{bound}}}}}\n"
+        );
+        side(&rules, "raise")
+    };
+    let plain = || detection("{s: {x: a}, condition: s}");
+    let pairs = [
+        (
+            plain(),
+            detection("{s: {x: a}, f: {x: b}, condition: s and not f}"),
+            Relation::Narrower,
+        ),
+        (
+            plain(),
+            detection("{s: {x: A}, condition: not not s}"),
+            Relation::Equivalent,
+        ),
+        (
+            detection("{s: {x|re: 'a+b'}, condition: s}"),
+            detection("{s: {x|re: 'aa*b'}, condition: s}"),
+            Relation::Undecided,
+        ),
+        (
+            counted("10m", "gte: 5"),
+            counted("5m", "gte: 5"),
+            Relation::Narrower,
+        ),
+        (
+            counted("10m", "gte: 5"),
+            counted("10m", "gte: 4"),
+            Relation::Broader,
+        ),
+        (
+            counted("10m", "lt: 5"),
+            counted("5m", "lt: 5"),
+            Relation::Undecided,
+        ),
+    ];
+    for (base, head, expected) in pairs {
+        let changes = changes(&base, &head);
+        let related = changes.items.iter().find_map(|item| item.relation.clone());
+        let related = related.expect("a rule that does something else");
+        assert_eq!(related.relation, expected, "{related:?}");
+    }
+    guardrails_of_expressions();
+    let with = |rulectl: &str, may: &str| {
+        let rule = format!(
+            "title: seen\nname: seen\nlevel: high\nlogsource: {{product: okta}}\ndetection: {{s: {{x: a}}, condition: s}}\n{rulectl}"
+        );
+        side(&rule, may)
+    };
+    let floor = "rulectl: {floor: {severity: low, score: 0.1}}\n";
+    for (may, expected) in [("raise", Moved::Stronger), ("set", Moved::Weaker)] {
+        let moved = changes(&with(floor, may), &with("", may)).guardrails;
+        let moved: Vec<Moved> = moved.iter().map(|guardrail| guardrail.moved).collect();
+        assert_eq!(moved, [expected, expected], "{may}");
+    }
+}
+
+#[test]
+fn what_a_diff_pairs_and_what_it_calls_an_edit() {
+    let burst = diff_effect::BURST;
+    let events = diff_effect::bursts(&[("ann", 3), ("bob", 6)]);
+    let told = |old: &str, new: &str| -> (usize, [u64; 3]) {
+        let (base, head) = (diff_effect::side(old, &[]), diff_effect::side(new, &[]));
+        let effect = diff_effect::diff(&base, &head, &events);
+        let counts = effect.findings.counts;
+        (
+            effect.edits.len(),
+            [counts.added, counts.removed, counts.changed],
+        )
+    };
+    // A rule by its id, and by what it does where the ids differ: ids follow from names.
+    assert_eq!(
+        told(burst, &burst.replace("name: burst", "name: other")),
+        (1, [0, 0, 2])
+    );
+    let both = burst
+        .replace("name: burst", "name: other")
+        .replace("gte: 3", "gte: 4");
+    assert_eq!(told(burst, &both), (2, [1, 2, 0]));
+    // A finding that begins at another event is the same one, where the times overlap.
+    assert_eq!(
+        told(burst, &burst.replace("gte: 3", "gte: 4")),
+        (1, [0, 1, 1])
+    );
+    // Each hit is a finding, and they overlap: those that are the same are their own pairs.
+    let each = format!("{burst}  suppress: 0s\n");
+    let bob = "outcome.result: FAILURE, actor.alternateId|startswith: bob";
+    let of_bob = each.replace("outcome.result: FAILURE", bob);
+    assert_eq!(told(&each, &of_bob), (1, [0, 1, 0]));
+    // Those that are not pair by the largest overlap.
+    assert_eq!(
+        told(&each, &each.replace("gte: 3", "gte: 4")),
+        (1, [0, 2, 3])
+    );
+    // Prose is no edit.
+    let prose = burst.replace(
+        "level: high",
+        "level: high\nstatus: stable\nreferences: [x]",
+    );
+    assert_eq!(told(burst, &prose), (0, [0, 0, 0]));
 }

@@ -24,6 +24,8 @@
 //! | `live` | events as they come |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
+//! | `diff` | what a change of a policy means |
+//! | `diff_effect` | what a change of a policy does to logs |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -45,6 +47,8 @@ mod correlations;
 mod detect;
 mod determinism;
 mod diagnostics;
+mod diff;
+mod diff_effect;
 mod docs;
 mod documents;
 mod enrichment;

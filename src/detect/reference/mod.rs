@@ -7,7 +7,7 @@
 //! fields are found, which tests run, when, and on what, it has for itself.
 
 mod correlation;
-mod generate;
+pub(in crate::detect) mod generate;
 mod judges;
 mod scripts;
 mod sums;

@@ -1,6 +1,8 @@
 //! Correlations and the events that they are asked of, made up near the
 //! boundaries of their windows, and the two engines asked the same.
 
+mod joined;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +22,9 @@ use crate::detect::reference::correlation::{
 use crate::detect::reference::judges::{JUDGES, script};
 use crate::detect::reference::tests::cases;
 use crate::detect::rule::decode_rule;
-use crate::detect::{Answers, Detector, Finding, Limits, Match, Tally, Windows, link_scripts};
+use crate::detect::{
+    Answers, Detector, Finding, Limits, Match, Rule, Tally, Windows, link_scripts,
+};
 use crate::diag::Problems;
 use crate::document::parse_yaml_documents;
 use crate::event::{Digest, Event, Time};
@@ -523,6 +527,11 @@ fn documents(correlations: &[Correlation]) -> String {
 }
 
 fn detector(text: &str) -> Detector {
+    detector_of(text).0
+}
+
+/// The detector of rules, and the rules.
+fn detector_of(text: &str) -> (Detector, Vec<Rule>) {
     let mut problems = Problems::default();
     let file = problems.add_file("rule", text);
     let documents = parse_yaml_documents(file, text, &mut problems);
@@ -543,7 +552,7 @@ fn detector(text: &str) -> Detector {
         .map(|p| p.message.clone())
         .collect();
     assert_eq!(problems.counts().0, 0, "{text}\n{said:?}");
-    detector
+    (detector, rules)
 }
 
 fn records(timeline: &[Moment]) -> Vec<String> {

@@ -1,0 +1,318 @@
+//! What of a finding and all that follows from it is compared: record by record, field by field.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::detect::{NAMESPACE, Severity};
+use crate::event::{Digest, Time, fold};
+use crate::pipeline::{Outcome, Response};
+use crate::plan::Plan;
+use crate::policy::Policy;
+use crate::route::Route;
+
+/// The kinds of records, in the order in which one leads to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A finding.
+    Finding,
+    /// Its risk.
+    Risk,
+    /// Its incident.
+    Incident,
+    /// The route of the incident, or of the run.
+    Route,
+    /// The plan as a whole.
+    Plan,
+    /// A step of the plan.
+    Step,
+    /// A suggested command.
+    Command,
+    /// What an agent of the engineer's wrote.
+    Draft,
+}
+
+impl Kind {
+    /// What a person calls it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finding => "finding",
+            Self::Risk => "risk",
+            Self::Incident => "incident",
+            Self::Route => "route",
+            Self::Plan => "plan",
+            Self::Step => "step",
+            Self::Command => "command",
+            Self::Draft => "draft",
+        }
+    }
+}
+
+/// All kinds.
+pub const KINDS: [Kind; 8] = [
+    Kind::Finding,
+    Kind::Risk,
+    Kind::Incident,
+    Kind::Route,
+    Kind::Plan,
+    Kind::Step,
+    Kind::Command,
+    Kind::Draft,
+];
+
+/// What a record is about: the finding that it hangs on, in the words of one side.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Subject {
+    /// The finding; nothing for the route of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Uuid>,
+    /// The rule, by its name or title.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    /// The rule's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<Uuid>,
+    /// What the finding says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The values that tell its group from others.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub group: BTreeMap<String, String>,
+    /// The account, or else the first value of the group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The time of its last hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// How severe its risk is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// The ATT&CK techniques of its rule, such as `t1110.001`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub techniques: Vec<String>,
+}
+
+/// A record as it is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// Its kind.
+    pub kind: Kind,
+    /// What tells it from others of its kind that hang on the same finding.
+    pub name: String,
+    /// What it says, without ids, as JSON: many of these wait for their pair.
+    fields: String,
+}
+
+/// A finding with its records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traced {
+    /// The id of the finding.
+    pub id: Uuid,
+    /// The rule.
+    pub rule: Uuid,
+    /// The event of its first hit.
+    pub anchor: Digest,
+    /// Whether it is one event.
+    pub is_single: bool,
+    /// The group, as groups are compared.
+    pub group: Vec<String>,
+    /// The first and the last event.
+    pub time: Option<(Time, Time)>,
+    /// What it is about.
+    pub subject: Subject,
+    /// Its records.
+    pub records: Vec<Compared>,
+}
+
+impl Traced {
+    /// What is compared of an outcome under a policy.
+    #[must_use]
+    pub fn new(outcome: &Outcome, policy: &Policy) -> Self {
+        let finding = &outcome.finding;
+        let mut records = vec![
+            Compared::new(Kind::Finding, "", finding_fields(outcome)),
+            Compared::new(Kind::Risk, "", without(&outcome.risk, &["finding_id"])),
+        ];
+        if let Some(response) = &outcome.response {
+            trace_response(response, policy, &mut records);
+        }
+        let label = finding.rule_name.as_ref().unwrap_or(&finding.rule_title);
+        let first_value = finding.group.values().next();
+        Self {
+            id: finding.id,
+            rule: finding.rule,
+            anchor: finding.anchor,
+            is_single: finding.count == 1,
+            group: finding.group.values().map(|value| fold(value)).collect(),
+            time: finding.first_seen.zip(finding.last_seen),
+            subject: Subject {
+                finding: Some(finding.id),
+                rule: label.clone(),
+                rule_id: Some(finding.rule),
+                description: finding.description.clone(),
+                group: finding.group.clone(),
+                actor: finding.user_id.as_ref().or(first_value).cloned(),
+                at: finding.created_at,
+                severity: Some(outcome.risk.severity),
+                techniques: techniques(&finding.tags),
+            },
+            records,
+        }
+    }
+
+    /// The route of a run, which hangs on no finding.
+    #[must_use]
+    pub fn of_run(route: &Route) -> Self {
+        Self {
+            id: Uuid::nil(),
+            rule: Uuid::nil(),
+            anchor: Digest::of(b""),
+            is_single: true,
+            group: Vec::new(),
+            time: None,
+            subject: Subject {
+                finding: None,
+                rule: String::new(),
+                rule_id: None,
+                description: String::new(),
+                group: BTreeMap::new(),
+                actor: None,
+                at: None,
+                severity: None,
+                techniques: Vec::new(),
+            },
+            records: vec![Compared::new(
+                Kind::Route,
+                "raw_events",
+                route_fields(route),
+            )],
+        }
+    }
+}
+
+/// How many records of each kind an outcome has.
+pub fn count(outcome: &Outcome, counts: &mut BTreeMap<Kind, u64>) {
+    let mut add = |kind: Kind, more: usize| *counts.entry(kind).or_default() += more as u64;
+    add(Kind::Finding, 1);
+    add(Kind::Risk, 1);
+    let Some(response) = &outcome.response else {
+        return;
+    };
+    add(Kind::Incident, 1);
+    add(Kind::Route, 1);
+    add(Kind::Plan, response.plan.iter().count());
+    let steps = response.plan.as_ref().map_or(0, |plan| plan.steps.len());
+    add(Kind::Step, steps);
+    add(Kind::Command, response.commands.len());
+    add(Kind::Draft, response.drafts.len());
+}
+
+/// ATT&CK techniques among Sigma's tags.
+fn techniques(tags: &[String]) -> Vec<String> {
+    let technique = |tag: &String| {
+        let name = tag.to_lowercase();
+        let number = name.strip_prefix("attack.t")?;
+        number
+            .starts_with(|first: char| first.is_ascii_digit())
+            .then(|| format!("t{number}"))
+    };
+    tags.iter().filter_map(technique).collect()
+}
+
+impl Compared {
+    fn new(kind: Kind, name: &str, fields: Map<String, Value>) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            fields: Value::Object(fields).to_string(),
+        }
+    }
+
+    /// What it says, field by field.
+    #[must_use]
+    pub fn fields(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.fields).unwrap_or_default()
+    }
+}
+
+/// A record as JSON, without some of its fields.
+fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(record) else {
+        return Map::new();
+    };
+    fields.retain(|key, _| !left_out.contains(&key.as_str()));
+    fields
+}
+
+fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
+    let ids = [
+        "id",
+        "anchor",
+        "continues",
+        "okta_event_ids",
+        "event_digests",
+        "timeline",
+    ];
+    let mut fields = without(&outcome.finding, &ids);
+    // The lists of events are long, and what matters of them is whether they are the same.
+    let events: Vec<String> = outcome
+        .finding
+        .event_digests
+        .iter()
+        .map(Digest::to_string)
+        .collect();
+    let events = Digest::of(events.join(" ").as_bytes()).to_string();
+    fields.insert("events".to_owned(), events.into());
+    let is_continued = outcome.finding.continues.is_some();
+    fields.insert("continues".to_owned(), is_continued.into());
+    let promoted = outcome.promotion.promoted;
+    fields.insert("promoted".to_owned(), promoted.into());
+    fields
+}
+
+fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compared>) {
+    let incident = without(&response.incident, &["id", "finding_id"]);
+    records.push(Compared::new(Kind::Incident, "", incident));
+    let route = route_fields(&response.route);
+    records.push(Compared::new(Kind::Route, "", route));
+    if let Some(plan) = &response.plan {
+        records.push(Compared::new(Kind::Plan, "", plan_fields(plan)));
+        for step in &plan.steps {
+            let fields = without(step, &["step_id"]);
+            records.push(Compared::new(Kind::Step, &step.step_id, fields));
+        }
+    }
+    for command in &response.commands {
+        let is_its = |name: &str| {
+            let name = json!(["command", command.incident_id, name]).to_string();
+            Uuid::new_v5(&NAMESPACE, name.as_bytes()) == command.id
+        };
+        let mut templates = policy.commands.iter();
+        let template = templates.find(|template| is_its(&template.name));
+        let name = template.map_or(&command.step_id, |template| &template.name);
+        let fields = without(command, &["id", "incident_id"]);
+        records.push(Compared::new(Kind::Command, name, fields));
+    }
+    for draft in &response.drafts {
+        let fields = without(draft, &["id", "incident_id", "agent_name"]);
+        records.push(Compared::new(Kind::Draft, &draft.agent_name, fields));
+    }
+}
+
+fn route_fields(route: &Route) -> Map<String, Value> {
+    let mut fields = without(route, &["id", "context", "incident_id", "steps"]);
+    let agents = route.steps.iter().map(|step| step.agent_name.as_str());
+    fields.insert("agents".to_owned(), agents.collect::<Value>());
+    fields
+}
+
+fn plan_fields(plan: &Plan) -> Map<String, Value> {
+    let mut fields = without(plan, &["id", "incident_id", "steps"]);
+    let steps = plan.steps.iter().map(|step| step.step_id.as_str());
+    fields.insert("steps".to_owned(), steps.collect::<Value>());
+    fields
+}
