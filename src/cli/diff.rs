@@ -12,8 +12,8 @@ use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::{
-    Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
-    revision, text_diffs,
+    Changes, Effect, Found, Outcome, Side, SideError, TextDiff, Verdict, changes, effect_with,
+    find, folder, judge, revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
 use crate::render::{changed, text_diff};
@@ -56,19 +56,25 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
     let Some(inputs) = logs(common, args) else {
         return Ok(Exit::Broken);
     };
+    let changes = changes(&base, &head);
+    let about = [&base, &head].map(about);
+    let names = [base.name.clone(), head.name.clone()];
+    let (sides, effect) = match replayed(args, inputs, [base, head])? {
+        Ok(replayed) => replayed,
+        Err(exit) => return Ok(exit),
+    };
+    let today = (World::live().now)().day();
     let told = Told {
-        changes: changes(&base, &head),
-        texts: if args.text_diff {
-            text_diffs(&base, &head)
+        verdict: judge(sides.each_ref(), &changes, effect.as_ref(), today),
+        texts: if let (true, [base, head]) = (args.text_diff, &sides) {
+            text_diffs(base, head)
         } else {
             Vec::new()
         },
-        about: [&base, &head].map(about),
-        names: [base.name.clone(), head.name.clone()],
-        effect: match replayed(args, inputs, [base, head])? {
-            Ok(effect) => effect,
-            Err(exit) => return Ok(exit),
-        },
+        about,
+        names,
+        changes,
+        effect,
     };
     told.show(common.format)?;
     Ok(told.exit())
@@ -126,15 +132,18 @@ fn fixtures(folder: &Path) -> Vec<Input> {
     files.into_iter().map(Input::File).collect()
 }
 
+/// The sides as they read events, and what the change does to these.
+type Replayed = ([Side; 2], Option<Effect>);
+
 /// What the change does to the logs; nothing where there are none.
 fn replayed(
     args: &Args,
     inputs: Vec<Input>,
     mut sides: [Side; 2],
-) -> Result<Result<Option<Effect>, Exit>> {
+) -> Result<Result<Replayed, Exit>> {
     if inputs.is_empty() {
         talk("no logs were replayed: `--logs FILE` names some");
-        return Ok(Ok(None));
+        return Ok(Ok((sides, None)));
     }
     let Some(databases) = args.reading.databases.open() else {
         return Ok(Err(Exit::Broken));
@@ -149,7 +158,7 @@ fn replayed(
     let [base, head] = &sides;
     let effect = effect_with(base, head, inputs, &settings, &show);
     meter.finish(effect.as_ref().map_or(0, |effect| effect.read.events));
-    Ok(Ok(Some(effect?)))
+    Ok(Ok((sides, Some(effect?))))
 }
 
 /// All that is told.
@@ -159,6 +168,7 @@ struct Told {
     changes: Changes,
     texts: Vec<TextDiff>,
     effect: Option<Effect>,
+    verdict: Option<Verdict>,
 }
 
 impl Told {
@@ -172,7 +182,8 @@ impl Told {
 
     fn text(&self) -> Result<()> {
         let [base, head] = &self.names;
-        out(&changed((base, head), &self.changes, self.effect.as_ref()))?;
+        let (effect, verdict) = (self.effect.as_ref(), self.verdict.as_ref());
+        out(&changed((base, head), &self.changes, effect, verdict))?;
         self.texts.iter().try_for_each(|text| out(&text_diff(text)))
     }
 
@@ -182,6 +193,7 @@ impl Told {
             "schema": SCHEMA,
             "base": base,
             "head": head,
+            "gate": self.verdict,
             "changes": self.changes,
             "effect": self.effect,
         });
@@ -192,6 +204,9 @@ impl Told {
     }
 
     fn lines(&self) -> Result<()> {
+        if let Some(verdict) = &self.verdict {
+            each("gate", &verdict.clauses)?;
+        }
         each("guardrail", &self.changes.guardrails)?;
         each("change", &self.changes.items)?;
         let Some(effect) = &self.effect else {
@@ -207,9 +222,19 @@ impl Told {
 
     /// What is not certain is no answer.
     fn exit(&self) -> Exit {
-        match &self.effect {
-            Some(effect) if !effect.conclusive => Exit::Inconclusive,
-            _ => Exit::Done,
+        let clauses = self.verdict.iter().flat_map(|verdict| &verdict.clauses);
+        let mut outcomes = clauses.map(|judged| judged.outcome);
+        let effect = self.effect.as_ref();
+        if effect.is_some_and(|effect| !effect.conclusive)
+            || outcomes
+                .clone()
+                .any(|outcome| outcome == Outcome::NotJudged)
+        {
+            Exit::Inconclusive
+        } else if outcomes.any(|outcome| outcome == Outcome::Failed) {
+            Exit::Negative
+        } else {
+            Exit::Done
         }
     }
 }

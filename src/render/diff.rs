@@ -9,16 +9,22 @@ use crate::detect::Relation;
 use crate::diag::counted;
 use crate::lab::diff::{
     Action, Change, Changes, Detail, Effect, Guardrail, Kind, Matters, Moved, Named, Place,
-    Related, TextDiff,
+    Related, TextDiff, Verdict,
 };
 use crate::render::effect::{done, lost};
+use crate::render::gate::gate;
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
 
-/// Everything that changed: what holds less and what is lost first, then thing by thing, what
+/// Everything that changed: the verdict of the gate and what holds less and what is lost first, then thing by thing, what
 /// changes nothing, and what all of it does to logs, where they were read.
 #[must_use]
-pub fn changed((base, head): (&str, &str), changes: &Changes, effect: Option<&Effect>) -> String {
+pub fn changed(
+    (base, head): (&str, &str),
+    changes: &Changes,
+    effect: Option<&Effect>,
+    verdict: Option<&Verdict>,
+) -> String {
     let mut out = String::new();
     let title = format!("{} → {}", visible(base), visible(head));
     let _ = writeln!(out, "{}", styled(Styles::HEADING, &title));
@@ -29,6 +35,7 @@ pub fn changed((base, head): (&str, &str), changes: &Changes, effect: Option<&Ef
         );
         return out;
     }
+    out.push_str(&verdict.map(gate).unwrap_or_default());
     section(&mut out, "Guardrails", &changes.guardrails, guardrail);
     out.push_str(&effect.map(lost).unwrap_or_default());
     let (idle, acting): (Vec<&Change>, Vec<&Change>) = changes

@@ -7,6 +7,7 @@ mod diff;
 mod effect;
 mod fills;
 mod finding;
+mod gate;
 mod hostile;
 mod lines;
 mod lists;

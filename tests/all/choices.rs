@@ -783,3 +783,39 @@ fn what_a_diff_pairs_and_what_it_calls_an_edit() {
     );
     assert_eq!(told(burst, &prose), (0, [0, 0, 0]));
 }
+
+#[test]
+fn what_a_gate_judges() {
+    use chrono::NaiveDate;
+    use rulectl::lab::diff::judge;
+
+    let burst = diff_effect::BURST;
+    let gated = |rules: &str, gate: &str| {
+        let with_gate = format!("[gate]\n{gate}\n[promotion]");
+        diff_effect::side(rules, &[("routing.toml", "[promotion]", &with_gate)])
+    };
+    let events = diff_effect::bursts(&[("ann", 3), ("bob", 3)]);
+    let passed = |base: (&str, &str), head: (&str, &str)| -> bool {
+        let (base, head) = (gated(base.0, base.1), gated(head.0, head.1));
+        let effect = diff_effect::diff(&base, &head, &events);
+        let today = NaiveDate::from_ymd_opt(2026, 3, 2).expect("a day");
+        let verdict = judge([&base, &head], &changes(&base, &head), Some(&effect), today);
+        verdict.expect("a gate").passed
+    };
+    // The stricter clause of both sides, and waivers of the head alone.
+    let fewer = burst.replace("gte: 3", "gte: 4");
+    let lost = "lost_findings = \"low\"";
+    let waived = format!(
+        "{lost}\n[[gate.waivers]]\nclause = \"lost_findings\"\nof = \"burst\"\nreason = \"noise\"\nuntil = 2026-03-02"
+    );
+    let none = "new_findings_per_day = 9";
+    assert!(!passed((burst, lost), (&fewer, none)));
+    assert!(!passed((burst, none), (&fewer, lost)));
+    assert!(!passed((burst, &waived), (&fewer, lost)));
+    assert!(passed((burst, lost), (&fewer, &waived)));
+    // A budget that was overdrawn before is no matter of the change.
+    let budget = "rules.burst.findings_per_day = 1";
+    let more = format!("{burst}  suppress: 0s\n").replace("gte: 3", "gte: 2");
+    assert!(passed((burst, budget), (burst, budget)));
+    assert!(!passed((burst, budget), (&more, budget)));
+}

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `yaml rule` | loads without a problem as `rules/x.yml` of the shipped policy |
 //! | `toml routing`, `yaml tools`, `markdown prompt` | loads without a problem in the place of the shipped file |
+//! | `toml tables` | loads without a problem at the end of the shipped `routing.toml` |
 //! | `toml settings` | is read without a problem as `rulectl.toml` |
 //! | `yaml suite` | passes |
 //! | `console` | each `$` line prints what stands below it; a line `…` stands for any lines |
@@ -128,6 +129,10 @@ fn check_page(path: &Path) -> Vec<String> {
             [_, mark] if mark.starts_with("excerpt=") => stands_in(mark.trim_start_matches("excerpt="), &block.body),
             ["yaml", "rule"] => loads("rules/x.yml", &block.body, &extra),
             ["toml", "routing"] => loads("routing.toml", &block.body, &extra),
+            ["toml", "tables"] => {
+                let shipped = read(&repository().join("routing.toml"));
+                loads("routing.toml", &format!("{shipped}\n{}", block.body), &extra)
+            }
             ["yaml", "tools"] => loads("tools.yaml", &block.body, &extra),
             ["markdown", "prompt"] => loads("prompts/risk.md", &block.body, &extra),
             ["toml", "settings"] => sets(&block.body),

@@ -54,6 +54,7 @@ mod documents;
 mod enrichment;
 mod events;
 mod filling;
+mod gate;
 mod harness;
 mod hostile;
 mod huge;

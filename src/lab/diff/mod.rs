@@ -8,6 +8,7 @@
 mod changes;
 mod details;
 pub mod effect;
+mod gate;
 mod guardrails;
 mod relation;
 mod side;
@@ -17,6 +18,7 @@ mod things;
 pub use self::changes::{Action, Change, Changes, Named, changes, rule_pairs};
 pub use self::details::{Detail, Matters};
 pub use self::effect::{Effect, effect, effect_with};
+pub use self::gate::{Breach, Judged, Outcome, Verdict, Waived, judge};
 pub use self::guardrails::{Guardrail, Moved};
 pub use self::relation::Related;
 pub use self::side::{Found, SideError, find, folder, revision};

@@ -12,8 +12,8 @@ mod traced;
 pub use self::doubts::{About, Doubt};
 pub use self::edits::Edit;
 pub use self::told::{
-    Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, How, Lost, OfRule, One, Read,
-    Signed,
+    Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, Gone, How, Lost, OfRule, One,
+    Read, Signed, Tally,
 };
 pub use self::traced::{Kind, Subject};
 
@@ -29,7 +29,7 @@ use self::pairing::{Comparison, Differs};
 use self::told::{LOST, TOLD};
 use self::traced::{KINDS, Traced, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
-use crate::event::Digest;
+use crate::event::{Digest, Time};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
@@ -155,6 +155,8 @@ struct Following<'p> {
     counts: [BTreeMap<Kind, u64>; 2],
     /// The findings of each rule.
     of_rules: [HashMap<Uuid, u64>; 2],
+    /// The findings of each rule and day of the base and the head.
+    of_days: BTreeMap<(Uuid, String), [u64; 2]>,
 }
 
 impl<'p> Following<'p> {
@@ -174,6 +176,7 @@ impl<'p> Following<'p> {
             policies: all,
             counts: Default::default(),
             of_rules: Default::default(),
+            of_days: BTreeMap::new(),
         }
     }
 
@@ -237,11 +240,14 @@ impl<'p> Following<'p> {
 
     fn take(&mut self, of: &[usize], finding: &Finding) {
         let outcomes = self.outcomes(of, finding);
-        let ends = self.counts.iter_mut().zip(&mut self.of_rules);
-        for (outcome, (counts, of_rules)) in outcomes.iter().zip(ends) {
+        let on = day_of(finding.created_at);
+        let of_day = self.of_days.entry((finding.rule, on)).or_default();
+        let ends = self.counts.iter_mut().zip(&mut self.of_rules).zip(of_day);
+        for (outcome, ((counts, of_rules), of_day)) in outcomes.iter().zip(ends) {
             if let Some(outcome) = outcome {
                 count(outcome, counts);
                 *of_rules.entry(finding.rule).or_default() += 1;
+                *of_day += 1;
             }
         }
         let mut known: Vec<(Rc<Outcome>, Rc<Traced>)> = Vec::new();
@@ -314,6 +320,10 @@ impl<'p> Following<'p> {
             lost_left_out: 0,
             conclusive: !doubts.iter().any(|doubt| doubt.decisive),
             doubts,
+            tally: Tally {
+                findings: self.of_days,
+                ..Tally::default()
+            },
         };
         let [base, head] = &self.counts;
         for kind in KINDS {
@@ -392,6 +402,10 @@ impl Effect {
         match differs {
             Differs::Added(subject, record) => {
                 self.count(record.kind, Way::Added, &subject, by_rule);
+                if let (Kind::Finding, Some(rule)) = (record.kind, subject.rule_id) {
+                    let day = (rule, day_of(subject.at));
+                    *self.tally.added.entry(day).or_default() += 1;
+                }
                 let delta = self.delta(record.kind);
                 let one = One {
                     name: record.name,
@@ -452,13 +466,10 @@ impl Effect {
             return;
         };
         by_rule.entry(rule).or_default().add(kind, way);
-        let day = subject
-            .at
-            .and_then(|at| at.to_string().get(..10).map(str::to_owned));
         let unknown = || "unknown".to_owned();
         let actor = subject.actor.clone().unwrap_or_else(unknown);
         self.by_actor.entry(actor).or_default().add(kind, way);
-        let day = day.unwrap_or_else(unknown);
+        let day = day_of(subject.at);
         self.by_day.entry(day).or_default().add(kind, way);
         for technique in &subject.techniques {
             let of_technique = self.by_technique.entry(technique.clone()).or_default();
@@ -466,8 +477,25 @@ impl Effect {
         }
     }
 
+    /// Counts a finding or an incident that is gone.
+    fn miss(&mut self, kind: Kind, one: &One) {
+        let subject = &one.subject;
+        let (Kind::Finding | Kind::Incident, Some(rule), Some(severity)) =
+            (kind, subject.rule_id, subject.severity)
+        else {
+            return;
+        };
+        let mut edits = one.cause.edits.iter().filter_map(|at| self.edits.get(*at));
+        let gone = self.tally.gone.entry((kind, rule, severity)).or_default();
+        gone.count += 1;
+        if gone.clause.is_none() {
+            gone.clause = edits.next().map(Clause::of);
+        }
+    }
+
     /// Lists a record that is gone, where it was grave.
     fn lose(&mut self, kind: Kind, one: &One) {
+        self.miss(kind, one);
         let is_listed = matches!(
             kind,
             Kind::Finding | Kind::Incident | Kind::Step | Kind::Command
@@ -491,6 +519,11 @@ impl Effect {
             clauses: edits.map(Clause::of).collect(),
         });
     }
+}
+
+/// The day of a time, in UTC.
+fn day_of(at: Option<Time>) -> String {
+    at.map_or_else(|| "unknown".to_owned(), |at| at.day().to_string())
 }
 
 /// Lists a record, while there is room.
