@@ -26,6 +26,7 @@
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
 //! | `diff_effect` | what a change of a policy does to logs |
+//! | `reports` | what a diff writes for others |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -69,6 +70,7 @@ mod power;
 mod promotion;
 mod recordings;
 mod replay;
+mod reports;
 mod routes;
 mod scripted;
 mod scripts;
