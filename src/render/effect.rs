@@ -245,8 +245,12 @@ pub(super) fn field(field: &Field) -> Vec<String> {
     vec![format!("{name} {}", values(&field.base, &field.head))]
 }
 
-/// Two values that differ, each cut to what a line takes, so that one sees where.
 pub(super) fn values(base: &Value, head: &Value) -> String {
+    cut(base, head).join(" → ")
+}
+
+/// Two values that differ, each cut to what a line takes, so that one sees where.
+pub(super) fn cut(base: &Value, head: &Value) -> [String; 2] {
     const WIDTH: usize = 60;
     const BEFORE: usize = 16;
     let texts = [base, head].map(plain);
@@ -259,7 +263,7 @@ pub(super) fn values(base: &Value, head: &Value) -> String {
     } else {
         0
     };
-    let [base, head] = texts.map(|text| {
+    texts.map(|text| {
         let cut: String = text.chars().skip(from).take(WIDTH).collect();
         let before = if from > 0 { "…" } else { "" };
         let after = if text.chars().count() > from + WIDTH {
@@ -268,8 +272,7 @@ pub(super) fn values(base: &Value, head: &Value) -> String {
             ""
         };
         format!("{before}{cut}{after}")
-    });
-    format!("{base} → {head}")
+    })
 }
 
 fn plain(value: &Value) -> String {

@@ -3,14 +3,13 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::diag::counted;
 use crate::lab::diff::effect::{Differing, How};
 use crate::lab::diff::{Change, Effect, Guardrail, Matters, Named};
 use crate::render::diff::{differs, guarded, places, relates, title};
-use crate::render::effect::{by, clauses, plural, said, together, values};
+use crate::render::effect::{by, clauses, cut, plural, said, together, values};
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
 use crate::render::report::plot::plot;
@@ -338,8 +337,7 @@ fn sides(record: &Record<'_>, of: &Listed<'_>, naming: &Naming) -> Markup {
                     @for field in told {
                         tr {
                             td { (Said(&field.field)) }
-                            td { (side(&field.base, &field.head)) }
-                            td { (side(&field.head, &field.base)) }
+                            @for value in cut(&field.base, &field.head) { td { (Said(&value)) } }
                         }
                     }
                 }
@@ -352,13 +350,6 @@ fn sides(record: &Record<'_>, of: &Listed<'_>, naming: &Naming) -> Markup {
     }
 }
 
-/// A value, from where it differs from the other.
-fn side(value: &Value, other: &Value) -> Markup {
-    let both = values(value, other);
-    let shown = both.split(" → ").next().unwrap_or(&both);
-    html! { (Said(shown)) }
-}
-
 /// What makes the difference: each edit with what it was and is.
 fn caused(record: &Record<'_>, effect: &Effect) -> Markup {
     let cause = record.cause;
@@ -366,7 +357,8 @@ fn caused(record: &Record<'_>, effect: &Effect) -> Markup {
     html! {
         p.quiet {
             @match cause.how {
-                How::Alone => "Each of these edits makes it alone:",
+                How::Alone if cause.edits.len() == 1 => "This edit makes it:",
+                How::Alone => "Each of these edits makes some of it:",
                 How::Together => "These edits make it together, and none alone:",
                 How::NotAttributed => "There were too many edits to try each of them.",
             }
