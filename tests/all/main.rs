@@ -27,6 +27,7 @@
 //! | `diff` | what a change of a policy means |
 //! | `diff_effect` | what a change of a policy does to logs |
 //! | `reports` | what a diff writes for others |
+//! | `workflows` | what the workflows of `docs/github.md` run |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -77,3 +78,4 @@ mod scripts;
 mod seeds;
 mod semantics;
 mod shown;
+mod workflows;

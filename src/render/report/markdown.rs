@@ -8,7 +8,7 @@ use std::fmt::Write;
 use crate::diag::counted;
 use crate::lab::diff::effect::{Cause, Clause, How, Subject};
 use crate::lab::diff::{Change, Effect, Guardrail, Matters, Named};
-use crate::render::diff::{differs, guarded, places, relates, title};
+use crate::render::diff::{differs, guarded, places, relates};
 use crate::render::effect::{clauses, placed, plural, said, together};
 use crate::render::report::Diffed;
 use crate::render::report::naming::{Actors, Naming};
@@ -261,10 +261,9 @@ fn record(record: &Record<'_>, of: &Listed<'_>, effect: &Effect, naming: &Naming
 
 /// What a record is about; what a log says stands in one span.
 fn about(subject: &Subject, naming: &Naming) -> String {
-    let text = naming.subject(subject);
-    match naming {
-        Naming::AsLogged => code(&text),
-        Naming::Numbers(_) => prose(&text),
+    match (naming, naming.actor_of(subject).as_str()) {
+        (Naming::AsLogged, _) | (_, "") => code(&naming.subject(subject)),
+        (Naming::Numbers(_), actor) => format!("{} for {}", code(&subject.rule), code(actor)),
     }
 }
 
@@ -278,6 +277,17 @@ fn caused(cause: &Cause, clauses: &[Clause]) -> String {
     }
 }
 
+/// What changed, by its kind and what both sides call it.
+fn called(change: &Change) -> String {
+    let kind = change.kind.as_str();
+    match (&change.base, &change.head) {
+        (Some(base), Some(head)) if base.name != head.name => {
+            format!("{kind} {} → {}", code(&base.name), code(&head.name))
+        }
+        _ => format!("{kind} {}", code(change.name())),
+    }
+}
+
 /// A change with its differences, as a list.
 fn change(change: &Change) -> String {
     let place = |named: &Option<Named>| named.as_ref().map(|named| named.place.clone());
@@ -285,7 +295,7 @@ fn change(change: &Change) -> String {
     let mut text = format!(
         "- **{}** {} {}",
         change.action.as_str(),
-        prose(&title(change)),
+        called(change),
         code(&places(base.as_ref(), head.as_ref()))
     );
     if change.matters != Matters::Decides {
