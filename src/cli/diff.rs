@@ -243,6 +243,7 @@ impl Told {
             names: [base, head],
             changes: &self.changes,
             effect: self.effect.as_ref(),
+            gate: self.verdict.as_ref(),
             actors: if args.actors {
                 Actors::Named
             } else {

@@ -840,6 +840,7 @@ fn what_a_report_tells_of_a_log_and_what_of_a_doubt() {
         names: ["base", "head"],
         changes: &changes,
         effect: Some(&effect),
+        gate: None,
         actors: Actors::Numbered,
     };
     let comment = markdown(&diffed);

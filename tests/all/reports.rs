@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use chrono::NaiveDate;
 use comrak::nodes::{AstNode, NodeValue};
 use comrak::{Arena, Options, parse_document};
 use jsonschema::Validator;
@@ -13,8 +14,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use regex::Regex;
 use roxmltree::{Document, Node};
-use rulectl::lab::diff::effect::{About, Clause, Doubt, Field, Lost, One, Subject};
-use rulectl::lab::diff::{Changes, Effect, Side, changes};
+use rulectl::detect::Severity;
+use rulectl::gate::{Bound, Clause};
+use rulectl::lab::diff::effect::{About, Clause as OfEdit, Doubt, Field, Lost, One, Subject};
+use rulectl::lab::diff::{
+    Breach, Changes, Effect, Judged, Outcome, Place, Side, Verdict, Waived, changes,
+};
 use rulectl::render::{Actors, Diffed, junit, markdown, page, sarif};
 use rulectl::visible::is_deceptive;
 use serde_json::Value;
@@ -28,6 +33,7 @@ use crate::harness::{lay_over, program, root};
 struct Found {
     changes: Changes,
     effect: Effect,
+    gate: Option<Verdict>,
 }
 
 impl Found {
@@ -37,6 +43,7 @@ impl Found {
         Self {
             changes: changes(base, head),
             effect: effect_of(base, head, 1),
+            gate: None,
         }
     }
 
@@ -45,6 +52,7 @@ impl Found {
             names,
             changes: &self.changes,
             effect: Some(&self.effect),
+            gate: self.gate.as_ref(),
             actors,
         }
     }
@@ -184,6 +192,50 @@ fn say_in_policy(found: &mut Found, text: &str) {
     }
 }
 
+/// A verdict with a clause of each outcome, which says a text.
+fn a_verdict(text: &str) -> Verdict {
+    let place = Place {
+        file: "routing.toml".to_owned(),
+        line: 7,
+    };
+    let waiver = |expired: bool| Waived {
+        clause: Clause::LostFindings,
+        of: Some(text.to_owned()),
+        reason: text.to_owned(),
+        until: NaiveDate::from_ymd_opt(2026, 3, 2).expect("a day"),
+        expired,
+        place: place.clone(),
+    };
+    let breach = |waiver: Option<Waived>| Breach {
+        of: Some(text.to_owned()),
+        what: format!("3 findings of {text}"),
+        at: Some(place.clone()),
+        waiver,
+    };
+    let judged = |outcome: Outcome, breaches: Vec<Breach>| Judged {
+        clause: Clause::LostFindings,
+        rule: Some(text.to_owned()),
+        bound: Bound::Below(Severity::High),
+        place: place.clone(),
+        side: "base",
+        outcome,
+        breaches,
+    };
+    Verdict {
+        passed: false,
+        clauses: vec![
+            judged(Outcome::Passed, vec![]),
+            judged(Outcome::Waived, vec![breach(Some(waiver(false)))]),
+            judged(Outcome::NotJudged, vec![]),
+            judged(
+                Outcome::Failed,
+                vec![breach(None), breach(Some(waiver(true)))],
+            ),
+        ],
+        idle_waivers: vec![waiver(false)],
+    }
+}
+
 /// Pieces of what somebody would write into a log to be more than text.
 const PIECES: [&str; 42] = [
     "@admin",
@@ -247,6 +299,7 @@ proptest! {
         let mut found = TWO_CHANGES.clone();
         say_in_log(&mut found.effect, &log);
         say_in_policy(&mut found, &policy);
+        found.gate = Some(a_verdict(&policy));
         for actors in [Actors::Named, Actors::Numbered] {
             for (name, text) in found.reports([&policy, &log], actors) {
                 prop_assert!(!text.chars().any(|c| c != '\n' && is_deceptive(c)), "{}", name);
@@ -289,8 +342,7 @@ fn assert_is_harmless(text: &str) {
 }
 
 static OURS: LazyLock<Regex> = LazyLock::new(|| {
-    let ours =
-        r"^(<!-- rulectl diff -->|<details><summary>[A-Za-z0-9 ,:]+</summary>|</details>)\n?$";
+    let ours = r"^(<!-- rulectl diff -->|<details( open)?><summary>[A-Za-z0-9 ,:]+</summary>|</details>)\n?$";
     Regex::new(ours).expect("a regex")
 });
 static COMMIT: LazyLock<Regex> = LazyLock::new(|| Regex::new("[0-9a-fA-F]{7}").expect("a regex"));
@@ -560,7 +612,7 @@ fn a_comment_fits_whatever_there_is_to_tell() {
         one.one.subject.finding = Some(uuid::Uuid::from_u128(number as u128));
         one.one.subject.actor = Some(format!("actor {number}"));
         one.clauses = vec![
-            Clause {
+            OfEdit {
                 clause: long.clone(),
                 ..one.clauses[0].clone()
             };
@@ -802,4 +854,39 @@ fn a_report_that_cannot_be_written_is_said() {
         assert_eq!(actual, Some(code), "{reports:?}: {said}");
         assert!(said.contains(wanted), "no `{wanted}` in {said}");
     }
+}
+
+#[test]
+fn the_gate_comes_first_and_decides_what_fails() {
+    let mut found = scenario("guardrail_removed");
+    found.gate = Some(a_verdict("a_rule"));
+    let told = found.told(["base", "head"], Actors::Numbered);
+    let comment = markdown(&told);
+    let line = comment.lines().nth(3).unwrap_or_default();
+    let gate = "**Gate: not passed, 1 failed, 1 not judged, 1 waived. Lost of severity";
+    assert!(line.starts_with(gate), "{line}");
+    let outcomes: Vec<&str> = comment
+        .lines()
+        .filter_map(|line| line.strip_prefix("| **")?.split("**").next())
+        .take(4)
+        .collect();
+    assert_eq!(outcomes, ["failed", "not judged", "waived", "passed"]);
+    assert!(comment.contains("waived until"), "{comment}");
+    assert!(comment.contains("the waiver ended with"), "{comment}");
+    let cases = junit(&told);
+    let of = |kind: &str| cases.matches(&format!("<failure type=\"{kind}\"")).count();
+    // What is weaker and what is lost is left to the gate.
+    assert_eq!(
+        ["gate", "inconclusive", "weaker", "lost"].map(of),
+        [1, 1, 0, 0]
+    );
+    let value = sarif(&told, "");
+    let results = value["runs"][0]["results"].as_array().expect("results");
+    let of_gate: Vec<bool> = results
+        .iter()
+        .filter(|result| result["ruleId"] == "gate")
+        .map(|result| result.get("suppressions").is_some())
+        .collect();
+    assert_eq!(of_gate, [true, false, false]);
+    assert!(page(&told).contains("Gate: not passed, 1 failed, 1 not judged, 1 waived"));
 }

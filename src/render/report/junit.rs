@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::lab::diff::effect::{Kind, Lost};
-use crate::lab::diff::{Effect, Guardrail, Moved, Place};
+use crate::lab::diff::{Effect, Guardrail, Judged, Moved, Outcome as Judgement, Place};
 use crate::render::diff::guarded;
 use crate::render::effect::{by, placed};
+use crate::render::gate::{breached, clause, place, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
 use crate::visible::visible;
@@ -15,13 +16,22 @@ use crate::visible::visible;
 #[must_use]
 pub fn junit(diffed: &Diffed<'_>) -> String {
     let naming = Naming::of(diffed.actors, diffed.effect);
-    let guardrails: Vec<Case> = diffed.changes.guardrails.iter().map(guardrail).collect();
+    let gate = diffed.gate.into_iter().flat_map(|gate| &gate.clauses);
+    let gate: Vec<Case> = gate.map(judged).collect();
+    let mut guardrails: Vec<Case> = diffed.changes.guardrails.iter().map(guardrail).collect();
     let effect = diffed.effect;
-    let rules = effect.map(|effect| rules(effect, &naming));
+    let mut rules = effect
+        .map(|effect| rules(effect, &naming))
+        .unwrap_or_default();
     let doubts = effect.map(|effect| doubts(effect, &naming));
+    if diffed.gate.is_some() {
+        let told = guardrails.iter_mut().chain(&mut rules);
+        told.for_each(Case::left_to_the_gate);
+    }
     let suites = [
+        ("gate", gate),
         ("guardrails", guardrails),
-        ("rules", rules.unwrap_or_default()),
+        ("rules", rules),
         ("certainty", doubts.unwrap_or_default()),
     ];
     let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
@@ -61,6 +71,7 @@ impl Case {
     fn none(suite: &str) -> Self {
         Self {
             name: match suite {
+                "gate" => "there is no gate",
                 "guardrails" => "no guardrail moved",
                 "rules" => "no rule does anything else",
                 _ => "nothing is uncertain",
@@ -70,12 +81,54 @@ impl Case {
             outcome: Outcome::Passed,
         }
     }
+
+    /// Where there is a gate, it says what may not be, and what it lets through is told alone.
+    fn left_to_the_gate(&mut self) {
+        if let Outcome::Failed { kind, message, .. } = &self.outcome {
+            self.outcome = Outcome::Skipped(format!("{kind}, which the gate judges: {message}"));
+        }
+    }
+}
+
+fn judged(judged: &Judged) -> Case {
+    let breaches = judged.breaches.iter().map(|breach| {
+        let at = breach.at.as_ref().map(|at| format!(", {}", place(at)));
+        let waiver = breach.waiver.as_ref();
+        let waiver = waiver.map(|waiver| format!(", {}", waived(waiver)));
+        format!(
+            "{}{}{}",
+            breached(breach),
+            at.unwrap_or_default(),
+            waiver.unwrap_or_default()
+        )
+    });
+    let breaches: Vec<String> = breaches.map(|breach| visible(&breach)).collect();
+    let breaches = breaches.join("\n");
+    let standing = judged.breaches.iter().find(|breach| breach.stands());
+    Case {
+        name: clause(judged),
+        place: Some(judged.place.clone()),
+        outcome: match judged.outcome {
+            Judgement::Passed => Outcome::Passed,
+            Judgement::Waived => Outcome::Skipped(breaches),
+            Judgement::NotJudged => Outcome::Failed {
+                kind: "inconclusive",
+                message: "no logs were replayed, so that nobody knows".to_owned(),
+                text: String::new(),
+            },
+            Judgement::Failed => Outcome::Failed {
+                kind: "gate",
+                message: standing.map(breached).unwrap_or_default(),
+                text: breaches,
+            },
+        },
+    }
 }
 
 fn guardrail(guardrail: &Guardrail) -> Case {
     let text = guarded(guardrail);
     let (base, head) = (guardrail.base.as_ref(), guardrail.head.as_ref());
-    let place = head.or(base).cloned();
+    let stands = head.or(base).cloned();
     Case {
         name: format!("{}: {}", guardrail.clause, guardrail.what),
         outcome: match guardrail.moved {
@@ -83,11 +136,11 @@ fn guardrail(guardrail: &Guardrail) -> Case {
             Moved::Undecided => Outcome::Skipped(format!("undecided: {text}")),
             Moved::Weaker => Outcome::Failed {
                 kind: "weaker",
-                text: place.as_ref().map(at).unwrap_or_default(),
+                text: stands.as_ref().map(place).unwrap_or_default(),
                 message: text,
             },
         },
-        place,
+        place: stands,
     }
 }
 
@@ -176,10 +229,6 @@ fn doubts(effect: &Effect, naming: &Naming) -> Vec<Case> {
         }
     });
     doubts.collect()
-}
-
-fn at(place: &Place) -> String {
-    format!("{}:{}", place.file, place.line)
 }
 
 fn suite(out: &mut String, name: &str, cases: &[Case]) {

@@ -7,13 +7,14 @@ use std::fmt::Write;
 
 use crate::diag::counted;
 use crate::lab::diff::effect::{Cause, Clause, How, Subject};
-use crate::lab::diff::{Change, Effect, Guardrail, Matters, Named};
+use crate::lab::diff::{Change, Effect, Guardrail, Judged, Matters, Named, Verdict, Waived};
 use crate::render::diff::{differs, guarded, places, relates};
 use crate::render::effect::{clauses, placed, plural, said, together};
+use crate::render::gate::{breached, clause, place, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::{Actors, Naming};
+use crate::render::report::news::{News, gate, guardrails};
 use crate::render::report::records::{Listed, Record, listed};
-use crate::render::report::verdict::{Verdict, guardrails};
 use crate::visible::visible;
 
 /// Where a comment of ours begins, so that the next run finds it and writes over it.
@@ -41,7 +42,10 @@ pub fn markdown(diffed: &Diffed<'_>) -> String {
     let mut page = Page::default();
     let [base, head] = diffed.names.map(code);
     page.line(&format!("{MARKER}\n### `rulectl diff`: {base} → {head}\n"));
-    page.verdict(&Verdict::of(diffed, &naming));
+    page.news(&News::of(diffed, &naming));
+    if let Some(gate) = diffed.gate {
+        page.gate(gate);
+    }
     if let Some(effect) = diffed.effect.filter(|effect| !effect.is_empty()) {
         page.counts(effect);
     }
@@ -74,10 +78,10 @@ impl Page {
         self.text.push('\n');
     }
 
-    fn verdict(&mut self, verdict: &Verdict) {
-        let (news, findings) = (prose(&verdict.news), prose(&verdict.findings));
+    fn news(&mut self, told: &News) {
+        let (news, findings) = (prose(&told.news), prose(&told.findings));
         self.line(&format!("**{news}.** {findings}.\n"));
-        let Some((first, others)) = verdict.doubts.split_first() else {
+        let Some((first, others)) = told.doubts.split_first() else {
             return;
         };
         let more = match others.len() {
@@ -104,6 +108,18 @@ impl Page {
             }
         }
         self.line("");
+    }
+
+    /// The clauses, those that fail first; open where it is not passed.
+    fn gate(&mut self, verdict: &Verdict) {
+        let mut clauses: Vec<&Judged> = verdict.clauses.iter().collect();
+        clauses.sort_by_key(|judged| judged.outcome);
+        let idle = verdict.idle_waivers.iter().map(idle);
+        let rows: Vec<String> = clauses.into_iter().map(judged).chain(idle).collect();
+        let columns = "| | clause | what | where |\n|---|---|---|---|";
+        let heading = gate(verdict);
+        let fold = if verdict.passed { "" } else { " open" };
+        self.folded(fold, &heading, columns, rows.into_iter(), ROWS, 0);
     }
 
     fn guardrails(&mut self, diffed: &Diffed<'_>) {
@@ -189,11 +205,23 @@ impl Page {
         most: usize,
         left_out: u64,
     ) {
+        self.folded("", heading, columns, rows, most, left_out);
+    }
+
+    fn folded(
+        &mut self,
+        fold: &str,
+        heading: &str,
+        columns: &str,
+        rows: impl ExactSizeIterator<Item = String>,
+        most: usize,
+        left_out: u64,
+    ) {
         let count = rows.len();
         if count == 0 {
             return;
         }
-        self.line(&format!("<details><summary>{heading}</summary>\n"));
+        self.line(&format!("<details{fold}><summary>{heading}</summary>\n"));
         if !columns.is_empty() {
             self.line(columns);
         }
@@ -217,6 +245,45 @@ impl Page {
 
 fn row(cells: &[String]) -> String {
     format!("| {} |", cells.join(" | "))
+}
+
+fn judged(judged: &Judged) -> String {
+    let breaches = judged.breaches.iter().map(|breach| {
+        let at = breach
+            .at
+            .as_ref()
+            .map(|at| format!(" {}", code(&place(at))));
+        let waiver = breach.waiver.as_ref();
+        let waiver = waiver.map(|waiver| format!(", {}", prose(&waived(waiver))));
+        format!(
+            "{}{}{}",
+            prose(&breached(breach)),
+            at.unwrap_or_default(),
+            waiver.unwrap_or_default()
+        )
+    });
+    let mut what: Vec<String> = breaches.take(DETAILS).collect();
+    let more = judged.breaches.len().saturating_sub(DETAILS);
+    if more > 0 {
+        what.push(format!("{more} more"));
+    }
+    row(&[
+        format!("**{}**", judged.outcome.as_str()),
+        code(&clause(judged)),
+        what.join("; "),
+        code(&place(&judged.place)),
+    ])
+}
+
+/// A waiver that nothing needs.
+fn idle(waiver: &Waived) -> String {
+    let of = waiver.of.as_deref().map(code).unwrap_or_default();
+    row(&[
+        "idle waiver".to_owned(),
+        code(waiver.clause.as_str()),
+        of,
+        code(&place(&waiver.place)),
+    ])
 }
 
 fn guardrail(guardrail: &Guardrail) -> String {
@@ -290,8 +357,8 @@ fn called(change: &Change) -> String {
 
 /// A change with its differences, as a list.
 fn change(change: &Change) -> String {
-    let place = |named: &Option<Named>| named.as_ref().map(|named| named.place.clone());
-    let (base, head) = (place(&change.base), place(&change.head));
+    let stands = |named: &Option<Named>| named.as_ref().map(|named| named.place.clone());
+    let (base, head) = (stands(&change.base), stands(&change.head));
     let mut text = format!(
         "- **{}** {} {}",
         change.action.as_str(),

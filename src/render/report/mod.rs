@@ -4,11 +4,11 @@
 mod junit;
 mod markdown;
 mod naming;
+mod news;
 mod page;
 mod plot;
 mod records;
 mod sarif;
-mod verdict;
 
 pub use self::junit::junit;
 pub use self::markdown::{MARKER, markdown};
@@ -16,7 +16,7 @@ pub use self::naming::Actors;
 pub use self::page::page;
 pub use self::sarif::sarif;
 
-use crate::lab::diff::{Changes, Effect};
+use crate::lab::diff::{Changes, Effect, Verdict};
 
 /// What a diff found: the same value for every report.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub struct Diffed<'d> {
     pub changes: &'d Changes,
     /// What that does to logs, where some were read.
     pub effect: Option<&'d Effect>,
+    /// What the gates of both say of it, where one has a gate.
+    pub gate: Option<&'d Verdict>,
     /// How accounts and addresses of the logs are named.
     pub actors: Actors,
 }

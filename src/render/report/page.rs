@@ -7,14 +7,17 @@ use sha2::{Digest, Sha256};
 
 use crate::diag::counted;
 use crate::lab::diff::effect::{Differing, How};
-use crate::lab::diff::{Change, Effect, Guardrail, Matters, Named};
+use crate::lab::diff::{
+    Breach, Change, Effect, Guardrail, Judged, Matters, Named, Outcome, Verdict,
+};
 use crate::render::diff::{differs, guarded, places, relates, title};
 use crate::render::effect::{by, clauses, cut, plural, said, together, values};
+use crate::render::gate::{breached, clause, place, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
+use crate::render::report::news::{News, gate, guardrails};
 use crate::render::report::plot::plot;
 use crate::render::report::records::{Listed, Record, listed};
-use crate::render::report::verdict::{Verdict, guardrails};
 use crate::visible::visible;
 
 const STYLE: &str = include_str!("page.css");
@@ -48,7 +51,7 @@ pub fn page(diffed: &Diffed<'_>) -> String {
             body {
                 header {
                     h1 { "rulectl diff: " code { (base) } " → " code { (head) } }
-                    (verdict(&Verdict::of(diffed, &naming)))
+                    (news(&News::of(diffed, &naming)))
                 }
                 (tools())
                 main { (told(diffed, &naming)) }
@@ -73,14 +76,14 @@ fn source(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
-fn verdict(verdict: &Verdict) -> Markup {
+fn news(told: &News) -> Markup {
     html! {
-        div class={ "verdict " (verdict.tone.as_str()) } {
-            p { strong { (Said(&verdict.news)) "." } }
-            p { (Said(&verdict.findings)) "." }
-            @if !verdict.doubts.is_empty() {
+        div class={ "verdict " (told.tone.as_str()) } {
+            p { strong { (Said(&told.news)) "." } }
+            p { (Said(&told.findings)) "." }
+            @if !told.doubts.is_empty() {
                 p { strong { "Inconclusive" } ": this could change what is told." }
-                ul { @for doubt in &verdict.doubts { li { (Said(doubt)) } } }
+                ul { @for doubt in &told.doubts { li { (Said(doubt)) } } }
             }
         }
     }
@@ -101,6 +104,7 @@ fn tools() -> Markup {
 fn told(diffed: &Diffed<'_>, naming: &Naming) -> Markup {
     let effect = diffed.effect;
     html! {
+        @if let Some(verdict) = diffed.gate { (judged(verdict)) }
         @if let Some(effect) = effect.filter(|effect| !effect.is_empty()) {
             (counts(effect))
             @if let Some(plot) = plot(effect) { (plot) }
@@ -150,6 +154,54 @@ fn table(columns: &[&str], body: &Markup) -> Markup {
                 } }
                 tbody { (body) }
             }
+        }
+    }
+}
+
+/// The clauses of the gate, those that fail first.
+fn judged(verdict: &Verdict) -> Markup {
+    let mut clauses: Vec<&Judged> = verdict.clauses.iter().collect();
+    clauses.sort_by_key(|judged| judged.outcome);
+    let rows = html! {
+        @for judged in clauses.iter().take(ROWS) {
+            tr data-row {
+                td.sign data-key=(judged.outcome as u8) {
+                    span class=(styled(judged.outcome)) { (judged.outcome.as_str()) }
+                }
+                td { code { (Said(&clause(judged))) } }
+                td.what { @for breach in judged.breaches.iter().take(ROWS) { (breach_of(breach)) } }
+                td { code { (Said(&place(&judged.place))) } }
+            }
+        }
+        @for waiver in verdict.idle_waivers.iter().take(ROWS) {
+            tr data-row {
+                td.sign { "idle waiver" }
+                td { code { (Said(waiver.clause.as_str())) } }
+                td.what { @if let Some(of) = &waiver.of { (Said(of)) } }
+                td { code { (Said(&place(&waiver.place))) } }
+            }
+        }
+    };
+    let body = table(&["outcome", "clause", "what", "where"], &rows);
+    let count = verdict.clauses.len() + verdict.idle_waivers.len();
+    section(&gate(verdict), count, 0, &body)
+}
+
+/// The class of an outcome, of those that the style knows.
+fn styled(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Failed => "weaker",
+        Outcome::NotJudged | Outcome::Waived => "undecided",
+        Outcome::Passed => "stronger",
+    }
+}
+
+fn breach_of(breach: &Breach) -> Markup {
+    html! {
+        div {
+            (Said(&breached(breach)))
+            @if let Some(at) = &breach.at { " " code.quiet { (Said(&place(at))) } }
+            @if let Some(waiver) = &breach.waiver { div.quiet { (Said(&waived(waiver))) } }
         }
     }
 }
@@ -228,8 +280,8 @@ fn changed(all: &[Change]) -> Markup {
 }
 
 fn change(change: &Change) -> Markup {
-    let place = |named: &Option<Named>| named.as_ref().map(|named| named.place.clone());
-    let (base, head) = (place(&change.base), place(&change.head));
+    let stands = |named: &Option<Named>| named.as_ref().map(|named| named.place.clone());
+    let (base, head) = (stands(&change.base), stands(&change.head));
     let action = change.action.as_str();
     html! {
         tr data-row {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::diag::counted;
 use crate::event::Digest;
 use crate::lab::diff::effect::{Clause, Delta, How, Kind};
-use crate::lab::diff::{Effect, Guardrail, Moved, Place};
+use crate::lab::diff::{Effect, Guardrail, Judged, Moved, Place};
 use crate::render::diff::guarded;
+use crate::render::gate::{breached, clause, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
 use crate::visible::visible;
@@ -17,7 +18,13 @@ const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// What is told, each with what it means and what to do.
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 5] = [
+    Rule {
+        id: "gate",
+        level: "error",
+        means: "The gate does not let this through",
+        help: "A clause of `[gate]` in routing.toml forbids it. Take back what makes it, or write a waiver with a reason and an end, which the review sees.",
+    },
     Rule {
         id: "guardrail-weaker",
         level: "error",
@@ -57,7 +64,9 @@ struct Rule {
 pub fn sarif(diffed: &Diffed<'_>, root: &str) -> Value {
     let naming = Naming::of(diffed.actors, diffed.effect);
     let guardrails = diffed.changes.guardrails.iter();
-    let mut told: Vec<Told> = guardrails.filter_map(guardrail).collect();
+    let judged = diffed.gate.into_iter().flat_map(|gate| &gate.clauses);
+    let mut told: Vec<Told> = judged.flat_map(breaches).collect();
+    told.extend(guardrails.filter_map(guardrail));
     if let Some(effect) = diffed.effect {
         told.extend(lost(effect));
         told.extend(added(effect));
@@ -106,6 +115,8 @@ struct Told {
     message: String,
     /// What tells it from others of its rule, whatever the line.
     about: String,
+    /// Why it is let through all the same, where it is.
+    waived: Option<String>,
 }
 
 impl Told {
@@ -113,7 +124,7 @@ impl Told {
         let index = RULES.iter().position(|rule| rule.id == self.rule);
         let level = RULES.iter().find(|rule| rule.id == self.rule);
         let about = json!([self.rule, self.place.file, self.about]).to_string();
-        json!({
+        let mut result = json!({
             "ruleId": self.rule,
             "ruleIndex": index,
             "level": level.map(|rule| rule.level),
@@ -123,8 +134,33 @@ impl Told {
                 "region": {"startLine": self.place.line},
             }}],
             "partialFingerprints": {"rulectlDiff/v1": Digest::of(about.as_bytes()).to_string()},
-        })
+        });
+        if let (Some(why), Value::Object(result)) = (&self.waived, &mut result) {
+            let suppression =
+                json!({"kind": "external", "status": "accepted", "justification": visible(why)});
+            result.insert("suppressions".to_owned(), json!([suppression]));
+        }
+        result
     }
+}
+
+/// What a clause of the gate does not let through, where that is made, or else at the clause.
+fn breaches(judged: &Judged) -> impl Iterator<Item = Told> {
+    judged.breaches.iter().map(move |breach| {
+        let waiver = breach.waiver.as_ref().filter(|_| !breach.stands());
+        Told {
+            rule: "gate",
+            place: breach.at.clone().unwrap_or_else(|| judged.place.clone()),
+            message: format!("{}: {}", clause(judged), breached(breach)),
+            about: json!([clause(judged), breach.of, without_numbers(&breach.what)]).to_string(),
+            waived: waiver.map(waived),
+        }
+    })
+}
+
+/// What is said, whatever the numbers are this time.
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 fn guardrail(guardrail: &Guardrail) -> Option<Told> {
@@ -139,6 +175,7 @@ fn guardrail(guardrail: &Guardrail) -> Option<Told> {
         place: place.clone(),
         message: format!("{}: {}", guardrail.clause, guarded(guardrail)),
         about: format!("{} {}", guardrail.clause, guardrail.what),
+        waived: None,
     })
 }
 
@@ -211,6 +248,7 @@ fn told(rule: &'static str, verb: &str, of_clauses: OfClause) -> Vec<Told> {
             place: Place { file, line },
             message: format!("{clause} {verb} {}", kinds.join(", ")),
             about: clause,
+            waived: None,
         }
     });
     told.collect()

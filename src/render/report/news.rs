@@ -1,8 +1,9 @@
-//! What of a diff comes first: what is lost, which guardrails hold less, and whether that is certain.
+//! What of a diff comes first: what its gate says, what is lost, which guardrails hold less, and
+//! whether that is certain.
 
 use crate::diag::counted;
-use crate::lab::diff::effect::{Kind, Lost};
-use crate::lab::diff::{Changes, Effect, Moved};
+use crate::lab::diff::effect::{Kind, Lost, Signed};
+use crate::lab::diff::{Changes, Effect, Moved, Outcome, Verdict};
 use crate::render::effect::signed;
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
@@ -29,7 +30,7 @@ impl Tone {
 }
 
 /// The news, the most important first.
-pub(super) struct Verdict {
+pub(super) struct News {
     pub(super) tone: Tone,
     /// What stands out.
     pub(super) news: String,
@@ -39,7 +40,7 @@ pub(super) struct Verdict {
     pub(super) doubts: Vec<String>,
 }
 
-impl Verdict {
+impl News {
     pub(super) fn of(diffed: &Diffed<'_>, naming: &Naming) -> Self {
         let Diffed {
             changes, effect, ..
@@ -50,10 +51,13 @@ impl Verdict {
         let undecided = moved(changes, Moved::Undecided);
         let lost = effect.map_or(0, |effect| effect.lost.len());
         Self {
-            tone: match () {
-                () if weaker + lost > 0 => Tone::Bad,
-                () if undecided > 0 || !doubts.is_empty() => Tone::Unsure,
-                () => Tone::Good,
+            tone: match diffed.gate {
+                Some(gate) if has(gate, Outcome::Failed) => Tone::Bad,
+                None if weaker + lost > 0 => Tone::Bad,
+                _ if !doubts.is_empty() => Tone::Unsure,
+                Some(gate) if !gate.passed => Tone::Unsure,
+                None if undecided > 0 => Tone::Unsure,
+                _ => Tone::Good,
             },
             news: news(diffed),
             findings: effect.map_or_else(|| "No logs were replayed".to_owned(), findings),
@@ -66,9 +70,10 @@ fn news(diffed: &Diffed<'_>) -> String {
     if diffed.changes.same {
         return "No difference: both are the same policy, byte for byte".to_owned();
     }
+    let gate = diffed.gate.map(gate).unwrap_or_default();
     let lost = diffed.effect.map(lost).unwrap_or_default();
     let guardrails = guardrails(diffed.changes);
-    let news: Vec<String> = [lost, guardrails]
+    let news: Vec<String> = [gate, lost, guardrails]
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
@@ -82,7 +87,24 @@ fn news(diffed: &Diffed<'_>) -> String {
     news.join(". ")
 }
 
-/// `lost of severity high or above: 1 finding, 3 incidents`.
+/// Whether a clause of a gate came out so.
+fn has(gate: &Verdict, outcome: Outcome) -> bool {
+    gate.clauses.iter().any(|judged| judged.outcome == outcome)
+}
+
+/// `Gate: not passed, 2 failed, 1 waived`.
+pub(super) fn gate(gate: &Verdict) -> String {
+    let passed = if gate.passed { "passed" } else { "not passed" };
+    let outcomes = [Outcome::Failed, Outcome::NotJudged, Outcome::Waived];
+    let counts = outcomes.into_iter().filter_map(|outcome| {
+        let clauses = gate.clauses.iter();
+        let count = clauses.filter(|judged| judged.outcome == outcome).count();
+        (count > 0).then(|| format!(", {count} {}", outcome.as_str()))
+    });
+    format!("Gate: {passed}{}", counts.collect::<String>())
+}
+
+/// `Lost of severity high or above: 1 finding, 3 incidents`.
 fn lost(effect: &Effect) -> String {
     let of = |kind: Kind| {
         let is_of = |lost: &&Lost| lost.kind == kind;
@@ -126,7 +148,7 @@ pub(super) fn moved(changes: &Changes, way: Moved) -> usize {
 
 fn findings(effect: &Effect) -> String {
     let counts = &effect.findings.counts;
-    let signs = crate::lab::diff::effect::Signed {
+    let signs = Signed {
         added: counts.added,
         removed: counts.removed,
         changed: counts.changed,
