@@ -855,4 +855,16 @@ fn what_a_report_tells_of_a_log_and_what_of_a_doubt() {
     let cases = junit(&diffed);
     assert!(cases.contains("<skipped message=\"undecided"), "{cases}");
     assert!(cases.contains("<failure type=\"inconclusive\""), "{cases}");
+    assert!(cases.contains("<failure type=\"lost\""), "{cases}");
+    // A gate lets `ann` go: then no rule fails, and what nobody can tell still does.
+    let gate = format!("[gate]\nlost_findings = \"critical\"\n{now}");
+    let gated = diff_effect::side(&described, &[("routing.toml", "[promotion]\n", &gate)]);
+    let today = chrono::NaiveDate::from_ymd_opt(2026, 3, 2).expect("a day");
+    let verdict = diff::judge([&base, &gated], &changes, Some(&effect), today);
+    let cases = junit(&Diffed {
+        gate: verdict.as_ref(),
+        ..diffed
+    });
+    assert!(!cases.contains("<failure type=\"lost\""), "{cases}");
+    assert!(cases.contains("<failure type=\"inconclusive\""), "{cases}");
 }

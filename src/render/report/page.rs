@@ -71,6 +71,26 @@ impl Render for Said<'_> {
     }
 }
 
+/// A sentence of ours with texts that are not: what stands in backticks is a name.
+struct Sentence<'t>(&'t str);
+
+impl Render for Sentence<'_> {
+    fn render_to(&self, out: &mut String) {
+        let parts: Vec<&str> = self.0.split('`').collect();
+        // Where one is missing, nobody knows which are names.
+        if parts.len().is_multiple_of(2) {
+            return Said(self.0).render_to(out);
+        }
+        for (at, part) in parts.into_iter().enumerate() {
+            let markup = match at % 2 {
+                0 => html! { (Said(part)) },
+                _ => html! { code { (Said(part)) } },
+            };
+            out.push_str(&markup.0);
+        }
+    }
+}
+
 /// The digest of a text, as a policy of content names it.
 fn source(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
@@ -79,11 +99,11 @@ fn source(text: &str) -> String {
 fn news(told: &News) -> Markup {
     html! {
         div class={ "verdict " (told.tone.as_str()) } {
-            p { strong { (Said(&told.news)) "." } }
+            p { strong { (Sentence(&told.news)) "." } }
             p { (Said(&told.findings)) "." }
             @if !told.doubts.is_empty() {
                 p { strong { "Inconclusive" } ": this could change what is told." }
-                ul { @for doubt in &told.doubts { li { (Said(doubt)) } } }
+                ul { @for doubt in &told.doubts { li { (Sentence(doubt)) } } }
             }
         }
     }
@@ -199,7 +219,7 @@ fn styled(outcome: Outcome) -> &'static str {
 fn breach_of(breach: &Breach) -> Markup {
     html! {
         div {
-            (Said(&breached(breach)))
+            (Sentence(&breached(breach)))
             @if let Some(at) = &breach.at { " " code.quiet { (Said(&place(at))) } }
             @if let Some(waiver) = &breach.waiver { div.quiet { (Said(&waived(waiver))) } }
         }
@@ -242,7 +262,7 @@ fn guardrail(guardrail: &Guardrail) -> Markup {
         tr data-row {
             td.sign { span class=(moved) { (moved) } }
             td { code { (Said(&guardrail.clause)) } }
-            td.what { (Said(&guarded(guardrail))) }
+            td.what { (Sentence(&guarded(guardrail))) }
             td { code { (Said(&places)) } }
         }
     }
@@ -317,14 +337,14 @@ fn details(change: &Change) -> Markup {
     html! {
         @for detail in change.details.iter().take(ROWS) {
             div {
-                (Said(&differs(detail))) " "
+                (Sentence(&differs(detail))) " "
                 code.quiet { (Said(&places(detail.base.as_ref(), detail.head.as_ref()))) }
             }
         }
         @if !change.through.is_empty() {
-            div { "does something else through " (Said(&change.through.join(", "))) }
+            div { "does something else through " (Sentence(&change.through.join(", "))) }
         }
-        @if let Some(related) = related { div { (Said(&relates(related))) } }
+        @if let Some(related) = related { div { (Sentence(&relates(related))) } }
         @for (label, event) in events {
             @if let Some(event) = event {
                 div { span.quiet { (label) } " " code { (Said(&event.to_string())) } }
@@ -487,7 +507,7 @@ fn known(effect: &Effect, naming: &Naming) -> Markup {
         .filter(|doubt| !doubt.decisive)
         .collect();
     let body = html! {
-        ul { @for doubt in others.iter().take(ROWS) { li data-row { (Said(&naming.doubt(doubt))) } } }
+        ul { @for doubt in others.iter().take(ROWS) { li data-row { (Sentence(&naming.doubt(doubt))) } } }
     };
     section("To be known", others.len(), 0, &body)
 }
