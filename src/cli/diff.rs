@@ -1,24 +1,25 @@
 //! `rulectl diff`: what a change of the policy means and does to logs, before it is merged.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::Result;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
+use crate::cli::reports::{Report, ReportFormat, placed, write};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::{
     Changes, Effect, Found, Outcome, Side, SideError, TextDiff, Verdict, changes, effect_with,
     find, folder, judge, revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
-use crate::render::{changed, text_diff};
+use crate::render::{Actors, Diffed, changed, junit, markdown, page, sarif, text_diff};
 use crate::source::{Input, Reader};
-use crate::visible::visible;
+use crate::visible::{json, visible};
 use crate::world::World;
 
 /// The words of the command.
@@ -37,6 +38,12 @@ pub struct Args {
     /// Show each changed file line by line too
     #[arg(long)]
     text_diff: bool,
+    /// Write a report too: markdown=, html=, junit=, sarif= or json=FILE; several at once
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    reports: Vec<Report>,
+    /// Name accounts and addresses in reports, and what findings say; else they are numbered
+    #[arg(long)]
+    actors: bool,
 }
 
 /// What the form of the JSON is called; another form has another number.
@@ -44,6 +51,7 @@ const SCHEMA: &str = "rulectl.diff/1";
 
 /// Runs the command.
 pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
+    placed(&args.reports)?;
     let base = base(common, args)?;
     let head = match &args.head {
         Some(word) => named(common, word)?,
@@ -77,6 +85,8 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
         effect,
     };
     told.show(common.format)?;
+    let root = root(common, args);
+    write(&args.reports, |format| told.report(format, args, &root))?;
     Ok(told.exit())
 }
 
@@ -161,6 +171,25 @@ fn replayed(
     Ok(Ok((sides, Some(effect?))))
 }
 
+/// Where the policy folder stands below the working directory: what forges show is named from the
+/// root of the repository, where they run us. Empty, or with a `/` at its end.
+fn root(common: &Common, args: &Args) -> String {
+    let head = args.head.as_ref().map(Path::new);
+    let folder = head.filter(|head| head.is_dir()).unwrap_or(&common.policy);
+    let is_below = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !folder.components().all(|part| is_below(&part)) {
+        return String::new();
+    }
+    let mut root = String::new();
+    for part in folder.components() {
+        if let Component::Normal(part) = part {
+            root.push_str(&part.to_string_lossy());
+            root.push('/');
+        }
+    }
+    root
+}
+
 /// All that is told.
 struct Told {
     names: [String; 2],
@@ -188,8 +217,12 @@ impl Told {
     }
 
     fn json(&self) -> Result<()> {
+        out_json(&self.document()?)
+    }
+
+    fn document(&self) -> Result<Value> {
         let [base, head] = &self.about;
-        let mut value = json!({
+        let mut value = serde_json::json!({
             "schema": SCHEMA,
             "base": base,
             "head": head,
@@ -200,7 +233,30 @@ impl Told {
         if let (Value::Object(map), false) = (&mut value, self.texts.is_empty()) {
             map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
         }
-        out_json(&value)
+        Ok(value)
+    }
+
+    /// The text of a report.
+    fn report(&self, format: ReportFormat, args: &Args, root: &str) -> Result<String> {
+        let [base, head] = &self.names;
+        let diffed = Diffed {
+            names: [base, head],
+            changes: &self.changes,
+            effect: self.effect.as_ref(),
+            gate: self.verdict.as_ref(),
+            actors: if args.actors {
+                Actors::Named
+            } else {
+                Actors::Numbered
+            },
+        };
+        Ok(match format {
+            ReportFormat::Markdown => markdown(&diffed),
+            ReportFormat::Html => page(&diffed),
+            ReportFormat::Junit => junit(&diffed),
+            ReportFormat::Sarif => json(&sarif(&diffed, root))? + "\n",
+            ReportFormat::Json => json(&self.document()?)? + "\n",
+        })
     }
 
     fn lines(&self) -> Result<()> {
@@ -214,7 +270,7 @@ impl Told {
         };
         each("lost", &effect.lost)?;
         for (kind, delta) in effect.deltas() {
-            out_json(&json!({"kind": kind, "delta": delta}))?;
+            out_json(&serde_json::json!({"kind": kind, "delta": delta}))?;
         }
         each("rule", &effect.by_rule)?;
         each("doubt", &effect.doubts)
@@ -242,9 +298,9 @@ impl Told {
 /// A line for each of a list.
 fn each(name: &str, list: &[impl Serialize]) -> Result<()> {
     list.iter()
-        .try_for_each(|one| out_json(&json!({ name: one })))
+        .try_for_each(|one| out_json(&serde_json::json!({ name: one })))
 }
 
 fn about(side: &Side) -> Value {
-    json!({"name": side.name, "policy": side.policy.digest})
+    serde_json::json!({"name": side.name, "policy": side.policy.digest})
 }

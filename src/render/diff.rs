@@ -89,8 +89,13 @@ fn guardrail(out: &mut String, guardrail: &Guardrail) {
         &guardrail.clause,
         places(guardrail.base.as_ref(), guardrail.head.as_ref()),
     );
+    line(out, &guarded(guardrail), "");
+}
+
+/// What moved of a guardrail, with both values.
+pub(super) fn guarded(guardrail: &Guardrail) -> String {
     let what = &guardrail.what;
-    let values = match (&guardrail.before, &guardrail.after) {
+    match (&guardrail.before, &guardrail.after) {
         (Some(before), Some(after)) => format!("{what}: {} → {}", shown(before), shown(after)),
         (Some(value), None) | (None, Some(value))
             if !what.contains(&format!("`{}`", shown(value))) =>
@@ -98,8 +103,7 @@ fn guardrail(out: &mut String, guardrail: &Guardrail) {
             format!("{what}: {}", shown(value))
         }
         _ => what.clone(),
-    };
-    line(out, &values, "");
+    }
 }
 
 fn change(out: &mut String, change: &Change) {
@@ -137,7 +141,7 @@ fn change(out: &mut String, change: &Change) {
     }
 }
 
-fn title(change: &Change) -> String {
+pub(super) fn title(change: &Change) -> String {
     let kind = change.kind.as_str();
     match (&change.base, &change.head) {
         (Some(base), Some(head)) if base.name != head.name => {
@@ -148,13 +152,7 @@ fn title(change: &Change) -> String {
 }
 
 fn detail(out: &mut String, detail: &Detail, change: &Change) {
-    let what = &detail.what;
-    let text = match (&detail.before, &detail.after) {
-        (Some(before), Some(after)) => format!("{what} {} → {}", shown(before), shown(after)),
-        (Some(before), None) => format!("{what} removed: {}", shown(before)),
-        (None, Some(after)) => format!("{what} added: {}", shown(after)),
-        (None, None) => what.clone(),
-    };
+    let text = differs(detail);
     let note = if detail.matters < change.matters {
         format!("{}; ", detail.matters.as_str())
     } else {
@@ -168,17 +166,19 @@ fn detail(out: &mut String, detail: &Detail, change: &Change) {
     line(out, &text, &format!("{note}{path}{at}"));
 }
 
+/// A difference in words, with both values.
+pub(super) fn differs(detail: &Detail) -> String {
+    let what = &detail.what;
+    match (&detail.before, &detail.after) {
+        (Some(before), Some(after)) => format!("{what} {} → {}", shown(before), shown(after)),
+        (Some(before), None) => format!("{what} removed: {}", shown(before)),
+        (None, Some(after)) => format!("{what} added: {}", shown(after)),
+        (None, None) => what.clone(),
+    }
+}
+
 fn relation(out: &mut String, related: &Related) {
-    let text = match related.relation {
-        Relation::Equivalent => "matches the same as before".to_owned(),
-        Relation::Narrower => "narrower: matches less than before".to_owned(),
-        Relation::Broader => "broader: matches more than before".to_owned(),
-        Relation::Incomparable => {
-            "incomparable: matches less of some, and more of others".to_owned()
-        }
-        Relation::Undecided => format!("undecided: {}", related.why.as_deref().unwrap_or_default()),
-    };
-    line(out, &text, "");
+    line(out, &relates(related), "");
     for (label, event) in [
         ("only before", &related.only_base),
         ("only now", &related.only_head),
@@ -191,6 +191,19 @@ fn relation(out: &mut String, related: &Related) {
                 visible(&event.to_string())
             );
         }
+    }
+}
+
+/// How what a rule matches relates to what it matched, in words.
+pub(super) fn relates(related: &Related) -> String {
+    match related.relation {
+        Relation::Equivalent => "matches the same as before".to_owned(),
+        Relation::Narrower => "narrower: matches less than before".to_owned(),
+        Relation::Broader => "broader: matches more than before".to_owned(),
+        Relation::Incomparable => {
+            "incomparable: matches less of some, and more of others".to_owned()
+        }
+        Relation::Undecided => format!("undecided: {}", related.why.as_deref().unwrap_or_default()),
     }
 }
 
@@ -209,7 +222,7 @@ fn line(out: &mut String, text: &str, quiet: &str) {
 }
 
 /// `rules/a.yml:3`, `rules/a.yml:3 → 5`, `rules/a.yml:3 → rules/b.yml:1`.
-fn places(base: Option<&Place>, head: Option<&Place>) -> String {
+pub(super) fn places(base: Option<&Place>, head: Option<&Place>) -> String {
     let shown = |place: &Place| format!("{}:{}", place.file, place.line);
     match (base, head) {
         (Some(base), Some(head)) if base == head => shown(base),

@@ -52,7 +52,7 @@ pub(super) fn gate(verdict: &Verdict) -> String {
 }
 
 /// `lost_findings = "high"`, `rules.mfa_fatigue.findings_per_day = 5`.
-fn clause(judged: &Judged) -> String {
+pub(super) fn clause(judged: &Judged) -> String {
     let rule = judged.rule.as_ref().map(|rule| format!("rules.{rule}."));
     let bound = json!(judged.bound);
     let of_base = if judged.side == "base" {
@@ -65,20 +65,26 @@ fn clause(judged: &Judged) -> String {
 }
 
 fn told(out: &mut String, breach: &Breach) {
-    let of = breach.of.as_ref();
-    let of = of.filter(|of| !breach.what.contains(&format!("`{of}`")));
-    let of = of.map(|of| format!("{of}: ")).unwrap_or_default();
     let at = breach.at.as_ref().map(|at| format!("  {}", place(at)));
     line(
         out,
-        &format!("{of}{}{}", breach.what, at.unwrap_or_default()),
+        &format!("{}{}", breached(breach), at.unwrap_or_default()),
     );
     if let Some(waiver) = &breach.waiver {
         line(out, &waived(waiver));
     }
 }
 
-fn waived(waiver: &Waived) -> String {
+/// What a clause does not let through, with what it is of.
+pub(super) fn breached(breach: &Breach) -> String {
+    let of = breach.of.as_ref();
+    let of = of.filter(|of| !breach.what.contains(&format!("`{of}`")));
+    let of = of.map(|of| format!("{of}: ")).unwrap_or_default();
+    format!("{of}{}", breach.what)
+}
+
+/// Until when and why something is let through all the same, or was.
+pub(super) fn waived(waiver: &Waived) -> String {
     let Waived { until, reason, .. } = waiver;
     let at = place(&waiver.place);
     if waiver.expired {
@@ -92,6 +98,6 @@ fn line(out: &mut String, text: &str) {
     let _ = writeln!(out, "              {}", visible(text));
 }
 
-fn place(place: &Place) -> String {
+pub(super) fn place(place: &Place) -> String {
     format!("{}:{}", place.file, place.line)
 }

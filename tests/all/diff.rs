@@ -2,7 +2,7 @@
 //!
 //! `tests/diff/NAME/base` and `head` are laid over `tests/diff/policy`; what is said of the pair
 //! stands beside them, in `changes.txt` and `changes.json`; what it does to `tests/diff/logs.ndjson`
-//! in `effect.txt`, which is all that a person reads, and `effect.json`. `BLESS=1` writes these anew.
+//! in `effect.txt`, which is all that a person reads, `effect.json` and `comment.md`. `BLESS=1` writes these anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use rulectl::lab::diff::{
 };
 use rulectl::okta::Mapping;
 use rulectl::pipeline::Settings;
-use rulectl::render::{changed, problems_as_text};
+use rulectl::render::{Actors, Diffed, changed, markdown, problems_as_text};
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{lay_over, memory, program, root};
 
-fn scenarios() -> Vec<PathBuf> {
+pub fn scenarios() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("tests/diff")).expect("the pairs");
     let mut folders: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
@@ -42,7 +42,7 @@ fn laid_out(scenario: &Path, side: &str) -> TempDir {
     copy
 }
 
-fn side(scenario: &Path, name: &str) -> Side {
+pub fn side(scenario: &Path, name: &str) -> Side {
     let found = folder(name, laid_out(scenario, name).path());
     let problems = problems_as_text(&found.loaded.problems, false);
     found
@@ -55,7 +55,7 @@ fn text(changes: &Changes) -> String {
 }
 
 /// What a change does to the log of all pairs.
-fn effect_of(base: &Side, head: &Side, threads: usize) -> Effect {
+pub fn effect_of(base: &Side, head: &Side, threads: usize) -> Effect {
     let log = fs::read(root().join("tests/diff/logs.ndjson")).expect("the log");
     let settings = Settings {
         mapping: Mapping::Auto,
@@ -67,6 +67,17 @@ fn effect_of(base: &Side, head: &Side, threads: usize) -> Effect {
         evidence: None,
     };
     effect(base, head, vec![memory(log)], &settings).expect("it runs")
+}
+
+/// The comment on a pull request.
+fn comment(changes: &Changes, effect: &Effect) -> String {
+    markdown(&Diffed {
+        names: ["base", "head"],
+        changes,
+        effect: Some(effect),
+        gate: None,
+        actors: Actors::Numbered,
+    })
 }
 
 fn pretty(value: &impl Serialize) -> String {
@@ -85,6 +96,7 @@ fn each_pair_is_told_as_it_should_be() {
             ("changes.json", pretty(&changes)),
             ("effect.txt", strip_str(&page).to_string()),
             ("effect.json", pretty(&effect)),
+            ("comment.md", comment(&changes, &effect)),
         ] {
             let path = scenario.join(name);
             if std::env::var_os("BLESS").is_some() {

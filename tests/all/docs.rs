@@ -9,6 +9,7 @@
 //! | `toml tables` | loads without a problem at the end of the shipped `routing.toml` |
 //! | `toml settings` | is read without a problem as `rulectl.toml` |
 //! | `yaml suite` | passes |
+//! | `yaml workflow` | what it runs is run, by `workflows` |
 //! | `console` | each `$` line prints what stands below it; a line `…` stands for any lines |
 //! | `… file=PATH` | no check of its own; the later blocks of the page find it in the policy |
 //! | `… excerpt=PATH` | stands, line by line, in that file of the repository |
@@ -148,7 +149,7 @@ fn check_page(path: &Path) -> Vec<String> {
                     Ok(()) => Ok(()),
                 }
             }
-            ["text" | "sh" | "json"] => Ok(()),
+            ["text" | "sh" | "json"] | ["yaml", "workflow"] => Ok(()),
             _ => Err("a block says what it is after its fence; the head of tests/all/docs.rs lists the words".to_owned()),
         };
         failures.extend(outcome.err().map(|failure| format!("{place}: {failure}")));

@@ -26,6 +26,8 @@
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
 //! | `diff_effect` | what a change of a policy does to logs |
+//! | `reports` | what a diff writes for others |
+//! | `workflows` | what the workflows of `docs/github.md` run |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -69,9 +71,11 @@ mod power;
 mod promotion;
 mod recordings;
 mod replay;
+mod reports;
 mod routes;
 mod scripted;
 mod scripts;
 mod seeds;
 mod semantics;
 mod shown;
+mod workflows;
