@@ -87,9 +87,12 @@ pub fn effect_with(
     let joined: Vec<Joined<'_>> = joined.collect();
     let joint = Joint::new(&joined);
     let mut following = Following::new(&policies);
-    following.begin(&policies);
+    // Slots are held constant.
+    let filling = Filling::default();
+    following.begin(&policies, &filling);
     let mut sink = Sink {
         following,
+        filling,
         joint: &joint,
         sides: [base, head],
         doubts: Vec::new(),
@@ -177,14 +180,19 @@ impl<'p> Following<'p> {
         }
     }
 
-    /// Decides the route of the run of every policy.
-    fn begin(&mut self, policies: &[Between<'p>]) {
-        let filling = Filling::default();
+    /// Decides the route of a run under every policy.
+    fn begin(&mut self, policies: &[Between<'p>], filling: &Filling<'_>) {
         let begun = policies
             .iter()
-            .map(|between| begin(between.policy, &filling));
+            .map(|between| begin(between.policy, filling));
         let begun: Vec<Beginning> = begun.collect();
-        for (policy, beginning) in self.policies.iter().zip(&begun) {
+        self.begun(&begun);
+    }
+
+    /// Compares the routes of a run, which say what is done under each policy from now on.
+    fn begun(&mut self, begun: &[Beginning]) {
+        self.runs.clear();
+        for (policy, beginning) in self.policies.iter().zip(begun) {
             let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
             self.runs
                 .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
@@ -205,7 +213,12 @@ impl<'p> Following<'p> {
 
     /// What comes of a finding under each of these policies, where that detects. Policies that
     /// would follow it in the same way do so once.
-    fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Outcome>>> {
+    fn outcomes(
+        &self,
+        of: &[usize],
+        finding: &Finding,
+        filling: &Filling<'_>,
+    ) -> Vec<Option<Rc<Outcome>>> {
         let mut known: Vec<(Chain<'_>, Rc<Outcome>)> = Vec::new();
         let mut outcomes = vec![None; self.policies.len()];
         for at in of {
@@ -225,8 +238,7 @@ impl<'p> Following<'p> {
             let same = known.iter().find(|(known, _)| *known == chain);
             let same = same.map(|(_, outcome)| Rc::clone(outcome));
             *outcome = Some(same.unwrap_or_else(|| {
-                let filling = Filling::default();
-                let outcome = follow(policy, &filling, *asks_risk, finding.clone(), false);
+                let outcome = follow(policy, filling, *asks_risk, finding.clone(), false);
                 let outcome = Rc::new(outcome);
                 known.push((chain, Rc::clone(&outcome)));
                 outcome
@@ -235,13 +247,19 @@ impl<'p> Following<'p> {
         outcomes
     }
 
-    fn take(&mut self, of: &[usize], finding: &Finding) {
-        let outcomes = self.outcomes(of, finding);
+    /// Follows a finding under each of these policies, and compares what comes of it.
+    fn take(&mut self, of: &[usize], finding: &Finding, filling: &Filling<'_>) {
+        let outcomes = self.outcomes(of, finding, filling);
+        self.note(&outcomes);
+    }
+
+    /// Compares what comes of a finding under each policy; nothing where a policy does not have it.
+    fn note(&mut self, outcomes: &[Option<Rc<Outcome>>]) {
         let ends = self.counts.iter_mut().zip(&mut self.of_rules);
         for (outcome, (counts, of_rules)) in outcomes.iter().zip(ends) {
             if let Some(outcome) = outcome {
                 count(outcome, counts);
-                *of_rules.entry(finding.rule).or_default() += 1;
+                *of_rules.entry(outcome.finding.rule).or_default() += 1;
             }
         }
         let mut known: Vec<(Rc<Outcome>, Rc<Traced>)> = Vec::new();
@@ -529,6 +547,7 @@ impl Differing {
 /// Takes findings from the windows.
 struct Sink<'s, 'p> {
     following: Following<'p>,
+    filling: Filling<'s>,
     joint: &'s Joint<'s>,
     sides: [&'s Side; 2],
     doubts: Vec<Doubt>,
@@ -536,7 +555,7 @@ struct Sink<'s, 'p> {
 
 impl JointSink for Sink<'_, '_> {
     fn finding(&mut self, of: &[usize], finding: Finding) -> io::Result<()> {
-        self.following.take(of, &finding);
+        self.following.take(of, &finding, &self.filling);
         Ok(())
     }
 
