@@ -271,6 +271,7 @@ impl Told {
         if let Some(Audits { routing, .. }) = &self.audits {
             out_json(&json!({"agents": routing.agents, "proposals": routing.proposals}))?;
             each("route", &routing.changed)?;
+            each("same_route", &routing.same)?;
             each("gained", &routing.gained)?;
             each("lost_promotion", &routing.lost)?;
         }

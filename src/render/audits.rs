@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::diag::counted;
 use crate::lab::diff::Place;
 use crate::lab::diff::audits::{
-    Agent, Audits, Both, Carrying, Fates, OfAudit, Promoted, Rerouted, Routing, Treated, Weighed,
+    Agent, Audits, Both, Carrying, Fates, OfAudit, Promoted, Routed, Routing, Treated, Weighed,
 };
 use crate::render::effect::{about, body, doubts, heading, rest, when};
 use crate::render::style::{Styles, styled, time};
@@ -133,7 +133,7 @@ fn became(carrying: Carrying) -> &'static str {
     }
 }
 
-fn rerouted(out: &mut String, changed: &Rerouted) {
+fn rerouted(out: &mut String, changed: &Routed) {
     let what = match changed.subject.finding {
         Some(_) => about(&changed.subject),
         None => "the route of a run".to_owned(),
@@ -155,9 +155,9 @@ fn rerouted(out: &mut String, changed: &Rerouted) {
         (None, None) => "nothing: no model was asked".to_owned(),
     };
     line(out, "proposed", &proposed);
-    line(out, "before", &list(&changed.agents.base));
-    line(out, "now", &list(&changed.agents.head));
-    for agent in &changed.differing {
+    line(out, "before", &list(&changed.runs.base));
+    line(out, "now", &list(&changed.runs.head));
+    for agent in changed.agents.iter().filter(|agent| agent.differs()) {
         let Agent { agent, base, head } = agent;
         line(
             out,

@@ -25,6 +25,7 @@
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
+//! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
@@ -48,6 +49,7 @@ mod detect;
 mod determinism;
 mod diagnostics;
 mod diff;
+mod diff_audits;
 mod diff_effect;
 mod docs;
 mod documents;

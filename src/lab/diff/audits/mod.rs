@@ -11,7 +11,7 @@ mod routing;
 pub use self::proposals::Carrying;
 pub use self::reading::{Survey, survey};
 pub use self::routing::{
-    Agent, Both, Fate, Fates, Promoted, Reason, Rerouted, Routing, Treated, Weighed,
+    Agent, Both, Fate, Fates, Promoted, Reason, Routed, Routing, Treated, Weighed,
 };
 
 use std::collections::{BTreeMap, HashMap, HashSet};

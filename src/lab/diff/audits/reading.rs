@@ -214,10 +214,21 @@ impl Told {
             return false;
         };
         let is_same = |(now, (kind, recorded)): (&Decision, &(String, Value))| {
-            now.kind == kind && canonical(&now.body).ok() == canonical(recorded).ok()
+            now.kind == kind && decided(&now.body) == decided(recorded)
         };
         now.len() == self.decisions.len() && now.iter().zip(&self.decisions).all(is_same)
     }
+}
+
+/// What a record says but for at what cost a model was asked: it is not asked again.
+fn decided(body: &Value) -> Option<String> {
+    let mut body = body.clone();
+    for decision in body.as_object_mut()?.values_mut() {
+        if let Some(fields) = decision.as_object_mut() {
+            fields.remove("consulted");
+        }
+    }
+    canonical(&body).ok()
 }
 
 impl Slots {

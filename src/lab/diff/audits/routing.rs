@@ -27,10 +27,15 @@ pub struct Routing {
     /// By slot, in what the first request differs that a proposal was carried to, or why there is none.
     pub why: Both<BTreeMap<String, String>>,
     /// The routes that are others.
-    pub changed: Vec<Rerouted>,
+    pub changed: Vec<Routed>,
     /// How many more are others than are listed.
     #[serde(skip_serializing_if = "is_none")]
     pub changed_left_out: u64,
+    /// The routes of both sides that are the same.
+    pub same: Vec<Routed>,
+    /// How many more are the same than are listed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub same_left_out: u64,
     /// The findings that the head promotes, and the base does not.
     pub gained: Vec<Promoted>,
     /// The findings that the base promotes, and the head does not.
@@ -98,9 +103,9 @@ impl Fate {
     }
 }
 
-/// A route that is another.
+/// A route under both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Rerouted {
+pub struct Routed {
     /// Of a run, or of an incident.
     pub context: Context,
     /// The finding of the incident.
@@ -111,9 +116,9 @@ pub struct Rerouted {
     /// What became of the proposal; nothing where the slot is not filled by a model.
     pub proposal: Both<Option<Carrying>>,
     /// The agents that run, in order.
-    pub agents: Both<Vec<String>>,
-    /// Each agent that the sides do not treat alike.
-    pub differing: Vec<Agent>,
+    pub runs: Both<Vec<String>>,
+    /// What the guardrails do with each agent that is proposed or required, by name.
+    pub agents: Vec<Agent>,
 }
 
 /// An agent under both sides; nothing where it is neither proposed nor required.
@@ -125,6 +130,15 @@ pub struct Agent {
     pub base: Option<Treated>,
     /// What those of the head do with it.
     pub head: Option<Treated>,
+}
+
+impl Agent {
+    /// Whether the sides do not treat it alike; where their clauses stand is beside the point.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        let fate = |treated: &Option<Treated>| treated.as_ref().map(|treated| treated.fate);
+        fate(&self.base) != fate(&self.head)
+    }
 }
 
 /// What guardrails do with an agent, and by which clause.
@@ -255,13 +269,19 @@ impl Weighing {
         };
         let [of_base, of_head] = &self.clauses;
         let (old, new) = (treatments(base, of_base), treatments(head, of_head));
-        let agents = [base, head].map(names);
-        let differing = differing(&old, &new);
-        if differing.is_empty() && agents[0] == agents[1] {
-            return;
-        }
-        if self.told.changed.len() >= TOLD {
-            self.told.changed_left_out += 1;
+        let agents = beside(&old, &new);
+        let runs = Both {
+            base: names(base),
+            head: names(head),
+        };
+        let is_same = runs.base == runs.head && !agents.iter().any(Agent::differs);
+        let told = &mut self.told;
+        let (list, left_out) = match is_same {
+            true => (&mut told.same, &mut told.same_left_out),
+            false => (&mut told.changed, &mut told.changed_left_out),
+        };
+        if list.len() >= TOLD {
+            *left_out += 1;
             return;
         }
         let [of_base, of_head] = noted.map(|noted| {
@@ -269,8 +289,7 @@ impl Weighing {
             let mut routes = slots.filter(|(slot, _)| slot == "route");
             routes.next().map(|(_, carrying)| *carrying)
         });
-        let [base_agents, head_agents] = agents;
-        self.told.changed.push(Rerouted {
+        list.push(Routed {
             context: base.context,
             subject: subject.clone(),
             proposed: base.proposed.clone().or_else(|| head.proposed.clone()),
@@ -278,11 +297,8 @@ impl Weighing {
                 base: of_base,
                 head: of_head,
             },
-            agents: Both {
-                base: base_agents,
-                head: head_agents,
-            },
-            differing,
+            runs,
+            agents,
         });
     }
 
@@ -349,8 +365,8 @@ fn treatments(route: &Route, clauses: &Clauses) -> Vec<(String, Treated)> {
     all
 }
 
-/// The agents that the sides do not treat alike; where a clause stands is beside the point.
-fn differing(old: &[(String, Treated)], new: &[(String, Treated)]) -> Vec<Agent> {
+/// Each agent of either side, by name.
+fn beside(old: &[(String, Treated)], new: &[(String, Treated)]) -> Vec<Agent> {
     let find = |list: &[(String, Treated)], wanted: &str| {
         let mut list = list.iter();
         list.find(|(agent, _)| agent == wanted)
@@ -364,9 +380,7 @@ fn differing(old: &[(String, Treated)], new: &[(String, Treated)]) -> Vec<Agent>
         base: find(old, agent),
         head: find(new, agent),
     });
-    let fate = |treated: &Option<Treated>| treated.as_ref().map(|treated| treated.fate);
-    all.filter(|agent| fate(&agent.base) != fate(&agent.head))
-        .collect()
+    all.collect()
 }
 
 impl Fates {
