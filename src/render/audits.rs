@@ -29,7 +29,10 @@ pub(super) fn followed(audits: &Audits) -> String {
         &mut out,
         &format!("Effect on {findings} of {runs}{between}"),
     );
-    let text = format!("the base decides {} as it was then", read.as_recorded);
+    let text = format!(
+        "the base decides {} of them as it was decided then",
+        read.as_recorded
+    );
     let _ = writeln!(out, "  {}", styled(Styles::QUIET, &text));
     body(&mut out, &audits.effect);
     routing(&mut out, &audits.routing);

@@ -59,7 +59,7 @@ const PROPOSED: [&str; 4] = [
 ];
 
 /// A reply that holds, for each slot.
-fn fair(request: &Request) -> Result<String, Failure> {
+pub fn fair(request: &Request) -> Result<String, Failure> {
     let step = |name: &&str| json!({"agent_name": name, "reason": "", "when": ""});
     let reply = match request.slot.as_str() {
         "risk" => {
@@ -157,17 +157,17 @@ fn record_of(audit: &Path, side: &Side, input: Input, answers: Option<Answers<'_
     log_of.close().expect("closed");
 }
 
-type Answers<'a> = &'a (dyn Fn(&Request) -> Result<String, Failure> + Send + Sync);
+pub type Answers<'a> = &'a (dyn Fn(&Request) -> Result<String, Failure> + Send + Sync);
 
 /// An audit of one run of the shipped policy over the demo day.
-fn recorded(answers: Option<Answers<'_>>) -> TempDir {
+pub fn recorded(answers: Option<Answers<'_>>) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     record(folder.path(), &shipped(&[]), answers);
     folder
 }
 
 /// The shipped policy, with texts of files replaced.
-fn shipped(edits: &[(&str, &str, &str)]) -> Side {
+pub fn shipped(edits: &[(&str, &str, &str)]) -> Side {
     let folder_of = shipped_folder();
     for (file, from, to) in edits {
         let path = folder_of.path().join(file);
@@ -180,7 +180,7 @@ fn shipped(edits: &[(&str, &str, &str)]) -> Side {
     found.side().unwrap_or_else(|| panic!("{problems}"))
 }
 
-fn diff(base: &Side, head: &Side, audit: &TempDir) -> Audits {
+pub fn diff(base: &Side, head: &Side, audit: &TempDir) -> Audits {
     in_range(base, head, audit, Range::default())
 }
 

@@ -230,7 +230,10 @@ impl<'p> Following<'p> {
                 let traced = |beginning: &Beginning| {
                     Rc::new(Traced::of_run(&beginning.route).recorded(record))
                 };
-                comparison.both(traced(base), traced(other));
+                let (base, other) = (traced(base), traced(other));
+                if base != other {
+                    comparison.both(base, other);
+                }
             }
         }
         for counts in &mut self.counts {
