@@ -270,6 +270,7 @@ impl Told {
         each("rule", &effect.by_rule)?;
         if let Some(Audits { routing, .. }) = &self.audits {
             out_json(&json!({"agents": routing.agents, "proposals": routing.proposals}))?;
+            each("proposal", &routing.otherwise)?;
             each("route", &routing.changed)?;
             each("same_route", &routing.same)?;
             each("gained", &routing.gained)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::diag::counted;
+use crate::diag::{counted, grouped};
 use crate::lab::diff::Place;
 use crate::lab::diff::audits::{
     Agent, Audits, Both, Carrying, Fates, OfAudit, Promoted, Routed, Routing, Treated, Weighed,
@@ -29,10 +29,8 @@ pub(super) fn followed(audits: &Audits) -> String {
         &mut out,
         &format!("Effect on {findings} of {runs}{between}"),
     );
-    let text = format!(
-        "the base decides {} of them as it was decided then",
-        read.as_recorded
-    );
+    let as_recorded = grouped(read.as_recorded);
+    let text = format!("the base decides {as_recorded} of them as it was decided then");
     let _ = writeln!(out, "  {}", styled(Styles::QUIET, &text));
     body(&mut out, &audits.effect);
     routing(&mut out, &audits.routing);

@@ -552,6 +552,15 @@ fn another_prompt_is_answered_as_the_old_one_was() {
         panic!("{:?}", doubts(&told))
     };
     assert_eq!(slot, "risk");
+    let otherwise = told.routing.otherwise.iter();
+    let otherwise = otherwise.map(|one| (one.slot.as_str(), one.side, one.proposal));
+    assert_eq!(
+        otherwise.collect::<Vec<_>>(),
+        [("risk", "head", Carrying::Carried); 6]
+    );
+    let records = told.routing.otherwise.iter().map(|one| one.record);
+    assert!(records.clone().all(|record| record.is_some()));
+    assert!(records.is_sorted());
     assert!(differs.starts_with("the prompt (it was "), "{differs}");
     assert!(told.effect.conclusive);
 }
@@ -905,6 +914,7 @@ fn a_data_folder_and_its_audit_are_the_same() {
             "delta",
             "rule",
             "agents",
+            "proposal",
             "same_route",
             "gained",
             "doubt"

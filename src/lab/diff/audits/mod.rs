@@ -11,7 +11,7 @@ mod routing;
 pub use self::proposals::Carrying;
 pub use self::reading::{Survey, survey};
 pub use self::routing::{
-    Agent, Both, Fate, Fates, Promoted, Reason, Routed, Routing, Treated, Weighed,
+    Agent, Both, Fate, Fates, Otherwise, Promoted, Reason, Routed, Routing, Treated, Weighed,
 };
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -364,7 +364,7 @@ impl Again<'_> {
         };
         let subject = Traced::of_run(&base.route).recorded(Some(run.seq)).subject;
         let noted = [Some(of_base), Some(of_head)];
-        self.weighing.proposals(noted);
+        self.weighing.proposals(&subject, noted);
         let routes = [Some(&base.route), Some(&head.route)];
         self.weighing.route(&subject, routes, noted);
     }
@@ -423,7 +423,7 @@ impl Again<'_> {
         let noted = ends
             .each_ref()
             .map(|came| came.as_ref().map(|came| &*came.noted));
-        self.weighing.proposals(noted);
+        self.weighing.proposals(&subject, noted);
         let routes = ends.each_ref().map(|came| {
             let response = came.as_ref()?.outcome.response.as_ref()?;
             Some(&response.route)

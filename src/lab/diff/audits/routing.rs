@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::detect::Severity;
 use crate::diag::Problems;
@@ -26,6 +27,11 @@ pub struct Routing {
     pub proposals: Both<BTreeMap<String, BTreeMap<Carrying, u64>>>,
     /// By slot, in what the first request differs that a proposal was carried to, or why there is none.
     pub why: Both<BTreeMap<String, String>>,
+    /// Each proposal that does not answer the request that it was given to, or is not there.
+    pub otherwise: Vec<Otherwise>,
+    /// How many more there are than are listed.
+    #[serde(skip_serializing_if = "is_none")]
+    pub otherwise_left_out: u64,
     /// The routes that are others.
     pub changed: Vec<Routed>,
     /// How many more are others than are listed.
@@ -57,6 +63,25 @@ pub struct Both<T> {
     pub base: T,
     /// Of the head.
     pub head: T,
+}
+
+/// A proposal that does not answer the request that it was given to, or is not there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Otherwise {
+    /// The number of the record of its finding, or of the run for whose route it is.
+    pub record: Option<u64>,
+    /// The finding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Uuid>,
+    /// The slot.
+    pub slot: String,
+    /// Under which side.
+    pub side: &'static str,
+    /// What becomes of it.
+    pub proposal: Carrying,
+    /// In what the request differs, or why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// How many agents guardrails left as they were proposed, and how many they did not.
@@ -236,21 +261,51 @@ impl Weighing {
     }
 
     /// Takes what became of proposals under both sides; nothing where a side did not come to it.
-    pub(super) fn proposals(&mut self, noted: [Option<&Noted>; 2]) {
-        let Routing { proposals, why, .. } = &mut self.told;
-        let told = [
-            (&mut proposals.base, &mut why.base),
-            (&mut proposals.head, &mut why.head),
-        ];
-        for (noted, (counts, why)) in noted.into_iter().zip(told) {
+    pub(super) fn proposals(&mut self, subject: &Subject, noted: [Option<&Noted>; 2]) {
+        for (noted, side) in noted.into_iter().zip(["base", "head"]) {
             for (slot, carrying) in noted.iter().flat_map(|noted| &noted.slots) {
-                let of_slot = counts.entry(slot.clone()).or_default();
-                *of_slot.entry(*carrying).or_default() += 1;
-            }
-            for (slot, text) in noted.iter().flat_map(|noted| &noted.why) {
-                why.entry(slot.clone()).or_insert_with(|| text.clone());
+                let why = noted.and_then(|noted| noted.why.get(slot));
+                self.proposal(subject, (slot, *carrying), side, why);
             }
         }
+    }
+
+    fn proposal(
+        &mut self,
+        subject: &Subject,
+        (slot, carrying): (&str, Carrying),
+        side: &'static str,
+        why: Option<&String>,
+    ) {
+        let told = &mut self.told;
+        let (counts, whys) = match side {
+            "base" => (&mut told.proposals.base, &mut told.why.base),
+            _ => (&mut told.proposals.head, &mut told.why.head),
+        };
+        let of_slot = counts.entry(slot.to_owned()).or_default();
+        *of_slot.entry(carrying).or_default() += 1;
+        if let Some(why) = why {
+            whys.entry(slot.to_owned()).or_insert_with(|| why.clone());
+        }
+        let is_as_it_was = matches!(
+            carrying,
+            Carrying::AsRecorded | Carrying::Refused | Carrying::Failed
+        );
+        if is_as_it_was {
+            return;
+        }
+        if told.otherwise.len() >= TOLD {
+            told.otherwise_left_out += 1;
+            return;
+        }
+        told.otherwise.push(Otherwise {
+            record: subject.record,
+            finding: subject.finding,
+            slot: slot.to_owned(),
+            side,
+            proposal: carrying,
+            why: why.cloned(),
+        });
     }
 
     /// Takes the route of a run or an incident under both sides.
