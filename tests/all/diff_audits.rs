@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anstream::adapter::strip_str;
+use proptest::prelude::*;
 use rulectl::audit::{Audit, Options};
 use rulectl::detect::Severity;
 use rulectl::event::Time;
@@ -21,6 +22,7 @@ use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Counts, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::record::{Asks, Begun, Recorder};
+use rulectl::route::{Context, Facts, ProposedStep};
 use rulectl::source::{Input, InputRead};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -711,6 +713,13 @@ fn a_live_finding_counts_as_it_was_told_last() {
     assert_eq!((told.read.runs, told.read.findings), (2, 11));
     assert_eq!(told.read.as_recorded, 11);
     assert_eq!(told.read.policies.len(), 1);
+    // One that closes in the range opened before it, and stays promoted as it was then.
+    let late = Range {
+        since: Time::parse("2026-03-02T21:46:00Z"),
+        until: None,
+    };
+    let told = in_range(&shipped(&[]), &shipped(&[]), &fixture, late);
+    assert_eq!((told.read.findings, told.read.as_recorded), (2, 2));
 }
 
 #[test]
@@ -1052,6 +1061,25 @@ fn records_of_another_version_are_told() {
 }
 
 #[test]
+fn an_audit_in_another_form_is_not_followed() {
+    let folder = prepared();
+    let zeros = "0".repeat(64);
+    let body = "{\"body\":{\"format\":2,\"log\":\"e9efa8f1-7c8d-499b-b792-e2e057bdcce2\"},";
+    let rest = format!(
+        "\"kind\":\"log.begun\",\"mono\":0,\"prev\":\"{zeros}\",\"seq\":0,\"time\":\"2026-11-22T08:00:02Z\"}}"
+    );
+    let hash = rulectl::event::Digest::of(format!("{body}{rest}").as_bytes());
+    let line = format!("{body}\"hash\":\"{hash}\",{rest}\n");
+    fs::write(segment(folder.path()), line).expect("written");
+    let (exit, out, err) = rulectl(folder.path(), DIFF);
+    assert_eq!((exit, out.as_str()), (2, ""), "{err}");
+    assert!(
+        err.contains("the audit is of format 2, and this version reads format 1"),
+        "{err}"
+    );
+}
+
+#[test]
 fn what_the_log_wrote_does_not_reach_the_terminal_raw() {
     let account = "\u{1b}[2Jann\u{202e}";
     let failures = |at: i64| sign_in(account, "FAILURE", at * 30);
@@ -1072,4 +1100,81 @@ fn what_the_log_wrote_does_not_reach_the_terminal_raw() {
     );
     let deceives = |c: char| c == '\u{1b}' || c == '\u{202e}';
     assert!(!page.contains(deceives), "{page}");
+}
+
+/// The guardrails of an incident's route, one way or another.
+fn guarded(order: &str, require: &str) -> Side {
+    shipped(&[
+        ("routing.toml", "threshold  = 0.6", "threshold  = 0.4"),
+        (
+            "routing.toml",
+            &format!("order   = {ORDER}"),
+            &format!("order   = {order}"),
+        ),
+        (
+            "routing.toml",
+            "require = [\"planner_agent\"]",
+            &format!("require = {require}"),
+        ),
+    ])
+}
+
+#[test]
+fn any_proposal_comes_to_the_route_that_the_guardrails_give_it() {
+    let sides = [
+        guarded(ORDER, "[\"planner_agent\"]"),
+        guarded("[]", "[\"planner_agent\"]"),
+        guarded("[[\"command_agent\", \"planner_agent\"]]", "[]"),
+    ];
+    let failures: Vec<Value> = (0..6)
+        .map(|at| sign_in("ann", "FAILURE", at * 30))
+        .collect();
+    let names = [
+        "planner_agent",
+        "command_agent",
+        "notification_agent",
+        "risk_agent",
+        "nobody_agent",
+    ];
+    let proposals = proptest::collection::vec(proptest::sample::select(names.to_vec()), 0..6);
+    let cases = proptest::test_runner::Config::with_cases(12);
+    proptest!(cases, |(proposed in proposals)| {
+        let answers = |request: &Request| match request.slot.as_str() {
+            "route" => {
+                let step = |name: &&str| json!({"agent_name": name, "reason": "", "when": ""});
+                let steps: Vec<Value> = proposed.iter().map(step).collect();
+                Ok(json!({"phase": "response", "steps": steps, "notes": ""}).to_string())
+            }
+            _ => fair(request),
+        };
+        let audit = tempfile::tempdir().expect("a folder");
+        let input = memory(lines(&failures).into_bytes());
+        record_of(audit.path(), &sides[0], input, Some(&answers));
+        for (base, head) in [(0, 1), (1, 2), (2, 0)] {
+            let sides = [&sides[base], &sides[head]];
+            let told = diff(sides[0], sides[1], &audit);
+            let routing = &told.routing;
+            let mut routes = routing.changed.iter().chain(&routing.same);
+            let routed = routes.find(|route| route.context == Context::Incident);
+            let routed = routed.expect("an incident");
+            let steps: Vec<ProposedStep> = proposed
+                .iter()
+                .map(|agent| ProposedStep {
+                    agent: (*agent).to_owned(),
+                    ..ProposedStep::default()
+                })
+                .collect();
+            for (side, runs) in sides.iter().zip([&routed.runs.base, &routed.runs.head]) {
+                let facts = Facts { severity: Some(Severity::Medium) };
+                let decided = side.policy.routing.decide(Context::Incident, None, facts, &steps);
+                let names: Vec<&String> = decided.steps.iter().map(|step| &step.agent_name).collect();
+                prop_assert_eq!(names, runs.iter().collect::<Vec<_>>());
+            }
+            for fates in [routing.agents.base, routing.agents.head] {
+                // Of the run and of the incident.
+                let asked = 2 * proposed.len() as u64;
+                prop_assert_eq!(fates.kept + fates.reordered + fates.dropped, asked);
+            }
+        }
+    });
 }

@@ -326,8 +326,11 @@ impl Again<'_> {
     fn take(&mut self, item: Item) {
         match item {
             Item::Run(run) => self.run(*run),
-            Item::Told(told) if self.range.holds(told.finding.created_at) => self.told(*told),
-            Item::Told(told) => self.read.outside_range += u64::from(!told.is_superseded),
+            // What was promoted when it opened counts where it closes.
+            Item::Told(told) if told.is_superseded || self.range.holds(told.finding.created_at) => {
+                self.told(*told);
+            }
+            Item::Told(_) => self.read.outside_range += 1,
             Item::Unreadable(record) => self.unreadable.at(record),
         }
     }
@@ -370,9 +373,6 @@ impl Again<'_> {
     }
 
     fn told(&mut self, told: Told) {
-        if !told.is_decided() {
-            self.not_decided.at(told.seq);
-        }
         let came = self.came(&told);
         for (promoted, came) in self.promoted.iter_mut().zip(&came) {
             let Some(Came { outcome, .. }) = came else {
@@ -387,6 +387,9 @@ impl Again<'_> {
             return;
         }
         self.read.findings += 1;
+        if !told.is_decided() {
+            self.not_decided.at(told.seq);
+        }
         let of_base = came.first().and_then(Option::as_ref);
         let is_as_recorded = of_base.is_some_and(|came| told.is_as_recorded(&came.outcome));
         self.read.as_recorded += u64::from(is_as_recorded);
