@@ -1,23 +1,28 @@
 //! `rulectl diff`: what a change of the policy means and does to logs, before it is merged.
 
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
+use crate::audit::AuditError;
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::reports::{Report, ReportFormat, placed, write};
 use crate::cli::{Common, Exit, Format};
+use crate::lab::diff::audits::{Audits, AuditsError, Range, audits, survey};
 use crate::lab::diff::{
     Changes, Effect, Found, Outcome, Side, SideError, TextDiff, Verdict, changes, effect_with,
     find, folder, judge, revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
-use crate::render::{Actors, Diffed, changed, junit, markdown, page, sarif, text_diff};
+use crate::render::{
+    Actors, Diffed, changed, changed_in_audits, junit, markdown, page, sarif, text_diff,
+};
 use crate::source::{Input, Reader};
 use crate::visible::{json, visible};
 use crate::world::World;
@@ -33,6 +38,12 @@ pub struct Args {
     /// Files of events, globs, or `-` for stdin; `fixtures/logs/*.ndjson` of the policy folder unless given
     #[arg(long, num_args = 1.., value_name = "FILE")]
     logs: Vec<String>,
+    /// The data folder of past runs, or its audit: follow what they found again, with what the model proposed then
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["mapping", "strict", "geoip", "asn"])]
+    audits: Option<PathBuf>,
+    /// One run of the audit alone
+    #[arg(long, value_name = "ID", requires = "audits")]
+    run: Option<Uuid>,
     #[command(flatten)]
     reading: ReadingArgs,
     /// Show each changed file line by line too
@@ -61,29 +72,35 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
     let (Some(base), Some(head)) = (side(base, "base"), side(head, "head")) else {
         return Ok(Exit::Broken);
     };
-    let Some(inputs) = logs(common, args) else {
-        return Ok(Exit::Broken);
-    };
-    let changes = changes(&base, &head);
-    let about = [&base, &head].map(about);
     let names = [base.name.clone(), head.name.clone()];
-    let (sides, effect) = match replayed(args, inputs, [base, head])? {
-        Ok(replayed) => replayed,
-        Err(exit) => return Ok(exit),
+    let about = [&base, &head].map(about);
+    let changes = changes(&base, &head);
+    let texts = if args.text_diff {
+        text_diffs(&base, &head)
+    } else {
+        Vec::new()
+    };
+    let (sides, effect, audits) = match &args.audits {
+        Some(folder) => {
+            let audits = followed(args, folder, [&base, &head])?;
+            ([base, head], None, Some(audits))
+        }
+        None => match replayed(common, args, [base, head])? {
+            Ok((sides, effect)) => (sides, effect, None),
+            Err(exit) => return Ok(exit),
+        },
+    };
+    let mut told = Told {
+        names,
+        about,
+        changes,
+        texts,
+        effect,
+        audits,
+        verdict: None,
     };
     let today = (World::live().now)().day();
-    let told = Told {
-        verdict: judge(sides.each_ref(), &changes, effect.as_ref(), today),
-        texts: if let (true, [base, head]) = (args.text_diff, &sides) {
-            text_diffs(base, head)
-        } else {
-            Vec::new()
-        },
-        about,
-        names,
-        changes,
-        effect,
-    };
+    told.verdict = judge(sides.each_ref(), &told.changes, told.told_effect(), today);
     told.show(common.format)?;
     let root = root(common, args);
     write(&args.reports, |format| told.report(format, args, &root))?;
@@ -145,12 +162,46 @@ fn fixtures(folder: &Path) -> Vec<Input> {
 /// The sides as they read events, and what the change does to these.
 type Replayed = ([Side; 2], Option<Effect>);
 
+/// What the change does to what an audit records.
+fn followed(args: &Args, folder: &Path, [base, head]: [&Side; 2]) -> Result<Audits> {
+    if !args.logs.is_empty() {
+        bail!(UsageError(
+            "`--logs` asks what would be found, and `--audits` what would become of what was found: choose one of the two"
+                .to_owned()
+        ));
+    }
+    let within = folder.join("audit");
+    let folder = if within.is_dir() { &within } else { folder };
+    let survey = survey(folder, args.run).map_err(in_words)?;
+    let newest = || match survey.newest {
+        Some(newest) => Ok(newest),
+        None => bail!(
+            "the audit records no finding with a time, so --hours has nothing to count back from"
+        ),
+    };
+    let (since, until) = args.reading.range(newest)?;
+    let range = Range { since, until };
+    audits(base, head, folder, &survey, range).map_err(in_words)
+}
+
+/// What is wrong with the words of the command is told so.
+fn in_words(error: AuditsError) -> anyhow::Error {
+    match error {
+        AuditsError::NoRun(_) => UsageError(error.to_string()).into(),
+        AuditsError::Audit(AuditError::NoLog(folder)) => UsageError(format!(
+            "`{}` holds no audit; name the data folder of past runs, as `--data` of `rulectl run` does, or its folder `audit`",
+            visible(&folder.display().to_string())
+        ))
+        .into(),
+        error => error.into(),
+    }
+}
+
 /// What the change does to the logs; nothing where there are none.
-fn replayed(
-    args: &Args,
-    inputs: Vec<Input>,
-    mut sides: [Side; 2],
-) -> Result<Result<Replayed, Exit>> {
+fn replayed(common: &Common, args: &Args, mut sides: [Side; 2]) -> Result<Result<Replayed, Exit>> {
+    let Some(inputs) = logs(common, args) else {
+        return Ok(Err(Exit::Broken));
+    };
     if inputs.is_empty() {
         talk("no logs were replayed: `--logs FILE` names some");
         return Ok(Ok((sides, None)));
@@ -198,6 +249,7 @@ struct Told {
     texts: Vec<TextDiff>,
     effect: Option<Effect>,
     verdict: Option<Verdict>,
+    audits: Option<Audits>,
 }
 
 impl Told {
@@ -211,8 +263,12 @@ impl Told {
 
     fn text(&self) -> Result<()> {
         let [base, head] = &self.names;
-        let (effect, verdict) = (self.effect.as_ref(), self.verdict.as_ref());
-        out(&changed((base, head), &self.changes, effect, verdict))?;
+        let (names, changes) = ((base.as_str(), head.as_str()), &self.changes);
+        let verdict = self.verdict.as_ref();
+        out(&match &self.audits {
+            Some(audits) => changed_in_audits(names, changes, audits, verdict),
+            None => changed(names, changes, self.effect.as_ref(), verdict),
+        })?;
         self.texts.iter().try_for_each(|text| out(&text_diff(text)))
     }
 
@@ -230,8 +286,13 @@ impl Told {
             "changes": self.changes,
             "effect": self.effect,
         });
-        if let (Value::Object(map), false) = (&mut value, self.texts.is_empty()) {
-            map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
+        if let Value::Object(map) = &mut value {
+            if let Some(audits) = &self.audits {
+                map.insert("audits".to_owned(), serde_json::to_value(audits)?);
+            }
+            if !self.texts.is_empty() {
+                map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
+            }
         }
         Ok(value)
     }
@@ -242,7 +303,7 @@ impl Told {
         let diffed = Diffed {
             names: [base, head],
             changes: &self.changes,
-            effect: self.effect.as_ref(),
+            effect: self.told_effect(),
             gate: self.verdict.as_ref(),
             actors: if args.actors {
                 Actors::Named
@@ -265,7 +326,10 @@ impl Told {
         }
         each("guardrail", &self.changes.guardrails)?;
         each("change", &self.changes.items)?;
-        let Some(effect) = &self.effect else {
+        if let Some(audits) = &self.audits {
+            out_json(&serde_json::json!({"read": audits.read}))?;
+        }
+        let Some(effect) = self.told_effect() else {
             return Ok(());
         };
         each("lost", &effect.lost)?;
@@ -273,14 +337,30 @@ impl Told {
             out_json(&serde_json::json!({"kind": kind, "delta": delta}))?;
         }
         each("rule", &effect.by_rule)?;
+        if let Some(Audits { routing, .. }) = &self.audits {
+            out_json(
+                &serde_json::json!({"agents": routing.agents, "proposals": routing.proposals}),
+            )?;
+            each("proposal", &routing.otherwise)?;
+            each("route", &routing.changed)?;
+            each("same_route", &routing.same)?;
+            each("gained", &routing.gained)?;
+            each("lost_promotion", &routing.lost)?;
+        }
         each("doubt", &effect.doubts)
+    }
+
+    /// What the change does, to logs or to what an audit records.
+    fn told_effect(&self) -> Option<&Effect> {
+        let of_audits = self.audits.as_ref().map(|audits| &audits.effect);
+        self.effect.as_ref().or(of_audits)
     }
 
     /// What is not certain is no answer.
     fn exit(&self) -> Exit {
         let clauses = self.verdict.iter().flat_map(|verdict| &verdict.clauses);
         let mut outcomes = clauses.map(|judged| judged.outcome);
-        let effect = self.effect.as_ref();
+        let effect = self.told_effect();
         if effect.is_some_and(|effect| !effect.conclusive)
             || outcomes
                 .clone()

@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use crate::detect::Relation;
 use crate::diag::counted;
+use crate::lab::diff::audits::Audits;
 use crate::lab::diff::{
     Action, Change, Changes, Detail, Effect, Guardrail, Kind, Matters, Moved, Named, Place,
     Related, TextDiff, Verdict,
 };
+use crate::render::audits::followed;
 use crate::render::effect::{done, lost};
 use crate::render::gate::gate;
 use crate::render::style::{Styles, styled};
@@ -20,10 +22,33 @@ use crate::visible::visible;
 /// changes nothing, and what all of it does to logs, where they were read.
 #[must_use]
 pub fn changed(
-    (base, head): (&str, &str),
+    names: (&str, &str),
     changes: &Changes,
     effect: Option<&Effect>,
     verdict: Option<&Verdict>,
+) -> String {
+    let told = effect.map(done).unwrap_or_default();
+    all(names, changes, (effect, verdict), &told)
+}
+
+/// The same, with what it does to what an audit records.
+#[must_use]
+pub fn changed_in_audits(
+    names: (&str, &str),
+    changes: &Changes,
+    audits: &Audits,
+    verdict: Option<&Verdict>,
+) -> String {
+    let judged = (Some(&audits.effect), verdict);
+    all(names, changes, judged, &followed(audits))
+}
+
+/// What differs, with the verdict and what is lost, and what is told of the effect behind it.
+fn all(
+    (base, head): (&str, &str),
+    changes: &Changes,
+    (effect, verdict): (Option<&Effect>, Option<&Verdict>),
+    told: &str,
 ) -> String {
     let mut out = String::new();
     let title = format!("{} → {}", visible(base), visible(head));
@@ -47,7 +72,7 @@ pub fn changed(
         change(out, item)
     });
     let _ = writeln!(out, "\n{}", total(changes, idle.len()));
-    out.push_str(&effect.map(done).unwrap_or_default());
+    out.push_str(told);
     out
 }
 

@@ -25,6 +25,7 @@
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
+//! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
 //! | `reports` | what a diff writes for others |
 //! | `workflows` | what the workflows of `docs/github.md` run |
@@ -50,6 +51,7 @@ mod detect;
 mod determinism;
 mod diagnostics;
 mod diff;
+mod diff_audits;
 mod diff_effect;
 mod docs;
 mod documents;

@@ -23,13 +23,15 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use self::causes::{Causes, variants};
+use self::causes::{Variants, variants};
 use self::edits::{Taken, edits};
+pub(super) use self::pairing::Rules;
 use self::pairing::{Comparison, Differs};
 use self::told::{LOST, TOLD};
-use self::traced::{KINDS, Traced, count};
+pub(super) use self::traced::Traced;
+use self::traced::{KINDS, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
-use crate::event::{Digest, Time};
+use crate::event::{Digest, FieldPath, Time};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
@@ -67,18 +69,9 @@ pub fn effect_with(
     settings: &Settings,
     progress: &dyn Fn(Progress),
 ) -> Result<Effect, RunError> {
-    let taken = edits(base, head);
     let supplied = settings.databases.paths(&ADDRESS_FIELDS);
-    let variants = variants(base, head, &taken, &supplied);
-    let between = variants.list.iter().map(|variant| Between {
-        policy: &variant.policy,
-        files: &variant.files,
-    });
-    let ends = [base, head].map(|side| Between {
-        policy: &side.policy,
-        files: &side.files,
-    });
-    let policies: Vec<Between<'_>> = ends.into_iter().chain(between).collect();
+    let tried = Tried::between(base, head, &supplied);
+    let policies = tried.policies([base, head]);
     let joined = policies.iter().map(|between| Joined {
         detector: &between.policy.detector,
         rules: &between.policy.rules,
@@ -87,32 +80,66 @@ pub fn effect_with(
     let joined: Vec<Joined<'_>> = joined.collect();
     let joint = Joint::new(&joined);
     let mut following = Following::new(&policies);
-    following.begin(&policies);
+    // Slots are held constant.
+    let filling = Filling::default();
+    following.begin(&policies, &filling);
     let mut sink = Sink {
         following,
+        filling,
         joint: &joint,
         sides: [base, head],
         doubts: Vec::new(),
     };
     let (counts, failed) = detect_jointly(&joint, inputs, settings, &mut sink, progress)?;
-    let mut doubts = doubts::of_counts(&counts, &failed, !taken.is_empty());
+    let mut doubts = doubts::of_counts(&counts, &failed, tried.is_changed());
     doubts.extend(sink.doubts);
-    doubts.extend(prompts(&taken));
+    doubts.extend(prompts(&tried.taken));
     let read = Read {
         events: counts.events,
         outside_range: counts.outside_range,
         first: counts.first,
         last: counts.last,
     };
-    Ok(sink
-        .following
-        .tell(read, taken, &variants.causes, doubts, [base, head]))
+    Ok(sink.following.tell(read, &tried, doubts, [base, head]))
+}
+
+/// The edits that take the base to the head, and the policies with some of them.
+pub(super) struct Tried {
+    taken: Vec<Taken>,
+    variants: Variants,
+}
+
+impl Tried {
+    /// What is to be tried between two sides.
+    pub(super) fn between(base: &Side, head: &Side, supplied: &[FieldPath]) -> Self {
+        let taken = edits(base, head);
+        let variants = variants(base, head, &taken, supplied);
+        Self { taken, variants }
+    }
+
+    /// Whether anything may be decided otherwise.
+    pub(super) fn is_changed(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
+    /// The base, the head, and every policy between the two.
+    pub(super) fn policies<'t>(&'t self, sides: [&'t Side; 2]) -> Vec<Between<'t>> {
+        let between = self.variants.list.iter().map(|variant| Between {
+            policy: &variant.policy,
+            files: &variant.files,
+        });
+        let ends = sides.map(|side| Between {
+            policy: &side.policy,
+            files: &side.files,
+        });
+        ends.into_iter().chain(between).collect()
+    }
 }
 
 /// A policy that is compared with the base, and its files.
 #[derive(Clone, Copy)]
-struct Between<'b> {
-    policy: &'b Policy,
+pub(super) struct Between<'b> {
+    pub(super) policy: &'b Policy,
     files: &'b [PolicyFile],
 }
 
@@ -137,13 +164,13 @@ fn prompts(taken: &[Taken]) -> impl Iterator<Item = Doubt> {
 
 /// What decides what follows from a finding: the files beside the rules, whether the route asks
 /// for a risk, and what the rule says of it.
-type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
+pub(super) type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
 
 /// The default risk, the floor, and the description, which drafts may show.
-type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
+pub(super) type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
 
 /// Follows findings under every policy, and compares what comes of them with the base.
-struct Following<'p> {
+pub(super) struct Following<'p> {
     policies: Vec<&'p Policy>,
     /// What decides what follows from a finding, apart from its rule.
     chains: Vec<Digest>,
@@ -160,7 +187,7 @@ struct Following<'p> {
 }
 
 impl<'p> Following<'p> {
-    fn new(policies: &[Between<'p>]) -> Self {
+    pub(super) fn new(policies: &[Between<'p>]) -> Self {
         let all: Vec<&Policy> = policies.iter().map(|between| between.policy).collect();
         // Scripts may write drafts.
         let is_chain = |path: &str| !path.starts_with("rules/") || path.ends_with(".rhai");
@@ -180,14 +207,20 @@ impl<'p> Following<'p> {
         }
     }
 
-    /// Decides the route of the run of every policy.
-    fn begin(&mut self, policies: &[Between<'p>]) {
-        let filling = Filling::default();
+    /// Decides the route of a run under every policy.
+    fn begin(&mut self, policies: &[Between<'p>], filling: &Filling<'_>) {
         let begun = policies
             .iter()
-            .map(|between| begin(between.policy, &filling));
+            .map(|between| begin(between.policy, filling));
         let begun: Vec<Beginning> = begun.collect();
-        for (policy, beginning) in self.policies.iter().zip(&begun) {
+        self.begun(&begun, None);
+    }
+
+    /// Compares the routes of a run, which say what is done under each policy from now on; of one
+    /// that an audit records, with the number of its first record.
+    pub(super) fn begun(&mut self, begun: &[Beginning], record: Option<u64>) {
+        self.runs.clear();
+        for (policy, beginning) in self.policies.iter().zip(begun) {
             let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
             self.runs
                 .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
@@ -197,8 +230,13 @@ impl<'p> Following<'p> {
         };
         for (comparison, other) in self.comparisons.iter_mut().zip(others) {
             if base.route != other.route {
-                let traced = |beginning: &Beginning| Rc::new(Traced::of_run(&beginning.route));
-                comparison.both(traced(base), traced(other));
+                let traced = |beginning: &Beginning| {
+                    Rc::new(Traced::of_run(&beginning.route).recorded(record))
+                };
+                let (base, other) = (traced(base), traced(other));
+                if base != other {
+                    comparison.both(base, other);
+                }
             }
         }
         for counts in &mut self.counts {
@@ -206,30 +244,40 @@ impl<'p> Following<'p> {
         }
     }
 
+    /// What decides what follows from the findings of a rule under a policy, where that detects.
+    pub(super) fn chain(&self, at: usize, rule: Uuid) -> Option<Chain<'p>> {
+        let (policy, chain) = self.policies.get(at).zip(self.chains.get(at))?;
+        let (_, asks_risk) = self.runs.get(at).filter(|(detects, _)| *detects)?;
+        let of_rule = policy.rules.get(&rule).map(|rule| {
+            let settings = &rule.settings;
+            (settings.risk, settings.floor, rule.description.as_deref())
+        });
+        Some((*chain, *asks_risk, of_rule))
+    }
+
     /// What comes of a finding under each of these policies, where that detects. Policies that
     /// would follow it in the same way do so once.
-    fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Outcome>>> {
-        let mut known: Vec<(Chain<'_>, Rc<Outcome>)> = Vec::new();
+    fn outcomes(
+        &self,
+        of: &[usize],
+        finding: &Finding,
+        filling: &Filling<'_>,
+    ) -> Vec<Option<Rc<Outcome>>> {
+        let mut known: Vec<(Chain<'p>, Rc<Outcome>)> = Vec::new();
         let mut outcomes = vec![None; self.policies.len()];
         for at in of {
-            let (Some(policy), Some((true, asks_risk)), Some(chain), Some(outcome)) = (
+            let (Some(policy), Some(chain), Some(outcome)) = (
                 self.policies.get(*at),
-                self.runs.get(*at),
-                self.chains.get(*at),
+                self.chain(*at, finding.rule),
                 outcomes.get_mut(*at),
             ) else {
                 continue;
             };
-            let of_rule = policy.rules.get(&finding.rule).map(|rule| {
-                let settings = &rule.settings;
-                (settings.risk, settings.floor, rule.description.as_deref())
-            });
-            let chain = (*chain, *asks_risk, of_rule);
+            let (_, asks_risk, _) = chain;
             let same = known.iter().find(|(known, _)| *known == chain);
             let same = same.map(|(_, outcome)| Rc::clone(outcome));
             *outcome = Some(same.unwrap_or_else(|| {
-                let filling = Filling::default();
-                let outcome = follow(policy, &filling, *asks_risk, finding.clone(), false);
+                let outcome = follow(policy, filling, asks_risk, finding.clone(), false);
                 let outcome = Rc::new(outcome);
                 known.push((chain, Rc::clone(&outcome)));
                 outcome
@@ -238,16 +286,28 @@ impl<'p> Following<'p> {
         outcomes
     }
 
-    fn take(&mut self, of: &[usize], finding: &Finding) {
-        let outcomes = self.outcomes(of, finding);
-        let on = day_of(finding.created_at);
-        let of_day = self.of_days.entry((finding.rule, on)).or_default();
-        let ends = self.counts.iter_mut().zip(&mut self.of_rules).zip(of_day);
-        for (outcome, ((counts, of_rules), of_day)) in outcomes.iter().zip(ends) {
+    /// Follows a finding under each of these policies, and compares what comes of it.
+    fn take(&mut self, of: &[usize], finding: &Finding, filling: &Filling<'_>) {
+        let outcomes = self.outcomes(of, finding, filling);
+        self.note(&outcomes, None);
+    }
+
+    /// Compares what comes of a finding under each policy; nothing where a policy does not have it.
+    /// Of one that an audit records, with the number of its record: then no other is its pair.
+    pub(super) fn note(&mut self, outcomes: &[Option<Rc<Outcome>>], record: Option<u64>) {
+        let ends = self.counts.iter_mut().zip(&mut self.of_rules).enumerate();
+        for (outcome, (side, (counts, of_rules))) in outcomes.iter().zip(ends) {
             if let Some(outcome) = outcome {
                 count(outcome, counts);
+                let finding = &outcome.finding;
                 *of_rules.entry(finding.rule).or_default() += 1;
-                *of_day += 1;
+                let day = (finding.rule, day_of(finding.created_at));
+                let of_day = self.of_days.entry(day).or_default();
+                of_day
+                    .iter_mut()
+                    .skip(side)
+                    .take(1)
+                    .for_each(|count| *count += 1);
             }
         }
         let mut known: Vec<(Rc<Outcome>, Rc<Traced>)> = Vec::new();
@@ -261,9 +321,11 @@ impl<'p> Following<'p> {
                 continue;
             }
             let mut traced = |at: usize, outcome: Option<&Rc<Outcome>>| {
-                Some(trace(outcome?, self.policies.get(at)?, &mut known))
+                Some(trace(outcome?, self.policies.get(at)?, record, &mut known))
             };
             match (traced(0, base), traced(at, other)) {
+                (base, other) if base == other => {}
+                pair if record.is_some() => comparison.known(pair),
                 (Some(base), Some(other)) => comparison.both(base, other),
                 (Some(base), None) => comparison.base(base),
                 (None, Some(other)) => comparison.head(other),
@@ -273,17 +335,17 @@ impl<'p> Following<'p> {
     }
 
     /// Everything that is told.
-    fn tell(
+    pub(super) fn tell(
         self,
         read: Read,
-        taken: Vec<Taken>,
-        causes: &Causes,
+        tried: &Tried,
         mut doubts: Vec<Doubt>,
         sides: [&Side; 2],
     ) -> Effect {
+        let Tried { taken, variants } = tried;
         let mut comparisons = self.comparisons.into_iter().map(Comparison::finish);
         let (differing, not_paired) = comparisons.next().unwrap_or_default();
-        let causes = causes.clone().known(comparisons);
+        let causes = variants.causes.clone().known(comparisons);
         if not_paired > 0 {
             let about = About::NotPaired {
                 findings: not_paired,
@@ -303,7 +365,7 @@ impl<'p> Following<'p> {
         }
         let mut effect = Effect {
             read,
-            edits: taken.into_iter().map(|taken| taken.edit).collect(),
+            edits: taken.iter().map(|taken| taken.edit.clone()).collect(),
             findings: Delta::default(),
             risks: Delta::default(),
             incidents: Delta::default(),
@@ -345,13 +407,14 @@ impl<'p> Following<'p> {
 fn trace(
     outcome: &Rc<Outcome>,
     policy: &Policy,
+    record: Option<u64>,
     known: &mut Vec<(Rc<Outcome>, Rc<Traced>)>,
 ) -> Rc<Traced> {
     let same = known.iter().find(|(known, _)| Rc::ptr_eq(known, outcome));
     if let Some((_, traced)) = same {
         return Rc::clone(traced);
     }
-    let traced = Rc::new(Traced::new(outcome, policy));
+    let traced = Rc::new(Traced::new(outcome, policy).recorded(record));
     known.push((Rc::clone(outcome), Rc::clone(&traced)));
     traced
 }
@@ -562,6 +625,7 @@ impl Differing {
 /// Takes findings from the windows.
 struct Sink<'s, 'p> {
     following: Following<'p>,
+    filling: Filling<'s>,
     joint: &'s Joint<'s>,
     sides: [&'s Side; 2],
     doubts: Vec<Doubt>,
@@ -569,7 +633,7 @@ struct Sink<'s, 'p> {
 
 impl JointSink for Sink<'_, '_> {
     fn finding(&mut self, of: &[usize], finding: Finding) -> io::Result<()> {
-        self.following.take(of, &finding);
+        self.following.take(of, &finding, &self.filling);
         Ok(())
     }
 

@@ -55,6 +55,17 @@ impl Rules {
         pairs
     }
 
+    /// The rules of the base that have another id in the head, with that.
+    #[must_use]
+    pub fn renamed(&self) -> Vec<(Uuid, Uuid)> {
+        let heads: HashMap<usize, Uuid> = self.head.iter().map(|(id, at)| (*at, *id)).collect();
+        let twin = |(id, at): (&Uuid, &usize)| Some((*id, *heads.get(at)?));
+        let mut twins: Vec<(Uuid, Uuid)> = self.base.iter().filter_map(twin).collect();
+        twins.retain(|(base, head)| base != head);
+        twins.sort_unstable();
+        twins
+    }
+
     fn add(&mut self, base: Option<Uuid>, head: Option<Uuid>) {
         let number = self.base.len() + self.head.len();
         self.base.extend(base.map(|id| (id, number)));
@@ -90,7 +101,7 @@ pub struct Comparison {
     rules: Rules,
     base: HashMap<Uuid, Rc<Traced>>,
     head: HashMap<Uuid, Rc<Traced>>,
-    paired: Vec<(Rc<Traced>, Rc<Traced>)>,
+    paired: Vec<Pair>,
     /// How many could not wait for their pair.
     not_paired: u64,
 }
@@ -107,11 +118,16 @@ impl Comparison {
 
     /// Takes a finding that both sides have, and that leads to different things.
     pub fn both(&mut self, base: Rc<Traced>, head: Rc<Traced>) {
+        self.known((Some(base), Some(head)));
+    }
+
+    /// Takes a finding of which it is known whether the sides have it, and that no other is the pair of.
+    pub fn known(&mut self, pair: Pair) {
         if self.paired.len() >= WAITING {
             self.not_paired += 1;
             return;
         }
-        self.paired.push((base, head));
+        self.paired.push(pair);
     }
 
     /// Takes a finding of the base. One that the head has likewise is its pair.
@@ -130,9 +146,7 @@ impl Comparison {
     #[must_use]
     pub fn finish(self) -> (Vec<Differs>, u64) {
         let mut not_paired = self.not_paired;
-        let mut all: Vec<Pair> = Vec::new();
-        let paired = self.paired.into_iter();
-        all.extend(paired.map(|(base, head)| (Some(base), Some(head))));
+        let mut all: Vec<Pair> = self.paired;
         let mut groups: BTreeMap<(usize, Vec<String>), Beside> = BTreeMap::new();
         for traced in self.base.into_values() {
             let rule = self.rules.base.get(&traced.rule).copied();
@@ -188,7 +202,7 @@ fn order(traced: &Traced) -> (Option<(Time, Time)>, Digest, Uuid) {
 type Beside = (Vec<Rc<Traced>>, Vec<Rc<Traced>>);
 
 /// A finding of the base and one of the head, or one that has no pair.
-type Pair = (Option<Rc<Traced>>, Option<Rc<Traced>>);
+pub type Pair = (Option<Rc<Traced>>, Option<Rc<Traced>>);
 
 /// Pairs the findings of one group: by the largest overlap, then the earliest, each used once. And
 /// how many were not looked at, since they overlap with too many others.
