@@ -16,7 +16,9 @@ use regex::Regex;
 use roxmltree::{Document, Node};
 use rulectl::detect::Severity;
 use rulectl::gate::{Bound, Clause};
-use rulectl::lab::diff::effect::{About, Clause as OfEdit, Doubt, Field, Lost, One, Subject};
+use rulectl::lab::diff::effect::{
+    About, Clause as OfEdit, Differing, Doubt, Field, Lost, One, Signed, Subject,
+};
 use rulectl::lab::diff::{
     Breach, Changes, Effect, Judged, Outcome, Place, Side, Verdict, Waived, changes,
 };
@@ -738,7 +740,7 @@ fn a_result_is_the_same_one_when_its_line_moves() {
     let value = sarif(&found.told(["base", "head"], Actors::Numbered), "policy/");
     let at = &value["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
     assert_eq!(at["artifactLocation"]["uri"], "policy/routing.toml");
-    assert_eq!(at["artifactLocation"]["uriBaseId"], "SRCROOT");
+    assert_eq!(at["artifactLocation"]["uriBaseId"], "%SRCROOT%");
 }
 
 #[test]
@@ -889,4 +891,58 @@ fn the_gate_comes_first_and_decides_what_fails() {
         .collect();
     assert_eq!(of_gate, [true, false, false]);
     assert!(page(&told).contains("Gate: not passed, 1 failed, 1 not judged, 1 waived"));
+}
+
+#[test]
+fn a_drawing_holds_as_many_days_as_there_are() {
+    let cases = [
+        (1, 1, u64::MAX),
+        (3, 3, 7),
+        (120, 120, 7),
+        (121, 61, 7),
+        (5_000, 120, 1),
+    ];
+    for (days, most, count) in cases {
+        let mut found = scenario("two_changes");
+        let first = NaiveDate::from_ymd_opt(2026, 3, 1).expect("a day");
+        let signs = Signed {
+            added: count,
+            removed: count / 2,
+            changed: count / 3,
+        };
+        let of_day = Differing {
+            findings: signs,
+            ..Differing::default()
+        };
+        let all = first.iter_days().take(days);
+        found.effect.by_day = all.map(|day| (day.to_string(), of_day.clone())).collect();
+        found.effect.by_day.insert("unknown".to_owned(), of_day);
+        (found.effect.read.first, found.effect.read.last) = (None, None);
+        let text = page(&found.told(["base", "head"], Actors::Numbered));
+        let (_, rest) = text.split_once("<svg").expect("a drawing");
+        let (drawing, _) = rest.split_once("</svg>").expect("its end");
+        let bars = drawing.matches("<title>").count();
+        assert!(
+            bars <= most && bars * 2 > most.min(days),
+            "{days} days: {bars} bars"
+        );
+        let number = |name: &str, rect: &str| -> usize {
+            let (_, rest) = rect.split_once(&format!(" {name}=\"")).expect("a number");
+            rest.split('"')
+                .next()
+                .expect("its end")
+                .parse()
+                .expect("a number")
+        };
+        for rect in drawing.split("<rect").skip(1) {
+            assert!(
+                number("x", rect) + number("width", rect) <= 960,
+                "{days}: {rect}"
+            );
+            assert!(
+                number("y", rect) + number("height", rect) <= 180,
+                "{days}: {rect}"
+            );
+        }
+    }
 }

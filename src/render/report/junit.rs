@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::lab::diff::effect::{Kind, Lost};
+use crate::lab::diff::effect::{Kind, Lost, OfRule};
 use crate::lab::diff::{Effect, Guardrail, Judged, Moved, Outcome as Judgement, Place};
 use crate::render::diff::guarded;
 use crate::render::effect::{by, placed};
@@ -151,12 +151,12 @@ fn rules(effect: &Effect, naming: &Naming) -> Vec<Case> {
         let lost: Vec<&Lost> = lost.collect();
         let clause = lost.iter().flat_map(|lost| &lost.clauses).next();
         Case {
-            name: format!("{}: findings {} → {}", of.rule, of.base, of.head),
+            name: of.rule.clone(),
             place: clause.map(|clause| Place {
                 file: clause.file.clone(),
                 line: clause.line,
             }),
-            outcome: taken(&lost, naming),
+            outcome: taken(of, &lost, naming),
         }
     });
     rules.collect()
@@ -165,7 +165,7 @@ fn rules(effect: &Effect, naming: &Naming) -> Vec<Case> {
 /// So many records that are lost are listed under their rule.
 const LISTED: usize = 100;
 
-fn taken(lost: &[&Lost], naming: &Naming) -> Outcome {
+fn taken(of: &OfRule, lost: &[&Lost], naming: &Naming) -> Outcome {
     if lost.is_empty() {
         return Outcome::Passed;
     }
@@ -191,9 +191,11 @@ fn taken(lost: &[&Lost], naming: &Naming) -> Outcome {
     Outcome::Failed {
         kind: "lost",
         message: format!(
-            "{} of severity high or above lost by {}",
+            "{} of severity high or above lost by {}; findings {} → {}",
             lost.len(),
-            clauses.join(", ")
+            clauses.join(", "),
+            of.base,
+            of.head
         ),
         text,
     }

@@ -158,7 +158,8 @@ fn numbers(effect: &Effect) -> BTreeMap<String, String> {
         .chain(listed)
         .filter_map(|subject| subject.actor.as_ref());
     let mut counts = [0_usize; 2];
-    let mut names = BTreeMap::new();
+    // What has no actor is counted under this name.
+    let mut names = BTreeMap::from([("unknown".to_owned(), "unknown".to_owned())]);
     for actor in named.chain(effect.by_actor.keys()) {
         names.entry(actor.clone()).or_insert_with(|| {
             let [actors, addresses] = &mut counts;

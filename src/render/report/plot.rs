@@ -23,7 +23,7 @@ const LEFT: usize = 44;
 pub(super) fn plot(effect: &Effect) -> Option<Markup> {
     let (what, of) = plotted(effect)?;
     let bars = bars(effect, of)?;
-    let up = most(&bars, |signs| signs.added + signs.changed);
+    let up = most(&bars, |signs| signs.added.saturating_add(signs.changed));
     let down = most(&bars, |signs| signs.removed);
     let scale = Scale::new(up, down, bars.len());
     let label = format!(
@@ -62,7 +62,7 @@ fn plotted(effect: &Effect) -> Option<(&'static str, Of)> {
     ];
     kinds.into_iter().find(|(_, of)| {
         let mut days = effect.by_day.values().map(of);
-        days.any(|signs| signs.added + signs.removed + signs.changed > 0)
+        days.any(|signs| [signs.added, signs.removed, signs.changed] != [0; 3])
     })
 }
 
@@ -94,9 +94,9 @@ fn bars(effect: &Effect, of: Of) -> Option<Vec<Bar>> {
         let to = to.min(last);
         let mut signs = Signed::default();
         for (_, of_day) in days.range(from..=to) {
-            signs.added += of_day.added;
-            signs.removed += of_day.removed;
-            signs.changed += of_day.changed;
+            signs.added = signs.added.saturating_add(of_day.added);
+            signs.removed = signs.removed.saturating_add(of_day.removed);
+            signs.changed = signs.changed.saturating_add(of_day.changed);
         }
         Some(Bar { from, to, signs })
     });
@@ -112,7 +112,7 @@ struct Scale {
     /// The height of the line between what came and what went.
     zero: usize,
     /// What a whole side stands for.
-    most: u64,
+    most: u128,
     /// From one bar to the next.
     step: usize,
     height: usize,
@@ -121,7 +121,7 @@ struct Scale {
 impl Scale {
     fn new(up: u64, down: u64, bars: usize) -> Self {
         let height = HEIGHT - TOP - BOTTOM;
-        let most = (up + down).max(1);
+        let most = (u128::from(up) + u128::from(down)).max(1);
         Self {
             zero: TOP + part(up, most, height),
             most,
@@ -140,8 +140,8 @@ impl Scale {
 }
 
 /// A part of a height, without overflowing.
-fn part(count: u64, most: u64, height: usize) -> usize {
-    let scaled = u128::from(count) * height as u128 / u128::from(most.max(1));
+fn part(count: u64, most: u128, height: usize) -> usize {
+    let scaled = u128::from(count) * height as u128 / most.max(1);
     usize::try_from(scaled).unwrap_or(height)
 }
 

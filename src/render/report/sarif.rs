@@ -83,7 +83,7 @@ pub fn sarif(diffed: &Diffed<'_>, root: &str) -> Value {
             }},
             "columnKind": "unicodeCodePoints",
             "originalUriBaseIds": {
-                "SRCROOT": {"description": {"text": "The root of the repository."}},
+                "%SRCROOT%": {"description": {"text": "The root of the repository."}},
             },
             "invocations": [{
                 "executionSuccessful": true,
@@ -130,7 +130,7 @@ impl Told {
             "level": level.map(|rule| rule.level),
             "message": {"text": visible(&self.message)},
             "locations": [{"physicalLocation": {
-                "artifactLocation": {"uri": uri(&format!("{root}{}", self.place.file)), "uriBaseId": "SRCROOT"},
+                "artifactLocation": {"uri": uri(&format!("{root}{}", self.place.file)), "uriBaseId": "%SRCROOT%"},
                 "region": {"startLine": self.place.line},
             }}],
             "partialFingerprints": {"rulectlDiff/v1": Digest::of(about.as_bytes()).to_string()},
