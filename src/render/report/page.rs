@@ -137,7 +137,7 @@ fn told(diffed: &Diffed<'_>, naming: &Naming) -> Markup {
             (by_rule(effect))
             (by_key("By day", "day", effect.by_day.iter().map(|(day, of)| (day.clone(), of))))
             (by_key("By technique", "technique", effect.by_technique.iter().map(|(name, of)| (name.clone(), of))))
-            (by_key("By actor", "actor", effect.by_actor.iter().map(|(actor, of)| (naming.actor(actor), of))))
+            (by_key("By actor", "actor", by_actor(effect, naming).into_iter()))
             (known(effect, naming))
         }
     }
@@ -483,6 +483,17 @@ fn signs(differing: &Differing) -> Markup {
         incidents.removed,
     ];
     html! { @for number in numbers { td.number { (number) } } }
+}
+
+/// The actors, in the order of their names here: one of numbers must not tell that of the log.
+fn by_actor<'e>(effect: &'e Effect, naming: &Naming) -> Vec<(String, &'e Differing)> {
+    let actors = effect.by_actor.iter();
+    let mut actors: Vec<(String, &Differing)> = actors
+        .map(|(actor, of)| (naming.actor(actor), of))
+        .collect();
+    // `actor-9` before `actor-10`.
+    actors.sort_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));
+    actors
 }
 
 fn by_key<'e>(
