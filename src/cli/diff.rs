@@ -304,6 +304,7 @@ impl Told {
             names: [base, head],
             changes: &self.changes,
             effect: self.told_effect(),
+            audits: self.audits.as_ref(),
             gate: self.verdict.as_ref(),
             actors: if args.actors {
                 Actors::Named

@@ -78,18 +78,22 @@ fn routing(out: &mut String, routing: &Routing) {
 fn fates(out: &mut String, agents: &Both<Fates>) {
     let columns = format!("  {:<12}{:>9}{:>9}", "", "before", "now");
     let _ = writeln!(out, "{}", styled(Styles::QUIET, &columns));
+    for (name, base, head) in became_of(agents) {
+        let _ = writeln!(out, "  {name:<12}{base:>9}{head:>9}");
+    }
+}
+
+/// What became of the agents that were proposed, under the base and the head.
+pub(super) fn became_of(agents: &Both<Fates>) -> [(&'static str, u64, u64); 6] {
     let Both { base, head } = agents;
-    let rows = [
+    [
         ("routes", base.routes, head.routes),
         ("proposed", base.proposed, head.proposed),
         ("kept", base.kept, head.kept),
         ("reordered", base.reordered, head.reordered),
         ("dropped", base.dropped, head.dropped),
         ("forced in", base.forced_in, head.forced_in),
-    ];
-    for (name, base, head) in rows {
-        let _ = writeln!(out, "  {name:<12}{base:>9}{head:>9}");
-    }
+    ]
 }
 
 fn proposals(out: &mut String, routing: &Routing) {

@@ -842,6 +842,7 @@ fn what_a_report_tells_of_a_log_and_what_of_a_doubt() {
         names: ["base", "head"],
         changes: &changes,
         effect: Some(&effect),
+        audits: None,
         gate: None,
         actors: Actors::Numbered,
     };

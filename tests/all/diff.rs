@@ -75,6 +75,7 @@ fn comment(changes: &Changes, effect: &Effect) -> String {
         names: ["base", "head"],
         changes,
         effect: Some(effect),
+        audits: None,
         gate: None,
         actors: Actors::Numbered,
     })

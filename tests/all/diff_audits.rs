@@ -22,6 +22,7 @@ use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Counts, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::record::{Asks, Begun, Recorder};
+use rulectl::render::{Actors, Diffed, markdown};
 use rulectl::route::{Context, Facts, ProposedStep};
 use rulectl::source::{Input, InputRead};
 use serde_json::{Value, json};
@@ -1100,6 +1101,35 @@ fn what_the_log_wrote_does_not_reach_the_terminal_raw() {
     );
     let deceives = |c: char| c == '\u{1b}' || c == '\u{202e}';
     assert!(!page.contains(deceives), "{page}");
+}
+
+#[test]
+fn reports_tell_what_was_read_of_runs_and_what_became_of_agents() {
+    let audit = recorded(Some(&fair));
+    let base = shipped(&[]);
+    let head = shipped(&[("routing.toml", "threshold  = 0.6", "threshold  = 0.4")]);
+    let told = diff(&base, &head, &audit);
+    let changes = rulectl::lab::diff::changes(&base, &head);
+    let diffed = Diffed {
+        names: ["base", "head"],
+        changes: &changes,
+        effect: Some(&told.effect),
+        audits: Some(&told),
+        gate: None,
+        actors: Actors::Numbered,
+    };
+    let findings = told.read.findings;
+    let read = format!("{findings} recorded findings of 1 run");
+    let forced = told.routing.agents.head.forced_in;
+    let (comment, page) = (markdown(&diffed), rulectl::render::page(&diffed));
+    assert!(comment.contains(&read) && page.contains(&read), "{comment}");
+    let row = format!(
+        "| forced in | {} | {forced} |",
+        told.routing.agents.base.forced_in
+    );
+    assert!(comment.contains(&row), "{row}\n{comment}");
+    assert!(page.contains("Agents as the model proposed them"));
+    assert!(!comment.contains("u{60}"), "{comment}");
 }
 
 /// The guardrails of an incident's route, one way or another.

@@ -54,6 +54,7 @@ impl Found {
             names,
             changes: &self.changes,
             effect: Some(&self.effect),
+            audits: None,
             gate: self.gate.as_ref(),
             actors,
         }

@@ -6,8 +6,10 @@
 use std::fmt::Write;
 
 use crate::diag::counted;
+use crate::lab::diff::audits::Routing;
 use crate::lab::diff::effect::{Cause, Clause, How, Subject};
 use crate::lab::diff::{Change, Effect, Guardrail, Judged, Matters, Named, Verdict, Waived};
+use crate::render::audits::became_of;
 use crate::render::diff::{differs, guarded, places, relates};
 use crate::render::effect::{clauses, placed, plural, said, together};
 use crate::render::gate::{breached, clause, place, waived};
@@ -55,6 +57,9 @@ pub fn markdown(diffed: &Diffed<'_>) -> String {
     }
     page.changes(&diffed.changes.items);
     if let Some(effect) = diffed.effect {
+        if let Some(audits) = diffed.audits {
+            page.routing(&audits.routing);
+        }
         page.by_rule(effect);
         let all = listed(effect);
         all.iter().for_each(|of| page.records(of, effect, &naming));
@@ -108,6 +113,23 @@ impl Page {
             }
         }
         self.line("");
+    }
+
+    /// What the guardrails of both sides make of the agents that the model proposed.
+    fn routing(&mut self, routing: &Routing) {
+        let rows: Vec<String> = became_of(&routing.agents)
+            .into_iter()
+            .map(|(fate, base, head)| row(&[fate.to_owned(), base.to_string(), head.to_string()]))
+            .collect();
+        let changed = routing.changed.len() as u64 + routing.changed_left_out;
+        let heading = format!(
+            "Agents as the model proposed them: {} changed, {} gained, {} lost",
+            counted(changed, "route"),
+            counted(routing.gained.len() as u64, "promotion"),
+            routing.lost.len()
+        );
+        let columns = "| agents | before | now |\n|---|--:|--:|";
+        self.folded("", &heading, columns, rows.into_iter(), ROWS, 0);
     }
 
     /// The clauses, those that fail first; open where it is not passed.
@@ -456,7 +478,10 @@ fn span(odd: &mut Vec<&str>) -> Option<String> {
     let unquoted = bare
         .strip_prefix('`')
         .and_then(|bare| bare.strip_suffix('`'));
-    match unquoted.filter(|bare| !bare.contains('`')).unwrap_or(bare) {
+    // Several of them, one behind the other, are one span.
+    let unquoted = unquoted.map(|bare| bare.replace("`, `", ", "));
+    let unquoted = unquoted.filter(|bare| !bare.contains('`'));
+    match unquoted.as_deref().unwrap_or(bare) {
         "" if text.is_empty() => None,
         "" => Some(code(&text)),
         bare => Some(format!("{before}{}{after}", code(bare))),

@@ -60,7 +60,10 @@ impl News {
                 _ => Tone::Good,
             },
             news: news(diffed),
-            findings: effect.map_or_else(|| "No logs were replayed".to_owned(), findings),
+            findings: effect.map_or_else(
+                || "No logs were replayed".to_owned(),
+                |effect| findings(effect, &diffed.read(effect)),
+            ),
             doubts,
         }
     }
@@ -146,7 +149,7 @@ pub(super) fn moved(changes: &Changes, way: Moved) -> usize {
         .count()
 }
 
-fn findings(effect: &Effect) -> String {
+fn findings(effect: &Effect, read: &str) -> String {
     let counts = &effect.findings.counts;
     let signs = Signed {
         added: counts.added,
@@ -154,11 +157,10 @@ fn findings(effect: &Effect) -> String {
         changed: counts.changed,
     };
     format!(
-        "Findings {} → {} ({}) in {}",
+        "Findings {} → {} ({}) in {read}",
         counts.base,
         counts.head,
-        signed(&signs),
-        counted(effect.read.events, "event")
+        signed(&signs)
     )
 }
 

@@ -5,11 +5,12 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use sha2::{Digest, Sha256};
 
-use crate::diag::counted;
+use crate::lab::diff::audits::Routing;
 use crate::lab::diff::effect::{Differing, How};
 use crate::lab::diff::{
     Breach, Change, Effect, Guardrail, Judged, Matters, Named, Outcome, Verdict,
 };
+use crate::render::audits::became_of;
 use crate::render::diff::{differs, guarded, places, relates, title};
 use crate::render::effect::{by, clauses, cut, plural, said, together, values};
 use crate::render::gate::{breached, clause, place, waived};
@@ -126,12 +127,13 @@ fn told(diffed: &Diffed<'_>, naming: &Naming) -> Markup {
     html! {
         @if let Some(verdict) = diffed.gate { (judged(verdict)) }
         @if let Some(effect) = effect.filter(|effect| !effect.is_empty()) {
-            (counts(effect))
+            (counts(effect, &diffed.read(effect)))
             @if let Some(plot) = plot(effect) { (plot) }
         }
         (guarded_by(diffed))
         @if let Some(effect) = effect { (lost(effect, naming)) }
         (changed(&diffed.changes.items))
+        @if let Some(audits) = diffed.audits { (routing(&audits.routing)) }
         @if let Some(effect) = effect {
             @for of in listed(effect) { (records(&of, effect, naming)) }
             (by_rule(effect))
@@ -226,8 +228,20 @@ fn breach_of(breach: &Breach) -> Markup {
     }
 }
 
-fn counts(effect: &Effect) -> Markup {
-    let read = &effect.read;
+/// What the guardrails of both sides make of the agents that the model proposed.
+fn routing(routing: &Routing) -> Markup {
+    let rows = html! {
+        @for (fate, base, head) in became_of(&routing.agents) {
+            tr { td { (fate) } td.number { (base) } td.number { (head) } }
+        }
+    };
+    html! {
+        h2 { "Agents as the model proposed them" }
+        (table(&["agents", "#before", "#now"], &rows))
+    }
+}
+
+fn counts(effect: &Effect, read: &str) -> Markup {
     let rows = html! {
         @for (kind, delta) in effect.deltas() {
             @let counts = &delta.counts;
@@ -243,7 +257,7 @@ fn counts(effect: &Effect) -> Markup {
     };
     let columns = ["kind", "#before", "#now", "#added", "#removed", "#changed"];
     html! {
-        h2 { "Effect on " (counted(read.events, "event")) }
+        h2 { "Effect on " (Said(read)) }
         (table(&columns, &rows))
     }
 }
