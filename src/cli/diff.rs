@@ -12,7 +12,7 @@ use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::{
-    Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
+    Answers, Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
     revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
@@ -147,7 +147,7 @@ fn replayed(
     let meter = Meter::new(Reader::new(inputs.clone()).total());
     let show = |progress| meter.show(progress);
     let [base, head] = &sides;
-    let effect = effect_with(base, head, inputs, &settings, &show);
+    let effect = effect_with(base, head, inputs, &settings, Answers::default(), &show);
     meter.finish(effect.as_ref().map_or(0, |effect| effect.read.events));
     Ok(Ok(Some(effect?)))
 }

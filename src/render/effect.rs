@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::diag::counted;
 use crate::lab::diff::Effect;
 use crate::lab::diff::effect::{
-    About, Cause, Changed, Clause, Delta, Differing, Field, How, Kind, Lost, OfRule, One, Signed,
-    Subject,
+    About, Cause, Certainty, Changed, Clause, Delta, Differing, Field, How, Kind, Least, Lost,
+    OfRule, One, Signed, Subject,
 };
 use crate::render::style::{Styles, severity, styled, time};
 use crate::visible::visible;
@@ -44,11 +44,20 @@ pub(super) fn lost(effect: &Effect) -> String {
             styled(Styles::QUIET, &time(first.one.subject.at))
         );
         let by = by(&first.one.cause, &first.clauses);
+        let by = format!("{by}{}", depends(first.one.certainty));
         let _ = writeln!(out, "           {}", visible(&by));
     }
     let more = together.len().saturating_sub(SHOWN) as u64;
     rest(&mut out, more + effect.lost_left_out, "effect.lost");
     out
+}
+
+/// Of what does not hold whatever a model says, that it does not.
+fn depends(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Certain => "",
+        Certainty::DependsOnModel => "; depends on the model",
+    }
 }
 
 /// What is gone of one finding by one cause: the first of it, and how many of each kind.
@@ -57,9 +66,11 @@ type Together<'l> = (&'l Lost, BTreeMap<Kind, u64>);
 /// The gravest first.
 fn together(lost: &[Lost]) -> Vec<Together<'_>> {
     let mut all: Vec<Together<'_>> = Vec::new();
-    let mut places: BTreeMap<(Option<Uuid>, &[usize]), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(Option<Uuid>, &[usize], bool), usize> = BTreeMap::new();
     for lost in lost {
-        let key = (lost.one.subject.finding, lost.one.cause.edits.as_slice());
+        let is_certain = lost.one.certainty == Certainty::Certain;
+        let edits = lost.one.cause.edits.as_slice();
+        let key = (lost.one.subject.finding, edits, is_certain);
         let place = *places.entry(key).or_insert(all.len());
         if place == all.len() {
             all.push((lost, BTreeMap::new()));
@@ -125,25 +136,60 @@ fn rest(out: &mut String, more: u64, list: &str) {
 }
 
 fn counts(out: &mut String, effect: &Effect) {
-    let columns = ["before", "now", "added", "removed", "changed"];
-    let columns: String = columns.map(|column| format!("{column:>9}")).concat();
-    let columns = format!("  {:<10}{columns}", "");
-    let _ = writeln!(out, "{}", styled(Styles::QUIET, columns.trim_end()));
+    let mut rows = vec![["", "before", "now", "added", "removed", "changed"].map(str::to_owned)];
     for (kind, delta) in effect.deltas() {
         let counts = &delta.counts;
-        if counts.base + counts.head == 0 {
+        let most = counts
+            .bounds
+            .map(|bounds| bounds.base.at_most + bounds.head.at_most);
+        if counts.base + counts.head == 0 && most.unwrap_or_default() == 0 {
             continue;
         }
-        let numbers = [
-            counts.base,
-            counts.head,
-            counts.added,
-            counts.removed,
-            counts.changed,
-        ];
-        let numbers: String = numbers.map(|number| format!("{number:>9}")).concat();
-        let name = format!("{}s", kind.as_str());
-        let _ = writeln!(out, "  {name:<10}{numbers}");
+        let bounds = counts.bounds;
+        rows.push([
+            format!("{}s", kind.as_str()),
+            number(counts.base, bounds.map(|bounds| bounds.base)),
+            number(counts.head, bounds.map(|bounds| bounds.head)),
+            number(counts.added, bounds.map(|bounds| bounds.added)),
+            number(counts.removed, bounds.map(|bounds| bounds.removed)),
+            number(counts.changed, bounds.map(|bounds| bounds.changed)),
+        ]);
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    for (at, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (place, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let cell = match place {
+                0 => format!("  {cell:<NAME$}"),
+                _ => format!("{cell:>width$}", width = COLUMN.max(width + 2)),
+            };
+            line.push_str(&cell);
+        }
+        let line = line.trim_end();
+        let line = if at == 0 {
+            styled(Styles::QUIET, line)
+        } else {
+            line.to_owned()
+        };
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// The least width of the names of kinds, and of a column of numbers.
+const NAME: usize = 10;
+const COLUMN: usize = 9;
+
+/// A number, with what it may be where a model decides: `4 (4 to 9)`.
+fn number(figure: u64, may_be: Option<Least>) -> String {
+    let is_figure = |may_be: &Least| may_be.at_least == figure && may_be.at_most == figure;
+    match may_be.filter(|may_be| !is_figure(may_be)) {
+        Some(Least { at_least, at_most }) => format!("{figure} ({at_least} to {at_most})"),
+        None => figure.to_string(),
     }
 }
 
@@ -198,6 +244,7 @@ fn sided(sign: &str, one: &One, effect: &Effect) -> String {
         Styles::BAD
     };
     let by = by(&one.cause, &clauses(effect, &one.cause));
+    let by = format!("{by}{}", depends(one.certainty));
     format!(
         "  {} {}  {}\n    {}\n",
         styled(style, sign),
@@ -217,6 +264,7 @@ fn both(changed: &Changed, effect: &Effect) -> String {
     };
     let fields: Vec<String> = fields.into_iter().take(FIELDS).collect();
     let by = by(&changed.cause, &clauses(effect, &changed.cause));
+    let by = format!("{by}{}", depends(changed.certainty));
     format!(
         "  {} {}  {}\n    {}\n    {}\n",
         styled(Styles::HEADING, "~"),
@@ -439,8 +487,13 @@ fn doubted(about: &About) -> String {
             "{} too many to be paired; they are counted by rule",
             counted(*findings, "finding")
         ),
-        About::Prompt { file } => format!(
-            "what a model says to the new {file} is not known; both sides take what holds without one"
+        About::Prompt {
+            file,
+            slot,
+            findings,
+        } => format!(
+            "{file} is another, so that no fill of the slot {slot} is carried: what a model says of {} is not known",
+            counted(*findings, "finding")
         ),
         About::NotAttributed { edits } => format!(
             "{}, too many to try each of them by itself",

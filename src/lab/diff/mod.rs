@@ -16,7 +16,7 @@ mod things;
 
 pub use self::changes::{Action, Change, Changes, Named, changes, rule_pairs};
 pub use self::details::{Detail, Matters};
-pub use self::effect::{Effect, effect, effect_with};
+pub use self::effect::{Answers, Effect, effect, effect_with};
 pub use self::guardrails::{Guardrail, Moved};
 pub use self::relation::Related;
 pub use self::side::{Found, SideError, find, folder, revision};

@@ -3,45 +3,52 @@
 //! to the edit that makes it.
 
 mod causes;
+mod certainty;
 mod doubts;
 mod edits;
+mod fills;
 mod pairing;
+mod possible;
 mod told;
 mod traced;
 
+pub use self::certainty::{Certainty, Least};
 pub use self::doubts::{About, Doubt};
 pub use self::edits::Edit;
+pub use self::fills::Answers;
 pub use self::told::{
-    Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, How, Lost, OfRule, One, Read,
-    Signed,
+    Bounds, Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, How, Lost, OfRule,
+    One, Read, Signed,
 };
 pub use self::traced::{Kind, Subject};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
 use uuid::Uuid;
 
 use self::causes::{Causes, variants};
+use self::certainty::{Way, Weighed};
 use self::edits::{Taken, edits};
-use self::pairing::{Comparison, Differs};
+use self::fills::{Asks, Fills, Known};
+use self::pairing::{Comparison, Difference, Differences, Differs};
+use self::possible::{Chain, Possible, Presence, Span, Spans};
 use self::told::{LOST, TOLD};
-use self::traced::{KINDS, Traced, count};
+use self::traced::{Again, Beside, KINDS, Reckoned, Traced, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
 use crate::event::Digest;
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
-    Beginning, Counts, Filling, JointSink, Outcome, Progress, RunError, Settings, begin,
-    detect_jointly, follow,
+    Beginning, Counts, JointSink, Outcome, Progress, RunError, Settings, detect_jointly,
 };
 use crate::policy::{Policy, PolicyFile};
 use crate::route::Runs;
 use crate::source::Input;
 
-/// What taking the head for the base does to logs. Slots are held constant: both sides take the
-/// defaults of their policies.
+/// What taking the head for the base does to logs. Slots are held constant: nothing is known of
+/// what a model says, both sides take the defaults of their policies, and bounds tell the rest.
 ///
 /// # Errors
 ///
@@ -52,10 +59,10 @@ pub fn effect(
     inputs: Vec<Input>,
     settings: &Settings,
 ) -> Result<Effect, RunError> {
-    effect_with(base, head, inputs, settings, &|_| {})
+    effect_with(base, head, inputs, settings, Answers::default(), &|_| {})
 }
 
-/// The same, telling how far it has come.
+/// The same with what is known of what a model says, telling how far it has come.
 ///
 /// # Errors
 ///
@@ -65,6 +72,7 @@ pub fn effect_with(
     head: &Side,
     inputs: Vec<Input>,
     settings: &Settings,
+    answers: Answers<'_>,
     progress: &dyn Fn(Progress),
 ) -> Result<Effect, RunError> {
     let taken = edits(base, head);
@@ -86,7 +94,8 @@ pub fn effect_with(
     });
     let joined: Vec<Joined<'_>> = joined.collect();
     let joint = Joint::new(&joined);
-    let mut following = Following::new(&policies);
+    let known = Known::new(answers);
+    let mut following = Following::new(&policies, &known);
     following.begin(&policies);
     let mut sink = Sink {
         following,
@@ -97,7 +106,6 @@ pub fn effect_with(
     let (counts, failed) = detect_jointly(&joint, inputs, settings, &mut sink, progress)?;
     let mut doubts = doubts::of_counts(&counts, &failed, !taken.is_empty());
     doubts.extend(sink.doubts);
-    doubts.extend(prompts(&taken));
     let read = Read {
         events: counts.events,
         outside_range: counts.outside_range,
@@ -125,137 +133,246 @@ fn of_files(files: &[PolicyFile], wanted: impl Fn(&str) -> bool) -> Digest {
     Digest::of(serde_json::json!(texts).to_string().as_bytes())
 }
 
-/// Prompts that are others: what a model would make of them is not known.
-fn prompts(taken: &[Taken]) -> impl Iterator<Item = Doubt> {
-    let files = taken.iter().map(|taken| &taken.edit.file);
-    let prompts = files.filter(|file| file.starts_with("prompts/"));
-    prompts.map(|file| Doubt {
-        about: About::Prompt { file: file.clone() },
-        decisive: false,
-    })
-}
-
 /// What decides what follows from a finding: the files beside the rules, whether the route asks
 /// for a risk, and what the rule says of it.
-type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
+type Chained<'c> = (Digest, bool, Option<OfItsRule<'c>>);
 
 /// The default risk, the floor, and the description, which drafts may show.
 type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
 
+/// A finding that was followed.
+struct Followed {
+    outcome: Outcome,
+    /// What filled its slots.
+    fills: Fills,
+}
+
+/// What of each end the policies leave to a model, and what is counted of its records.
+struct End<'p> {
+    chain: Chain<'p>,
+    spans: Spans,
+    /// How many findings leave a slot open, by slot.
+    open: BTreeMap<String, u64>,
+}
+
+impl End<'_> {
+    fn add(&mut self, reckoned: &Reckoned) {
+        for (kind, span) in &reckoned.spans {
+            let all = self.spans.entry(*kind).or_default();
+            all.figure += span.figure;
+            all.least += span.least;
+            all.most += span.most;
+        }
+        for slot in &reckoned.open {
+            *self.open.entry(slot.clone()).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, reckoned: &Reckoned) {
+        for (kind, span) in &reckoned.spans {
+            let all = self.spans.entry(*kind).or_default();
+            all.figure -= span.figure;
+            all.least -= span.least;
+            all.most -= span.most;
+        }
+        for slot in &reckoned.open {
+            *self.open.entry(slot.clone()).or_default() -= 1;
+        }
+    }
+
+    /// What is counted of a finding.
+    fn reckon(&self, followed: &Followed) -> Reckoned {
+        let mut spans = Spans::new();
+        count(&followed.outcome, &mut spans);
+        let mut reckoned = Reckoned {
+            spans,
+            open: Vec::new(),
+        };
+        if let Some(open) = self.chain.open(&followed.outcome, &followed.fills) {
+            open.widen(&mut reckoned.spans);
+            reckoned.open = open.slots;
+        }
+        reckoned
+    }
+
+    /// What may come of a finding; nothing where no slot is open.
+    fn possible(&self, followed: &Followed, traced: &Traced) -> Option<Possible> {
+        let open = self.chain.open(&followed.outcome, &followed.fills)?;
+        Some(open.possible(traced))
+    }
+}
+
 /// Follows findings under every policy, and compares what comes of them with the base.
 struct Following<'p> {
     policies: Vec<&'p Policy>,
+    known: &'p Known<'p>,
     /// What decides what follows from a finding, apart from its rule.
     chains: Vec<Digest>,
     /// Whether each policy detects, and whether it asks for risks.
     runs: Vec<(bool, bool)>,
     /// One for each policy but the base.
     comparisons: Vec<Comparison>,
-    /// How many records the base and the head have.
-    counts: [BTreeMap<Kind, u64>; 2],
+    /// The base and the head.
+    ends: Vec<End<'p>>,
     /// The findings of each rule.
     of_rules: [HashMap<Uuid, u64>; 2],
 }
 
 impl<'p> Following<'p> {
-    fn new(policies: &[Between<'p>]) -> Self {
+    fn new(policies: &[Between<'p>], known: &'p Known<'p>) -> Self {
         let all: Vec<&Policy> = policies.iter().map(|between| between.policy).collect();
         // Scripts may write drafts.
         let is_chain = |path: &str| !path.starts_with("rules/") || path.ends_with(".rhai");
-        let (base, others) = (all.first(), all.iter().skip(1));
-        let comparison = |other: &&Policy| base.map(|base| Comparison::new(base, other));
+        let (base, others) = (all.first(), all.iter().skip(1).enumerate());
+        let comparison =
+            |(at, other): (usize, &&Policy)| base.map(|base| Comparison::new(base, other, at == 0));
         Self {
             comparisons: others.filter_map(comparison).collect(),
+            known,
             chains: policies
                 .iter()
                 .map(|between| of_files(between.files, is_chain))
                 .collect(),
             runs: Vec::new(),
             policies: all,
-            counts: Default::default(),
+            ends: Vec::new(),
             of_rules: Default::default(),
         }
     }
 
     /// Decides the route of the run of every policy.
     fn begin(&mut self, policies: &[Between<'p>]) {
-        let filling = Filling::default();
-        let begun = policies
-            .iter()
-            .map(|between| begin(between.policy, &filling));
-        let begun: Vec<Beginning> = begun.collect();
-        for (policy, beginning) in self.policies.iter().zip(&begun) {
+        let mut begun: Vec<(Beginning, Fills)> = Vec::new();
+        for (at, between) in policies.iter().enumerate() {
+            let asks = Asks {
+                carried: begun.first().map(|(_, fills)| fills),
+                model: at < ENDS,
+            };
+            begun.push(self.known.begin(between.policy, asks));
+        }
+        for ((between, at), (beginning, fills)) in policies.iter().zip(0..).zip(&begun) {
+            let policy = between.policy;
             let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
             self.runs
                 .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
+            if at < ENDS {
+                let spans = Spans::from([(Kind::Route, Span::exactly(1))]);
+                self.ends.push(End {
+                    chain: Chain::new(policy, between.files, beginning, fills),
+                    spans,
+                    open: BTreeMap::new(),
+                });
+            }
         }
         let Some((base, others)) = begun.split_first() else {
             return;
         };
-        for (comparison, other) in self.comparisons.iter_mut().zip(others) {
-            if base.route != other.route {
-                let traced = |beginning: &Beginning| Rc::new(Traced::of_run(&beginning.route));
-                comparison.both(traced(base), traced(other));
+        let possible = |at: usize| self.ends.get(at).map(|end| end.chain.run().record.clone());
+        let possible: Vec<Possible> = (0..ENDS).filter_map(possible).collect();
+        for (at, (comparison, other)) in self.comparisons.iter_mut().zip(others).enumerate() {
+            let traced = |side: usize, (beginning, fills): &(Beginning, Fills)| {
+                let possible = possible.get(side).filter(|_| at == 0);
+                Rc::new(Traced::of_run(
+                    &beginning.route,
+                    fills.clone(),
+                    possible.cloned(),
+                ))
+            };
+            if base.0.route != other.0.route {
+                comparison.both(traced(0, base), traced(1, other));
+            } else if let ([base, head], 0) = (possible.as_slice(), at) {
+                comparison.open(base, head);
             }
-        }
-        for counts in &mut self.counts {
-            *counts.entry(Kind::Route).or_default() += 1;
         }
     }
 
     /// What comes of a finding under each of these policies, where that detects. Policies that
     /// would follow it in the same way do so once.
-    fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Outcome>>> {
-        let mut known: Vec<(Chain<'_>, Rc<Outcome>)> = Vec::new();
-        let mut outcomes = vec![None; self.policies.len()];
-        for at in of {
-            let (Some(policy), Some((true, asks_risk)), Some(chain), Some(outcome)) = (
-                self.policies.get(*at),
-                self.runs.get(*at),
-                self.chains.get(*at),
-                outcomes.get_mut(*at),
-            ) else {
+    fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Followed>>> {
+        let mut known: Vec<(Chained<'_>, Rc<Followed>)> = Vec::new();
+        let mut outcomes: Vec<Option<Rc<Followed>>> = vec![None; self.policies.len()];
+        for at in 0..self.policies.len() {
+            if !of.contains(&at) {
+                continue;
+            }
+            let (Some((true, asks_risk)), Some(chain)) =
+                (self.runs.get(at), self.chained(at, finding))
+            else {
                 continue;
             };
-            let of_rule = policy.rules.get(&finding.rule).map(|rule| {
-                let settings = &rule.settings;
-                (settings.risk, settings.floor, rule.description.as_deref())
-            });
-            let chain = (*chain, *asks_risk, of_rule);
             let same = known.iter().find(|(known, _)| *known == chain);
-            let same = same.map(|(_, outcome)| Rc::clone(outcome));
-            *outcome = Some(same.unwrap_or_else(|| {
-                let filling = Filling::default();
-                let outcome = follow(policy, &filling, *asks_risk, finding.clone(), false);
-                let outcome = Rc::new(outcome);
-                known.push((chain, Rc::clone(&outcome)));
-                outcome
-            }));
+            let same = same.map(|(_, followed)| Rc::clone(followed));
+            let base = outcomes.first().and_then(Option::as_deref);
+            let asks = Asks {
+                carried: base.map(|base| &base.fills),
+                // One without a pair so far may get the fills of one.
+                model: at == 0 || at < ENDS && base.is_some(),
+            };
+            let followed = same.or_else(|| {
+                let followed = Rc::new(self.follow(at, *asks_risk, finding, asks)?);
+                known.push((chain, Rc::clone(&followed)));
+                Some(followed)
+            });
+            if let Some(outcome) = outcomes.get_mut(at) {
+                *outcome = followed;
+            }
         }
         outcomes
     }
 
+    /// What decides what follows from a finding under a policy.
+    fn chained(&self, at: usize, finding: &Finding) -> Option<Chained<'p>> {
+        let of_rule = self.policies.get(at)?.rules.get(&finding.rule).map(|rule| {
+            let settings = &rule.settings;
+            (settings.risk, settings.floor, rule.description.as_deref())
+        });
+        let (_, asks_risk) = self.runs.get(at)?;
+        Some((*self.chains.get(at)?, *asks_risk, of_rule))
+    }
+
+    fn follow(
+        &self,
+        at: usize,
+        asks_risk: bool,
+        finding: &Finding,
+        asks: Asks<'_>,
+    ) -> Option<Followed> {
+        let policy = self.policies.get(at)?;
+        let (outcome, fills) = self.known.follow(policy, asks_risk, finding.clone(), asks);
+        Some(Followed { outcome, fills })
+    }
+
     fn take(&mut self, of: &[usize], finding: &Finding) {
         let outcomes = self.outcomes(of, finding);
-        let ends = self.counts.iter_mut().zip(&mut self.of_rules);
-        for (outcome, (counts, of_rules)) in outcomes.iter().zip(ends) {
-            if let Some(outcome) = outcome {
-                count(outcome, counts);
-                *of_rules.entry(finding.rule).or_default() += 1;
-            }
-        }
-        let mut known: Vec<(Rc<Outcome>, Rc<Traced>)> = Vec::new();
-        let base = outcomes.first().and_then(Option::as_ref);
-        for (at, comparison) in (1..).zip(&mut self.comparisons) {
-            let other = outcomes.get(at).and_then(Option::as_ref);
-            let is_same = |(base, other): (&Rc<Outcome>, &Rc<Outcome>)| {
-                Rc::ptr_eq(base, other) || base == other
-            };
-            if base.zip(other).is_some_and(is_same) {
+        let reckoned = self.reckon(of, finding, &outcomes);
+        let mut known: Vec<(Rc<Followed>, Rc<Traced>)> = Vec::new();
+        let of = |at: usize| outcomes.get(at).and_then(Option::as_ref);
+        let base = of(0);
+        let mut comparisons = std::mem::take(&mut self.comparisons);
+        for (at, comparison) in (1..).zip(&mut comparisons) {
+            let other = of(at);
+            if let Some((base, other)) = base.zip(other)
+                && (Rc::ptr_eq(base, other) || base.outcome == other.outcome)
+            {
+                if at < ENDS && !Rc::ptr_eq(base, other) {
+                    self.compare_open(comparison, base, other);
+                }
                 continue;
             }
-            let mut traced = |at: usize, outcome: Option<&Rc<Outcome>>| {
-                Some(trace(outcome?, self.policies.get(at)?, &mut known))
+            let mut traced = |at: usize, followed: Option<&Rc<Followed>>| {
+                let followed = followed?;
+                let same = known.iter().find(|(known, _)| Rc::ptr_eq(known, followed));
+                if let Some((_, traced)) = same {
+                    return Some(Rc::clone(traced));
+                }
+                let waits = at > 0 && base.is_none();
+                let again = waits.then(|| Again {
+                    finding: finding.clone(),
+                    reckoned: reckoned.get(at).cloned().flatten().unwrap_or_default(),
+                });
+                let traced = Rc::new(self.trace(at, followed, again)?);
+                known.push((Rc::clone(followed), Rc::clone(&traced)));
+                Some(traced)
             };
             match (traced(0, base), traced(at, other)) {
                 (Some(base), Some(other)) => comparison.both(base, other),
@@ -264,30 +381,133 @@ impl<'p> Following<'p> {
                 (None, None) => {}
             }
         }
+        self.comparisons = comparisons;
+    }
+
+    /// Counts what comes of a finding under the base and the head.
+    fn reckon(
+        &mut self,
+        of: &[usize],
+        finding: &Finding,
+        outcomes: &[Option<Rc<Followed>>],
+    ) -> Vec<Option<Reckoned>> {
+        let mut all: Vec<Option<Reckoned>> = Vec::new();
+        let base = outcomes.first().and_then(Option::as_ref);
+        for at in 0..ENDS {
+            let followed = outcomes.get(at).and_then(Option::as_ref);
+            let is_base = at > 0
+                && base
+                    .zip(followed)
+                    .is_some_and(|(one, it)| Rc::ptr_eq(one, it));
+            let same = all.first().cloned().flatten().filter(|_| is_base);
+            let reckoned = same.or_else(|| Some(self.ends.get(at)?.reckon(followed?)));
+            let may = || self.undetected(of, at, finding);
+            let reckoned = reckoned.or_else(may);
+            if let (Some(end), Some(reckoned)) = (self.ends.get_mut(at), &reckoned) {
+                end.add(reckoned);
+            }
+            if let (Some(of_rules), Some(_)) = (self.of_rules.get_mut(at), followed) {
+                *of_rules.entry(finding.rule).or_default() += 1;
+            }
+            all.push(reckoned);
+        }
+        all
+    }
+
+    /// What is counted of a finding of a policy whose run detects only if a model says so.
+    fn undetected(&self, of: &[usize], at: usize, finding: &Finding) -> Option<Reckoned> {
+        let end = self.ends.get(at)?;
+        if end.chain.run().detects != Presence::Sometimes || !of.contains(&at) {
+            return None;
+        }
+        let followed = self.follow(at, false, finding, Asks::default())?;
+        let mut reckoned = end.reckon(&followed);
+        for span in reckoned.spans.values_mut() {
+            (span.figure, span.least) = (0, 0);
+        }
+        Some(reckoned)
+    }
+
+    /// Adds what a model could make differ of a finding that is the same on both sides so far.
+    fn compare_open(&self, comparison: &mut Comparison, base: &Followed, head: &Followed) {
+        let ends = [(0, base), (1, head)].map(|(at, followed)| {
+            let end = self.ends.get(at)?;
+            let open = end.chain.open(&followed.outcome, &followed.fills);
+            Some((end, followed, at, open.is_some()))
+        });
+        if !ends.iter().flatten().any(|(.., is_open)| *is_open) {
+            return;
+        }
+        let [base, head] = ends.map(|end| {
+            let (end, followed, at, _) = end?;
+            let policy = self.policies.get(at)?;
+            let traced = Traced::new(&followed.outcome, policy, Beside::default());
+            let possible = end.possible(followed, &traced);
+            Some(possible.unwrap_or_else(|| Possible::exactly(&traced)))
+        });
+        if let Some((base, head)) = base.zip(head) {
+            comparison.open(&base, &head);
+        }
+    }
+
+    /// What is compared of a finding; of the base and the head also what a model could make of it.
+    fn trace(&self, at: usize, followed: &Followed, again: Option<Again>) -> Option<Traced> {
+        let is_filled = self.known.is_some();
+        let beside = Beside {
+            fills: followed.fills.clone(),
+            possible: None,
+            again: again.filter(|_| is_filled).map(Box::new),
+        };
+        let mut traced = Traced::new(&followed.outcome, self.policies.get(at)?, beside);
+        let end = self.ends.get(at);
+        traced.beside.possible = end.and_then(|end| end.possible(followed, &traced));
+        Some(traced)
+    }
+
+    /// Follows a finding again now that its pair is known: with the fills of that.
+    fn again(&mut self, at: usize, traced: &Traced, base: Option<&Traced>) -> Option<Rc<Traced>> {
+        let again = traced.beside.again.as_ref()?;
+        let asks = Asks {
+            carried: base.map(|base| &base.beside.fills),
+            model: at < ENDS,
+        };
+        let (_, asks_risk) = self.runs.get(at)?;
+        let followed = self.follow(at, *asks_risk, &again.finding, asks)?;
+        let traced = self.trace(at, &followed, None)?;
+        if let Some(end) = self.ends.get_mut(at) {
+            let reckoned = end.reckon(&followed);
+            end.take(&again.reckoned);
+            end.add(&reckoned);
+        }
+        Some(Rc::new(traced))
     }
 
     /// Everything that is told.
     fn tell(
-        self,
+        mut self,
         read: Read,
         taken: Vec<Taken>,
         causes: &Causes,
         mut doubts: Vec<Doubt>,
         sides: [&Side; 2],
     ) -> Effect {
-        let mut comparisons = self.comparisons.into_iter().map(Comparison::finish);
-        let (differing, not_paired) = comparisons.next().unwrap_or_default();
-        let causes = causes.clone().known(comparisons);
-        if not_paired > 0 {
+        let comparisons = std::mem::take(&mut self.comparisons);
+        let comparisons = (1..).zip(comparisons).map(|(at, comparison)| {
+            comparison.finish(&mut |head, base| self.again(at, head, base))
+        });
+        let mut comparisons: VecDeque<Differences> = comparisons.collect();
+        let mut differences = comparisons.pop_front().unwrap_or_default();
+        let causes = causes.clone().known(comparisons.into_iter());
+        if differences.not_paired > 0 {
             let about = About::NotPaired {
-                findings: not_paired,
+                findings: differences.not_paired,
             };
             doubts.push(Doubt {
                 about,
                 decisive: true,
             });
         }
-        if !causes.is_attributed() && !differing.is_empty() {
+        if !causes.is_attributed() && !differences.list.is_empty() {
             let edits = taken.len();
             let about = About::NotAttributed { edits };
             doubts.push(Doubt {
@@ -295,6 +515,7 @@ impl<'p> Following<'p> {
                 decisive: false,
             });
         }
+        doubts.extend(self.prompts(sides));
         let mut effect = Effect {
             read,
             edits: taken.into_iter().map(|taken| taken.edit).collect(),
@@ -315,36 +536,91 @@ impl<'p> Following<'p> {
             conclusive: !doubts.iter().any(|doubt| doubt.decisive),
             doubts,
         };
-        let [base, head] = &self.counts;
-        for kind in KINDS {
-            let counts = &mut effect.delta(kind).counts;
-            counts.base = base.get(&kind).copied().unwrap_or_default();
-            counts.head = head.get(&kind).copied().unwrap_or_default();
-        }
+        let mut detects = self.ends.iter().map(|end| end.chain.run().detects);
+        let is_detecting = !detects.any(|detects| detects == Presence::Sometimes);
         let mut by_rule: BTreeMap<Uuid, Differing> = BTreeMap::new();
-        for differs in differing {
-            let cause = causes.of(&differs);
-            effect.note(differs, cause, &mut by_rule);
+        for mut difference in std::mem::take(&mut differences.list) {
+            if !is_detecting {
+                difference.certainty = Certainty::DependsOnModel;
+            }
+            let cause = causes.of(&difference.what);
+            effect.note(difference, cause, &mut by_rule);
+        }
+        for kind in KINDS {
+            let bounds = self.bounds(kind, &differences.weighed, is_detecting);
+            let spans = self.ends.iter().map(|end| end.spans.get(&kind).copied());
+            let spans: Vec<Span> = spans.map(Option::unwrap_or_default).collect();
+            let counts = &mut effect.delta(kind).counts;
+            if let [base, head] = spans.as_slice() {
+                (counts.base, counts.head) = (base.figure, head.figure);
+            }
+            counts.bound(bounds);
         }
         effect.by_rule = of_rules(by_rule, &self.of_rules, sides);
         effect
     }
+
+    /// How many records of a kind there are, whatever a model says. Where it may say that nothing
+    /// is detected, all that may be there may also differ.
+    fn bounds(&self, kind: Kind, weighed: &Weighed, is_detecting: bool) -> Bounds {
+        let of = |at: usize| {
+            let span = self.ends.get(at).and_then(|end| end.spans.get(&kind));
+            let span = span.copied().unwrap_or_default();
+            Least {
+                at_least: span.least,
+                at_most: span.most,
+            }
+        };
+        let (base, head) = (of(0), of(1));
+        let differ = |way: Way, most: u64| {
+            let weighed = weighed.get(&(kind, way)).copied().unwrap_or_default();
+            if is_detecting {
+                weighed
+            } else {
+                Least {
+                    at_least: 0,
+                    at_most: most,
+                }
+            }
+        };
+        Bounds {
+            base,
+            head,
+            added: differ(Way::Added, head.at_most),
+            removed: differ(Way::Removed, base.at_most),
+            changed: differ(Way::Changed, base.at_most.min(head.at_most)),
+        }
+    }
+
+    /// The prompts that are others, so that no fill of their slots is carried, and what is open for that.
+    fn prompts(&self, [base, head]: [&Side; 2]) -> Vec<Doubt> {
+        let slots = head.policy.prompts.keys().chain(base.policy.prompts.keys());
+        let slots: BTreeSet<&String> = slots.collect();
+        let doubt = |slot: &String| {
+            let digest = |side: &Side| side.policy.prompts.get(slot).map(|prompt| prompt.digest);
+            let findings = self.ends.iter().filter_map(|end| end.open.get(slot));
+            let findings = findings.copied().max().filter(|findings| *findings > 0)?;
+            if digest(base) == digest(head) {
+                return None;
+            }
+            let settings = [head, base].map(|side| side.policy.slots.get(slot));
+            let settings = settings.into_iter().flatten().next()?;
+            let about = About::Prompt {
+                file: settings.prompt.0.clone(),
+                slot: slot.clone(),
+                findings,
+            };
+            Some(Doubt {
+                about,
+                decisive: false,
+            })
+        };
+        slots.into_iter().filter_map(doubt).collect()
+    }
 }
 
-/// What is compared of an outcome; policies that follow a finding in the same way share it.
-fn trace(
-    outcome: &Rc<Outcome>,
-    policy: &Policy,
-    known: &mut Vec<(Rc<Outcome>, Rc<Traced>)>,
-) -> Rc<Traced> {
-    let same = known.iter().find(|(known, _)| Rc::ptr_eq(known, outcome));
-    if let Some((_, traced)) = same {
-        return Rc::clone(traced);
-    }
-    let traced = Rc::new(Traced::new(outcome, policy));
-    known.push((Rc::clone(outcome), Rc::clone(&traced)));
-    traced
-}
+/// So many of the policies are ends: the base and the head.
+const ENDS: usize = 2;
 
 /// The rules that differ, by id.
 fn of_rules(
@@ -378,18 +654,16 @@ fn of_rules(
     rules.collect()
 }
 
-/// In which way a record differs.
-#[derive(Clone, Copy)]
-enum Way {
-    Added,
-    Removed,
-    Changed,
-}
-
 impl Effect {
     /// Counts a difference wherever it belongs, and lists it.
-    fn note(&mut self, differs: Differs, cause: Cause, by_rule: &mut BTreeMap<Uuid, Differing>) {
-        match differs {
+    fn note(
+        &mut self,
+        difference: Difference,
+        cause: Cause,
+        by_rule: &mut BTreeMap<Uuid, Differing>,
+    ) {
+        let certainty = difference.certainty;
+        match difference.what {
             Differs::Added(subject, record) => {
                 self.count(record.kind, Way::Added, &subject, by_rule);
                 let delta = self.delta(record.kind);
@@ -397,6 +671,7 @@ impl Effect {
                     name: record.name,
                     subject,
                     cause,
+                    certainty,
                 };
                 keep(&mut delta.added, one, &mut delta.left_out);
             }
@@ -406,6 +681,7 @@ impl Effect {
                     name: record.name,
                     subject,
                     cause,
+                    certainty,
                 };
                 self.lose(record.kind, &one);
                 let delta = self.delta(record.kind);
@@ -427,6 +703,7 @@ impl Effect {
                     head,
                     fields: fields.collect(),
                     cause,
+                    certainty,
                 };
                 let delta = self.delta(kind);
                 keep(&mut delta.changed, changed, &mut delta.left_out);

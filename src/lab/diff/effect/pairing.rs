@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::detect::Detector;
 use crate::event::{Digest, Nanos, Time};
+use crate::lab::diff::effect::certainty::{Certainty, Way, Weighed, weigh, weigh_open};
+use crate::lab::diff::effect::possible::Possible;
 use crate::lab::diff::effect::traced::{Compared, Kind, Subject, Traced};
 use crate::policy::Policy;
 
@@ -84,9 +86,35 @@ pub enum Differs {
     },
 }
 
+/// A difference, and whether it holds whatever a model says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// What differs.
+    pub what: Differs,
+    /// Whether it always does.
+    pub certainty: Certainty,
+}
+
+/// Everything that differs between two sides.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// In the order of the findings.
+    pub list: Vec<Difference>,
+    /// How many findings were too many to be paired.
+    pub not_paired: u64,
+    /// How many records differ at least and at most.
+    pub weighed: Weighed,
+}
+
+/// Follows a finding again that was followed before its pair was known.
+pub type FollowAgain<'f> = &'f mut dyn FnMut(&Traced, Option<&Traced>) -> Option<Rc<Traced>>;
+
 /// Takes the findings of two sides and pairs them.
 #[derive(Debug, Default)]
 pub struct Comparison {
+    /// Whether it is told what a model could make of the findings.
+    with_bounds: bool,
+    weighed: Weighed,
     rules: Rules,
     base: HashMap<Uuid, Rc<Traced>>,
     head: HashMap<Uuid, Rc<Traced>>,
@@ -96,10 +124,11 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Of two policies.
+    /// Of two policies; `with_bounds` where it is told what a model could make of the findings.
     #[must_use]
-    pub fn new(base: &Policy, head: &Policy) -> Self {
+    pub fn new(base: &Policy, head: &Policy, with_bounds: bool) -> Self {
         Self {
+            with_bounds,
             rules: Rules::new(base, head),
             ..Self::default()
         }
@@ -114,21 +143,26 @@ impl Comparison {
         self.paired.push((base, head));
     }
 
+    /// Takes a finding that leads to the same on both sides with what is known of fills.
+    pub fn open(&mut self, base: &Possible, head: &Possible) {
+        weigh_open(base, head, &mut self.weighed);
+    }
+
     /// Takes a finding of the base. One that the head has likewise is its pair.
     pub fn base(&mut self, traced: Rc<Traced>) {
         let Self { base, head, .. } = self;
-        self.not_paired += wait(base, head, traced);
+        self.not_paired += wait(base, head, traced, self.with_bounds);
     }
 
     /// Takes a finding of the head.
     pub fn head(&mut self, traced: Rc<Traced>) {
         let Self { base, head, .. } = self;
-        self.not_paired += wait(head, base, traced);
+        self.not_paired += wait(head, base, traced, self.with_bounds);
     }
 
-    /// What differs, in the order of the findings; and how many findings were too many to be paired.
+    /// What differs.
     #[must_use]
-    pub fn finish(self) -> (Vec<Differs>, u64) {
+    pub fn finish(self, again: FollowAgain<'_>) -> Differences {
         let mut not_paired = self.not_paired;
         let mut all: Vec<Pair> = Vec::new();
         let paired = self.paired.into_iter();
@@ -155,11 +189,42 @@ impl Comparison {
             let one = head.as_ref().or(base.as_ref());
             one.map(|one| (one.subject.at, one.rule, one.group.clone(), one.anchor))
         });
-        let mut differing = Vec::new();
+        let mut weighed = self.weighed;
+        let mut list = Vec::new();
         for (base, head) in all {
+            let followed = head.as_ref().and_then(|head| again(head, base.as_deref()));
+            let (base, head) = (base, followed.or(head));
+            let mut differing = Vec::new();
             differ(base.as_deref(), head.as_deref(), &mut differing);
+            let certain = self
+                .with_bounds
+                .then(|| weigh(base.as_deref(), head.as_deref(), &mut weighed));
+            list.extend(differing.into_iter().map(|what| {
+                let is_certain = certain.as_ref().is_none_or(|all| all.contains(&what.key()));
+                let certainty = if is_certain {
+                    Certainty::Certain
+                } else {
+                    Certainty::DependsOnModel
+                };
+                Difference { what, certainty }
+            }));
         }
-        (differing, not_paired)
+        Differences {
+            list,
+            not_paired,
+            weighed,
+        }
+    }
+}
+
+impl Differs {
+    /// What tells it from the others of a finding.
+    fn key(&self) -> (Way, Kind, String) {
+        match self {
+            Self::Added(_, record) => (Way::Added, record.kind, record.name.clone()),
+            Self::Removed(_, record) => (Way::Removed, record.kind, record.name.clone()),
+            Self::Changed { kind, name, .. } => (Way::Changed, *kind, name.clone()),
+        }
     }
 }
 
@@ -168,8 +233,10 @@ fn wait(
     own: &mut HashMap<Uuid, Rc<Traced>>,
     other: &mut HashMap<Uuid, Rc<Traced>>,
     traced: Rc<Traced>,
+    with_bounds: bool,
 ) -> u64 {
-    if other.get(&traced.id) == Some(&traced) {
+    let same = other.get(&traced.id);
+    if same.is_some_and(|same| same.is_same(&traced, with_bounds)) {
         other.remove(&traced.id);
         return 0;
     }
