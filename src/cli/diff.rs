@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
+use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::{
-    Answers, Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
+    Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
     revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
@@ -34,6 +35,8 @@ pub struct Args {
     logs: Vec<String>,
     #[command(flatten)]
     reading: ReadingArgs,
+    #[command(flatten)]
+    slots: SlotArgs,
     /// Show each changed file line by line too
     #[arg(long)]
     text_diff: bool,
@@ -65,7 +68,7 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
         },
         about: [&base, &head].map(about),
         names: [base.name.clone(), head.name.clone()],
-        effect: match replayed(args, inputs, [base, head])? {
+        effect: match replayed(common, args, inputs, [base, head])? {
             Ok(effect) => effect,
             Err(exit) => return Ok(exit),
         },
@@ -128,6 +131,7 @@ fn fixtures(folder: &Path) -> Vec<Input> {
 
 /// What the change does to the logs; nothing where there are none.
 fn replayed(
+    common: &Common,
     args: &Args,
     inputs: Vec<Input>,
     mut sides: [Side; 2],
@@ -143,11 +147,15 @@ fn replayed(
     for side in &mut sides {
         side.policy.detector.note_supplied(&supplied);
     }
+    let mut fills = match args.slots.known(&common.policy)? {
+        Ok(fills) => fills,
+        Err(exit) => return Ok(Err(exit)),
+    };
     let settings = args.reading.settings(&inputs, databases, World::live())?;
     let meter = Meter::new(Reader::new(inputs.clone()).total());
     let show = |progress| meter.show(progress);
     let [base, head] = &sides;
-    let effect = effect_with(base, head, inputs, &settings, Answers::default(), &show);
+    let effect = effect_with(base, head, inputs, &settings, fills.answers(), &show);
     meter.finish(effect.as_ref().map_or(0, |effect| effect.read.events));
     Ok(Ok(Some(effect?)))
 }

@@ -14,6 +14,7 @@ use crate::lab::diff::effect::{
     OfRule, One, Signed, Subject,
 };
 use crate::render::style::{Styles, severity, styled, time};
+use crate::slots::Provenance;
 use crate::visible::visible;
 
 /// So many records of a list are shown; JSON has more.
@@ -50,6 +51,24 @@ pub(super) fn lost(effect: &Effect) -> String {
     let more = together.len().saturating_sub(SHOWN) as u64;
     rest(&mut out, more + effect.lost_left_out, "effect.lost");
     out
+}
+
+/// The slots of which a record is made whose fills are those of the finding before.
+fn carried(kind: Kind, subject: &Subject) -> String {
+    let makes = |slot: &str| match kind {
+        Kind::Finding => false,
+        Kind::Risk | Kind::Incident => slot == "risk",
+        Kind::Route => slot == "route",
+        Kind::Plan | Kind::Step | Kind::Command => slot == "plan",
+        Kind::Draft => !matches!(slot, "risk" | "route" | "plan"),
+    };
+    let fills = subject.fills.iter();
+    let carried = fills.filter(|(slot, source)| makes(slot) && **source == Provenance::Carried);
+    let slots: Vec<&str> = carried.map(|(slot, _)| slot.as_str()).collect();
+    if slots.is_empty() {
+        return String::new();
+    }
+    format!("; carried: {}", slots.join(", "))
 }
 
 /// Of what does not hold whatever a model says, that it does not.
@@ -212,7 +231,7 @@ fn records(
     }
     let changed = delta.changed.iter();
     let changed = changed.filter(|changed| !is_implied(&changed.head));
-    lines.extend(changed.map(|changed| both(changed, effect)));
+    lines.extend(changed.map(|changed| both(kind, changed, effect)));
     if !lines.is_empty() {
         heading(out, &plural(kind));
     }
@@ -254,7 +273,7 @@ fn sided(sign: &str, one: &One, effect: &Effect) -> String {
     )
 }
 
-fn both(changed: &Changed, effect: &Effect) -> String {
+fn both(kind: Kind, changed: &Changed, effect: &Effect) -> String {
     let fields: Vec<String> = changed.fields.iter().flat_map(field).collect();
     let more = fields.len().saturating_sub(FIELDS);
     let more = if more > 0 {
@@ -265,6 +284,7 @@ fn both(changed: &Changed, effect: &Effect) -> String {
     let fields: Vec<String> = fields.into_iter().take(FIELDS).collect();
     let by = by(&changed.cause, &clauses(effect, &changed.cause));
     let by = format!("{by}{}", depends(changed.certainty));
+    let by = format!("{by}{}", carried(kind, &changed.head));
     format!(
         "  {} {}  {}\n    {}\n    {}\n",
         styled(Styles::HEADING, "~"),

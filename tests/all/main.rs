@@ -26,6 +26,7 @@
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
 //! | `diff_effect` | what a change of a policy does to logs |
+//! | `diff_fills` | slots that are held constant in a diff, and what depends on a model |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -49,6 +50,7 @@ mod determinism;
 mod diagnostics;
 mod diff;
 mod diff_effect;
+mod diff_fills;
 mod docs;
 mod documents;
 mod enrichment;

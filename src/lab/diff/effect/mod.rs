@@ -537,7 +537,9 @@ impl<'p> Following<'p> {
             doubts,
         };
         let mut detects = self.ends.iter().map(|end| end.chain.run().detects);
-        let is_detecting = !detects.any(|detects| detects == Presence::Sometimes);
+        // Where nothing was edited, a model says the same on both sides.
+        let is_detecting =
+            effect.edits.is_empty() || !detects.any(|detects| detects == Presence::Sometimes);
         let mut by_rule: BTreeMap<Uuid, Differing> = BTreeMap::new();
         for mut difference in std::mem::take(&mut differences.list) {
             if !is_detecting {

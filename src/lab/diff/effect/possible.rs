@@ -236,8 +236,8 @@ pub struct Chain<'p> {
     run: OfRun,
     /// Every step of the closed list.
     steps: Vec<Step>,
-    /// The route of an incident of each severity where nothing is proposed.
-    routes: Vec<(Severity, Route)>,
+    /// What is required for an incident of each severity.
+    required: Vec<Required>,
     /// How far scores go.
     scores: OnceCell<(f64, f64)>,
     /// What drafts are made by.
@@ -357,12 +357,34 @@ fn shows_description(policy: &Policy) -> bool {
         })
 }
 
-/// The route of an incident where nothing is proposed.
-fn required(policy: &Policy, severity: Severity) -> Route {
-    let facts = Facts {
-        severity: Some(severity),
-    };
-    policy.routing.decide(Context::Incident, None, facts, &[])
+/// What is required for an incident of a severity.
+struct Required {
+    severity: Severity,
+    /// The agents, as a prompt may show them.
+    agents: Vec<String>,
+    /// The route where nothing is proposed.
+    route: Route,
+}
+
+impl Required {
+    fn of(policy: &Policy, severity: Severity) -> Self {
+        let facts = Facts {
+            severity: Some(severity),
+        };
+        let rails = policy.routing.guardrails.get(&Context::Incident);
+        let agents = rails.into_iter().flat_map(|rails| rails.required(facts));
+        Self {
+            severity,
+            agents: agents.cloned().collect(),
+            route: policy.routing.decide(Context::Incident, None, facts, &[]),
+        }
+    }
+
+    /// Whether the same is required, by the same clauses.
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.agents, &self.route.steps, &self.route.edits)
+            == (&other.agents, &other.route.steps, &other.route.edits)
+    }
 }
 
 impl<'p> Chain<'p> {
@@ -378,8 +400,8 @@ impl<'p> Chain<'p> {
             policy,
             run: OfRun::new(policy, beginning, fills),
             steps: policy.planning.every_step(),
-            routes: SEVERITIES
-                .map(|(_, severity)| (severity, required(policy, severity)))
+            required: SEVERITIES
+                .map(|(_, severity)| Required::of(policy, severity))
                 .into(),
             scores: OnceCell::new(),
             drafting: drafting(policy, files),
@@ -426,6 +448,8 @@ struct Agents<'o> {
     ever: Vec<&'o str>,
     /// The routes, where there are only a few.
     routes: Option<Vec<Vec<&'o str>>>,
+    /// The route, where there is one that nobody is asked for.
+    only: Option<&'o Route>,
     /// The pairs that are in order whatever the route is.
     order: &'o [(String, String)],
     /// What the route follows from.
@@ -444,6 +468,7 @@ impl<'o> Agents<'o> {
             ever,
             mark,
             routes: Some(routes),
+            only: None,
             order: &[],
         }
     }
@@ -459,6 +484,7 @@ impl<'o> Agents<'o> {
             always: these.always,
             ever,
             routes: None,
+            only: None,
             order: &rails.order,
             mark: Some(mark),
         }
@@ -635,15 +661,14 @@ impl<'o> Open<'o> {
             Some(risk) => risk.range.severities().collect(),
             None => vec![self.outcome.risk.severity],
         };
-        let routes = self.chain.routes.iter();
-        let routes = routes.filter(|(severity, _)| severities.contains(severity));
-        let routes: Vec<&Route> = routes.map(|(_, route)| route).collect();
+        let required = self.chain.required.iter();
+        let required = required.filter(|required| severities.contains(&required.severity));
+        let required: Vec<&Required> = required.collect();
         // Where every severity requires the same, the risk has no part in the route.
-        let is_same = |other: &&Route| {
-            let first = routes.first();
-            first.is_some_and(|first| (&first.steps, &first.edits) == (&other.steps, &other.edits))
-        };
-        let is_same = routes.iter().all(is_same);
+        let is_same = required
+            .windows(2)
+            .all(|pair| matches!(pair, [one, other] if one.is_as(other)));
+        let routes: Vec<&Route> = required.iter().map(|required| &required.route).collect();
         let risk = self.risk.as_ref().map(|risk| risk.mark);
         let mark = mark(&json!([
             self.reply("route"),
@@ -657,10 +682,14 @@ impl<'o> Open<'o> {
             Some(response) => Agents::these(vec![names(&response.route)], None),
             None if is_asked => Agents::within(rails, &routes, mark),
             None => {
+                let only = routes.first().copied().filter(|_| is_same);
                 let mut routes: Vec<Vec<&str>> = routes.into_iter().map(names).collect();
                 routes.dedup();
                 let mark = Some(mark).filter(|_| !is_same);
-                Agents::these(routes, mark)
+                Agents {
+                    only,
+                    ..Agents::these(routes, mark)
+                }
             }
         };
     }
@@ -926,6 +955,9 @@ impl<'o> Open<'o> {
         }
         let rails = self.policy().routing.guardrails.get(&Context::Incident);
         let bound = possible.add(Kind::Route, "", self.promoted, self.promoted_by());
+        if let Some(route) = self.agents.only {
+            return bound.exactly(route_fields(route));
+        }
         let phase = rails.map(|rails| Within::These(vec![rails.phase.clone().into()]));
         bound
             .fields
