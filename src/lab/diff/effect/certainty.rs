@@ -89,24 +89,16 @@ fn weigh_records(
     for key in keys {
         let [base, head] = [base, head].map(|side| side.records.get(key).unwrap_or(&none));
         let times = base.times.max(head.times);
-        if let Some(is_certain) = comes(base, head) {
+        if let Some(is_certain) = head.comes_without(base) {
             tell(key, Way::Added, is_certain, times);
         }
-        if let Some(is_certain) = comes(head, base) {
+        if let Some(is_certain) = base.comes_without(head) {
             tell(key, Way::Removed, is_certain, times);
         }
         if let Some(is_certain) = changes(base, head) {
             tell(key, Way::Changed, is_certain, times);
         }
     }
-}
-
-/// Whether a record may be there where the other is not, and whether always.
-fn comes(from: &Bound, to: &Bound) -> Option<bool> {
-    let may = to.presence > Presence::Never && from.presence < Presence::Always;
-    // Of what is there more than once, one may be without its pair.
-    let may = may && !from.comes_with(to) || from.times.max(to.times) > 1;
-    may.then_some(to.presence == Presence::Always && from.presence == Presence::Never)
 }
 
 /// Whether both may be there and say something else, and whether always.

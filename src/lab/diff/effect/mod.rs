@@ -33,7 +33,7 @@ use self::certainty::{Way, Weighed};
 use self::edits::{Taken, edits};
 use self::fills::{Asks, Fills, Known};
 use self::pairing::{Comparison, Difference, Differences, Differs};
-use self::possible::{Chain, Possible, Presence, Span, Spans};
+use self::possible::{Chain, Marks, Possible, Presence, Span, Spans};
 use self::told::{LOST, TOLD};
 use self::traced::{Again, Beside, KINDS, Reckoned, Traced, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
@@ -188,7 +188,10 @@ impl End<'_> {
             spans,
             open: Vec::new(),
         };
-        if let Some(open) = self.chain.open(&followed.outcome, &followed.fills) {
+        if let Some(open) = self
+            .chain
+            .open(&followed.outcome, &followed.fills, Marks::LeftOut)
+        {
             open.widen(&mut reckoned.spans);
             reckoned.open = open.slots;
         }
@@ -197,7 +200,9 @@ impl End<'_> {
 
     /// What may come of a finding; nothing where no slot is open.
     fn possible(&self, followed: &Followed, traced: &Traced) -> Option<Possible> {
-        let open = self.chain.open(&followed.outcome, &followed.fills)?;
+        let open = self
+            .chain
+            .open(&followed.outcome, &followed.fills, Marks::Made)?;
         Some(open.possible(traced))
     }
 }
@@ -432,7 +437,9 @@ impl<'p> Following<'p> {
     fn compare_open(&self, comparison: &mut Comparison, base: &Followed, head: &Followed) {
         let ends = [(0, base), (1, head)].map(|(at, followed)| {
             let end = self.ends.get(at)?;
-            let open = end.chain.open(&followed.outcome, &followed.fills);
+            let open = end
+                .chain
+                .open(&followed.outcome, &followed.fills, Marks::LeftOut);
             Some((end, followed, at, open.is_some()))
         });
         if !ends.iter().flatten().any(|(.., is_open)| *is_open) {

@@ -78,9 +78,13 @@ pub type Spans = BTreeMap<Kind, Span>;
 pub struct Bound {
     /// With which fills it is there.
     pub presence: Presence,
+    /// The same where the finding is promoted.
+    within: Presence,
+    /// What the promotion follows from, where that is open.
+    gate: Mark,
     /// How often it is there at most: two agents may suggest one command.
     pub times: u64,
-    /// What its presence follows from.
+    /// What its presence follows from beside the promotion.
     is_there: Mark,
     /// What its fields follow from.
     says: Mark,
@@ -163,12 +167,10 @@ impl Possible {
 
     fn add(&mut self, kind: Kind, name: &str, presence: Presence, is_there: Mark) -> &mut Bound {
         let bound = self.records.entry((kind, name.to_owned())).or_default();
-        bound.presence = bound.presence.max(presence);
+        bound.within = bound.within.max(presence);
+        bound.presence = bound.within;
         bound.times += 1;
-        bound.is_there = match presence {
-            Presence::Sometimes => is_there,
-            _ => None,
-        };
+        bound.is_there = is_there;
         bound
     }
 }
@@ -216,11 +218,31 @@ impl Bound {
         both.any(|(own, other)| own.excludes(other))
     }
 
-    /// Whether it is there whenever the other is, and not otherwise.
+    /// Is there only where the finding is promoted.
+    fn given(&mut self, promoted: Presence, gate: Mark) -> &mut Self {
+        self.presence = self.within.min(promoted);
+        self.gate = gate;
+        self
+    }
+
+    /// Whether it may be there where another is not, and whether always.
     #[must_use]
-    pub fn comes_with(&self, other: &Self) -> bool {
-        self.presence == other.presence
-            && (self.presence == Presence::Always || same(self.is_there, other.is_there))
+    pub fn comes_without(&self, other: &Self) -> Option<bool> {
+        let is_gated_alike = same(self.gate, other.gate);
+        let (own, others) = if is_gated_alike {
+            (self.within, other.within)
+        } else {
+            (self.presence, other.presence)
+        };
+        // Both follow from the same, or this one is there once for each of the other.
+        let is_open = self.gate.is_some() || other.gate.is_some();
+        let is_tied =
+            own == others && (is_gated_alike || !is_open) && same(self.is_there, other.is_there);
+        let may = own > Presence::Never && others < Presence::Always && !is_tied;
+        // Of what is there more than once, one may be without its pair.
+        let may = may || self.times.max(other.times) > 1;
+        let is_certain = self.presence == Presence::Always && other.presence == Presence::Never;
+        may.then_some(is_certain)
     }
 
     /// Whether it says the same as the other wherever both are there.
@@ -228,6 +250,15 @@ impl Bound {
     pub fn says_as(&self, other: &Self) -> bool {
         same(self.says, other.says)
     }
+}
+
+/// Whether marks are made, which takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    /// They are.
+    Made,
+    /// They are not: all are equal.
+    LeftOut,
 }
 
 /// What of a policy bounds what a model may do to findings.
@@ -240,6 +271,10 @@ pub struct Chain<'p> {
     required: Vec<Required>,
     /// How far scores go.
     scores: OnceCell<(f64, f64)>,
+    /// What routes of incidents are made by, apart from replies.
+    routing: Digest,
+    /// What plans are made by, likewise.
+    planning: Digest,
     /// What drafts are made by.
     drafting: Digest,
     /// Whether one may show the description of a rule.
@@ -396,10 +431,14 @@ impl<'p> Chain<'p> {
         beginning: &Beginning,
         fills: &Fills,
     ) -> Self {
+        let rails = policy.routing.guardrails.get(&Context::Incident);
+        let steps = policy.planning.every_step();
         Self {
             policy,
             run: OfRun::new(policy, beginning, fills),
-            steps: policy.planning.every_step(),
+            routing: mark(&json!([format!("{rails:?}"), shown_agents(policy)])),
+            planning: mark(&json!(steps)),
+            steps,
             required: SEVERITIES
                 .map(|(_, severity)| Required::of(policy, severity))
                 .into(),
@@ -421,13 +460,19 @@ impl<'p> Chain<'p> {
         *self.scores.get_or_init(range)
     }
 
-    /// What is left open of a finding and what follows from it; nothing where no slot is.
+    /// What is left open of a finding and what follows from it; nothing where no slot is. With
+    /// marks it can be compared with another; to be counted it needs none.
     #[must_use]
-    pub fn open<'o>(&'o self, outcome: &'o Outcome, fills: &'o Fills) -> Option<Open<'o>> {
+    pub fn open<'o>(
+        &'o self,
+        outcome: &'o Outcome,
+        fills: &'o Fills,
+        marks: Marks,
+    ) -> Option<Open<'o>> {
         if self.policy.prompts.is_empty() {
             return None;
         }
-        let open = Open::new(self, outcome, fills);
+        let open = Open::new(self, outcome, fills, marks);
         (!open.slots.is_empty()).then_some(open)
     }
 }
@@ -543,6 +588,7 @@ pub struct Open<'o> {
     chain: &'o Chain<'o>,
     outcome: &'o Outcome,
     fills: &'o Fills,
+    marks: Marks,
     /// The slots that nobody is known to fill.
     pub slots: Vec<String>,
     risk: Option<OpenRisk>,
@@ -553,11 +599,12 @@ pub struct Open<'o> {
 }
 
 impl<'o> Open<'o> {
-    fn new(chain: &'o Chain<'o>, outcome: &'o Outcome, fills: &'o Fills) -> Self {
+    fn new(chain: &'o Chain<'o>, outcome: &'o Outcome, fills: &'o Fills, marks: Marks) -> Self {
         let mut open = Self {
             chain,
             outcome,
             fills,
+            marks,
             slots: Vec::new(),
             risk: None,
             promoted: Presence::of(outcome.response.is_some(), false),
@@ -594,6 +641,14 @@ impl<'o> Open<'o> {
         is_open
     }
 
+    /// The mark of what something follows from.
+    fn mark(&self, of: impl FnOnce() -> Value) -> Digest {
+        match self.marks {
+            Marks::Made => mark(&of()),
+            Marks::LeftOut => Digest::of(b""),
+        }
+    }
+
     /// What the reply of a slot follows from.
     fn reply(&self, slot: &str) -> Value {
         let prompt = self.policy().prompts.get(slot);
@@ -621,28 +676,30 @@ impl<'o> Open<'o> {
         self.promoted = Presence::of(always, ever);
         // Where the run may not ask, that decides too.
         let run = self.chain.run.mark.filter(|_| asks < Presence::Always);
-        let by = json!([
-            self.reply("risk"),
-            without(&default, &["finding_id"]),
-            format!("{:?}", settings.floor),
-            slot.may == May::Raise,
-            slot.formula.text(),
-            run,
-        ]);
-        let by = mark(&by);
-        let promotion = &policy.promotion;
-        let asked = promotion.when.as_ref().map(|_| {
-            let rule_name = &finding.rule_name;
+        let by = self.mark(|| {
             json!([
-                finding.finding_type,
-                rule_name,
-                finding.level.as_str(),
-                finding.tags,
-                finding.count,
-                finding.hits
+                self.reply("risk"),
+                without(&default, &["finding_id"]),
+                format!("{:?}", settings.floor),
+                slot.may == May::Raise,
+                slot.formula.text(),
+                run,
             ])
         });
-        self.promotion = Some(mark(&json!([by, format!("{promotion:?}"), asked])));
+        let promotion = &policy.promotion;
+        self.promotion = Some(self.mark(|| {
+            let asked = promotion.when.as_ref().map(|_| {
+                json!([
+                    finding.finding_type,
+                    finding.rule_name,
+                    finding.level.as_str(),
+                    finding.tags,
+                    finding.count,
+                    finding.hits,
+                ])
+            });
+            json!([by, format!("{promotion:?}"), asked])
+        }));
         self.risk = Some(OpenRisk {
             default,
             range,
@@ -670,12 +727,13 @@ impl<'o> Open<'o> {
             .all(|pair| matches!(pair, [one, other] if one.is_as(other)));
         let routes: Vec<&Route> = required.iter().map(|required| &required.route).collect();
         let risk = self.risk.as_ref().map(|risk| risk.mark);
-        let mark = mark(&json!([
-            self.reply("route"),
-            format!("{rails:?}"),
-            shown_agents(policy),
-            risk.filter(|_| !is_same),
-        ]));
+        let mark = self.mark(|| {
+            json!([
+                self.reply("route"),
+                self.chain.routing,
+                risk.filter(|_| !is_same),
+            ])
+        });
         let followed = self.outcome.response.as_ref();
         let followed = followed.filter(|_| is_asked && !is_open && self.risk.is_none());
         self.agents = match followed {
@@ -724,14 +782,16 @@ impl<'o> Open<'o> {
         let made = self.outcome.response.as_ref();
         let made = made.and_then(|response| response.plan.clone());
         self.plan = if self.is_open("plan", self.risk.is_some()) {
-            let default = default();
-            let of_default = json!([plan_fields(&default), default.steps]);
-            Planned::Open(mark(&json!([
-                self.reply("plan"),
-                self.chain.steps,
-                policy.planning.mandatory(&finding.finding_type),
-                of_default,
-            ])))
+            Planned::Open(self.mark(|| {
+                let default = default();
+                json!([
+                    self.reply("plan"),
+                    self.chain.planning,
+                    policy.planning.mandatory(&finding.finding_type),
+                    plan_fields(&default),
+                    default.steps,
+                ])
+            }))
         } else {
             let plan = if policy.prompts.contains_key("plan") {
                 made
@@ -757,7 +817,7 @@ impl<'o> Open<'o> {
     fn presence_of_plan(&self) -> Presence {
         let planners = self.planners();
         let planners = planners.iter().map(|agent| self.agents.presence(agent));
-        self.promoted.min(planners.max().unwrap_or_default())
+        planners.max().unwrap_or_default()
     }
 
     /// The steps that the plan has or may have.
@@ -820,7 +880,7 @@ impl<'o> Open<'o> {
         let presence = |agent: &'o str| {
             let may_stop = |other: &&str| *other != agent && !self.agents.precedes(agent, other);
             let may_be_stopped = critical.iter().any(may_stop);
-            let runs = self.promoted.min(self.agents.presence(agent));
+            let runs = self.agents.presence(agent);
             let is_script = agents
                 .get(agent)
                 .is_some_and(|agent| matches!(agent.runs, Runs::Script(_)));
@@ -850,8 +910,9 @@ impl<'o> Open<'o> {
                 (span.least, span.most) = (0, 0);
             }
         }
-        let mut add = |kind: Kind, presence: Presence, times: u64| {
+        let mut add = |kind: Kind, within: Presence, times: u64| {
             let span = spans.entry(kind).or_default();
+            let presence = within.min(self.promoted);
             span.least += u64::from(presence == Presence::Always);
             span.most += u64::from(presence > Presence::Never) * times;
         };
@@ -894,7 +955,7 @@ impl<'o> Open<'o> {
         possible
     }
 
-    /// The mark of what may be promoted.
+    /// What the promotion follows from, where it is open.
     fn promoted_by(&self) -> Mark {
         self.promotion
             .filter(|_| self.promoted == Presence::Sometimes)
@@ -935,8 +996,7 @@ impl<'o> Open<'o> {
             return;
         };
         let incident = incident(self.finding(), &risk.default, &self.outcome.promotion);
-        let is_there = self.promoted_by();
-        let bound = possible.add(Kind::Incident, "", self.promoted, is_there);
+        let bound = self.add(possible, Kind::Incident, "", Presence::Always, None);
         let mut fields = without(&incident, &["id", "finding_id", "severity", "risk_score"]);
         if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
             metadata.remove("promoted_by");
@@ -954,7 +1014,8 @@ impl<'o> Open<'o> {
             return routes.by_ref().for_each(|record| possible.keep(record));
         }
         let rails = self.policy().routing.guardrails.get(&Context::Incident);
-        let bound = possible.add(Kind::Route, "", self.promoted, self.promoted_by());
+        let by = json!([self.agents.routes, self.chain.routing]);
+        let bound = self.add(possible, Kind::Route, "", Presence::Always, None);
         if let Some(route) = self.agents.only {
             return bound.exactly(route_fields(route));
         }
@@ -962,14 +1023,25 @@ impl<'o> Open<'o> {
         bound
             .fields
             .extend(phase.map(|phase| ("phase".to_owned(), phase)));
-        let by = json!([self.agents.routes, format!("{rails:?}")]);
         bound.follows_from(both(self.agents.mark, Some(mark(&by))));
     }
 
     /// What the presence of something follows from that hangs on agents.
     fn with_agents(&self, own: Presence) -> Mark {
-        let by_agents = (own == Presence::Sometimes).then_some(self.agents.mark);
-        both(self.promoted_by(), by_agents.flatten())
+        self.agents.mark.filter(|_| own == Presence::Sometimes)
+    }
+
+    /// Adds a record of a promoted finding.
+    fn add<'b>(
+        &self,
+        possible: &'b mut Possible,
+        kind: Kind,
+        name: &str,
+        within: Presence,
+        is_there: Mark,
+    ) -> &'b mut Bound {
+        let bound = possible.add(kind, name, within, is_there);
+        bound.given(self.promoted, self.promoted_by())
     }
 
     fn add_plan(&self, possible: &mut Possible) {
@@ -978,7 +1050,7 @@ impl<'o> Open<'o> {
             return;
         }
         let is_there = self.with_agents(presence);
-        let bound = possible.add(Kind::Plan, "", presence, is_there);
+        let bound = self.add(possible, Kind::Plan, "", presence, is_there);
         let by = match &self.plan {
             Planned::This(plan) => {
                 bound.exactly(plan_fields(plan));
@@ -996,7 +1068,7 @@ impl<'o> Open<'o> {
                 true => is_there,
                 false => both(is_there, by),
             };
-            let bound = possible.add(Kind::Step, &step.step_id, presence, is_there);
+            let bound = self.add(possible, Kind::Step, &step.step_id, presence, is_there);
             let mut fields = without(step, &["step_id"]);
             match by {
                 None => bound.exactly(fields),
@@ -1043,7 +1115,7 @@ impl<'o> Open<'o> {
         };
         for template in &policy.commands {
             for command in render(std::slice::from_ref(template), &plan, finding) {
-                let bound = possible.add(Kind::Command, &template.name, presence, is_there);
+                let bound = self.add(possible, Kind::Command, &template.name, presence, is_there);
                 bound.times = times;
                 bound.exactly(without(&command, &["id", "incident_id"]));
             }
@@ -1088,7 +1160,7 @@ impl<'o> Open<'o> {
                 Some(record) => possible.keep(record),
                 None => {
                     let is_there = by.filter(|_| presence == Presence::Sometimes);
-                    let bound = possible.add(Kind::Draft, agent, presence, is_there);
+                    let bound = self.add(possible, Kind::Draft, agent, presence, is_there);
                     bound.follows_from(by);
                 }
             }
