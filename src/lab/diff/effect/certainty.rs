@@ -47,10 +47,9 @@ pub type Certain = BTreeSet<(Way, Kind, String)>;
 
 /// Compares what may come of a finding of the base with what may come of one of the head; where
 /// there is no such finding, with nothing. What holds of all differences is added to `weighed`.
-pub fn weigh(base: Option<&Traced>, head: Option<&Traced>, weighed: &mut Weighed) -> Certain {
-    let [base, head] = [base, head].map(possible);
+pub fn weigh(base: &Possible, head: &Possible, weighed: &mut Weighed) -> Certain {
     let mut certain = Certain::new();
-    weigh_records(&base, &head, |key, way, is_certain, times| {
+    weigh_records(base, head, |key, way, is_certain, times| {
         let (kind, name) = key;
         let least = weighed.entry((*kind, way)).or_default();
         least.at_least += u64::from(is_certain);
@@ -62,8 +61,8 @@ pub fn weigh(base: Option<&Traced>, head: Option<&Traced>, weighed: &mut Weighed
     certain
 }
 
-/// What may come of a finding.
-fn possible(traced: Option<&Traced>) -> Possible {
+/// What may come of a finding; where there is none, nothing.
+pub fn possible(traced: Option<&Traced>) -> Possible {
     let Some(traced) = traced else {
         return Possible::default();
     };

@@ -275,18 +275,17 @@ impl<'p> Following<'p> {
         let possible = |at: usize| self.ends.get(at).map(|end| end.chain.run().record.clone());
         let possible: Vec<Possible> = (0..ENDS).filter_map(possible).collect();
         for (at, (comparison, other)) in self.comparisons.iter_mut().zip(others).enumerate() {
-            let traced = |side: usize, (beginning, fills): &(Beginning, Fills)| {
-                let possible = possible.get(side).filter(|_| at == 0);
-                Rc::new(Traced::of_run(
-                    &beginning.route,
-                    fills.clone(),
-                    possible.cloned(),
-                ))
+            let traced = |(beginning, fills): &(Beginning, Fills)| {
+                Rc::new(Traced::of_run(&beginning.route, fills.clone()))
+            };
+            let both = match possible.as_slice() {
+                [base, head] if at == 0 => Some((base.clone(), head.clone())),
+                _ => None,
             };
             if base.0.route != other.0.route {
-                comparison.both(traced(0, base), traced(1, other));
-            } else if let ([base, head], 0) = (possible.as_slice(), at) {
-                comparison.open(base, head);
+                comparison.both(traced(base), traced(other), both);
+            } else if let Some((base, head)) = both {
+                comparison.open(&base, &head);
             }
         }
     }
@@ -364,6 +363,7 @@ impl<'p> Following<'p> {
                 }
                 continue;
             }
+            let waits_with_bounds = at < ENDS && (other.is_none() || base.is_none());
             let mut traced = |at: usize, followed: Option<&Rc<Followed>>| {
                 let followed = followed?;
                 let same = known.iter().find(|(known, _)| Rc::ptr_eq(known, followed));
@@ -375,12 +375,28 @@ impl<'p> Following<'p> {
                     finding: finding.clone(),
                     reckoned: reckoned.get(at).cloned().flatten().unwrap_or_default(),
                 });
-                let traced = Rc::new(self.trace(at, followed, again)?);
+                let mut traced = self.trace(at, followed, again)?;
+                // One that waits for its pair is compared then.
+                if waits_with_bounds {
+                    traced.beside.possible = self.possible(at, followed, &traced);
+                }
+                let traced = Rc::new(traced);
                 known.push((Rc::clone(followed), Rc::clone(&traced)));
                 Some(traced)
             };
             match (traced(0, base), traced(at, other)) {
-                (Some(base), Some(other)) => comparison.both(base, other),
+                (Some(one), Some(two)) => {
+                    let possible = base.zip(other).filter(|_| at < ENDS);
+                    let possible = possible.map(|(base, head)| {
+                        let base = self.possible(0, base, &one);
+                        let head = self.possible(at, head, &two);
+                        (
+                            base.unwrap_or_else(|| Possible::exactly(&one)),
+                            head.unwrap_or_else(|| Possible::exactly(&two)),
+                        )
+                    });
+                    comparison.both(one, two, possible);
+                }
                 (Some(base), None) => comparison.base(base),
                 (None, Some(other)) => comparison.head(other),
                 (None, None) => {}
@@ -457,7 +473,7 @@ impl<'p> Following<'p> {
         }
     }
 
-    /// What is compared of a finding; of the base and the head also what a model could make of it.
+    /// What is compared of a finding.
     fn trace(&self, at: usize, followed: &Followed, again: Option<Again>) -> Option<Traced> {
         let is_filled = self.known.is_some();
         let beside = Beside {
@@ -465,10 +481,13 @@ impl<'p> Following<'p> {
             possible: None,
             again: again.filter(|_| is_filled).map(Box::new),
         };
-        let mut traced = Traced::new(&followed.outcome, self.policies.get(at)?, beside);
-        let end = self.ends.get(at);
-        traced.beside.possible = end.and_then(|end| end.possible(followed, &traced));
-        Some(traced)
+        let policy = self.policies.get(at)?;
+        Some(Traced::new(&followed.outcome, policy, beside))
+    }
+
+    /// What may come of a finding of the base or the head; nothing where no slot is open.
+    fn possible(&self, at: usize, followed: &Followed, traced: &Traced) -> Option<Possible> {
+        self.ends.get(at)?.possible(followed, traced)
     }
 
     /// Follows a finding again now that its pair is known: with the fills of that.
@@ -480,7 +499,8 @@ impl<'p> Following<'p> {
         };
         let (_, asks_risk) = self.runs.get(at)?;
         let followed = self.follow(at, *asks_risk, &again.finding, asks)?;
-        let traced = self.trace(at, &followed, None)?;
+        let mut traced = self.trace(at, &followed, None)?;
+        traced.beside.possible = self.possible(at, &followed, &traced);
         if let Some(end) = self.ends.get_mut(at) {
             let reckoned = end.reckon(&followed);
             end.take(&again.reckoned);
@@ -708,8 +728,8 @@ impl Effect {
                 let fields = fields.map(|(field, base, head)| Field { field, base, head });
                 let changed = Changed {
                     name,
-                    base,
-                    head,
+                    base: *base,
+                    head: *head,
                     fields: fields.collect(),
                     cause,
                     certainty,

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::detect::Detector;
 use crate::event::{Digest, Nanos, Time};
-use crate::lab::diff::effect::certainty::{Certainty, Way, Weighed, weigh, weigh_open};
+use crate::lab::diff::effect::certainty::{
+    Certain, Certainty, Way, Weighed, possible, weigh, weigh_open,
+};
 use crate::lab::diff::effect::possible::Possible;
 use crate::lab::diff::effect::traced::{Compared, Kind, Subject, Traced};
 use crate::policy::Policy;
@@ -74,9 +76,9 @@ pub enum Differs {
     /// It says something else: each field with what it was and is.
     Changed {
         /// What it was about.
-        base: Subject,
+        base: Box<Subject>,
         /// What it is about.
-        head: Subject,
+        head: Box<Subject>,
         /// The kind of the record.
         kind: Kind,
         /// What tells it from others of its kind.
@@ -118,7 +120,7 @@ pub struct Comparison {
     rules: Rules,
     base: HashMap<Uuid, Rc<Traced>>,
     head: HashMap<Uuid, Rc<Traced>>,
-    paired: Vec<(Rc<Traced>, Rc<Traced>)>,
+    paired: Vec<(Pair, Option<Certain>)>,
     /// How many could not wait for their pair.
     not_paired: u64,
 }
@@ -134,13 +136,20 @@ impl Comparison {
         }
     }
 
-    /// Takes a finding that both sides have, and that leads to different things.
-    pub fn both(&mut self, base: Rc<Traced>, head: Rc<Traced>) {
+    /// Takes a finding that both sides have, and that leads to different things: to these, or to
+    /// what else may come of it where that is told.
+    pub fn both(
+        &mut self,
+        base: Rc<Traced>,
+        head: Rc<Traced>,
+        possible: Option<(Possible, Possible)>,
+    ) {
         if self.paired.len() >= WAITING {
             self.not_paired += 1;
             return;
         }
-        self.paired.push((base, head));
+        let certain = possible.map(|(base, head)| weigh(&base, &head, &mut self.weighed));
+        self.paired.push(((Some(base), Some(head)), certain));
     }
 
     /// Takes a finding that leads to the same on both sides with what is known of fills.
@@ -164,9 +173,7 @@ impl Comparison {
     #[must_use]
     pub fn finish(self, again: FollowAgain<'_>) -> Differences {
         let mut not_paired = self.not_paired;
-        let mut all: Vec<Pair> = Vec::new();
-        let paired = self.paired.into_iter();
-        all.extend(paired.map(|(base, head)| (Some(base), Some(head))));
+        let mut all: Vec<(Pair, Option<Certain>)> = self.paired;
         let mut groups: BTreeMap<(usize, Vec<String>), Beside> = BTreeMap::new();
         for traced in self.base.into_values() {
             let rule = self.rules.base.get(&traced.rule).copied();
@@ -182,23 +189,25 @@ impl Comparison {
             base.sort_by_key(|traced| order(traced));
             head.sort_by_key(|traced| order(traced));
             let (pairs, left) = pair(base, head);
-            all.extend(pairs);
+            all.extend(pairs.into_iter().map(|pair| (pair, None)));
             not_paired += left;
         }
-        all.sort_by_cached_key(|(base, head)| {
+        all.sort_by_cached_key(|((base, head), _)| {
             let one = head.as_ref().or(base.as_ref());
             one.map(|one| (one.subject.at, one.rule, one.group.clone(), one.anchor))
         });
         let mut weighed = self.weighed;
         let mut list = Vec::new();
-        for (base, head) in all {
+        for ((base, head), certain) in all {
             let followed = head.as_ref().and_then(|head| again(head, base.as_deref()));
             let (base, head) = (base, followed.or(head));
             let mut differing = Vec::new();
             differ(base.as_deref(), head.as_deref(), &mut differing);
-            let certain = self
-                .with_bounds
-                .then(|| weigh(base.as_deref(), head.as_deref(), &mut weighed));
+            let weigh_now = || {
+                let [base, head] = [&base, &head].map(|it| possible(it.as_deref()));
+                weigh(&base, &head, &mut weighed)
+            };
+            let certain = certain.or_else(|| self.with_bounds.then(weigh_now));
             list.extend(differing.into_iter().map(|what| {
                 let is_certain = certain.as_ref().is_none_or(|all| all.contains(&what.key()));
                 let certainty = if is_certain {
@@ -351,8 +360,8 @@ fn differ(base: Option<&Traced>, head: Option<&Traced>, differing: &mut Vec<Diff
             None => differing.push(Differs::Added(head.subject.clone(), new.clone())),
             Some(was) if was == new => {}
             Some(was) => differing.push(Differs::Changed {
-                base: base.subject.clone(),
-                head: head.subject.clone(),
+                base: Box::new(base.subject.clone()),
+                head: Box::new(head.subject.clone()),
                 kind: new.kind,
                 fields: fields(was, new),
                 name: new.name.clone(),

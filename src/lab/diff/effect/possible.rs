@@ -7,6 +7,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
@@ -88,8 +89,10 @@ pub struct Bound {
     is_there: Mark,
     /// What its fields follow from.
     says: Mark,
-    /// What its fields may be; one that is not listed may be anything.
-    fields: BTreeMap<String, Within>,
+    /// The fields that are settled, as JSON: many of these wait for their pair.
+    settled: Option<Rc<str>>,
+    /// What others may be; one that is in neither may be anything.
+    ranges: Vec<(&'static str, Within)>,
     /// Whether no fill changes it.
     is_exact: bool,
 }
@@ -162,7 +165,7 @@ impl Possible {
 
     fn keep(&mut self, record: &Compared) {
         let bound = self.add(record.kind, &record.name, Presence::Always, None);
-        bound.exactly(record.fields());
+        bound.settle(record.text());
     }
 
     fn add(&mut self, kind: Kind, name: &str, presence: Presence, is_there: Mark) -> &mut Bound {
@@ -176,9 +179,14 @@ impl Possible {
 }
 
 impl Bound {
+    /// No fill changes these fields.
     fn exactly(&mut self, fields: Map<String, Value>) {
-        self.limit(&fields);
-        self.says = Some(mark(&Value::Object(fields)));
+        self.settle(Value::Object(fields).to_string().into());
+    }
+
+    fn settle(&mut self, fields: Rc<str>) {
+        self.says = Some(Digest::of(fields.as_bytes()));
+        self.settled = Some(fields);
         self.is_exact = true;
     }
 
@@ -188,21 +196,26 @@ impl Bound {
         self.is_exact &= mark.is_none();
     }
 
-    /// These fields are what they are, entry by entry.
-    fn limit(&mut self, fields: &Map<String, Value>) {
-        let mut is = |name: String, value: &Value| {
-            self.fields.insert(name, Within::These(vec![value.clone()]));
-        };
-        for (name, value) in fields {
+    /// What its fields may be, entry by entry.
+    fn fields(&self) -> BTreeMap<String, Within> {
+        let settled = self.settled.as_deref().unwrap_or("{}");
+        let settled: Map<String, Value> = serde_json::from_str(settled).unwrap_or_default();
+        let mut fields = BTreeMap::new();
+        for (name, value) in settled {
             match value {
-                Value::Object(entries) => {
-                    for (key, value) in entries {
-                        is(format!("{name}.{key}"), value);
-                    }
+                Value::Object(entries) => fields.extend(
+                    entries
+                        .into_iter()
+                        .map(|(key, value)| (format!("{name}.{key}"), Within::These(vec![value]))),
+                ),
+                value => {
+                    fields.insert(name, Within::These(vec![value]));
                 }
-                value => is(name.clone(), value),
             }
         }
+        let ranges = self.ranges.iter();
+        fields.extend(ranges.map(|(name, within)| ((*name).to_owned(), within.clone())));
+        fields
     }
 
     /// Whether a record says something else than this one with every fill.
@@ -211,10 +224,11 @@ impl Bound {
         if self.is_exact && other.is_exact {
             return self.says != other.says;
         }
-        let mut both = self.fields.iter().filter_map(|(name, own)| {
-            let other = other.fields.get(name)?;
-            Some((own, other))
-        });
+        let others = other.fields();
+        let own = self.fields();
+        let mut both = own
+            .iter()
+            .filter_map(|(name, own)| Some((own, others.get(name)?)));
         both.any(|(own, other)| own.excludes(other))
     }
 
@@ -318,7 +332,7 @@ impl OfRun {
         let bound = record.add(Kind::Route, "raw_events", Presence::Always, None);
         if is_open {
             let phase = Within::These(vec![beginning.route.phase.clone().into()]);
-            bound.fields.insert("phase".to_owned(), phase);
+            bound.ranges.push(("phase", phase));
             bound.follows_from(mark);
         } else {
             bound.exactly(route_fields(&beginning.route));
@@ -1020,9 +1034,7 @@ impl<'o> Open<'o> {
             return bound.exactly(route_fields(route));
         }
         let phase = rails.map(|rails| Within::These(vec![rails.phase.clone().into()]));
-        bound
-            .fields
-            .extend(phase.map(|phase| ("phase".to_owned(), phase)));
+        bound.ranges.extend(phase.map(|phase| ("phase", phase)));
         bound.follows_from(both(self.agents.mark, Some(mark(&by))));
     }
 
@@ -1177,16 +1189,14 @@ impl<'o> Open<'o> {
 }
 
 impl OpenRisk {
-    fn limit(&self, bound: &mut Bound, score: &str) {
+    fn limit(&self, bound: &mut Bound, score: &'static str) {
         let severities = self
             .range
             .severities()
             .map(|severity| severity.as_str().into());
         let severities = Within::These(severities.collect());
-        bound.fields.insert("severity".to_owned(), severities);
         let (least, most) = self.range.scores;
-        bound
-            .fields
-            .insert(score.to_owned(), Within::Numbers(least, most));
+        bound.ranges.push(("severity", severities));
+        bound.ranges.push((score, Within::Numbers(least, most)));
     }
 }

@@ -1,6 +1,7 @@
 //! What of a finding and all that follows from it is compared: record by record, field by field.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -110,7 +111,7 @@ pub struct Compared {
     /// What tells it from others of its kind that hang on the same finding.
     pub name: String,
     /// What it says, without ids, as JSON: many of these wait for their pair.
-    fields: String,
+    fields: Rc<str>,
 }
 
 /// A finding with its records.
@@ -205,7 +206,7 @@ impl Traced {
 
     /// The route of a run, which hangs on no finding.
     #[must_use]
-    pub fn of_run(route: &Route, fills: Fills, possible: Option<Possible>) -> Self {
+    pub fn of_run(route: &Route, fills: Fills) -> Self {
         Self {
             id: Uuid::nil(),
             rule: Uuid::nil(),
@@ -232,8 +233,7 @@ impl Traced {
             )],
             beside: Beside {
                 fills,
-                possible,
-                again: None,
+                ..Beside::default()
             },
         }
     }
@@ -294,8 +294,14 @@ impl Compared {
         Self {
             kind,
             name: name.to_owned(),
-            fields: Value::Object(fields).to_string(),
+            fields: Value::Object(fields).to_string().into(),
         }
+    }
+
+    /// What it says, as JSON.
+    #[must_use]
+    pub fn text(&self) -> Rc<str> {
+        Rc::clone(&self.fields)
     }
 
     /// What it says, field by field.
