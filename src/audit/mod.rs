@@ -31,7 +31,7 @@ pub use self::checkpoint::{Checkpoint, Signed};
 pub use self::key::{KeyError, PublicKey, Signer, is_open_to_others, public_file};
 pub use self::log::{Audit, Clock, Intent, Options};
 pub use self::prune::{Doomed, Stored, Which, doomed};
-pub use self::read::{Chain, read};
+pub use self::read::{Chain, durable, read};
 pub use self::record::Record;
 pub use self::recover::{Recovery, Torn, Unknown};
 pub use self::verify::{
@@ -68,6 +68,8 @@ pub enum AuditError {
         line: usize,
         /// What is wrong there.
         reason: String,
+        /// Whether it is the end of the log that is not whole, as when a writer was stopped.
+        is_tail: bool,
     },
     /// A kind that is no short word, or one of the audit's own.
     #[error(
@@ -116,6 +118,7 @@ impl AuditError {
             path: path.to_owned(),
             line,
             reason: reason.into(),
+            is_tail: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::audit::AuditError;
 use crate::audit::disk::{Disk, RealDisk};
 use crate::audit::record::{Line, NOTHING, Record};
+use crate::audit::recover::read_head;
 use crate::audit::segment::{Found, Lines, Segment, segments};
 use crate::event::Digest;
 
@@ -67,6 +68,18 @@ pub fn read(
     Records::new(Arc::new(RealDisk), folder)
 }
 
+/// How many records of a log were durable when it was closed last, as its `head.json` says; nothing
+/// where there is none.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn durable(folder: &Path) -> Result<Option<u64>, AuditError> {
+    let head = read_head(&RealDisk, folder)?;
+    // The checkpoint is a record itself.
+    Ok(head.map(|head| head.records + 1))
+}
+
 /// See [`read`].
 pub(super) struct Records {
     disk: Arc<dyn Disk>,
@@ -104,7 +117,15 @@ impl Records {
             let damaged = |reason: String| AuditError::damaged(&segment.path, *number, reason);
             match lines.next().map_err(AuditError::io(&segment.path))? {
                 None => self.current = None,
-                Some(Found::Open(_)) => return Err(damaged("it has no end".to_owned())),
+                Some(Found::Open(_)) => {
+                    let reason = "it has no end".to_owned();
+                    return Err(AuditError::Damaged {
+                        path: segment.path.clone(),
+                        line: *number,
+                        reason,
+                        is_tail: self.left.as_slice().is_empty(),
+                    });
+                }
                 Some(Found::Line(line)) => {
                     let line = Line::read(line).map_err(|fault| damaged(fault.to_string()))?;
                     self.chain = self.chain.step(&line).map_err(damaged)?;

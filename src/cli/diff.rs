@@ -1,23 +1,26 @@
 //! `rulectl diff`: what a change of the policy means and does to logs, before it is merged.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
+use crate::audit::AuditError;
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
+use crate::lab::diff::audits::{Audits, AuditsError, Range, audits, survey};
 use crate::lab::diff::{
     Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
     revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
-use crate::render::{changed, text_diff};
+use crate::render::{changed, changed_in_audits, text_diff};
 use crate::source::{Input, Reader};
 use crate::visible::visible;
 use crate::world::World;
@@ -33,6 +36,12 @@ pub struct Args {
     /// Files of events, globs, or `-` for stdin; `fixtures/logs/*.ndjson` of the policy folder unless given
     #[arg(long, num_args = 1.., value_name = "FILE")]
     logs: Vec<String>,
+    /// The data folder of past runs, or its audit: follow what they found again, with what the model proposed then
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["mapping", "strict", "geoip", "asn"])]
+    audits: Option<PathBuf>,
+    /// One run of the audit alone
+    #[arg(long, value_name = "ID", requires = "audits")]
+    run: Option<Uuid>,
     #[command(flatten)]
     reading: ReadingArgs,
     #[command(flatten)]
@@ -56,22 +65,28 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
     let (Some(base), Some(head)) = (side(base, "base"), side(head, "head")) else {
         return Ok(Exit::Broken);
     };
-    let Some(inputs) = logs(common, args) else {
-        return Ok(Exit::Broken);
+    let names = [base.name.clone(), head.name.clone()];
+    let about = [&base, &head].map(about);
+    let changes = changes(&base, &head);
+    let texts = if args.text_diff {
+        text_diffs(&base, &head)
+    } else {
+        Vec::new()
     };
-    let told = Told {
-        changes: changes(&base, &head),
-        texts: if args.text_diff {
-            text_diffs(&base, &head)
-        } else {
-            Vec::new()
-        },
-        about: [&base, &head].map(about),
-        names: [base.name.clone(), head.name.clone()],
-        effect: match replayed(common, args, inputs, [base, head])? {
-            Ok(effect) => effect,
+    let (effect, audits) = match &args.audits {
+        Some(folder) => (None, Some(followed(args, folder, [&base, &head])?)),
+        None => match replayed(common, args, [base, head])? {
+            Ok(effect) => (effect, None),
             Err(exit) => return Ok(exit),
         },
+    };
+    let told = Told {
+        names,
+        about,
+        changes,
+        texts,
+        effect,
+        audits,
     };
     told.show(common.format)?;
     Ok(told.exit())
@@ -129,13 +144,50 @@ fn fixtures(folder: &Path) -> Vec<Input> {
     files.into_iter().map(Input::File).collect()
 }
 
+/// What the change does to what an audit records.
+fn followed(args: &Args, folder: &Path, [base, head]: [&Side; 2]) -> Result<Audits> {
+    if !args.logs.is_empty() {
+        bail!(UsageError(
+            "`--logs` asks what would be found, and `--audits` what would become of what was found: choose one of the two"
+                .to_owned()
+        ));
+    }
+    let within = folder.join("audit");
+    let folder = if within.is_dir() { &within } else { folder };
+    let survey = survey(folder, args.run).map_err(in_words)?;
+    let newest = || match survey.newest {
+        Some(newest) => Ok(newest),
+        None => bail!(
+            "the audit records no finding with a time, so --hours has nothing to count back from"
+        ),
+    };
+    let (since, until) = args.reading.range(newest)?;
+    let range = Range { since, until };
+    audits(base, head, folder, &survey, range).map_err(in_words)
+}
+
+/// What is wrong with the words of the command is told so.
+fn in_words(error: AuditsError) -> anyhow::Error {
+    match error {
+        AuditsError::NoRun(_) => UsageError(error.to_string()).into(),
+        AuditsError::Audit(AuditError::NoLog(folder)) => UsageError(format!(
+            "`{}` holds no audit; name the data folder of past runs, as `--data` of `rulectl run` does, or its folder `audit`",
+            visible(&folder.display().to_string())
+        ))
+        .into(),
+        error => error.into(),
+    }
+}
+
 /// What the change does to the logs; nothing where there are none.
 fn replayed(
     common: &Common,
     args: &Args,
-    inputs: Vec<Input>,
     mut sides: [Side; 2],
 ) -> Result<Result<Option<Effect>, Exit>> {
+    let Some(inputs) = logs(common, args) else {
+        return Ok(Err(Exit::Broken));
+    };
     if inputs.is_empty() {
         talk("no logs were replayed: `--logs FILE` names some");
         return Ok(Ok(None));
@@ -167,6 +219,7 @@ struct Told {
     changes: Changes,
     texts: Vec<TextDiff>,
     effect: Option<Effect>,
+    audits: Option<Audits>,
 }
 
 impl Told {
@@ -180,7 +233,11 @@ impl Told {
 
     fn text(&self) -> Result<()> {
         let [base, head] = &self.names;
-        out(&changed((base, head), &self.changes, self.effect.as_ref()))?;
+        let (names, changes) = ((base.as_str(), head.as_str()), &self.changes);
+        out(&match &self.audits {
+            Some(audits) => changed_in_audits(names, changes, audits),
+            None => changed(names, changes, self.effect.as_ref()),
+        })?;
         self.texts.iter().try_for_each(|text| out(&text_diff(text)))
     }
 
@@ -193,8 +250,13 @@ impl Told {
             "changes": self.changes,
             "effect": self.effect,
         });
-        if let (Value::Object(map), false) = (&mut value, self.texts.is_empty()) {
-            map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
+        if let Value::Object(map) = &mut value {
+            if let Some(audits) = &self.audits {
+                map.insert("audits".to_owned(), serde_json::to_value(audits)?);
+            }
+            if !self.texts.is_empty() {
+                map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
+            }
         }
         out_json(&value)
     }
@@ -202,7 +264,10 @@ impl Told {
     fn lines(&self) -> Result<()> {
         each("guardrail", &self.changes.guardrails)?;
         each("change", &self.changes.items)?;
-        let Some(effect) = &self.effect else {
+        if let Some(audits) = &self.audits {
+            out_json(&json!({"read": audits.read}))?;
+        }
+        let Some(effect) = self.told_effect() else {
             return Ok(());
         };
         each("lost", &effect.lost)?;
@@ -210,12 +275,26 @@ impl Told {
             out_json(&json!({"kind": kind, "delta": delta}))?;
         }
         each("rule", &effect.by_rule)?;
+        if let Some(Audits { routing, .. }) = &self.audits {
+            out_json(&json!({"agents": routing.agents, "proposals": routing.proposals}))?;
+            each("proposal", &routing.otherwise)?;
+            each("route", &routing.changed)?;
+            each("same_route", &routing.same)?;
+            each("gained", &routing.gained)?;
+            each("lost_promotion", &routing.lost)?;
+        }
         each("doubt", &effect.doubts)
+    }
+
+    /// What the change does, to logs or to what an audit records.
+    fn told_effect(&self) -> Option<&Effect> {
+        let of_audits = self.audits.as_ref().map(|audits| &audits.effect);
+        self.effect.as_ref().or(of_audits)
     }
 
     /// What is not certain is no answer.
     fn exit(&self) -> Exit {
-        match &self.effect {
+        match self.told_effect() {
             Some(effect) if !effect.conclusive => Exit::Inconclusive,
             _ => Exit::Done,
         }

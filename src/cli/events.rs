@@ -102,27 +102,37 @@ impl ReadingArgs {
             databases,
             evidence: None,
         };
+        (settings.since, settings.until) = self.range(|| newest(inputs, &settings, world))?;
+        Ok(settings)
+    }
+
+    /// From when to when; `--hours` counts back from the newest, and says what it means.
+    pub fn range(
+        &self,
+        newest: impl FnOnce() -> Result<Time>,
+    ) -> Result<(Option<Time>, Option<Time>)> {
+        let (mut since, mut until) = (self.since, self.until);
         if let Some(hours) = self.hours {
             let reach = Nanos(i64::from(hours) * 3600 * Nanos::SECOND.0);
             let end = match self.until {
                 Some(until) => until,
-                None => newest(inputs, &settings, world)?,
+                None => newest()?,
             };
-            settings.since = Some(end.minus(reach));
-            settings.until = self.until.or(Some(end.plus(Nanos(1))));
+            since = Some(end.minus(reach));
+            until = self.until.or(Some(end.plus(Nanos(1))));
             talk(&format!(
                 "reading the {hours} {} before {end}, from {}",
                 noun(hours, "hour"),
                 end.minus(reach)
             ));
         }
-        if let (Some(since), Some(until)) = (settings.since, settings.until)
+        if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
             let message = format!("--since {since} is not before --until {until}");
             bail!(UsageError(message));
         }
-        Ok(settings)
+        Ok((since, until))
     }
 }
 

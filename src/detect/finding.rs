@@ -16,7 +16,7 @@ use crate::detect::state::{Restoring, Saving};
 use crate::detect::supplied::SUPPLIED;
 use crate::detect::template::Part;
 use crate::detect::windows::display;
-use crate::detect::{Consumer, ConsumerKind, Reporter};
+use crate::detect::{Consumer, ConsumerKind, Reporter, Rule};
 use crate::event::{Digest, FieldPath, Time, fold};
 
 /// One suspicious pattern: the rule, the group, the events that caused it and why.
@@ -106,6 +106,20 @@ pub struct Moment {
 }
 
 impl Finding {
+    /// The same finding with what a rule says of itself: its id, its names, its level and its tags.
+    #[must_use]
+    pub fn as_told_by(mut self, rule: &Rule) -> Self {
+        self.rule = rule.id;
+        self.rule_name.clone_from(&rule.name);
+        self.rule_title.clone_from(&rule.title);
+        self.rule_author.clone_from(&rule.author);
+        self.level = rule.level;
+        self.tags.clone_from(&rule.tags);
+        let finding_type = &rule.settings.finding_type;
+        self.finding_type.clone_from(finding_type);
+        self
+    }
+
     /// Where a finding stands in every output: by last hit, rule, group (without
     /// regard to case, as groups are compared) and anchor.
     #[must_use]

@@ -93,6 +93,13 @@ impl Detector {
         })
     }
 
+    /// The rules that give findings, and not only hits to other rules.
+    #[must_use]
+    pub fn reporting(&self) -> HashSet<Uuid> {
+        let consumers = self.consumers.iter().filter(|consumer| consumer.reports);
+        consumers.map(|consumer| consumer.reporter.rule).collect()
+    }
+
     /// The rules each of whose findings is of matches, and not of a correlation.
     #[must_use]
     pub fn rules_of_one_event(&self) -> HashSet<Uuid> {

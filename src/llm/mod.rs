@@ -133,6 +133,12 @@ pub trait Model: Send + Sync {
     /// What a record may say of it.
     fn about(&self) -> About;
 
+    /// A slot is about to be filled: whether it is asked for that. A slot that it is not asked for
+    /// takes its default.
+    fn is_asked_for(&self, _slot: &str) -> bool {
+        true
+    }
+
     /// How many may ask at once; more wait for their turn.
     fn concurrency(&self) -> usize {
         1

@@ -189,7 +189,8 @@ impl<'s> Slots<'s> {
         context: &Value,
         read: &dyn Fn(&Value) -> Result<T, Vec<String>>,
     ) -> Option<Said<T>> {
-        let model = self.filling.model?;
+        let model = self.filling.model;
+        let model = model.filter(|model| model.is_asked_for(slot))?;
         let prompt = self.policy.prompts.get(slot)?;
         let asked = fill(prompt, context, model, &|reply| read(reply).map(drop));
         if asked.is_nobody() {

@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use crate::detect::Relation;
 use crate::diag::counted;
+use crate::lab::diff::audits::Audits;
 use crate::lab::diff::{
     Action, Change, Changes, Detail, Effect, Guardrail, Kind, Matters, Moved, Named, Place,
     Related, TextDiff,
 };
+use crate::render::audits::followed;
 use crate::render::effect::{done, lost};
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
@@ -18,7 +20,24 @@ use crate::visible::visible;
 /// Everything that changed: what holds less and what is lost first, then thing by thing, what
 /// changes nothing, and what all of it does to logs, where they were read.
 #[must_use]
-pub fn changed((base, head): (&str, &str), changes: &Changes, effect: Option<&Effect>) -> String {
+pub fn changed(names: (&str, &str), changes: &Changes, effect: Option<&Effect>) -> String {
+    let told = effect.map(done).unwrap_or_default();
+    page(names, changes, effect, &told)
+}
+
+/// The same, with what it does to what an audit records.
+#[must_use]
+pub fn changed_in_audits(names: (&str, &str), changes: &Changes, audits: &Audits) -> String {
+    page(names, changes, Some(&audits.effect), &followed(audits))
+}
+
+/// What differs, with what is lost, and what is told of the effect behind it.
+fn page(
+    (base, head): (&str, &str),
+    changes: &Changes,
+    effect: Option<&Effect>,
+    told: &str,
+) -> String {
     let mut out = String::new();
     let title = format!("{} → {}", visible(base), visible(head));
     let _ = writeln!(out, "{}", styled(Styles::HEADING, &title));
@@ -40,7 +59,7 @@ pub fn changed((base, head): (&str, &str), changes: &Changes, effect: Option<&Ef
         change(out, item)
     });
     let _ = writeln!(out, "\n{}", total(changes, idle.len()));
-    out.push_str(&effect.map(done).unwrap_or_default());
+    out.push_str(told);
     out
 }
 

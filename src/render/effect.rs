@@ -13,6 +13,7 @@ use crate::lab::diff::effect::{
     About, Cause, Certainty, Changed, Clause, Delta, Differing, Field, How, Kind, Least, Lost,
     OfRule, One, Signed, Subject,
 };
+use crate::render::audits::of_audit;
 use crate::render::style::{Styles, severity, styled, time};
 use crate::slots::Provenance;
 use crate::visible::visible;
@@ -42,7 +43,7 @@ pub(super) fn lost(effect: &Effect) -> String {
             "  {} {}  {}",
             severity(first.severity),
             visible(&what),
-            styled(Styles::QUIET, &time(first.one.subject.at))
+            styled(Styles::QUIET, &when(&first.one.subject))
         );
         let by = by(&first.one.cause, &first.clauses);
         let by = format!("{by}{}", depends(first.one.certainty));
@@ -82,14 +83,18 @@ fn depends(certainty: Certainty) -> &'static str {
 /// What is gone of one finding by one cause: the first of it, and how many of each kind.
 type Together<'l> = (&'l Lost, BTreeMap<Kind, u64>);
 
+/// What is told together: of one finding, as it was told once, by one cause, certain or not.
+type Told<'l> = (Option<u64>, Option<Uuid>, &'l [usize], bool);
+
 /// The gravest first.
 fn together(lost: &[Lost]) -> Vec<Together<'_>> {
     let mut all: Vec<Together<'_>> = Vec::new();
-    let mut places: BTreeMap<(Option<Uuid>, &[usize], bool), usize> = BTreeMap::new();
+    let mut places: BTreeMap<Told<'_>, usize> = BTreeMap::new();
     for lost in lost {
-        let is_certain = lost.one.certainty == Certainty::Certain;
+        let subject = &lost.one.subject;
         let edits = lost.one.cause.edits.as_slice();
-        let key = (lost.one.subject.finding, edits, is_certain);
+        let is_certain = lost.one.certainty == Certainty::Certain;
+        let key = (subject.record, subject.finding, edits, is_certain);
         let place = *places.entry(key).or_insert(all.len());
         if place == all.len() {
             all.push((lost, BTreeMap::new()));
@@ -127,27 +132,32 @@ pub(super) fn done(effect: &Effect) -> String {
     };
     let events = counted(read.events, "event");
     heading(&mut out, &format!("Effect on {events}{between}"));
-    if effect.is_empty() {
-        let _ = writeln!(out, "  none: findings and all that follows are the same");
-    } else {
-        counts(&mut out, effect);
-        let mut implied = BTreeSet::new();
-        for (kind, delta) in effect.deltas() {
-            records(&mut out, effect, (kind, delta), &mut implied);
-        }
-        by_rule(&mut out, &effect.by_rule);
-        by_key(&mut out, "By day", &effect.by_day);
-        by_key(&mut out, "By technique", &effect.by_technique);
-    }
+    body(&mut out, effect);
     doubts(&mut out, effect);
     out
 }
 
-fn heading(out: &mut String, text: &str) {
+/// How many of each kind, the first records, and by rule.
+pub(super) fn body(out: &mut String, effect: &Effect) {
+    if effect.is_empty() {
+        let _ = writeln!(out, "  none: findings and all that follows are the same");
+        return;
+    }
+    counts(out, effect);
+    let mut implied = BTreeSet::new();
+    for (kind, delta) in effect.deltas() {
+        records(out, effect, (kind, delta), &mut implied);
+    }
+    by_rule(out, &effect.by_rule);
+    by_key(out, "By day", &effect.by_day);
+    by_key(out, "By technique", &effect.by_technique);
+}
+
+pub(super) fn heading(out: &mut String, text: &str) {
     let _ = writeln!(out, "\n{}", styled(Styles::HEADING, text));
 }
 
-fn rest(out: &mut String, more: u64, list: &str) {
+pub(super) fn rest(out: &mut String, more: u64, list: &str) {
     if more > 0 {
         let text = format!("{more} more: `{list}` of --format json");
         let _ = writeln!(out, "  {}", styled(Styles::QUIET, &text));
@@ -268,7 +278,7 @@ fn sided(sign: &str, one: &One, effect: &Effect) -> String {
         "  {} {}  {}\n    {}\n",
         styled(style, sign),
         visible(&named(&one.name, &one.subject)),
-        styled(Styles::QUIET, &time(one.subject.at)),
+        styled(Styles::QUIET, &when(&one.subject)),
         visible(&by)
     )
 }
@@ -289,7 +299,7 @@ fn both(kind: Kind, changed: &Changed, effect: &Effect) -> String {
         "  {} {}  {}\n    {}\n    {}\n",
         styled(Styles::HEADING, "~"),
         visible(&named(&changed.name, &changed.head)),
-        styled(Styles::QUIET, &time(changed.head.at)),
+        styled(Styles::QUIET, &when(&changed.head)),
         visible(&format!("{}{more}", fields.join("; "))),
         visible(&by)
     )
@@ -361,7 +371,16 @@ fn named(name: &str, subject: &Subject) -> String {
     }
 }
 
-fn about(subject: &Subject) -> String {
+/// The time of a record, and its number where an audit has it.
+pub(super) fn when(subject: &Subject) -> String {
+    match (subject.at, subject.record) {
+        (at, None) => time(at),
+        (None, Some(record)) => format!("record {record}"),
+        (at, Some(record)) => format!("{}  record {record}", time(at)),
+    }
+}
+
+pub(super) fn about(subject: &Subject) -> String {
     format!("{}: {}", subject.rule, subject.description)
 }
 
@@ -443,7 +462,7 @@ fn signed(counts: &Signed) -> String {
     format!("+{} -{} ~{}", counts.added, counts.removed, counts.changed)
 }
 
-fn doubts(out: &mut String, effect: &Effect) {
+pub(super) fn doubts(out: &mut String, effect: &Effect) {
     let [decisive, others] = [true, false].map(|decisive| {
         let doubts = effect.doubts.iter();
         doubts.filter(move |doubt| doubt.decisive == decisive)
@@ -515,6 +534,7 @@ fn doubted(about: &About) -> String {
             "{file} is another, so that no fill of the slot {slot} is carried: what a model says of {} is not known",
             counted(*findings, "finding")
         ),
+        About::Audit(about) => of_audit(about),
         About::NotAttributed { edits } => format!(
             "{}, too many to try each of them by itself",
             counted(*edits as u64, "edit")

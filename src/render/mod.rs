@@ -2,6 +2,7 @@
 
 mod asked;
 mod audit;
+mod audits;
 mod diagnostics;
 mod diff;
 mod effect;
@@ -20,7 +21,7 @@ mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
-pub use self::diff::{changed, text_diff};
+pub use self::diff::{changed, changed_in_audits, text_diff};
 pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::hostile::attacked;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rulectl::detect::{Relation, Severity};
 use rulectl::event::{Digest, Time};
 use rulectl::geo::Databases;
+use rulectl::lab::diff::audits::Carrying;
 use rulectl::lab::diff::effect::{Bounds, Least, effect_with};
 use rulectl::lab::diff::{self, Answers, Effect, Moved, Side, changes};
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
@@ -18,6 +19,7 @@ use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, Provenance, fill};
 use serde_json::{Value, json};
 
+use crate::diff_audits;
 use crate::diff_effect;
 use crate::harness::{lay_over, lines, memory, policy_of, root, run_inputs, run_with, shipped};
 
@@ -904,4 +906,43 @@ fn what_a_diff_takes_for_known_of_a_model() {
     let (at_least, at_most) = (0, 1);
     let open = Some(Least { at_least, at_most });
     assert_eq!(bounds(&side("Tell", 3, "")), open);
+}
+
+#[test]
+fn what_past_runs_found_and_what_was_proposed_then() {
+    let fair = diff_audits::recorded(Some(&diff_audits::fair));
+    let base = diff_audits::shipped(&[]);
+    let told = |edits: &[(&str, &str, &str)]| {
+        let head = diff_audits::shipped(edits);
+        diff_audits::diff(&base, &head, &fair)
+    };
+    // What a rule says of itself is that of each side; what it finds is in the record.
+    let level = told(&[("rules/mfa.yml", "level: high", "level: medium")]);
+    assert_eq!(level.effect.findings.counts.changed, 2);
+    assert!(level.effect.conclusive);
+    let other = told(&[("rules/sign_in.yml", "gte: 5", "gte: 6")]);
+    assert!(other.effect.is_empty() && !other.effect.conclusive);
+    // A proposal answers also what reads differently.
+    let allowed = told(&[(
+        "routing.toml",
+        "require = [\"planner_agent\"]",
+        "require = []",
+    )]);
+    assert_eq!(
+        allowed.routing.proposals.head["route"][&Carrying::Carried],
+        4
+    );
+    assert!(allowed.effect.is_empty(), "the model proposed the planner");
+    assert!(allowed.effect.conclusive);
+    // What was refused then is refused now, and what nobody was asked for has its default.
+    let refusing = |request: &Request| match request.slot.as_str() {
+        "risk" => Ok("no JSON".to_owned()),
+        _ => diff_audits::fair(request),
+    };
+    let refused = diff_audits::recorded(Some(&refusing));
+    let lower = diff_audits::shipped(&[("routing.toml", "threshold  = 0.6", "threshold  = 0.4")]);
+    let told = diff_audits::diff(&base, &lower, &refused);
+    assert_eq!(told.routing.proposals.head["risk"][&Carrying::Refused], 6);
+    assert_eq!(told.routing.proposals.head["route"][&Carrying::NotAsked], 2);
+    assert!(told.effect.conclusive);
 }

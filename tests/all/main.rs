@@ -25,6 +25,7 @@
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
+//! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
 //! | `diff_fills` | slots that are held constant in a diff, and what depends on a model |
 //! | `enrichment` | databases for what events lack |
@@ -49,6 +50,7 @@ mod detect;
 mod determinism;
 mod diagnostics;
 mod diff;
+mod diff_audits;
 mod diff_effect;
 mod diff_fills;
 mod docs;

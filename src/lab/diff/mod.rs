@@ -5,6 +5,7 @@
 //! of a matcher relate, and with the guardrails that hold less or more. [`effect()`] says what that
 //! does to logs.
 
+pub mod audits;
 mod changes;
 mod details;
 pub mod effect;

@@ -7,6 +7,7 @@ mod answers;
 mod comparing;
 mod recorded;
 
+pub(super) use self::recorded::said_in;
 pub use self::recorded::{
     Origin, RecordedFill, RecordedFinding, RecordedRun, fills, findings_called, origins,
     recorded_runs,

@@ -158,7 +158,7 @@ pub fn fills(audit: &Path, finding: &RecordedFinding) -> Vec<RecordedFill> {
 }
 
 /// What was said in the calls of a body.
-pub(super) fn said_in(audit: &Path, name: &Body) -> Result<Vec<Said>, String> {
+pub(in crate::lab) fn said_in(audit: &Path, name: &Body) -> Result<Vec<Said>, String> {
     let bytes = body(audit, name).map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes)
         .map_err(|_| format!("the body {} is no list of calls", name.sha256))

@@ -177,7 +177,7 @@ impl Causes {
 fn marks(differs: &Differs) -> Vec<Digest> {
     let mark = |way: &str, subject: &Subject, kind: Kind, name: &str, field: &[&Value]| {
         let finding = subject.finding.unwrap_or(Uuid::nil());
-        let mark = serde_json::json!([way, finding, kind, name, field]);
+        let mark = serde_json::json!([way, subject.record, finding, kind, name, field]);
         Digest::of(mark.to_string().as_bytes())
     };
     match differs {

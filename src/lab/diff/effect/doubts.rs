@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::detect::{Failed, Joint, JointWindows, Reach};
 use crate::event::{Nanos, Time};
 use crate::lab::diff::Side;
+use crate::lab::diff::audits::OfAudit;
 use crate::pipeline::Counts;
 use crate::source::SourceError;
 
@@ -99,6 +100,9 @@ pub enum About {
         /// How many edits.
         edits: usize,
     },
+    /// Of findings that an audit records.
+    #[serde(untagged)]
+    Audit(OfAudit),
 }
 
 /// A window that reaches before the log matters where it is longer than this part of the log.

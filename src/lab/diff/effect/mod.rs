@@ -28,16 +28,18 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use self::causes::{Causes, variants};
+use self::causes::{Variants, variants};
 use self::certainty::{Way, Weighed};
 use self::edits::{Taken, edits};
 use self::fills::{Asks, Fills, Known};
+pub(super) use self::pairing::Rules;
 use self::pairing::{Comparison, Difference, Differences, Differs};
-use self::possible::{Chain, Marks, Possible, Presence, Span, Spans};
+use self::possible::{Latitude, Marks, Open, Possible, Presence, Span, Spans};
 use self::told::{LOST, TOLD};
-use self::traced::{Again, Beside, KINDS, Reckoned, Traced, count};
+pub(super) use self::traced::Traced;
+use self::traced::{Again, Beside, KINDS, Reckoned, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
-use crate::event::Digest;
+use crate::event::{Digest, FieldPath};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
@@ -75,18 +77,9 @@ pub fn effect_with(
     answers: Answers<'_>,
     progress: &dyn Fn(Progress),
 ) -> Result<Effect, RunError> {
-    let taken = edits(base, head);
     let supplied = settings.databases.paths(&ADDRESS_FIELDS);
-    let variants = variants(base, head, &taken, &supplied);
-    let between = variants.list.iter().map(|variant| Between {
-        policy: &variant.policy,
-        files: &variant.files,
-    });
-    let ends = [base, head].map(|side| Between {
-        policy: &side.policy,
-        files: &side.files,
-    });
-    let policies: Vec<Between<'_>> = ends.into_iter().chain(between).collect();
+    let tried = Tried::between(base, head, &supplied);
+    let policies = tried.policies([base, head]);
     let joined = policies.iter().map(|between| Joined {
         detector: &between.policy.detector,
         rules: &between.policy.rules,
@@ -95,7 +88,8 @@ pub fn effect_with(
     let joined: Vec<Joined<'_>> = joined.collect();
     let joint = Joint::new(&joined);
     let known = Known::new(answers);
-    let mut following = Following::new(&policies, &known);
+    let mut following = Following::new(&policies);
+    following.known = Some(&known);
     following.begin(&policies);
     let mut sink = Sink {
         following,
@@ -104,7 +98,7 @@ pub fn effect_with(
         doubts: Vec::new(),
     };
     let (counts, failed) = detect_jointly(&joint, inputs, settings, &mut sink, progress)?;
-    let mut doubts = doubts::of_counts(&counts, &failed, !taken.is_empty());
+    let mut doubts = doubts::of_counts(&counts, &failed, tried.is_changed());
     doubts.extend(sink.doubts);
     let read = Read {
         events: counts.events,
@@ -112,15 +106,46 @@ pub fn effect_with(
         first: counts.first,
         last: counts.last,
     };
-    Ok(sink
-        .following
-        .tell(read, taken, &variants.causes, doubts, [base, head]))
+    Ok(sink.following.tell(read, &tried, doubts, [base, head]))
+}
+
+/// The edits that take the base to the head, and the policies with some of them.
+pub(super) struct Tried {
+    taken: Vec<Taken>,
+    variants: Variants,
+}
+
+impl Tried {
+    /// What is to be tried between two sides.
+    pub(super) fn between(base: &Side, head: &Side, supplied: &[FieldPath]) -> Self {
+        let taken = edits(base, head);
+        let variants = variants(base, head, &taken, supplied);
+        Self { taken, variants }
+    }
+
+    /// Whether anything may be decided otherwise.
+    pub(super) fn is_changed(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
+    /// The base, the head, and every policy between the two.
+    pub(super) fn policies<'t>(&'t self, sides: [&'t Side; 2]) -> Vec<Between<'t>> {
+        let between = self.variants.list.iter().map(|variant| Between {
+            policy: &variant.policy,
+            files: &variant.files,
+        });
+        let ends = sides.map(|side| Between {
+            policy: &side.policy,
+            files: &side.files,
+        });
+        ends.into_iter().chain(between).collect()
+    }
 }
 
 /// A policy that is compared with the base, and its files.
 #[derive(Clone, Copy)]
-struct Between<'b> {
-    policy: &'b Policy,
+pub(super) struct Between<'b> {
+    pub(super) policy: &'b Policy,
     files: &'b [PolicyFile],
 }
 
@@ -135,27 +160,38 @@ fn of_files(files: &[PolicyFile], wanted: impl Fn(&str) -> bool) -> Digest {
 
 /// What decides what follows from a finding: the files beside the rules, whether the route asks
 /// for a risk, and what the rule says of it.
-type Chained<'c> = (Digest, bool, Option<OfItsRule<'c>>);
+pub(super) type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
 
 /// The default risk, the floor, and the description, which drafts may show.
-type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
+pub(super) type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
 
 /// A finding that was followed.
 struct Followed {
-    outcome: Outcome,
+    outcome: Rc<Outcome>,
     /// What filled its slots.
     fills: Fills,
 }
 
 /// What of each end the policies leave to a model, and what is counted of its records.
+#[derive(Default)]
 struct End<'p> {
-    chain: Chain<'p>,
+    /// Nothing where it is known what a model said.
+    latitude: Option<Latitude<'p>>,
     spans: Spans,
     /// How many findings leave a slot open, by slot.
     open: BTreeMap<String, u64>,
 }
 
 impl End<'_> {
+    /// The route of a run.
+    fn add_run(&mut self) {
+        let spans = Spans::from([(Kind::Route, Span::exactly(1))]);
+        self.add(&Reckoned {
+            spans,
+            open: Vec::new(),
+        });
+    }
+
     fn add(&mut self, reckoned: &Reckoned) {
         for (kind, span) in &reckoned.spans {
             let all = self.spans.entry(*kind).or_default();
@@ -188,10 +224,7 @@ impl End<'_> {
             spans,
             open: Vec::new(),
         };
-        if let Some(open) = self
-            .chain
-            .open(&followed.outcome, &followed.fills, Marks::LeftOut)
-        {
+        if let Some(open) = self.open(followed, Marks::LeftOut) {
             open.widen(&mut reckoned.spans);
             reckoned.open = open.slots;
         }
@@ -200,17 +233,28 @@ impl End<'_> {
 
     /// What may come of a finding; nothing where no slot is open.
     fn possible(&self, followed: &Followed, traced: &Traced) -> Option<Possible> {
-        let open = self
-            .chain
-            .open(&followed.outcome, &followed.fills, Marks::Made)?;
+        let open = self.open(followed, Marks::Made)?;
         Some(open.possible(traced))
+    }
+
+    /// What a finding leaves open; nothing where no slot is.
+    fn open<'o>(&'o self, followed: &'o Followed, marks: Marks) -> Option<Open<'o>> {
+        let latitude = self.latitude.as_ref()?;
+        latitude.open(&followed.outcome, &followed.fills, marks)
+    }
+
+    /// Whether the run detects only if a model says so.
+    fn may_detect(&self) -> bool {
+        let latitude = self.latitude.as_ref();
+        latitude.is_some_and(|latitude| latitude.run().detects == Presence::Sometimes)
     }
 }
 
 /// Follows findings under every policy, and compares what comes of them with the base.
-struct Following<'p> {
+pub(super) struct Following<'p> {
     policies: Vec<&'p Policy>,
-    known: &'p Known<'p>,
+    /// What is known of what a model says; nothing where outcomes are handed in.
+    known: Option<&'p Known<'p>>,
     /// What decides what follows from a finding, apart from its rule.
     chains: Vec<Digest>,
     /// Whether each policy detects, and whether it asks for risks.
@@ -224,7 +268,7 @@ struct Following<'p> {
 }
 
 impl<'p> Following<'p> {
-    fn new(policies: &[Between<'p>], known: &'p Known<'p>) -> Self {
+    pub(super) fn new(policies: &[Between<'p>]) -> Self {
         let all: Vec<&Policy> = policies.iter().map(|between| between.policy).collect();
         // Scripts may write drafts.
         let is_chain = |path: &str| !path.starts_with("rules/") || path.ends_with(".rhai");
@@ -233,50 +277,49 @@ impl<'p> Following<'p> {
             |(at, other): (usize, &&Policy)| base.map(|base| Comparison::new(base, other, at == 0));
         Self {
             comparisons: others.filter_map(comparison).collect(),
-            known,
+            known: None,
             chains: policies
                 .iter()
                 .map(|between| of_files(between.files, is_chain))
                 .collect(),
             runs: Vec::new(),
             policies: all,
-            ends: Vec::new(),
+            ends: (0..ENDS).map(|_| End::default()).collect(),
             of_rules: Default::default(),
         }
     }
 
     /// Decides the route of the run of every policy.
     fn begin(&mut self, policies: &[Between<'p>]) {
+        let Some(known) = self.known else {
+            return;
+        };
         let mut begun: Vec<(Beginning, Fills)> = Vec::new();
         for (at, between) in policies.iter().enumerate() {
             let asks = Asks {
                 carried: begun.first().map(|(_, fills)| fills),
                 model: at < ENDS,
             };
-            begun.push(self.known.begin(between.policy, asks));
+            begun.push(known.begin(between.policy, asks));
         }
-        for ((between, at), (beginning, fills)) in policies.iter().zip(0..).zip(&begun) {
-            let policy = between.policy;
-            let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
-            self.runs
-                .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
-            if at < ENDS {
-                let spans = Spans::from([(Kind::Route, Span::exactly(1))]);
-                self.ends.push(End {
-                    chain: Chain::new(policy, between.files, beginning, fills),
-                    spans,
-                    open: BTreeMap::new(),
-                });
-            }
+        self.decided(begun.iter().map(|(beginning, _)| beginning));
+        let mut possible: Vec<Possible> = Vec::new();
+        for ((end, between), (beginning, fills)) in self.ends.iter_mut().zip(policies).zip(&begun) {
+            let latitude = Latitude::new(between.policy, between.files, beginning, fills);
+            possible.push(latitude.run().record.clone());
+            end.latitude = Some(latitude);
+            end.add_run();
         }
         let Some((base, others)) = begun.split_first() else {
             return;
         };
-        let possible = |at: usize| self.ends.get(at).map(|end| end.chain.run().record.clone());
-        let possible: Vec<Possible> = (0..ENDS).filter_map(possible).collect();
         for (at, (comparison, other)) in self.comparisons.iter_mut().zip(others).enumerate() {
             let traced = |(beginning, fills): &(Beginning, Fills)| {
-                Rc::new(Traced::of_run(&beginning.route, fills.clone()))
+                let beside = Beside {
+                    fills: fills.clone(),
+                    ..Beside::default()
+                };
+                Rc::new(Traced::of_run(&beginning.route).with(beside))
             };
             let both = match possible.as_slice() {
                 [base, head] if at == 0 => Some((base.clone(), head.clone())),
@@ -290,20 +333,61 @@ impl<'p> Following<'p> {
         }
     }
 
+    /// Compares the routes of a run, which say what is done under each policy from now on; of one
+    /// that an audit records, with the number of its first record.
+    pub(super) fn begun(&mut self, begun: &[Beginning], record: Option<u64>) {
+        self.decided(begun.iter());
+        let Some((base, others)) = begun.split_first() else {
+            return;
+        };
+        for (comparison, other) in self.comparisons.iter_mut().zip(others) {
+            if base.route != other.route {
+                let traced = |beginning: &Beginning| {
+                    Rc::new(Traced::of_run(&beginning.route).recorded(record))
+                };
+                let (base, other) = (traced(base), traced(other));
+                if base != other {
+                    comparison.both(base, other, None);
+                }
+            }
+        }
+        self.ends.iter_mut().for_each(End::add_run);
+    }
+
+    /// What is done under each policy from now on.
+    fn decided<'b>(&mut self, begun: impl Iterator<Item = &'b Beginning>) {
+        self.runs.clear();
+        for (policy, beginning) in self.policies.iter().zip(begun) {
+            let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
+            self.runs
+                .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
+        }
+    }
+
+    /// What decides what follows from the findings of a rule under a policy, where that detects.
+    pub(super) fn chain(&self, at: usize, rule: Uuid) -> Option<Chain<'p>> {
+        let (policy, chain) = self.policies.get(at).zip(self.chains.get(at))?;
+        let (_, asks_risk) = self.runs.get(at).filter(|(detects, _)| *detects)?;
+        let of_rule = policy.rules.get(&rule).map(|rule| {
+            let settings = &rule.settings;
+            (settings.risk, settings.floor, rule.description.as_deref())
+        });
+        Some((*chain, *asks_risk, of_rule))
+    }
+
     /// What comes of a finding under each of these policies, where that detects. Policies that
     /// would follow it in the same way do so once.
     fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Followed>>> {
-        let mut known: Vec<(Chained<'_>, Rc<Followed>)> = Vec::new();
+        let mut known: Vec<(Chain<'_>, Rc<Followed>)> = Vec::new();
         let mut outcomes: Vec<Option<Rc<Followed>>> = vec![None; self.policies.len()];
         for at in 0..self.policies.len() {
             if !of.contains(&at) {
                 continue;
             }
-            let (Some((true, asks_risk)), Some(chain)) =
-                (self.runs.get(at), self.chained(at, finding))
-            else {
+            let Some(chain) = self.chain(at, finding.rule) else {
                 continue;
             };
+            let (_, asks_risk, _) = chain;
             let same = known.iter().find(|(known, _)| *known == chain);
             let same = same.map(|(_, followed)| Rc::clone(followed));
             let base = outcomes.first().and_then(Option::as_deref);
@@ -313,7 +397,7 @@ impl<'p> Following<'p> {
                 model: at == 0 || at < ENDS && base.is_some(),
             };
             let followed = same.or_else(|| {
-                let followed = Rc::new(self.follow(at, *asks_risk, finding, asks)?);
+                let followed = Rc::new(self.follow(at, asks_risk, finding, asks)?);
                 known.push((chain, Rc::clone(&followed)));
                 Some(followed)
             });
@@ -324,16 +408,6 @@ impl<'p> Following<'p> {
         outcomes
     }
 
-    /// What decides what follows from a finding under a policy.
-    fn chained(&self, at: usize, finding: &Finding) -> Option<Chained<'p>> {
-        let of_rule = self.policies.get(at)?.rules.get(&finding.rule).map(|rule| {
-            let settings = &rule.settings;
-            (settings.risk, settings.floor, rule.description.as_deref())
-        });
-        let (_, asks_risk) = self.runs.get(at)?;
-        Some((*self.chains.get(at)?, *asks_risk, of_rule))
-    }
-
     fn follow(
         &self,
         at: usize,
@@ -342,13 +416,48 @@ impl<'p> Following<'p> {
         asks: Asks<'_>,
     ) -> Option<Followed> {
         let policy = self.policies.get(at)?;
-        let (outcome, fills) = self.known.follow(policy, asks_risk, finding.clone(), asks);
+        let (outcome, fills) = self.known?.follow(policy, asks_risk, finding.clone(), asks);
+        let outcome = Rc::new(outcome);
         Some(Followed { outcome, fills })
     }
 
+    /// Follows a finding under each of these policies, and compares what comes of it.
     fn take(&mut self, of: &[usize], finding: &Finding) {
         let outcomes = self.outcomes(of, finding);
-        let reckoned = self.reckon(of, finding, &outcomes);
+        let reckoned = self.reckon(&outcomes);
+        self.undetected(of, finding);
+        self.compare(&outcomes, &reckoned, None);
+    }
+
+    /// Compares what comes of a finding under each policy; nothing where a policy does not have it.
+    /// Of one that an audit records, with the number of its record: then no other is its pair.
+    pub(super) fn note(&mut self, outcomes: &[Option<Rc<Outcome>>], record: Option<u64>) {
+        let mut known: Vec<Rc<Followed>> = Vec::new();
+        let followed = outcomes.iter().map(|outcome| {
+            let outcome = outcome.as_ref()?;
+            let mut same = known.iter();
+            let same = same.find(|known| Rc::ptr_eq(&known.outcome, outcome));
+            if let Some(same) = same {
+                return Some(Rc::clone(same));
+            }
+            let followed = Rc::new(Followed {
+                outcome: Rc::clone(outcome),
+                fills: Fills::new(),
+            });
+            known.push(Rc::clone(&followed));
+            Some(followed)
+        });
+        let followed: Vec<Option<Rc<Followed>>> = followed.collect();
+        let reckoned = self.reckon(&followed);
+        self.compare(&followed, &reckoned, record);
+    }
+
+    fn compare(
+        &mut self,
+        outcomes: &[Option<Rc<Followed>>],
+        reckoned: &[Option<Reckoned>],
+        record: Option<u64>,
+    ) {
         let mut known: Vec<(Rc<Followed>, Rc<Traced>)> = Vec::new();
         let of = |at: usize| outcomes.get(at).and_then(Option::as_ref);
         let base = of(0);
@@ -370,12 +479,12 @@ impl<'p> Following<'p> {
                 if let Some((_, traced)) = same {
                     return Some(Rc::clone(traced));
                 }
-                let waits = at > 0 && base.is_none();
+                let waits = at > 0 && base.is_none() && record.is_none();
                 let again = waits.then(|| Again {
-                    finding: finding.clone(),
+                    finding: followed.outcome.finding.clone(),
                     reckoned: reckoned.get(at).cloned().flatten().unwrap_or_default(),
                 });
-                let mut traced = self.trace(at, followed, again)?;
+                let mut traced = self.trace(at, followed, again)?.recorded(record);
                 // One that waits for its pair is compared then.
                 if waits_with_bounds {
                     traced.beside.possible = self.possible(at, followed, &traced);
@@ -385,6 +494,8 @@ impl<'p> Following<'p> {
                 Some(traced)
             };
             match (traced(0, base), traced(at, other)) {
+                (base, other) if record.is_some() && base == other => {}
+                pair if record.is_some() => comparison.known(pair),
                 (Some(one), Some(two)) => {
                     let possible = base.zip(other).filter(|_| at < ENDS);
                     let possible = possible.map(|(base, head)| {
@@ -406,66 +517,57 @@ impl<'p> Following<'p> {
     }
 
     /// Counts what comes of a finding under the base and the head.
-    fn reckon(
-        &mut self,
-        of: &[usize],
-        finding: &Finding,
-        outcomes: &[Option<Rc<Followed>>],
-    ) -> Vec<Option<Reckoned>> {
+    fn reckon(&mut self, outcomes: &[Option<Rc<Followed>>]) -> Vec<Option<Reckoned>> {
         let mut all: Vec<Option<Reckoned>> = Vec::new();
         let base = outcomes.first().and_then(Option::as_ref);
-        for at in 0..ENDS {
+        for (at, (end, of_rules)) in self.ends.iter_mut().zip(&mut self.of_rules).enumerate() {
             let followed = outcomes.get(at).and_then(Option::as_ref);
             let is_base = at > 0
                 && base
                     .zip(followed)
                     .is_some_and(|(one, it)| Rc::ptr_eq(one, it));
             let same = all.first().cloned().flatten().filter(|_| is_base);
-            let reckoned = same.or_else(|| Some(self.ends.get(at)?.reckon(followed?)));
-            let may = || self.undetected(of, at, finding);
-            let reckoned = reckoned.or_else(may);
-            if let (Some(end), Some(reckoned)) = (self.ends.get_mut(at), &reckoned) {
+            let reckoned = same.or_else(|| Some(end.reckon(followed?)));
+            if let (Some(reckoned), Some(followed)) = (&reckoned, followed) {
                 end.add(reckoned);
-            }
-            if let (Some(of_rules), Some(_)) = (self.of_rules.get_mut(at), followed) {
-                *of_rules.entry(finding.rule).or_default() += 1;
+                *of_rules.entry(followed.outcome.finding.rule).or_default() += 1;
             }
             all.push(reckoned);
         }
         all
     }
 
-    /// What is counted of a finding of a policy whose run detects only if a model says so.
-    fn undetected(&self, of: &[usize], at: usize, finding: &Finding) -> Option<Reckoned> {
-        let end = self.ends.get(at)?;
-        if end.chain.run().detects != Presence::Sometimes || !of.contains(&at) {
-            return None;
+    /// Counts what may come of a finding under policies whose runs detect only if a model says so.
+    fn undetected(&mut self, of: &[usize], finding: &Finding) {
+        for at in 0..ENDS {
+            let end = self.ends.get(at).filter(|end| end.may_detect());
+            let followed = end.filter(|_| of.contains(&at)).and_then(|end| {
+                let followed = self.follow(at, false, finding, Asks::default())?;
+                Some(end.reckon(&followed))
+            });
+            if let (Some(mut reckoned), Some(end)) = (followed, self.ends.get_mut(at)) {
+                for span in reckoned.spans.values_mut() {
+                    (span.figure, span.least) = (0, 0);
+                }
+                end.add(&reckoned);
+            }
         }
-        let followed = self.follow(at, false, finding, Asks::default())?;
-        let mut reckoned = end.reckon(&followed);
-        for span in reckoned.spans.values_mut() {
-            (span.figure, span.least) = (0, 0);
-        }
-        Some(reckoned)
     }
 
     /// Adds what a model could make differ of a finding that is the same on both sides so far.
     fn compare_open(&self, comparison: &mut Comparison, base: &Followed, head: &Followed) {
-        let ends = [(0, base), (1, head)].map(|(at, followed)| {
-            let end = self.ends.get(at)?;
-            let open = end
-                .chain
-                .open(&followed.outcome, &followed.fills, Marks::LeftOut);
-            Some((end, followed, at, open.is_some()))
-        });
-        if !ends.iter().flatten().any(|(.., is_open)| *is_open) {
+        let ends = [(0, base), (1, head)];
+        let is_open = |(at, followed): &(usize, &Followed)| {
+            let end = self.ends.get(*at);
+            end.is_some_and(|end| end.open(followed, Marks::LeftOut).is_some())
+        };
+        if !ends.iter().any(is_open) {
             return;
         }
-        let [base, head] = ends.map(|end| {
-            let (end, followed, at, _) = end?;
+        let [base, head] = ends.map(|(at, followed)| {
             let policy = self.policies.get(at)?;
-            let traced = Traced::new(&followed.outcome, policy, Beside::default());
-            let possible = end.possible(followed, &traced);
+            let traced = Traced::new(&followed.outcome, policy);
+            let possible = self.possible(at, followed, &traced);
             Some(possible.unwrap_or_else(|| Possible::exactly(&traced)))
         });
         if let Some((base, head)) = base.zip(head) {
@@ -475,14 +577,14 @@ impl<'p> Following<'p> {
 
     /// What is compared of a finding.
     fn trace(&self, at: usize, followed: &Followed, again: Option<Again>) -> Option<Traced> {
-        let is_filled = self.known.is_some();
+        let is_filled = self.known.is_some_and(Known::is_some);
         let beside = Beside {
             fills: followed.fills.clone(),
             possible: None,
             again: again.filter(|_| is_filled).map(Box::new),
         };
         let policy = self.policies.get(at)?;
-        Some(Traced::new(&followed.outcome, policy, beside))
+        Some(Traced::new(&followed.outcome, policy).with(beside))
     }
 
     /// What may come of a finding of the base or the head; nothing where no slot is open.
@@ -510,21 +612,21 @@ impl<'p> Following<'p> {
     }
 
     /// Everything that is told.
-    fn tell(
+    pub(super) fn tell(
         mut self,
         read: Read,
-        taken: Vec<Taken>,
-        causes: &Causes,
+        tried: &Tried,
         mut doubts: Vec<Doubt>,
         sides: [&Side; 2],
     ) -> Effect {
+        let Tried { taken, variants } = tried;
         let comparisons = std::mem::take(&mut self.comparisons);
         let comparisons = (1..).zip(comparisons).map(|(at, comparison)| {
             comparison.finish(&mut |head, base| self.again(at, head, base))
         });
         let mut comparisons: VecDeque<Differences> = comparisons.collect();
         let mut differences = comparisons.pop_front().unwrap_or_default();
-        let causes = causes.clone().known(comparisons.into_iter());
+        let causes = variants.causes.clone().known(comparisons.into_iter());
         if differences.not_paired > 0 {
             let about = About::NotPaired {
                 findings: differences.not_paired,
@@ -545,7 +647,7 @@ impl<'p> Following<'p> {
         doubts.extend(self.prompts(sides));
         let mut effect = Effect {
             read,
-            edits: taken.into_iter().map(|taken| taken.edit).collect(),
+            edits: taken.iter().map(|taken| taken.edit.clone()).collect(),
             findings: Delta::default(),
             risks: Delta::default(),
             incidents: Delta::default(),
@@ -563,10 +665,8 @@ impl<'p> Following<'p> {
             conclusive: !doubts.iter().any(|doubt| doubt.decisive),
             doubts,
         };
-        let mut detects = self.ends.iter().map(|end| end.chain.run().detects);
         // Where nothing was edited, a model says the same on both sides.
-        let is_detecting =
-            effect.edits.is_empty() || !detects.any(|detects| detects == Presence::Sometimes);
+        let is_detecting = effect.edits.is_empty() || !self.ends.iter().any(End::may_detect);
         let mut by_rule: BTreeMap<Uuid, Differing> = BTreeMap::new();
         for mut difference in std::mem::take(&mut differences.list) {
             if !is_detecting {

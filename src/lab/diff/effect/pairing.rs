@@ -59,6 +59,17 @@ impl Rules {
         pairs
     }
 
+    /// The rules of the base that have another id in the head, with that.
+    #[must_use]
+    pub fn renamed(&self) -> Vec<(Uuid, Uuid)> {
+        let heads: HashMap<usize, Uuid> = self.head.iter().map(|(id, at)| (*at, *id)).collect();
+        let twin = |(id, at): (&Uuid, &usize)| Some((*id, *heads.get(at)?));
+        let mut twins: Vec<(Uuid, Uuid)> = self.base.iter().filter_map(twin).collect();
+        twins.retain(|(base, head)| base != head);
+        twins.sort_unstable();
+        twins
+    }
+
     fn add(&mut self, base: Option<Uuid>, head: Option<Uuid>) {
         let number = self.base.len() + self.head.len();
         self.base.extend(base.map(|id| (id, number)));
@@ -150,6 +161,15 @@ impl Comparison {
         }
         let certain = possible.map(|(base, head)| weigh(&base, &head, &mut self.weighed));
         self.paired.push(((Some(base), Some(head)), certain));
+    }
+
+    /// Takes a finding of which it is known whether the sides have it, and that no other is the pair of.
+    pub fn known(&mut self, pair: Pair) {
+        if self.paired.len() >= WAITING {
+            self.not_paired += 1;
+            return;
+        }
+        self.paired.push((pair, None));
     }
 
     /// Takes a finding that leads to the same on both sides with what is known of fills.
@@ -264,7 +284,7 @@ fn order(traced: &Traced) -> (Option<(Time, Time)>, Digest, Uuid) {
 type Beside = (Vec<Rc<Traced>>, Vec<Rc<Traced>>);
 
 /// A finding of the base and one of the head, or one that has no pair.
-type Pair = (Option<Rc<Traced>>, Option<Rc<Traced>>);
+pub type Pair = (Option<Rc<Traced>>, Option<Rc<Traced>>);
 
 /// Pairs the findings of one group: by the largest overlap, then the earliest, each used once. And
 /// how many were not looked at, since they overlap with too many others.

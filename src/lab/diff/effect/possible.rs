@@ -276,7 +276,7 @@ pub enum Marks {
 }
 
 /// What of a policy bounds what a model may do to findings.
-pub struct Chain<'p> {
+pub struct Latitude<'p> {
     policy: &'p Policy,
     run: OfRun,
     /// Every step of the closed list.
@@ -436,7 +436,7 @@ impl Required {
     }
 }
 
-impl<'p> Chain<'p> {
+impl<'p> Latitude<'p> {
     /// Of a policy whose run begins so.
     #[must_use]
     pub fn new(
@@ -599,7 +599,7 @@ enum Planned {
 
 /// What is left open of a finding.
 pub struct Open<'o> {
-    chain: &'o Chain<'o>,
+    latitude: &'o Latitude<'o>,
     outcome: &'o Outcome,
     fills: &'o Fills,
     marks: Marks,
@@ -613,9 +613,14 @@ pub struct Open<'o> {
 }
 
 impl<'o> Open<'o> {
-    fn new(chain: &'o Chain<'o>, outcome: &'o Outcome, fills: &'o Fills, marks: Marks) -> Self {
+    fn new(
+        latitude: &'o Latitude<'o>,
+        outcome: &'o Outcome,
+        fills: &'o Fills,
+        marks: Marks,
+    ) -> Self {
         let mut open = Self {
-            chain,
+            latitude,
             outcome,
             fills,
             marks,
@@ -636,7 +641,7 @@ impl<'o> Open<'o> {
     }
 
     fn policy(&self) -> &'o Policy {
-        self.chain.policy
+        self.latitude.policy
     }
 
     fn finding(&self) -> &'o Finding {
@@ -674,7 +679,7 @@ impl<'o> Open<'o> {
 
     fn decide_risk(&mut self) {
         let (policy, finding) = (self.policy(), self.finding());
-        let asks = self.chain.run.asks_risk;
+        let asks = self.latitude.run.asks_risk;
         let slot = policy.slots.get("risk");
         let Some(slot) = slot.filter(|_| asks > Presence::Never && self.is_open("risk", false))
         else {
@@ -683,13 +688,13 @@ impl<'o> Open<'o> {
         let rule = policy.rules.get(&finding.rule);
         let settings = rule.map_or_else(Settings::default, |rule| rule.settings.clone());
         let default = default_risk(finding, &settings, &slot.formula);
-        let range = Range::new(&default, settings.floor, slot.may, self.chain.scores());
+        let range = Range::new(&default, settings.floor, slot.may, self.latitude.scores());
         let is_least = slot.may == May::Raise && settings.floor.is_none();
         let least = is_least.then_some(&default);
         let (always, ever) = policy.promotion.reach(finding, range, &default, least);
         self.promoted = Presence::of(always, ever);
         // Where the run may not ask, that decides too.
-        let run = self.chain.run.mark.filter(|_| asks < Presence::Always);
+        let run = self.latitude.run.mark.filter(|_| asks < Presence::Always);
         let by = self.mark(|| {
             json!([
                 self.reply("risk"),
@@ -732,7 +737,7 @@ impl<'o> Open<'o> {
             Some(risk) => risk.range.severities().collect(),
             None => vec![self.outcome.risk.severity],
         };
-        let required = self.chain.required.iter();
+        let required = self.latitude.required.iter();
         let required = required.filter(|required| severities.contains(&required.severity));
         let required: Vec<&Required> = required.collect();
         // Where every severity requires the same, the risk has no part in the route.
@@ -744,7 +749,7 @@ impl<'o> Open<'o> {
         let mark = self.mark(|| {
             json!([
                 self.reply("route"),
-                self.chain.routing,
+                self.latitude.routing,
                 risk.filter(|_| !is_same),
             ])
         });
@@ -800,7 +805,7 @@ impl<'o> Open<'o> {
                 let default = default();
                 json!([
                     self.reply("plan"),
-                    self.chain.planning,
+                    self.latitude.planning,
                     policy.planning.mandatory(&finding.finding_type),
                     plan_fields(&default),
                     default.steps,
@@ -852,7 +857,7 @@ impl<'o> Open<'o> {
                         Presence::Sometimes
                     }
                 };
-                let steps = self.chain.steps.iter();
+                let steps = self.latitude.steps.iter();
                 steps.map(|step| (step, presence(step))).collect()
             }
         }
@@ -1028,7 +1033,7 @@ impl<'o> Open<'o> {
             return routes.by_ref().for_each(|record| possible.keep(record));
         }
         let rails = self.policy().routing.guardrails.get(&Context::Incident);
-        let by = json!([self.agents.routes, self.chain.routing]);
+        let by = json!([self.agents.routes, self.latitude.routing]);
         let bound = self.add(possible, Kind::Route, "", Presence::Always, None);
         if let Some(route) = self.agents.only {
             return bound.exactly(route_fields(route));
@@ -1151,7 +1156,7 @@ impl<'o> Open<'o> {
         let finding = finding_fields(self.outcome);
         let rules = &self.policy().rules;
         let description = rules.get(&self.finding().rule);
-        let description = description.filter(|_| self.chain.shows_description);
+        let description = description.filter(|_| self.latitude.shows_description);
         let description = description.and_then(|rule| rule.description.as_deref());
         let by = json!([
             self.promotion,
@@ -1162,7 +1167,7 @@ impl<'o> Open<'o> {
             replies,
             finding,
             description,
-            self.chain.drafting,
+            self.latitude.drafting,
         ]);
         let by = Some(mark(&by));
         for (agent, presence) in self.drafts() {

@@ -74,6 +74,9 @@ pub struct Subject {
     /// The finding; nothing for the route of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finding: Option<Uuid>,
+    /// The number of its record, where an audit was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
     /// The rule, by its name or title.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rule: String,
@@ -169,11 +172,15 @@ pub struct Reckoned {
 impl Traced {
     /// What is compared of an outcome under a policy.
     #[must_use]
-    pub fn new(outcome: &Outcome, policy: &Policy, beside: Beside) -> Self {
+    pub fn new(outcome: &Outcome, policy: &Policy) -> Self {
         let finding = &outcome.finding;
         let mut records = vec![
             Compared::new(Kind::Finding, "", finding_fields(outcome)),
-            Compared::new(Kind::Risk, "", without(&outcome.risk, &["finding_id"])),
+            Compared::new(
+                Kind::Risk,
+                "",
+                without(&outcome.risk, &["finding_id", "consulted"]),
+            ),
         ];
         if let Some(response) = &outcome.response {
             trace_response(response, policy, &mut records);
@@ -189,6 +196,7 @@ impl Traced {
             time: finding.first_seen.zip(finding.last_seen),
             subject: Subject {
                 finding: Some(finding.id),
+                record: None,
                 rule: label.clone(),
                 rule_id: Some(finding.rule),
                 description: finding.description.clone(),
@@ -197,16 +205,31 @@ impl Traced {
                 at: finding.created_at,
                 severity: Some(outcome.risk.severity),
                 techniques: techniques(&finding.tags),
-                fills: sources(&beside.fills),
+                fills: BTreeMap::new(),
             },
             records,
-            beside,
+            beside: Beside::default(),
         }
+    }
+
+    /// The same, with what is known of it beside its records.
+    #[must_use]
+    pub fn with(mut self, beside: Beside) -> Self {
+        self.subject.fills = sources(&beside.fills);
+        self.beside = beside;
+        self
+    }
+
+    /// The same, as an audit records it.
+    #[must_use]
+    pub fn recorded(mut self, record: Option<u64>) -> Self {
+        self.subject.record = record;
+        self
     }
 
     /// The route of a run, which hangs on no finding.
     #[must_use]
-    pub fn of_run(route: &Route, fills: Fills) -> Self {
+    pub fn of_run(route: &Route) -> Self {
         Self {
             id: Uuid::nil(),
             rule: Uuid::nil(),
@@ -216,6 +239,7 @@ impl Traced {
             time: None,
             subject: Subject {
                 finding: None,
+                record: None,
                 rule: String::new(),
                 rule_id: None,
                 description: String::new(),
@@ -224,17 +248,14 @@ impl Traced {
                 at: None,
                 severity: None,
                 techniques: Vec::new(),
-                fills: sources(&fills),
+                fills: BTreeMap::new(),
             },
             records: vec![Compared::new(
                 Kind::Route,
                 "raw_events",
                 route_fields(route),
             )],
-            beside: Beside {
-                fills,
-                ..Beside::default()
-            },
+            beside: Beside::default(),
         }
     }
 
@@ -311,7 +332,8 @@ impl Compared {
     }
 }
 
-/// A record as JSON, without some of its fields.
+/// A record as JSON, without some of its fields. Which model was asked, and at what cost, is part of
+/// no decision.
 pub(super) fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(record) else {
         return Map::new();
@@ -376,14 +398,17 @@ fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compar
 }
 
 pub(super) fn route_fields(route: &Route) -> Map<String, Value> {
-    let mut fields = without(route, &["id", "context", "incident_id", "steps"]);
+    let mut fields = without(
+        route,
+        &["id", "context", "incident_id", "steps", "consulted"],
+    );
     let agents = route.steps.iter().map(|step| step.agent_name.as_str());
     fields.insert("agents".to_owned(), agents.collect::<Value>());
     fields
 }
 
 pub(super) fn plan_fields(plan: &Plan) -> Map<String, Value> {
-    let mut fields = without(plan, &["id", "incident_id", "steps"]);
+    let mut fields = without(plan, &["id", "incident_id", "steps", "consulted"]);
     let steps = plan.steps.iter().map(|step| step.step_id.as_str());
     fields.insert("steps".to_owned(), steps.collect::<Value>());
     fields
