@@ -1,7 +1,8 @@
 //! What a diff takes beside one run over the same log: `cargo bench --bench diff -- RULES LOG`.
 //!
-//! `RULES` is a folder of `benches/generate.py rules`, `LOG` one of its logs of events. Of the
-//! rules one in twenty is changed, and the least that a policy has stands around them.
+//! `RULES` is a folder of `benches/generate.py rules`, `LOG` one of its logs of events. The policy is
+//! the shipped one with these rules, of which five are changed in five ways; a run is the whole
+//! chain, and detection is what `rulectl detect` does.
 
 #![expect(
     clippy::expect_used,
@@ -14,10 +15,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rulectl::detect::{Finding, Heading, Match};
 use rulectl::geo::Databases;
 use rulectl::lab::diff::{Side, effect};
 use rulectl::okta::Mapping;
-use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
+use rulectl::pipeline::{self, Beginning, DetectSink, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::policy;
 use rulectl::source::Input;
 
@@ -36,11 +38,13 @@ fn main() {
     let base = side(Path::new(rules), false);
     let head = side(Path::new(rules), true);
     let log = PathBuf::from(log);
+    let detection = best(|| one_detection(&base, &log));
     let run = best(|| one_run(&base, &log));
     let same = best(|| one_diff(&base, &base, &log));
     let diff = best(|| one_diff(&base, &head, &log));
     println!("| work | CPU | of a run |\n|---|--:|--:|");
     for (work, took) in [
+        ("detection alone", detection),
         ("a run", run),
         ("a diff with itself", same),
         ("a diff", diff),
@@ -50,34 +54,54 @@ fn main() {
     }
 }
 
-/// The rules with a policy around them; changed, one in twenty asks for the same in another way,
-/// so that it is looked for once more, and is of another level.
+/// What is changed in the head: a threshold, a window, what a rule compares, a clause and a level.
+const CHANGES: [(&str, &str, &str); 5] = [
+    ("rules/sign_in.yml", "{gte: 5}", "{gte: 8}"),
+    (
+        "rules/sign_in.yml",
+        "faster_than_kmh: 900",
+        "faster_than_kmh: 1000",
+    ),
+    ("rules/mfa.yml", "timespan: 10m", "timespan: 15m"),
+    (
+        "rules/generated_0.yml",
+        "  condition: selection\n",
+        "  service:\n    actor.alternateId|startswith: svc-\n  condition: selection and not service\n",
+    ),
+    ("rules/generated_1.yml", "level: medium", "level: high"),
+];
+
+/// The shipped policy with the rules beside its own; of the head, with all changes.
 fn side(rules: &Path, is_changed: bool) -> Side {
     let folder = tempfile::tempdir().expect("a folder");
-    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics/good");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
     for part in ["rules", "prompts"] {
         fs::create_dir(folder.path().join(part)).expect("a folder");
+        copy(&shipped.join(part), &folder.path().join(part));
     }
-    for file in ["routing.toml", "tools.yaml", "prompts/risk.md"] {
-        fs::copy(good.join(file), folder.path().join(file)).expect("copied");
+    for file in ["routing.toml", "tools.yaml"] {
+        fs::copy(shipped.join(file), folder.path().join(file)).expect("copied");
     }
-    let listed = fs::read_dir(rules).expect("a folder of rules");
-    let mut files: Vec<PathBuf> = listed.map(|entry| entry.expect("a file").path()).collect();
-    files.sort();
-    for (at, file) in files.iter().enumerate() {
-        let mut text = fs::read_to_string(file).expect("a rule");
-        if is_changed && at % 20 == 0 {
-            text = text.replace("condition: selection", "condition: selection and selection");
-            text = text.replace("level: medium", "level: high");
-        }
-        let name = file.file_name().expect("a name");
-        fs::write(folder.path().join("rules").join(name), text).expect("written");
+    copy(rules, &folder.path().join("rules"));
+    for (file, from, to) in CHANGES.iter().filter(|_| is_changed) {
+        let path = folder.path().join(file);
+        let text = fs::read_to_string(&path).expect("a rule");
+        assert!(text.contains(from), "{file} has no {from}");
+        fs::write(path, text.replace(from, to)).expect("written");
     }
     let loaded = policy::load(folder.path());
     Side {
         name: if is_changed { "head" } else { "base" }.to_owned(),
         policy: loaded.policy.expect("a policy"),
         files: loaded.files,
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder") {
+        let file = entry.expect("a file").path();
+        let name = file.file_name().expect("a name");
+        fs::copy(&file, to.join(name)).expect("copied");
     }
 }
 
@@ -107,6 +131,12 @@ fn one_run(side: &Side, log: &Path) {
     ran.expect("it runs");
 }
 
+fn one_detection(side: &Side, log: &Path) {
+    let inputs = vec![Input::File(log.to_owned())];
+    let detector = &side.policy.detector;
+    pipeline::detect(detector, inputs, &settings(), &mut Nowhere, &|_| {}).expect("it runs");
+}
+
 fn one_diff(base: &Side, head: &Side, log: &Path) {
     let inputs = vec![Input::File(log.to_owned())];
     effect(base, head, inputs, &settings()).expect("it runs");
@@ -132,6 +162,20 @@ fn running() -> Duration {
 
 /// Keeps nothing.
 struct Nowhere;
+
+impl DetectSink for Nowhere {
+    fn found(&mut self, _: &Heading, _: &Match) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finding(&mut self, _: Finding) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reject(&mut self, _: &Rejected) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Sink for Nowhere {
     fn begin(&mut self, _: &Beginning) -> io::Result<()> {

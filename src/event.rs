@@ -72,6 +72,12 @@ impl Time {
         Self(self.0.saturating_sub(by.0))
     }
 
+    /// The day on which this moment is, in UTC.
+    #[must_use]
+    pub fn day(self) -> chrono::NaiveDate {
+        chrono::DateTime::from_timestamp_nanos(self.0).date_naive()
+    }
+
     /// The time from `earlier` to this moment.
     #[must_use]
     pub fn since(self, earlier: Self) -> Nanos {

@@ -30,6 +30,7 @@
 //! | [`draft`] | incident → what an agent of the engineer's writes about it |
 //! | [`tools`] | command templates |
 //! | [`command`] | steps and templates → suggested commands |
+//! | [`gate`] | what a change of the policy may do |
 //! | [`policy`] | all of the above from one folder, checked and immutable |
 //! | [`pipeline`] | the spine |
 //! | [`store`] | artifacts, written whole and read back |
@@ -52,6 +53,7 @@ pub mod diag;
 pub mod document;
 pub mod draft;
 pub mod event;
+pub mod gate;
 pub mod geo;
 pub mod json;
 pub mod lab;

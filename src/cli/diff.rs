@@ -1,28 +1,31 @@
 //! `rulectl diff`: what a change of the policy means and does to logs, before it is merged.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::audit::AuditError;
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
+use crate::cli::reports::{Report, ReportFormat, placed, write};
 use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::audits::{Audits, AuditsError, Range, audits, survey};
 use crate::lab::diff::{
-    Changes, Effect, Found, Side, SideError, TextDiff, changes, effect_with, find, folder,
-    revision, text_diffs,
+    Changes, Effect, Found, Outcome, Side, SideError, TextDiff, Verdict, changes, effect_with,
+    find, folder, judge, revision, text_diffs,
 };
 use crate::okta::ADDRESS_FIELDS;
-use crate::render::{changed, changed_in_audits, text_diff};
+use crate::render::{
+    Actors, Diffed, changed, changed_in_audits, junit, markdown, page, sarif, text_diff,
+};
 use crate::source::{Input, Reader};
-use crate::visible::visible;
+use crate::visible::{json, visible};
 use crate::world::World;
 
 /// The words of the command.
@@ -49,6 +52,12 @@ pub struct Args {
     /// Show each changed file line by line too
     #[arg(long)]
     text_diff: bool,
+    /// Write a report too: markdown=, html=, junit=, sarif= or json=FILE; several at once
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    reports: Vec<Report>,
+    /// Name accounts and addresses in reports, and what findings say; else they are numbered
+    #[arg(long)]
+    actors: bool,
 }
 
 /// What the form of the JSON is called; another form has another number.
@@ -56,6 +65,7 @@ const SCHEMA: &str = "rulectl.diff/1";
 
 /// Runs the command.
 pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
+    placed(&args.reports)?;
     let base = base(common, args)?;
     let head = match &args.head {
         Some(word) => named(common, word)?,
@@ -73,22 +83,30 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
     } else {
         Vec::new()
     };
-    let (effect, audits) = match &args.audits {
-        Some(folder) => (None, Some(followed(args, folder, [&base, &head])?)),
+    let (sides, effect, audits) = match &args.audits {
+        Some(folder) => {
+            let audits = followed(args, folder, [&base, &head])?;
+            ([base, head], None, Some(audits))
+        }
         None => match replayed(common, args, [base, head])? {
-            Ok(effect) => (effect, None),
+            Ok((sides, effect)) => (sides, effect, None),
             Err(exit) => return Ok(exit),
         },
     };
-    let told = Told {
+    let mut told = Told {
         names,
         about,
         changes,
         texts,
         effect,
         audits,
+        verdict: None,
     };
+    let today = (World::live().now)().day();
+    told.verdict = judge(sides.each_ref(), &told.changes, told.told_effect(), today);
     told.show(common.format)?;
+    let root = root(common, args);
+    write(&args.reports, |format| told.report(format, args, &root))?;
     Ok(told.exit())
 }
 
@@ -144,6 +162,9 @@ fn fixtures(folder: &Path) -> Vec<Input> {
     files.into_iter().map(Input::File).collect()
 }
 
+/// The sides as they read events, and what the change does to these.
+type Replayed = ([Side; 2], Option<Effect>);
+
 /// What the change does to what an audit records.
 fn followed(args: &Args, folder: &Path, [base, head]: [&Side; 2]) -> Result<Audits> {
     if !args.logs.is_empty() {
@@ -180,17 +201,13 @@ fn in_words(error: AuditsError) -> anyhow::Error {
 }
 
 /// What the change does to the logs; nothing where there are none.
-fn replayed(
-    common: &Common,
-    args: &Args,
-    mut sides: [Side; 2],
-) -> Result<Result<Option<Effect>, Exit>> {
+fn replayed(common: &Common, args: &Args, mut sides: [Side; 2]) -> Result<Result<Replayed, Exit>> {
     let Some(inputs) = logs(common, args) else {
         return Ok(Err(Exit::Broken));
     };
     if inputs.is_empty() {
         talk("no logs were replayed: `--logs FILE` names some");
-        return Ok(Ok(None));
+        return Ok(Ok((sides, None)));
     }
     let Some(databases) = args.reading.databases.open() else {
         return Ok(Err(Exit::Broken));
@@ -209,7 +226,26 @@ fn replayed(
     let [base, head] = &sides;
     let effect = effect_with(base, head, inputs, &settings, fills.answers(), &show);
     meter.finish(effect.as_ref().map_or(0, |effect| effect.read.events));
-    Ok(Ok(Some(effect?)))
+    Ok(Ok((sides, Some(effect?))))
+}
+
+/// Where the policy folder stands below the working directory: what forges show is named from the
+/// root of the repository, where they run us. Empty, or with a `/` at its end.
+fn root(common: &Common, args: &Args) -> String {
+    let head = args.head.as_ref().map(Path::new);
+    let folder = head.filter(|head| head.is_dir()).unwrap_or(&common.policy);
+    let is_below = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !folder.components().all(|part| is_below(&part)) {
+        return String::new();
+    }
+    let mut root = String::new();
+    for part in folder.components() {
+        if let Component::Normal(part) = part {
+            root.push_str(&part.to_string_lossy());
+            root.push('/');
+        }
+    }
+    root
 }
 
 /// All that is told.
@@ -219,6 +255,7 @@ struct Told {
     changes: Changes,
     texts: Vec<TextDiff>,
     effect: Option<Effect>,
+    verdict: Option<Verdict>,
     audits: Option<Audits>,
 }
 
@@ -234,19 +271,25 @@ impl Told {
     fn text(&self) -> Result<()> {
         let [base, head] = &self.names;
         let (names, changes) = ((base.as_str(), head.as_str()), &self.changes);
+        let verdict = self.verdict.as_ref();
         out(&match &self.audits {
-            Some(audits) => changed_in_audits(names, changes, audits),
-            None => changed(names, changes, self.effect.as_ref()),
+            Some(audits) => changed_in_audits(names, changes, audits, verdict),
+            None => changed(names, changes, self.effect.as_ref(), verdict),
         })?;
         self.texts.iter().try_for_each(|text| out(&text_diff(text)))
     }
 
     fn json(&self) -> Result<()> {
+        out_json(&self.document()?)
+    }
+
+    fn document(&self) -> Result<Value> {
         let [base, head] = &self.about;
-        let mut value = json!({
+        let mut value = serde_json::json!({
             "schema": SCHEMA,
             "base": base,
             "head": head,
+            "gate": self.verdict,
             "changes": self.changes,
             "effect": self.effect,
         });
@@ -258,25 +301,53 @@ impl Told {
                 map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
             }
         }
-        out_json(&value)
+        Ok(value)
+    }
+
+    /// The text of a report.
+    fn report(&self, format: ReportFormat, args: &Args, root: &str) -> Result<String> {
+        let [base, head] = &self.names;
+        let diffed = Diffed {
+            names: [base, head],
+            changes: &self.changes,
+            effect: self.told_effect(),
+            gate: self.verdict.as_ref(),
+            actors: if args.actors {
+                Actors::Named
+            } else {
+                Actors::Numbered
+            },
+        };
+        Ok(match format {
+            ReportFormat::Markdown => markdown(&diffed),
+            ReportFormat::Html => page(&diffed),
+            ReportFormat::Junit => junit(&diffed),
+            ReportFormat::Sarif => json(&sarif(&diffed, root))? + "\n",
+            ReportFormat::Json => json(&self.document()?)? + "\n",
+        })
     }
 
     fn lines(&self) -> Result<()> {
+        if let Some(verdict) = &self.verdict {
+            each("gate", &verdict.clauses)?;
+        }
         each("guardrail", &self.changes.guardrails)?;
         each("change", &self.changes.items)?;
         if let Some(audits) = &self.audits {
-            out_json(&json!({"read": audits.read}))?;
+            out_json(&serde_json::json!({"read": audits.read}))?;
         }
         let Some(effect) = self.told_effect() else {
             return Ok(());
         };
         each("lost", &effect.lost)?;
         for (kind, delta) in effect.deltas() {
-            out_json(&json!({"kind": kind, "delta": delta}))?;
+            out_json(&serde_json::json!({"kind": kind, "delta": delta}))?;
         }
         each("rule", &effect.by_rule)?;
         if let Some(Audits { routing, .. }) = &self.audits {
-            out_json(&json!({"agents": routing.agents, "proposals": routing.proposals}))?;
+            out_json(
+                &serde_json::json!({"agents": routing.agents, "proposals": routing.proposals}),
+            )?;
             each("proposal", &routing.otherwise)?;
             each("route", &routing.changed)?;
             each("same_route", &routing.same)?;
@@ -294,9 +365,19 @@ impl Told {
 
     /// What is not certain is no answer.
     fn exit(&self) -> Exit {
-        match self.told_effect() {
-            Some(effect) if !effect.conclusive => Exit::Inconclusive,
-            _ => Exit::Done,
+        let clauses = self.verdict.iter().flat_map(|verdict| &verdict.clauses);
+        let mut outcomes = clauses.map(|judged| judged.outcome);
+        let effect = self.told_effect();
+        if effect.is_some_and(|effect| !effect.conclusive)
+            || outcomes
+                .clone()
+                .any(|outcome| outcome == Outcome::NotJudged)
+        {
+            Exit::Inconclusive
+        } else if outcomes.any(|outcome| outcome == Outcome::Failed) {
+            Exit::Negative
+        } else {
+            Exit::Done
         }
     }
 }
@@ -304,9 +385,9 @@ impl Told {
 /// A line for each of a list.
 fn each(name: &str, list: &[impl Serialize]) -> Result<()> {
     list.iter()
-        .try_for_each(|one| out_json(&json!({ name: one })))
+        .try_for_each(|one| out_json(&serde_json::json!({ name: one })))
 }
 
 fn about(side: &Side) -> Value {
-    json!({"name": side.name, "policy": side.policy.digest})
+    serde_json::json!({"name": side.name, "policy": side.policy.digest})
 }

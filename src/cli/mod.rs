@@ -14,6 +14,7 @@ mod live;
 mod output;
 mod progress;
 mod replay;
+mod reports;
 mod run;
 mod show;
 mod slots;

@@ -209,14 +209,32 @@ impl<'a> Iterator for Values<'a> {
     type Item = (CaptureId, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let id = self.0.number()?;
-        Some((CaptureId(u32::try_from(id).ok()?), self.0.text()?))
+        let (id, text) = self.entry()?;
+        Some((id, std::str::from_utf8(text).ok()?))
     }
 }
 
 impl<'a> Values<'a> {
     pub(super) fn of_bytes(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+
+    /// The next value, not read as text yet: most are passed over on the way to another.
+    fn entry(&mut self) -> Option<(CaptureId, &'a [u8])> {
+        let id = u32::try_from(self.0.number()?).ok()?;
+        Some((CaptureId(id), self.0.bytes()?))
+    }
+
+    /// The values of one field.
+    fn of(mut self, id: CaptureId) -> impl Iterator<Item = &'a str> {
+        std::iter::from_fn(move || {
+            loop {
+                let (known, text) = self.entry()?;
+                if known == id {
+                    return std::str::from_utf8(text).ok();
+                }
+            }
+        })
     }
 
     /// The same with one value alone for each of the given fields.
@@ -272,7 +290,7 @@ impl<'a> Values<'a> {
         mut self,
         id_of: impl Fn(u64) -> Option<CaptureId>,
     ) -> Option<Captured> {
-        let mut packed = Vec::new();
+        let mut packed = Vec::with_capacity(self.0.len());
         while !self.0.is_empty() {
             let (id, text) = (self.0.number()?, self.0.text()?);
             if let Some(id) = id_of(id) {
@@ -285,21 +303,17 @@ impl<'a> Values<'a> {
     /// Whether a field had more distinct values than are carried on.
     #[must_use]
     pub fn is_cut(self, id: CaptureId) -> bool {
-        self.filter(|(known, _)| *known == id)
-            .nth(MAX_VALUES)
-            .is_some()
+        self.of(id).nth(MAX_VALUES).is_some()
     }
 
     /// Every distinct value of a field, in document order, up to [`MAX_VALUES`].
     pub fn all(self, id: CaptureId) -> impl Iterator<Item = &'a str> {
-        self.filter(move |(known, _)| *known == id)
-            .take(MAX_VALUES)
-            .map(|(_, text)| text)
+        self.of(id).take(MAX_VALUES)
     }
 
     /// The first value of a field.
     #[must_use]
     pub fn first(self, id: CaptureId) -> Option<&'a str> {
-        self.all(id).next()
+        self.of(id).next()
     }
 }

@@ -206,14 +206,15 @@ impl Condition for Pair<CaptureId, PairProgram> {
     fn meet(&self, window: &mut Window) -> Option<Member> {
         let mut earlier: Vec<Member> = window.from(0).cloned().collect();
         let newest = earlier.pop()?;
-        if self.is_of_places() && !self.is_placed(&newest) {
+        let here = self.position(&newest);
+        let (located, named) = (here.is_some(), self.is_named(&newest));
+        if self.is_of_places() && !located && !named {
             window.keep(earlier);
             return None;
         }
         let met = self
-            .met(&earlier, &newest)
+            .met(&earlier, (&newest, here))
             .map(|(member, _)| member.clone());
-        let (located, named) = (self.position(&newest).is_some(), self.is_named(&newest));
         let last = |is: &dyn Fn(&&Member) -> bool| earlier.iter().rfind(is).map(Member::order);
         let last_located = last(&|member| !located && self.position(member).is_some());
         let last_named = last(&|member| !named && self.is_named(member));
@@ -228,7 +229,8 @@ impl Condition for Pair<CaptureId, PairProgram> {
 
     fn reason(&self, _: f64, pair: Option<&(Member, Member)>) -> String {
         let met = pair.and_then(|(earlier, later)| {
-            let (_, places) = self.met(std::slice::from_ref(earlier), later)?;
+            let newest = (later, self.position(later));
+            let (_, places) = self.met(std::slice::from_ref(earlier), newest)?;
             let others = self.pair.as_ref().map(|pair| pair.reason(earlier, later));
             Some(places.into_iter().chain(others).collect::<Vec<_>>())
         });
@@ -236,12 +238,15 @@ impl Condition for Pair<CaptureId, PairProgram> {
     }
 }
 
+/// An event, and where it is: degrees north and east.
+type Placed<'m> = (&'m Member, Option<(f64, f64)>);
+
 impl Pair<CaptureId, PairProgram> {
     /// The event that the newest does not go with, and what is wrong with their places.
     fn met<'m>(
         &self,
         earlier: &'m [Member],
-        newest: &Member,
+        (newest, here): Placed<'_>,
     ) -> Option<(&'m Member, Option<String>)> {
         let pair_holds = |member: &Member| {
             let pair = self.pair.as_ref();
@@ -251,10 +256,10 @@ impl Pair<CaptureId, PairProgram> {
             let last = earlier.last().filter(|last| pair_holds(last))?;
             return Some((last, None));
         }
-        let travelled = self.travelled(earlier, newest);
+        let travelled = self.travelled(earlier, (newest, here));
         let travelled = travelled.filter(|(member, _)| pair_holds(member));
         let met = travelled.or_else(|| {
-            let differs = self.differs(earlier, newest);
+            let differs = self.differs(earlier, (newest, here));
             differs.filter(|(member, _)| pair_holds(member))
         });
         met.map(|(member, reason)| (member, Some(reason)))
@@ -264,9 +269,9 @@ impl Pair<CaptureId, PairProgram> {
     fn travelled<'m>(
         &self,
         earlier: &'m [Member],
-        newest: &Member,
+        (newest, here): Placed<'_>,
     ) -> Option<(&'m Member, String)> {
-        let to = self.position(newest)?;
+        let to = here?;
         let mut located = earlier
             .iter()
             .rev()
@@ -279,13 +284,16 @@ impl Pair<CaptureId, PairProgram> {
 
     /// The last event with a country, where it is another than that of the
     /// newest and not both have coordinates.
-    fn differs<'m>(&self, earlier: &'m [Member], newest: &Member) -> Option<(&'m Member, String)> {
+    fn differs<'m>(
+        &self,
+        earlier: &'m [Member],
+        (newest, here): Placed<'_>,
+    ) -> Option<(&'m Member, String)> {
+        let difference = self.without_coordinates.as_ref()?;
         let last = earlier.iter().rfind(|member| self.is_named(member))?;
-        let both_located = self.position(last).is_some() && self.position(newest).is_some();
-        let difference = self
-            .without_coordinates
-            .as_ref()
-            .filter(|_| !both_located)?;
+        if here.is_some() && self.position(last).is_some() {
+            return None;
+        }
         Some((last, difference.hit(last, newest)?))
     }
 
@@ -304,10 +312,6 @@ impl Pair<CaptureId, PairProgram> {
             let text = member.values().first(difference.country);
             text.and_then(country).is_some()
         })
-    }
-
-    fn is_placed(&self, member: &Member) -> bool {
-        self.position(member).is_some() || self.is_named(member)
     }
 }
 

@@ -65,11 +65,18 @@ struct Side<'d> {
 #[derive(Debug)]
 struct Told {
     matcher: usize,
-    /// The ids of its values by their numbers in the scan.
-    ids: HashMap<u64, CaptureId>,
+    /// The ids of its values, each at its number in the scan.
+    ids: Vec<Option<CaptureId>>,
     /// The id, here and there, under which the names of supplied fields are carried on.
     supplied: Option<(CaptureId, CaptureId)>,
     reports: bool,
+}
+
+impl Told {
+    /// The id of the value that has this number in the scan.
+    fn own(&self, number: u64) -> Option<CaptureId> {
+        *self.ids.get(usize::try_from(number).ok()?)?
+    }
 }
 
 /// A matcher of the scan, before it is made.
@@ -411,13 +418,20 @@ impl<'d> Side<'d> {
             };
             let key = matcher.script.as_ref().and_then(Scripted::key_id);
             let own_ids = matcher.captured.iter().copied().chain(key);
-            let ids = own_ids.filter_map(|id| {
-                let there = captures.id_of(own.captures.meaning(id)?);
-                Some((there.number(), id))
-            });
+            let mut ids = Vec::new();
+            for id in own_ids {
+                let there = own.captures.meaning(id).map(|field| captures.id_of(field));
+                let there = there.and_then(|there| usize::try_from(there.number()).ok());
+                if let Some(there) = there {
+                    ids.resize(ids.len().max(there + 1), None);
+                    if let Some(own) = ids.get_mut(there) {
+                        *own = Some(id);
+                    }
+                }
+            }
             let told = Told {
                 matcher: at,
-                ids: ids.collect(),
+                ids,
                 supplied: noted.zip(own.notes.as_ref().map(Notes::id)),
                 reports: matcher.reports,
             };
@@ -432,7 +446,7 @@ impl<'d> Side<'d> {
     }
 
     fn own_as(&self, told: &Told, found: &Match) -> Option<Match> {
-        let renumbered = found.values().renumbered(|id| told.ids.get(&id).copied())?;
+        let renumbered = found.values().renumbered(|id| told.own(id))?;
         let captured = match (told.supplied, &self.detector.notes) {
             (Some((there, here)), Some(notes)) => {
                 let names = found.values().all(there);

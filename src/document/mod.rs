@@ -153,6 +153,11 @@ impl Node {
     pub fn count(&self, problems: &mut Problems) -> Option<u64> {
         match &self.kind {
             Kind::Number(number) if number.is_u64() => number.as_u64(),
+            Kind::Number(number) => {
+                let message = format!("expected a whole number, 0 or more, found `{number}`");
+                problems.error(codes::WRONG_TYPE, self.span, message);
+                None
+            }
             _ => self.wrong("a whole number, 0 or more", problems),
         }
     }

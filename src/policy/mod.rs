@@ -25,6 +25,7 @@ use crate::detect::{
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
 use crate::event::Digest;
+use crate::gate::{Gate, decode_gate};
 use crate::plan::{Planning, decode_planning};
 use crate::promote::{Promotion, decode_promotion};
 use crate::redact::{AuditSettings, decode_audit};
@@ -86,6 +87,8 @@ pub struct Policy {
     pub commands: Vec<CommandTemplate>,
     /// What the audit leaves out, and for how long it keeps the rest.
     pub audit: AuditSettings,
+    /// What a change of it may do.
+    pub gate: Gate,
 }
 
 /// A policy together with what the archive needs of it.
@@ -217,6 +220,10 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     if let Some(planning) = planning.filter(|_| rules_are_whole) {
         lint::finding_types(&rules, planning.finding_types(), problems);
     }
+    let gate = settings.as_ref().and_then(|s| s.gate.as_ref());
+    if let Some(gate) = gate.filter(|_| rules_are_whole) {
+        gate.report_unknown(&rules, problems);
+    }
     if problems.has_errors() {
         return None;
     }
@@ -236,6 +243,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
         planning: settings.planning?,
         commands,
         audit: settings.audit?,
+        gate: settings.gate?,
     })
 }
 
@@ -246,6 +254,7 @@ struct RoutingFile {
     slots: BTreeMap<String, SlotSettings>,
     planning: Option<Planning>,
     audit: Option<AuditSettings>,
+    gate: Option<Gate>,
 }
 
 fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<RoutingFile> {
@@ -260,6 +269,7 @@ fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<Routin
         slots,
         planning: decode_planning(&mut table, problems),
         audit: decode_audit(&mut table, problems),
+        gate: decode_gate(&mut table, problems),
         routing,
     };
     table.finish(problems);

@@ -10,32 +10,44 @@ use crate::diag::counted;
 use crate::lab::diff::audits::Audits;
 use crate::lab::diff::{
     Action, Change, Changes, Detail, Effect, Guardrail, Kind, Matters, Moved, Named, Place,
-    Related, TextDiff,
+    Related, TextDiff, Verdict,
 };
 use crate::render::audits::followed;
 use crate::render::effect::{done, lost};
+use crate::render::gate::gate;
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
 
-/// Everything that changed: what holds less and what is lost first, then thing by thing, what
+/// Everything that changed: the verdict of the gate and what holds less and what is lost first, then thing by thing, what
 /// changes nothing, and what all of it does to logs, where they were read.
 #[must_use]
-pub fn changed(names: (&str, &str), changes: &Changes, effect: Option<&Effect>) -> String {
+pub fn changed(
+    names: (&str, &str),
+    changes: &Changes,
+    effect: Option<&Effect>,
+    verdict: Option<&Verdict>,
+) -> String {
     let told = effect.map(done).unwrap_or_default();
-    page(names, changes, effect, &told)
+    all(names, changes, (effect, verdict), &told)
 }
 
 /// The same, with what it does to what an audit records.
 #[must_use]
-pub fn changed_in_audits(names: (&str, &str), changes: &Changes, audits: &Audits) -> String {
-    page(names, changes, Some(&audits.effect), &followed(audits))
+pub fn changed_in_audits(
+    names: (&str, &str),
+    changes: &Changes,
+    audits: &Audits,
+    verdict: Option<&Verdict>,
+) -> String {
+    let judged = (Some(&audits.effect), verdict);
+    all(names, changes, judged, &followed(audits))
 }
 
-/// What differs, with what is lost, and what is told of the effect behind it.
-fn page(
+/// What differs, with the verdict and what is lost, and what is told of the effect behind it.
+fn all(
     (base, head): (&str, &str),
     changes: &Changes,
-    effect: Option<&Effect>,
+    (effect, verdict): (Option<&Effect>, Option<&Verdict>),
     told: &str,
 ) -> String {
     let mut out = String::new();
@@ -48,6 +60,7 @@ fn page(
         );
         return out;
     }
+    out.push_str(&verdict.map(gate).unwrap_or_default());
     section(&mut out, "Guardrails", &changes.guardrails, guardrail);
     out.push_str(&effect.map(lost).unwrap_or_default());
     let (idle, acting): (Vec<&Change>, Vec<&Change>) = changes
@@ -101,8 +114,13 @@ fn guardrail(out: &mut String, guardrail: &Guardrail) {
         &guardrail.clause,
         places(guardrail.base.as_ref(), guardrail.head.as_ref()),
     );
+    line(out, &guarded(guardrail), "");
+}
+
+/// What moved of a guardrail, with both values.
+pub(super) fn guarded(guardrail: &Guardrail) -> String {
     let what = &guardrail.what;
-    let values = match (&guardrail.before, &guardrail.after) {
+    match (&guardrail.before, &guardrail.after) {
         (Some(before), Some(after)) => format!("{what}: {} → {}", shown(before), shown(after)),
         (Some(value), None) | (None, Some(value))
             if !what.contains(&format!("`{}`", shown(value))) =>
@@ -110,8 +128,7 @@ fn guardrail(out: &mut String, guardrail: &Guardrail) {
             format!("{what}: {}", shown(value))
         }
         _ => what.clone(),
-    };
-    line(out, &values, "");
+    }
 }
 
 fn change(out: &mut String, change: &Change) {
@@ -149,7 +166,7 @@ fn change(out: &mut String, change: &Change) {
     }
 }
 
-fn title(change: &Change) -> String {
+pub(super) fn title(change: &Change) -> String {
     let kind = change.kind.as_str();
     match (&change.base, &change.head) {
         (Some(base), Some(head)) if base.name != head.name => {
@@ -160,13 +177,7 @@ fn title(change: &Change) -> String {
 }
 
 fn detail(out: &mut String, detail: &Detail, change: &Change) {
-    let what = &detail.what;
-    let text = match (&detail.before, &detail.after) {
-        (Some(before), Some(after)) => format!("{what} {} → {}", shown(before), shown(after)),
-        (Some(before), None) => format!("{what} removed: {}", shown(before)),
-        (None, Some(after)) => format!("{what} added: {}", shown(after)),
-        (None, None) => what.clone(),
-    };
+    let text = differs(detail);
     let note = if detail.matters < change.matters {
         format!("{}; ", detail.matters.as_str())
     } else {
@@ -180,17 +191,19 @@ fn detail(out: &mut String, detail: &Detail, change: &Change) {
     line(out, &text, &format!("{note}{path}{at}"));
 }
 
+/// A difference in words, with both values.
+pub(super) fn differs(detail: &Detail) -> String {
+    let what = &detail.what;
+    match (&detail.before, &detail.after) {
+        (Some(before), Some(after)) => format!("{what} {} → {}", shown(before), shown(after)),
+        (Some(before), None) => format!("{what} removed: {}", shown(before)),
+        (None, Some(after)) => format!("{what} added: {}", shown(after)),
+        (None, None) => what.clone(),
+    }
+}
+
 fn relation(out: &mut String, related: &Related) {
-    let text = match related.relation {
-        Relation::Equivalent => "matches the same as before".to_owned(),
-        Relation::Narrower => "narrower: matches less than before".to_owned(),
-        Relation::Broader => "broader: matches more than before".to_owned(),
-        Relation::Incomparable => {
-            "incomparable: matches less of some, and more of others".to_owned()
-        }
-        Relation::Undecided => format!("undecided: {}", related.why.as_deref().unwrap_or_default()),
-    };
-    line(out, &text, "");
+    line(out, &relates(related), "");
     for (label, event) in [
         ("only before", &related.only_base),
         ("only now", &related.only_head),
@@ -203,6 +216,19 @@ fn relation(out: &mut String, related: &Related) {
                 visible(&event.to_string())
             );
         }
+    }
+}
+
+/// How what a rule matches relates to what it matched, in words.
+pub(super) fn relates(related: &Related) -> String {
+    match related.relation {
+        Relation::Equivalent => "matches the same as before".to_owned(),
+        Relation::Narrower => "narrower: matches less than before".to_owned(),
+        Relation::Broader => "broader: matches more than before".to_owned(),
+        Relation::Incomparable => {
+            "incomparable: matches less of some, and more of others".to_owned()
+        }
+        Relation::Undecided => format!("undecided: {}", related.why.as_deref().unwrap_or_default()),
     }
 }
 
@@ -221,7 +247,7 @@ fn line(out: &mut String, text: &str, quiet: &str) {
 }
 
 /// `rules/a.yml:3`, `rules/a.yml:3 → 5`, `rules/a.yml:3 → rules/b.yml:1`.
-fn places(base: Option<&Place>, head: Option<&Place>) -> String {
+pub(super) fn places(base: Option<&Place>, head: Option<&Place>) -> String {
     let shown = |place: &Place| format!("{}:{}", place.file, place.line);
     match (base, head) {
         (Some(base), Some(head)) if base == head => shown(base),

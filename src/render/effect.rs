@@ -81,13 +81,13 @@ fn depends(certainty: Certainty) -> &'static str {
 }
 
 /// What is gone of one finding by one cause: the first of it, and how many of each kind.
-type Together<'l> = (&'l Lost, BTreeMap<Kind, u64>);
+pub(super) type Together<'l> = (&'l Lost, BTreeMap<Kind, u64>);
 
 /// What is told together: of one finding, as it was told once, by one cause, certain or not.
 type Told<'l> = (Option<u64>, Option<Uuid>, &'l [usize], bool);
 
 /// The gravest first.
-fn together(lost: &[Lost]) -> Vec<Together<'_>> {
+pub(super) fn together(lost: &[Lost]) -> Vec<Together<'_>> {
     let mut all: Vec<Together<'_>> = Vec::new();
     let mut places: BTreeMap<Told<'_>, usize> = BTreeMap::new();
     for lost in lost {
@@ -111,7 +111,7 @@ fn together(lost: &[Lost]) -> Vec<Together<'_>> {
 }
 
 /// `finding, incident, 2 steps`.
-fn said(kinds: &BTreeMap<Kind, u64>) -> String {
+pub(super) fn said(kinds: &BTreeMap<Kind, u64>) -> String {
     let words: Vec<String> = kinds
         .iter()
         .map(|(kind, count)| match count {
@@ -260,7 +260,7 @@ fn records(
     }
 }
 
-fn plural(kind: Kind) -> String {
+pub(super) fn plural(kind: Kind) -> String {
     let word = kind.as_str();
     let (first, rest) = word.split_at(1);
     format!("{}{rest}s", first.to_uppercase())
@@ -306,7 +306,7 @@ fn both(kind: Kind, changed: &Changed, effect: &Effect) -> String {
 }
 
 /// A field that differs; of one with entries, those that do.
-fn field(field: &Field) -> Vec<String> {
+pub(super) fn field(field: &Field) -> Vec<String> {
     let name = &field.field;
     // The digest of all events tells nothing but that they are others.
     if name == "events" {
@@ -323,8 +323,12 @@ fn field(field: &Field) -> Vec<String> {
     vec![format!("{name} {}", values(&field.base, &field.head))]
 }
 
+pub(super) fn values(base: &Value, head: &Value) -> String {
+    cut(base, head).join(" → ")
+}
+
 /// Two values that differ, each cut to what a line takes, so that one sees where.
-fn values(base: &Value, head: &Value) -> String {
+pub(super) fn cut(base: &Value, head: &Value) -> [String; 2] {
     const WIDTH: usize = 60;
     const BEFORE: usize = 16;
     let texts = [base, head].map(plain);
@@ -337,7 +341,7 @@ fn values(base: &Value, head: &Value) -> String {
     } else {
         0
     };
-    let [base, head] = texts.map(|text| {
+    texts.map(|text| {
         let cut: String = text.chars().skip(from).take(WIDTH).collect();
         let before = if from > 0 { "…" } else { "" };
         let after = if text.chars().count() > from + WIDTH {
@@ -346,8 +350,7 @@ fn values(base: &Value, head: &Value) -> String {
             ""
         };
         format!("{before}{cut}{after}")
-    });
-    format!("{base} → {head}")
+    })
 }
 
 fn plain(value: &Value) -> String {
@@ -384,30 +387,30 @@ pub(super) fn about(subject: &Subject) -> String {
     format!("{}: {}", subject.rule, subject.description)
 }
 
-fn clauses(effect: &Effect, cause: &Cause) -> Vec<Clause> {
+pub(super) fn clauses(effect: &Effect, cause: &Cause) -> Vec<Clause> {
     let edits = cause.edits.iter().filter_map(|at| effect.edits.get(*at));
     edits.map(Clause::of).collect()
 }
 
 /// What makes a difference, with the lines.
-fn by(cause: &Cause, clauses: &[Clause]) -> String {
-    let shown: Vec<String> = clauses
-        .iter()
-        .map(|clause| {
-            let side = if clause.side == "base" {
-                " (before)"
-            } else {
-                ""
-            };
-            let text = format!("{}:{}{side} {}", clause.file, clause.line, clause.clause);
-            text.trim_end().to_owned()
-        })
-        .collect();
+pub(super) fn by(cause: &Cause, clauses: &[Clause]) -> String {
+    let shown: Vec<String> = clauses.iter().map(placed).collect();
     match cause.how {
         How::Alone => format!("by {}", shown.join(", and by ")),
         How::Together => format!("by these together: {}", shown.join(", ")),
         How::NotAttributed => "by edits that were too many to try one by one".to_owned(),
     }
+}
+
+/// A clause with its line: `routing.toml:27 promotion: threshold`.
+pub(super) fn placed(clause: &Clause) -> String {
+    let side = if clause.side == "base" {
+        " (before)"
+    } else {
+        ""
+    };
+    let text = format!("{}:{}{side} {}", clause.file, clause.line, clause.clause);
+    text.trim_end().to_owned()
 }
 
 fn by_rule(out: &mut String, rules: &[OfRule]) {
@@ -458,7 +461,7 @@ fn differing(counts: &Differing) -> String {
     )
 }
 
-fn signed(counts: &Signed) -> String {
+pub(super) fn signed(counts: &Signed) -> String {
     format!("+{} -{} ~{}", counts.added, counts.removed, counts.changed)
 }
 
@@ -483,7 +486,7 @@ pub(super) fn doubts(out: &mut String, effect: &Effect) {
     }
 }
 
-fn doubted(about: &About) -> String {
+pub(super) fn doubted(about: &About) -> String {
     match about {
         About::CutShort { why } => why.clone(),
         About::Rejected { records } => {

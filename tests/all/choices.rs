@@ -15,6 +15,7 @@ use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
 use rulectl::policy;
 use rulectl::recording::{Key, Of, Recording, ReplayingModel};
+use rulectl::render::{Actors, Diffed, junit, markdown};
 use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, Provenance, fill};
 use serde_json::{Value, json};
@@ -906,6 +907,90 @@ fn what_a_diff_takes_for_known_of_a_model() {
     let (at_least, at_most) = (0, 1);
     let open = Some(Least { at_least, at_most });
     assert_eq!(bounds(&side("Tell", 3, "")), open);
+}
+
+#[test]
+fn what_a_gate_judges() {
+    use chrono::NaiveDate;
+    use rulectl::lab::diff::judge;
+
+    let burst = diff_effect::BURST;
+    let gated = |rules: &str, gate: &str| {
+        let with_gate = format!("[gate]\n{gate}\n[promotion]");
+        diff_effect::side(rules, &[("routing.toml", "[promotion]", &with_gate)])
+    };
+    let events = diff_effect::bursts(&[("ann", 3), ("bob", 3)]);
+    let passed = |base: (&str, &str), head: (&str, &str)| -> bool {
+        let (base, head) = (gated(base.0, base.1), gated(head.0, head.1));
+        let effect = diff_effect::diff(&base, &head, &events);
+        let today = NaiveDate::from_ymd_opt(2026, 3, 2).expect("a day");
+        let verdict = judge([&base, &head], &changes(&base, &head), Some(&effect), today);
+        verdict.expect("a gate").passed
+    };
+    // The stricter clause of both sides, and waivers of the head alone.
+    let fewer = burst.replace("gte: 3", "gte: 4");
+    let lost = "lost_findings = \"low\"";
+    let waived = format!(
+        "{lost}\n[[gate.waivers]]\nclause = \"lost_findings\"\nof = \"burst\"\nreason = \"noise\"\nuntil = 2026-03-02"
+    );
+    let none = "new_findings_per_day = 9";
+    assert!(!passed((burst, lost), (&fewer, none)));
+    assert!(!passed((burst, none), (&fewer, lost)));
+    assert!(!passed((burst, &waived), (&fewer, lost)));
+    assert!(passed((burst, lost), (&fewer, &waived)));
+    // A budget that was overdrawn before is no matter of the change.
+    let budget = "rules.burst.findings_per_day = 1";
+    let more = format!("{burst}  suppress: 0s\n").replace("gte: 3", "gte: 2");
+    assert!(passed((burst, budget), (burst, budget)));
+    assert!(!passed((burst, budget), (&more, budget)));
+}
+
+#[test]
+fn what_a_report_tells_of_a_log_and_what_of_a_doubt() {
+    let burst = diff_effect::BURST;
+    // `ann` is lost, `bob` stays with other reasons and another description.
+    let described = burst.replace("gte: 3", "gte: 5").replace(
+        "user: actor.id",
+        "user: actor.id\n  summary: \"seen {count} of {actor.displayName}\"",
+    );
+    let when = |text: &str| format!("[promotion]\nwhen = \"{text}\"\n");
+    let [before, now] = [when("1 > 2"), when("2 > 3")];
+    let base = diff_effect::side(burst, &[("routing.toml", "[promotion]\n", &before)]);
+    let head = diff_effect::side(&described, &[("routing.toml", "[promotion]\n", &now)]);
+    let events = diff_effect::bursts(&[("bob", 6), ("ann", 3)]);
+    let effect = diff_effect::diff(&base, &head, &events);
+    let changes = changes(&base, &head);
+    let diffed = Diffed {
+        names: ["base", "head"],
+        changes: &changes,
+        effect: Some(&effect),
+        gate: None,
+        actors: Actors::Numbered,
+    };
+    let comment = markdown(&diffed);
+    // What is lost has the first number, also where another is earlier in the log.
+    assert!(comment.contains("| finding, incident, 2 steps, 2 commands | `burst` for `actor-1` |"));
+    assert!(comment.contains("| changed | `burst` for `actor-2` | 2026-03-02 |"));
+    // The policy decides how many hits there are, and not what a description or a reason says.
+    assert!(
+        comment.contains("hits 4 → 2; other description, reasons |"),
+        "{comment}"
+    );
+    let cases = junit(&diffed);
+    assert!(cases.contains("<skipped message=\"undecided"), "{cases}");
+    assert!(cases.contains("<failure type=\"inconclusive\""), "{cases}");
+    assert!(cases.contains("<failure type=\"lost\""), "{cases}");
+    // A gate lets `ann` go: then no rule fails, and what nobody can tell still does.
+    let gate = format!("[gate]\nlost_findings = \"critical\"\n{now}");
+    let gated = diff_effect::side(&described, &[("routing.toml", "[promotion]\n", &gate)]);
+    let today = chrono::NaiveDate::from_ymd_opt(2026, 3, 2).expect("a day");
+    let verdict = diff::judge([&base, &gated], &changes, Some(&effect), today);
+    let cases = junit(&Diffed {
+        gate: verdict.as_ref(),
+        ..diffed
+    });
+    assert!(!cases.contains("<failure type=\"lost\""), "{cases}");
+    assert!(cases.contains("<failure type=\"inconclusive\""), "{cases}");
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn every_problem_of_the_file_is_reported_at_its_place() {
             "rulectl.toml:5:15 RL0014 `3` is out of range",
             "rulectl.toml:6:11 RL0014 `soon` is not a time span",
             "rulectl.toml:7:19 RL0014 a time that is out of range",
-            "rulectl.toml:8:11 RL0013 expected a whole number, 0 or more, found a number",
+            "rulectl.toml:8:11 RL0013 expected a whole number, 0 or more, found `-1`",
             "rulectl.toml:9:15 RL0014 `0` is out of range",
             "rulectl.toml:10:9 RL0013 expected a text, found a number",
             "rulectl.toml:11:16 RL0013 expected a whole number, 0 or more, found a text",

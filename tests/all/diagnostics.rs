@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 38] = [
+const CASES: [(&str, i32, Made); 39] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -51,6 +51,7 @@ const CASES: [(&str, i32, Made); 38] = [
     ("fifo-for-file", 2, Changed(fifos)),
     ("filters", 2, Overlay),
     ("folder-for-file", 2, Overlay),
+    ("gate", 2, Overlay),
     ("huge-files", 2, Changed(huge_files)),
     ("lists", 2, Overlay),
     ("modifiers", 2, Overlay),

@@ -2,8 +2,8 @@
 //!
 //! `tests/diff/NAME/base` and `head` are laid over `tests/diff/policy`; what is said of the pair
 //! stands beside them, in `changes.txt` and `changes.json`; what it does to `tests/diff/logs.ndjson`
-//! in `effect.txt`, which is all that a person reads, and `effect.json`; what a model said of it is
-//! in `recording.jsonl`. `BLESS=1` writes what is said anew.
+//! in `effect.txt`, which is all that a person reads, `effect.json` and `comment.md`; what a model said
+//! of it is in `recording.jsonl`. `BLESS=1` writes what is said anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ use rulectl::lab::diff::{
 use rulectl::okta::Mapping;
 use rulectl::pipeline::Settings;
 use rulectl::recording::Recording;
-use rulectl::render::{changed, problems_as_text};
+use rulectl::render::{Actors, Diffed, changed, markdown, problems_as_text};
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{lay_over, memory, program, root};
 
-fn scenarios() -> Vec<PathBuf> {
+pub fn scenarios() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("tests/diff")).expect("the pairs");
     let mut folders: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
@@ -44,7 +44,7 @@ fn laid_out(scenario: &Path, side: &str) -> TempDir {
     copy
 }
 
-fn side(scenario: &Path, name: &str) -> Side {
+pub fn side(scenario: &Path, name: &str) -> Side {
     let found = folder(name, laid_out(scenario, name).path());
     let problems = problems_as_text(&found.loaded.problems, false);
     found
@@ -53,11 +53,11 @@ fn side(scenario: &Path, name: &str) -> Side {
 }
 
 fn text(changes: &Changes) -> String {
-    strip_str(&changed(("base", "head"), changes, None)).to_string()
+    strip_str(&changed(("base", "head"), changes, None, None)).to_string()
 }
 
 /// What a change does to the log of all pairs, with the fills that are recorded beside it.
-fn effect_of(scenario: &Path, base: &Side, head: &Side, threads: usize) -> Effect {
+pub fn effect_of(scenario: &Path, base: &Side, head: &Side, threads: usize) -> Effect {
     let log = fs::read(root().join("tests/diff/logs.ndjson")).expect("the log");
     let settings = Settings {
         mapping: Mapping::Auto,
@@ -78,6 +78,17 @@ fn effect_of(scenario: &Path, base: &Side, head: &Side, threads: usize) -> Effec
     effect_with(base, head, inputs, &settings, answers, &|_| {}).expect("it runs")
 }
 
+/// The comment on a pull request.
+fn comment(changes: &Changes, effect: &Effect) -> String {
+    markdown(&Diffed {
+        names: ["base", "head"],
+        changes,
+        effect: Some(effect),
+        gate: None,
+        actors: Actors::Numbered,
+    })
+}
+
 fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).expect("JSON") + "\n"
 }
@@ -88,12 +99,13 @@ fn each_pair_is_told_as_it_should_be() {
     for scenario in scenarios() {
         let (base, head) = (side(&scenario, "base"), side(&scenario, "head"));
         let (changes, effect) = (changes(&base, &head), effect_of(&scenario, &base, &head, 1));
-        let page = changed(("base", "head"), &changes, Some(&effect));
+        let page = changed(("base", "head"), &changes, Some(&effect), None);
         for (name, actual) in [
             ("changes.txt", text(&changes)),
             ("changes.json", pretty(&changes)),
             ("effect.txt", strip_str(&page).to_string()),
             ("effect.json", pretty(&effect)),
+            ("comment.md", comment(&changes, &effect)),
         ] {
             let path = scenario.join(name);
             if std::env::var_os("BLESS").is_some() {
@@ -191,14 +203,17 @@ fn swapped_sides_swap_the_signs() {
 }
 
 /// What is weaker one way is stronger the other, but a rule whose versions each match what the
-/// other does not: that loses something either way.
+/// other does not, and a command that writes in another way: these are weaker either way.
 #[track_caller]
 fn assert_mirrored(there: &Changes, back: &Changes) {
-    let lost = "does not match all that it matched";
+    let either_way = [
+        "does not match all that it matched",
+        "a command that writes does so in another way",
+    ];
     let moved = |changes: &Changes, swapped: bool| -> Vec<(String, Moved)> {
         let told = changes.guardrails.iter().map(|guardrail| {
             let moved = match guardrail.moved {
-                _ if guardrail.what.ends_with(lost) => Moved::Weaker,
+                _ if either_way.iter().any(|what| guardrail.what.ends_with(what)) => Moved::Weaker,
                 Moved::Weaker if swapped => Moved::Stronger,
                 Moved::Stronger if swapped => Moved::Weaker,
                 same => same,

@@ -1092,7 +1092,7 @@ fn what_the_log_wrote_does_not_reach_the_terminal_raw() {
     let told = diff(&base, &head, &audit);
     assert_eq!(told.routing.gained.len(), 1);
     let changes = rulectl::lab::diff::changes(&base, &head);
-    let page = rulectl::render::changed_in_audits(("base", "head"), &changes, &told);
+    let page = rulectl::render::changed_in_audits(("base", "head"), &changes, &told, None);
     let page = strip_str(&page).to_string();
     assert!(
         page.contains("failed logins for \\u{1b}[2Jann\\u{202e}"),

@@ -6,8 +6,10 @@
 //! |---|---|
 //! | `yaml rule` | loads without a problem as `rules/x.yml` of the shipped policy |
 //! | `toml routing`, `yaml tools`, `markdown prompt` | loads without a problem in the place of the shipped file |
+//! | `toml tables` | loads without a problem at the end of the shipped `routing.toml` |
 //! | `toml settings` | is read without a problem as `rulectl.toml` |
 //! | `yaml suite` | passes |
+//! | `yaml workflow` | what it runs is run, by `workflows` |
 //! | `console` | each `$` line prints what stands below it; a line `…` stands for any lines |
 //! | `… file=PATH` | no check of its own; the later blocks of the page find it in the policy |
 //! | `… excerpt=PATH` | stands, line by line, in that file of the repository |
@@ -128,6 +130,10 @@ fn check_page(path: &Path) -> Vec<String> {
             [_, mark] if mark.starts_with("excerpt=") => stands_in(mark.trim_start_matches("excerpt="), &block.body),
             ["yaml", "rule"] => loads("rules/x.yml", &block.body, &extra),
             ["toml", "routing"] => loads("routing.toml", &block.body, &extra),
+            ["toml", "tables"] => {
+                let shipped = read(&repository().join("routing.toml"));
+                loads("routing.toml", &format!("{shipped}\n{}", block.body), &extra)
+            }
             ["yaml", "tools"] => loads("tools.yaml", &block.body, &extra),
             ["markdown", "prompt"] => loads("prompts/risk.md", &block.body, &extra),
             ["toml", "settings"] => sets(&block.body),
@@ -143,7 +149,7 @@ fn check_page(path: &Path) -> Vec<String> {
                     Ok(()) => Ok(()),
                 }
             }
-            ["text" | "sh" | "json"] => Ok(()),
+            ["text" | "sh" | "json"] | ["yaml", "workflow"] => Ok(()),
             _ => Err("a block says what it is after its fence; the head of tests/all/docs.rs lists the words".to_owned()),
         };
         failures.extend(outcome.err().map(|failure| format!("{place}: {failure}")));

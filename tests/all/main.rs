@@ -28,6 +28,8 @@
 //! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
 //! | `diff_fills` | slots that are held constant in a diff, and what depends on a model |
+//! | `reports` | what a diff writes for others |
+//! | `workflows` | what the workflows of `docs/github.md` run |
 //! | `enrichment` | databases for what events lack |
 //! | `layout` | which module imports which |
 
@@ -58,6 +60,7 @@ mod documents;
 mod enrichment;
 mod events;
 mod filling;
+mod gate;
 mod harness;
 mod hostile;
 mod huge;
@@ -72,9 +75,11 @@ mod power;
 mod promotion;
 mod recordings;
 mod replay;
+mod reports;
 mod routes;
 mod scripted;
 mod scripts;
 mod seeds;
 mod semantics;
 mod shown;
+mod workflows;

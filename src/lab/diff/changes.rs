@@ -259,7 +259,7 @@ impl Both<'_> {
                 Some(thing) => (self.base, thing),
                 None => (self.head, after?),
             };
-            if is_idle(side, thing) {
+            if thing.kind == Kind::Gate || is_idle(side, thing) {
                 change.matters = Matters::Nothing;
             }
             return Some(change);

@@ -522,22 +522,24 @@ fn of_line(rest: &[&str]) -> String {
     }
 }
 
+/// Keys of a rule that say something to people and decide nothing. So does its description, where nothing reads that.
+pub(super) const DESCRIPTIVE: [&str; 12] = [
+    "related",
+    "taxonomy",
+    "status",
+    "license",
+    "references",
+    "date",
+    "modified",
+    "fields",
+    "falsepositives",
+    "scope",
+    "regression_tests_path",
+    "simulation",
+];
+
 fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
     use Matters::{Decides, Nothing, Shown};
-    const DESCRIPTIVE: [&str; 12] = [
-        "related",
-        "taxonomy",
-        "status",
-        "license",
-        "references",
-        "date",
-        "modified",
-        "fields",
-        "falsepositives",
-        "scope",
-        "regression_tests_path",
-        "simulation",
-    ];
     match (kind, path) {
         (Kind::Rule | Kind::Filter, [key, ..]) if DESCRIPTIVE.contains(key) => Nothing,
         (Kind::Rule | Kind::Filter, ["logsource", "definition"]) => Nothing,
@@ -564,6 +566,7 @@ fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
         (Kind::Table, ["step", _, "description" | "rationale"] | ["goal", ..]) => Shown,
         (Kind::Command, ["description" | "notes"]) => Shown,
         (Kind::Slot, ["formula"]) => Decides,
+        (Kind::Gate, _) => Nothing,
         _ => Decides,
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::detect::{Level, Logic, Relation, Rule, SEVERITIES, Severity};
 use crate::document::{Kind as Shape, Node};
+use crate::gate::Bound;
 use crate::lab::diff::Side;
 use crate::lab::diff::changes::{Action, Change};
 use crate::lab::diff::details::Matters;
@@ -15,7 +16,7 @@ use crate::promote::Promotion;
 use crate::risk::{Kept, kept};
 use crate::route::Guardrails;
 use crate::slots::{May, SLOTS};
-use crate::tools::Method;
+use crate::tools::{CommandTemplate, Method};
 
 /// Which way a guardrail moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,6 +90,7 @@ pub(super) fn guardrails(
     moved.slots();
     moved.plan();
     moved.audit();
+    moved.gate();
     moved.rules(items);
     moved.commands(items);
     let mut found = moved.found;
@@ -604,6 +606,45 @@ impl Moving<'_> {
         }
     }
 
+    /// Clauses of the gate that let more through, or less. Waivers are told with its verdict.
+    fn gate(&mut self) {
+        let limits = |view: &View<'_>| -> BTreeMap<String, (Bound, Place)> {
+            let limits = view.side.policy.gate.limits.iter();
+            let limits = limits.map(|limit| {
+                let rule = limit.rule.as_ref().map(|rule| format!("rules.{rule}."));
+                let key = limit.clause.as_str();
+                let clause = format!("gate.{}{key}", rule.unwrap_or_default());
+                (clause, (limit.bound, view.places.place(limit.span)))
+            });
+            limits.collect()
+        };
+        let (before, after) = (limits(&self.base), limits(&self.head));
+        let clauses: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for clause in clauses {
+            let (old, new) = (before.get(clause), after.get(clause));
+            let bounds = [old, new].map(|limit| limit.map(|(bound, _)| *bound));
+            let is_weaker = match bounds {
+                [Some(old), Some(new)] if old == new => continue,
+                [Some(old), Some(new)] => new > old,
+                [old, _] => old.is_some(),
+            };
+            let what = if is_weaker {
+                "the gate lets more through"
+            } else {
+                "the gate lets less through"
+            };
+            let values = bounds.map(|bound| bound.map(|bound| json!(bound)));
+            let places = [old, new].map(|limit| limit.map(|(_, place)| place.clone()));
+            self.push(
+                Moved::by(is_weaker),
+                clause,
+                what.to_owned(),
+                values,
+                places,
+            );
+        }
+    }
+
     fn rules(&mut self, items: &[Change]) {
         for item in items
             .iter()
@@ -764,25 +805,26 @@ impl Moving<'_> {
     /// Commands that change something where there was none, or where it read.
     fn commands(&mut self, items: &[Change]) {
         for item in items.iter().filter(|item| item.kind == Kind::Command) {
-            let method = |view: &View<'_>| {
-                let mut commands = view.side.policy.commands.iter();
-                commands
-                    .find(|command| command.name == item.name())
-                    .map(|command| command.method)
-            };
-            let (before, after) = (method(&self.base), method(&self.head));
+            let (base, head) = (self.base.side, self.head.side);
+            let [old, new] = [base, head].map(|side| {
+                let mut commands = side.policy.commands.iter();
+                commands.find(|command| command.name == item.name())
+            });
+            let method = |command: Option<&CommandTemplate>| command.map(|command| command.method);
+            let (before, after) = (method(old), method(new));
             let writes =
                 |method: Option<Method>| method.is_some_and(|method| method != Method::Get);
-            if writes(before) == writes(after) {
-                continue;
-            }
-            let word = |method: Option<Method>| method.map(|method| json!(method.as_str()));
-            let what = match (before, after, writes(after)) {
-                (None, _, _) => "a command that writes may be suggested now",
-                (_, None, _) => "a command that writes is not suggested any more",
-                (_, _, true) => "a command that read writes now",
-                _ => "a command that wrote reads now",
+            let what = match (before, after, writes(before), writes(after)) {
+                (None, _, _, true) => "a command that writes may be suggested now",
+                (_, None, true, _) => "a command that writes is not suggested any more",
+                (_, _, false, true) => "a command that read writes now",
+                (_, _, true, false) => "a command that wrote reads now",
+                (_, _, true, true) if call(old) != call(new) => {
+                    "a command that writes does so in another way"
+                }
+                _ => continue,
             };
+            let word = |method: Option<Method>| method.map(|method| json!(method.as_str()));
             let places = [&item.base, &item.head]
                 .map(|named| named.as_ref().map(|named| named.place.clone()));
             let clause = format!("commands.{}", item.name());
@@ -795,6 +837,13 @@ impl Moving<'_> {
             );
         }
     }
+}
+
+/// What decides what a command changes.
+fn call(command: Option<&CommandTemplate>) -> Option<impl PartialEq> {
+    let command = command?;
+    let call = (command.method, &command.path, &command.query);
+    Some((call, &command.system, &command.body))
 }
 
 /// The clause of a rule, in its file.

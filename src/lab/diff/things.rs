@@ -35,6 +35,8 @@ pub enum Kind {
     Table,
     /// A table `[slots.NAME]`.
     Slot,
+    /// The table `[gate]`, which nothing that runs reads.
+    Gate,
     /// A prompt.
     Prompt,
     /// A command template.
@@ -57,7 +59,7 @@ impl Kind {
             Self::Script => "script",
             Self::Agent => "agent",
             Self::Route => "route",
-            Self::Table => "table",
+            Self::Table | Self::Gate => "table",
             Self::Slot => "slot",
             Self::Prompt => "prompt",
             Self::Command => "command",
@@ -233,6 +235,7 @@ fn of_tables(root: Option<Node>, below: &[(&str, Kind)], kind: Kind, things: &mu
                 );
             }
             (_, shape) => {
+                let kind = if key.text == "gate" { Kind::Gate } else { kind };
                 let node = Node {
                     span: node.span,
                     kind: shape,

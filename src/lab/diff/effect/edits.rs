@@ -14,6 +14,7 @@ use crate::diag::{Problems, Span};
 use crate::document::{Key, Kind, Node, parse_toml, parse_yaml_documents};
 use crate::lab::diff::Side;
 use crate::lab::diff::changes::description_is_read;
+use crate::lab::diff::details::DESCRIPTIVE;
 use crate::policy::{Loaded, PolicyFile, load_texts};
 
 /// One edit between two policies.
@@ -58,22 +59,6 @@ enum At {
 
 /// A value that is longer, as JSON, is not told.
 const TOLD: usize = 2_000;
-
-/// Keys of a rule that say something to people and decide nothing. So does its description, where nothing reads that.
-const PROSE: [&str; 12] = [
-    "related",
-    "taxonomy",
-    "status",
-    "license",
-    "references",
-    "date",
-    "modified",
-    "fields",
-    "falsepositives",
-    "scope",
-    "regression_tests_path",
-    "simulation",
-];
 
 /// Every edit that takes the base to the head and may decide anything, by file and place.
 #[must_use]
@@ -246,15 +231,20 @@ struct Comparing<'c> {
 }
 
 impl Comparing<'_> {
+    /// Whether a key at the root of a document decides nothing of what is found and done.
     fn is_prose(&self, key: &str) -> bool {
-        PROSE.contains(&key) || key == "description" && !self.description_is_read
+        if self.old.is_rule() {
+            DESCRIPTIVE.contains(&key) || key == "description" && !self.description_is_read
+        } else {
+            self.old.path == "routing.toml" && key == "gate"
+        }
     }
 
     fn compare(&mut self, old: Option<Entry<'_>>, new: Option<Entry<'_>>) {
         if let (Some(one), Some(other)) = (old, new) {
             if let (Kind::Map(olds), Kind::Map(news)) = (&one.node.kind, &other.node.kind) {
                 for (key, old, new) in entries(olds, news) {
-                    if self.path.is_empty() && self.old.is_rule() && self.is_prose(key) {
+                    if self.path.is_empty() && self.is_prose(key) {
                         continue;
                     }
                     self.path.push(key.to_owned());

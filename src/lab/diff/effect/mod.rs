@@ -17,8 +17,8 @@ pub use self::doubts::{About, Doubt};
 pub use self::edits::Edit;
 pub use self::fills::Answers;
 pub use self::told::{
-    Bounds, Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, How, Lost, OfRule,
-    One, Read, Signed,
+    Bounds, Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, Gone, How, Lost,
+    OfRule, One, Read, Signed, Tally,
 };
 pub use self::traced::{Kind, Subject};
 
@@ -39,7 +39,7 @@ use self::told::{LOST, TOLD};
 pub(super) use self::traced::Traced;
 use self::traced::{Again, Beside, KINDS, Reckoned, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
-use crate::event::{Digest, FieldPath};
+use crate::event::{Digest, FieldPath, Time};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
@@ -265,6 +265,8 @@ pub(super) struct Following<'p> {
     ends: Vec<End<'p>>,
     /// The findings of each rule.
     of_rules: [HashMap<Uuid, u64>; 2],
+    /// The findings of each rule and day of the base and the head.
+    of_days: BTreeMap<(Uuid, String), [u64; 2]>,
 }
 
 impl<'p> Following<'p> {
@@ -286,6 +288,7 @@ impl<'p> Following<'p> {
             policies: all,
             ends: (0..ENDS).map(|_| End::default()).collect(),
             of_rules: Default::default(),
+            of_days: BTreeMap::new(),
         }
     }
 
@@ -530,7 +533,15 @@ impl<'p> Following<'p> {
             let reckoned = same.or_else(|| Some(end.reckon(followed?)));
             if let (Some(reckoned), Some(followed)) = (&reckoned, followed) {
                 end.add(reckoned);
-                *of_rules.entry(followed.outcome.finding.rule).or_default() += 1;
+                let finding = &followed.outcome.finding;
+                *of_rules.entry(finding.rule).or_default() += 1;
+                let day = (finding.rule, day_of(finding.created_at));
+                let of_day = self.of_days.entry(day).or_default();
+                of_day
+                    .iter_mut()
+                    .skip(at)
+                    .take(1)
+                    .for_each(|count| *count += 1);
             }
             all.push(reckoned);
         }
@@ -664,6 +675,10 @@ impl<'p> Following<'p> {
             lost_left_out: 0,
             conclusive: !doubts.iter().any(|doubt| doubt.decisive),
             doubts,
+            tally: Tally {
+                findings: std::mem::take(&mut self.of_days),
+                ..Tally::default()
+            },
         };
         // Where nothing was edited, a model says the same on both sides.
         let is_detecting = effect.edits.is_empty() || !self.ends.iter().any(End::may_detect);
@@ -795,6 +810,10 @@ impl Effect {
         match difference.what {
             Differs::Added(subject, record) => {
                 self.count(record.kind, Way::Added, &subject, by_rule);
+                if let (Kind::Finding, Some(rule)) = (record.kind, subject.rule_id) {
+                    let day = (rule, day_of(subject.at));
+                    *self.tally.added.entry(day).or_default() += 1;
+                }
                 let delta = self.delta(record.kind);
                 let one = One {
                     name: record.name,
@@ -858,13 +877,10 @@ impl Effect {
             return;
         };
         by_rule.entry(rule).or_default().add(kind, way);
-        let day = subject
-            .at
-            .and_then(|at| at.to_string().get(..10).map(str::to_owned));
         let unknown = || "unknown".to_owned();
         let actor = subject.actor.clone().unwrap_or_else(unknown);
         self.by_actor.entry(actor).or_default().add(kind, way);
-        let day = day.unwrap_or_else(unknown);
+        let day = day_of(subject.at);
         self.by_day.entry(day).or_default().add(kind, way);
         for technique in &subject.techniques {
             let of_technique = self.by_technique.entry(technique.clone()).or_default();
@@ -872,8 +888,25 @@ impl Effect {
         }
     }
 
+    /// Counts a finding or an incident that is gone.
+    fn miss(&mut self, kind: Kind, one: &One) {
+        let subject = &one.subject;
+        let (Kind::Finding | Kind::Incident, Some(rule), Some(severity)) =
+            (kind, subject.rule_id, subject.severity)
+        else {
+            return;
+        };
+        let mut edits = one.cause.edits.iter().filter_map(|at| self.edits.get(*at));
+        let gone = self.tally.gone.entry((kind, rule, severity)).or_default();
+        gone.count += 1;
+        if gone.clause.is_none() {
+            gone.clause = edits.next().map(Clause::of);
+        }
+    }
+
     /// Lists a record that is gone, where it was grave.
     fn lose(&mut self, kind: Kind, one: &One) {
+        self.miss(kind, one);
         let is_listed = matches!(
             kind,
             Kind::Finding | Kind::Incident | Kind::Step | Kind::Command
@@ -897,6 +930,11 @@ impl Effect {
             clauses: edits.map(Clause::of).collect(),
         });
     }
+}
+
+/// The day of a time, in UTC.
+fn day_of(at: Option<Time>) -> String {
+    at.map_or_else(|| "unknown".to_owned(), |at| at.day().to_string())
 }
 
 /// Lists a record, while there is room.

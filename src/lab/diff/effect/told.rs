@@ -59,6 +59,29 @@ pub struct Effect {
     pub doubts: Vec<Doubt>,
     /// Whether nothing of that could change what is told here.
     pub conclusive: bool,
+    /// What a gate is held against.
+    #[serde(skip)]
+    pub tally: Tally,
+}
+
+/// Findings by rule and day, and what is gone by rule and severity: all of it, whatever is listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// How many findings a rule has on a day (UTC) in the base and in the head.
+    pub findings: BTreeMap<(Uuid, String), [u64; 2]>,
+    /// How many of them only the head has.
+    pub added: BTreeMap<(Uuid, String), u64>,
+    /// Findings and incidents that only the base has.
+    pub gone: BTreeMap<(Kind, Uuid, Severity), Gone>,
+}
+
+/// How many are gone, and the clause that took the first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gone {
+    /// How many.
+    pub count: u64,
+    /// The clause, where one is known.
+    pub clause: Option<Clause>,
 }
 
 /// What was read.

@@ -1,0 +1,34 @@
+//! What a diff found, written for others: a comment on a pull request, a page to look through,
+//! and what the machines of a pipeline read.
+
+mod junit;
+mod markdown;
+mod naming;
+mod news;
+mod page;
+mod plot;
+mod records;
+mod sarif;
+
+pub use self::junit::junit;
+pub use self::markdown::{MARKER, markdown};
+pub use self::naming::Actors;
+pub use self::page::page;
+pub use self::sarif::sarif;
+
+use crate::lab::diff::{Changes, Effect, Verdict};
+
+/// What a diff found: the same value for every report.
+#[derive(Clone, Copy, Debug)]
+pub struct Diffed<'d> {
+    /// What the base and the head are called.
+    pub names: [&'d str; 2],
+    /// What changed between the policies.
+    pub changes: &'d Changes,
+    /// What that does to logs, where some were read.
+    pub effect: Option<&'d Effect>,
+    /// What the gates of both say of it, where one has a gate.
+    pub gate: Option<&'d Verdict>,
+    /// How accounts and addresses of the logs are named.
+    pub actors: Actors,
+}
