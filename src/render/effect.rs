@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::diag::counted;
 use crate::lab::diff::Effect;
 use crate::lab::diff::effect::{
-    About, Cause, Certainty, Changed, Clause, Delta, Differing, Field, How, Kind, Least, Lost,
-    OfRule, One, Signed, Subject,
+    About, Cause, Certainty, Changed, Clause, Counted, Delta, Differing, Field, How, Kind, Least,
+    Lost, OfRule, One, Signed, Subject,
 };
 use crate::render::audits::of_audit;
 use crate::render::style::{Styles, severity, styled, time};
@@ -73,7 +73,7 @@ fn carried(kind: Kind, subject: &Subject) -> String {
 }
 
 /// Of what does not hold whatever a model says, that it does not.
-fn depends(certainty: Certainty) -> &'static str {
+pub(super) fn depends(certainty: Certainty) -> &'static str {
     match certainty {
         Certainty::Certain => "",
         Certainty::DependsOnModel => "; depends on the model",
@@ -168,21 +168,12 @@ fn counts(out: &mut String, effect: &Effect) {
     let mut rows = vec![["", "before", "now", "added", "removed", "changed"].map(str::to_owned)];
     for (kind, delta) in effect.deltas() {
         let counts = &delta.counts;
-        let most = counts
-            .bounds
-            .map(|bounds| bounds.base.at_most + bounds.head.at_most);
-        if counts.base + counts.head == 0 && most.unwrap_or_default() == 0 {
+        if !is_shown(counts) {
             continue;
         }
-        let bounds = counts.bounds;
-        rows.push([
-            format!("{}s", kind.as_str()),
-            number(counts.base, bounds.map(|bounds| bounds.base)),
-            number(counts.head, bounds.map(|bounds| bounds.head)),
-            number(counts.added, bounds.map(|bounds| bounds.added)),
-            number(counts.removed, bounds.map(|bounds| bounds.removed)),
-            number(counts.changed, bounds.map(|bounds| bounds.changed)),
-        ]);
+        let [base, head, added, removed, changed] = numbers(counts);
+        let name = format!("{}s", kind.as_str());
+        rows.push([name, base, head, added, removed, changed]);
     }
     let mut widths = [0; 6];
     for row in &rows {
@@ -212,6 +203,24 @@ fn counts(out: &mut String, effect: &Effect) {
 /// The least width of the names of kinds, and of a column of numbers.
 const NAME: usize = 10;
 const COLUMN: usize = 9;
+
+/// Whether there are records of a kind, or may be.
+pub(super) fn is_shown(counts: &Counted) -> bool {
+    let bounds = counts.bounds.unwrap_or_default();
+    counts.base + counts.head + bounds.base.at_most + bounds.head.at_most > 0
+}
+
+/// How many there are before and now, and how many are added, removed and changed.
+pub(super) fn numbers(counts: &Counted) -> [String; 5] {
+    let bounds = counts.bounds;
+    [
+        number(counts.base, bounds.map(|bounds| bounds.base)),
+        number(counts.head, bounds.map(|bounds| bounds.head)),
+        number(counts.added, bounds.map(|bounds| bounds.added)),
+        number(counts.removed, bounds.map(|bounds| bounds.removed)),
+        number(counts.changed, bounds.map(|bounds| bounds.changed)),
+    ]
+}
 
 /// A number, with what it may be where a model decides: `4 (4 to 9)`.
 fn number(figure: u64, may_be: Option<Least>) -> String {
