@@ -101,8 +101,8 @@ fn exit_codes_and_streams_are_promises() {
         ("run --events LOGS/demo-day.ndjson", 0, "Incidents: 4", ""),
         ("run --events LOGS/demo-day.ndjson LOGS/flat-demo.json", 0, "406 events from 2 inputs", ""),
         ("run --events LOGS/*-pretty.json", 0, "6 events from 2 inputs", ""),
-        ("run --events LOGS/malformed.ndjson", 0, "4 events", "5 records left out as no event"),
-        ("run --events LOGS/malformed.ndjson --strict", 2, "", "malformed.ndjson:2: not JSON"),
+        ("run --events LOGS/odd/malformed.ndjson", 0, "4 events", "5 records left out as no event"),
+        ("run --events LOGS/odd/malformed.ndjson --strict", 2, "", "malformed.ndjson:2: not JSON"),
         ("run --events empty.ndjson", 0, "0 events", "no events were read"),
         ("run --events no-such.ndjson", 2, "", "`no-such.ndjson`: no such file"),
         ("run --events no-such.ndjson other.ndjson", 2, "", "`other.ndjson`: no such file"),
@@ -283,9 +283,9 @@ fn events_come_from_stdin_compressed_files_and_globs() {
 #[test]
 fn rejected_records_are_kept_with_their_reason() {
     let folder = folder();
-    rulectl(folder.path(), "run --events LOGS/malformed.ndjson");
+    rulectl(folder.path(), "run --events LOGS/odd/malformed.ndjson");
     let text = fs::read_to_string(folder.path().join("data/rejects.jsonl")).expect("rejects");
-    let log_text = fs::read(log("malformed.ndjson")).expect("the log");
+    let log_text = fs::read(log("odd/malformed.ndjson")).expect("the log");
     let source: Vec<&[u8]> = log_text.split(|byte| *byte == b'\n').collect();
     let records: Vec<Value> = text
         .lines()
@@ -323,7 +323,7 @@ fn strict_leaves_the_old_artifacts_and_blames_the_record() {
     let folder = folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let before = snapshot(&folder.path().join("data"));
-    let output = rulectl(folder.path(), "run --events LOGS/malformed.ndjson --strict");
+    let output = rulectl(folder.path(), "run --events LOGS/odd/malformed.ndjson --strict");
     check("--strict", &output, 2, "", "malformed.ndjson:2: ");
     assert!(
         !err(&output).contains("cannot be written"),
@@ -362,8 +362,8 @@ fn lower_cased_names_are_warned_of_and_read_on_request() {
     fs::write(path.join("lower.ndjson"), burst).expect("written");
     #[rustfmt::skip]
     let cases = [
-        ("run --events LOGS/lower-cased.ndjson", "Findings that were not promoted: 0", "3 events with lower-cased field names, which no rule matches; read with `--mapping lowercase`"),
-        ("run --events LOGS/lower-cased.ndjson --mapping lowercase", "3 events", ""),
+        ("run --events LOGS/odd/lower-cased.ndjson", "Findings that were not promoted: 0", "3 events with lower-cased field names, which no rule matches; read with `--mapping lowercase`"),
+        ("run --events LOGS/odd/lower-cased.ndjson --mapping lowercase", "3 events", ""),
         ("run --events lower.ndjson", "Findings that were not promoted: 0", "5 events with lower-cased field names"),
         ("run --events lower.ndjson --mapping lowercase", "5 failed logins for alice@example.com", ""),
         ("run --events LOGS/flat-demo.json --mapping okta", "9 without an event type", "9 records without an `eventType`"),
@@ -806,7 +806,7 @@ fn a_run_leaves_nothing_but_its_artifacts() {
     let folder = folder();
     for words in [
         "run --events LOGS/demo-day.ndjson",
-        "run --events LOGS/malformed.ndjson --strict",
+        "run --events LOGS/odd/malformed.ndjson --strict",
         "run --append --events LOGS/flat-demo.json",
     ] {
         rulectl(folder.path(), words);

@@ -258,9 +258,9 @@ fn exit_codes_and_streams_are_promises() {
         ("--rules good --events bare.ndjson", 0, 0, "without an `eventType`"),
         ("--rules good", 3, 0, "--events"),
         ("--events two.ndjson", 3, 0, "--rules"),
-        ("--rules good --events LOGS/malformed.ndjson",  0, 4, "5 records left out as no event: `--rejects FILE` keeps them"),
-        ("--rules good --events LOGS/malformed.ndjson --rejects bad.jsonl",  0, 4, "see bad.jsonl for the reasons"),
-        ("--rules good --events LOGS/malformed.ndjson --strict", 2, 0, "malformed.ndjson:2: not JSON"),
+        ("--rules good --events LOGS/odd/malformed.ndjson",  0, 4, "5 records left out as no event: `--rejects FILE` keeps them"),
+        ("--rules good --events LOGS/odd/malformed.ndjson --rejects bad.jsonl",  0, 4, "see bad.jsonl for the reasons"),
+        ("--rules good --events LOGS/odd/malformed.ndjson --strict", 2, 0, "malformed.ndjson:2: not JSON"),
     ];
     for (words, exit, stdout, stderr) in cases {
         let output = detect(folder.path(), words, "");

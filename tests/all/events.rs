@@ -41,13 +41,13 @@ fn every_log_is_read_or_refused_as_its_readme_says() {
         ("flat-demo.json", Mapping::Flat, plain(9)),
         ("flat-demo.json", Mapping::Okta, Expect { without_time: 9, without_type: 9, ..plain(9) }),
         ("okta-doc-samples.ndjson", Mapping::Auto, plain(6)),
-        ("odd-shapes.ndjson", Mapping::Auto, Expect { without_time: 2, ..plain(26) }),
+        ("odd/odd-shapes.ndjson", Mapping::Auto, Expect { without_time: 2, ..plain(26) }),
         ("event-hook.json", Mapping::Auto, plain(2)),
         ("array-pretty.json", Mapping::Auto, plain(3)),
         ("concatenated-pretty.json", Mapping::Auto, plain(3)),
-        ("lower-cased.ndjson", Mapping::Auto, Expect { lower_cased: 3, ..plain(3) }),
-        ("lower-cased.ndjson", Mapping::Lowercase, plain(3)),
-        ("malformed.ndjson", Mapping::Auto, Expect { rejected: 5, ..plain(4) }),
+        ("odd/lower-cased.ndjson", Mapping::Auto, Expect { lower_cased: 3, ..plain(3) }),
+        ("odd/lower-cased.ndjson", Mapping::Lowercase, plain(3)),
+        ("odd/malformed.ndjson", Mapping::Auto, Expect { rejected: 5, ..plain(4) }),
     ];
     for (name, mapping, expect) in cases {
         let received = read(name, mapping, EVERYTHING);
@@ -82,7 +82,7 @@ fn every_log_is_read_or_refused_as_its_readme_says() {
 
 #[test]
 fn each_malformed_line_says_what_is_wrong_with_it() {
-    let received = read("malformed.ndjson", Mapping::Auto, EVERYTHING);
+    let received = read("odd/malformed.ndjson", Mapping::Auto, EVERYTHING);
     let shown: Vec<(u64, &str, bool)> = received
         .rejected
         .iter()
@@ -139,7 +139,7 @@ fn odd_shapes_mean_what_they_hold() {
         let rules = format!(
             "title: odd\nlogsource: {{product: okta}}\ndetection:\n  s: {search}\n  o: {{uuid|re: '.'}}\n  condition: s and o\n"
         );
-        let received = read("odd-shapes.ndjson", Mapping::Auto, &rules);
+        let received = read("odd/odd-shapes.ndjson", Mapping::Auto, &rules);
         let mut seen: Vec<usize> = received
             .outcomes
             .iter()
@@ -165,7 +165,7 @@ fn odd_shapes_mean_what_they_hold() {
 
 #[test]
 fn odd_times_are_read_to_the_last_digit_or_not_at_all() {
-    let received = read("odd-shapes.ndjson", Mapping::Auto, EVERYTHING);
+    let received = read("odd/odd-shapes.ndjson", Mapping::Auto, EVERYTHING);
     let time = |line: usize| {
         let suffix = format!("{line:012}");
         let of = |outcome: &&rulectl::pipeline::Outcome| {

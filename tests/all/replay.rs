@@ -78,9 +78,9 @@ fn blobs(folder: &Path) -> Vec<PathBuf> {
 fn what_a_run_decided_comes_out_the_same() {
     let runs = [
         "run --events LOGS/demo-day.ndjson",
-        "run --events LOGS/demo-day.ndjson LOGS/flat-demo.json LOGS/event-hook.json LOGS/odd-shapes.ndjson",
-        "run --events LOGS/array-pretty.json LOGS/concatenated-pretty.json LOGS/malformed.ndjson --threads 2",
-        "run --events LOGS/lower-cased.ndjson --mapping lowercase",
+        "run --events LOGS/demo-day.ndjson LOGS/flat-demo.json LOGS/event-hook.json LOGS/odd/odd-shapes.ndjson",
+        "run --events LOGS/array-pretty.json LOGS/concatenated-pretty.json LOGS/odd/malformed.ndjson --threads 2",
+        "run --events LOGS/odd/lower-cased.ndjson --mapping lowercase",
         "run --events LOGS/flat-demo.json --mapping flat",
         "run --events LOGS/demo-day.ndjson --since 2026-03-02T12:00:00Z",
         "run --events LOGS/demo-day.ndjson --follow",
