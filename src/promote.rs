@@ -10,7 +10,7 @@ use crate::detect::{Finding, NAMESPACE, SEVERITIES, Severity};
 use crate::diag::{Problems, Span};
 use crate::document::{Node, Table};
 use crate::event::Time;
-use crate::risk::{self, Risk};
+use crate::risk::{self, Range, Risk};
 use crate::script::{Expression, Named};
 
 /// The code of a `when` that is no condition.
@@ -232,6 +232,39 @@ impl Promotion {
         }
     }
 }
+
+impl Promotion {
+    /// Whether a finding is promoted with every risk of a range, and whether with any: severities
+    /// leave out no graver one, so that both ends tell. `least` is as in [`Self::decide`].
+    #[must_use]
+    pub fn reach(
+        &self,
+        finding: &Finding,
+        range: Range,
+        default: &Risk,
+        least: Option<&Risk>,
+    ) -> (bool, bool) {
+        let clauses = |severity, score| {
+            let by_score = self.threshold.is_some_and(|threshold| score >= threshold);
+            by_score || self.severities.contains(&severity)
+        };
+        let (lowest, highest) = range.scores;
+        let always = clauses(range.least, lowest);
+        let ever = clauses(range.most, highest);
+        let Some(when) = &self.when else {
+            return (always, ever);
+        };
+        let (holds, _) = when_holds(when, finding, default, None);
+        if OF_RISK.iter().any(|name| when.text().contains(name)) {
+            (always || (least.is_some() && holds), true)
+        } else {
+            (always || holds, ever || holds)
+        }
+    }
+}
+
+/// What `when` may ask of a risk.
+const OF_RISK: [&str; 4] = ["score", "likelihood", "impact", "severity"];
 
 fn when_holds(
     when: &Expression,

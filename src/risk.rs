@@ -320,6 +320,45 @@ pub fn bounded(default: &Risk, bounds: &Bounds<'_>, opinion: &Opinion) -> Risk {
     risk
 }
 
+/// How far the risk of a finding can go, whatever a model says of it, or whether it says anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The least severity.
+    pub least: Severity,
+    /// The gravest severity.
+    pub most: Severity,
+    /// The least and the greatest score.
+    pub scores: (f64, f64),
+}
+
+impl Range {
+    /// The range of a default, where scores of a model go so far.
+    #[must_use]
+    pub fn new(default: &Risk, floor: Option<FloorSetting>, may: May, scores: (f64, f64)) -> Self {
+        let bound = Bound::of(default, floor, may);
+        let severity = bound.severity.unwrap_or(Severity::Low);
+        let (least, most) = scores;
+        let least = bound.score.map_or(least, |bound| bound.max(least));
+        // No number reaches the bound: the default stays.
+        let (least, most) = if least > most {
+            (default.score, default.score)
+        } else {
+            (default.score.min(least), default.score.max(most))
+        };
+        Self {
+            least: default.severity.min(severity),
+            most: Severity::Critical,
+            scores: (least, most),
+        }
+    }
+
+    /// The severities in it.
+    pub fn severities(self) -> impl Iterator<Item = Severity> {
+        let all = SEVERITIES.iter().map(|(_, severity)| *severity);
+        all.filter(move |severity| (self.least..=self.most).contains(severity))
+    }
+}
+
 /// The default risk of a finding of which no reply was accepted.
 #[must_use]
 pub fn refused(default: &Risk, why: &str) -> Risk {

@@ -13,6 +13,7 @@ use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::reports::{Report, ReportFormat, placed, write};
+use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::audits::{Audits, AuditsError, Range, audits, survey};
 use crate::lab::diff::{
@@ -46,6 +47,8 @@ pub struct Args {
     run: Option<Uuid>,
     #[command(flatten)]
     reading: ReadingArgs,
+    #[command(flatten)]
+    slots: SlotArgs,
     /// Show each changed file line by line too
     #[arg(long)]
     text_diff: bool,
@@ -213,11 +216,15 @@ fn replayed(common: &Common, args: &Args, mut sides: [Side; 2]) -> Result<Result
     for side in &mut sides {
         side.policy.detector.note_supplied(&supplied);
     }
+    let mut fills = match args.slots.known(&common.policy)? {
+        Ok(fills) => fills,
+        Err(exit) => return Ok(Err(exit)),
+    };
     let settings = args.reading.settings(&inputs, databases, World::live())?;
     let meter = Meter::new(Reader::new(inputs.clone()).total());
     let show = |progress| meter.show(progress);
     let [base, head] = &sides;
-    let effect = effect_with(base, head, inputs, &settings, &show);
+    let effect = effect_with(base, head, inputs, &settings, fills.answers(), &show);
     meter.finish(effect.as_ref().map_or(0, |effect| effect.read.events));
     Ok(Ok((sides, Some(effect?))))
 }

@@ -8,6 +8,7 @@ use crate::cli::Exit;
 use crate::cli::output::{UsageError, bad, talk, talk_problems, warn};
 use crate::config::{self, Config, Given, MODES, Mode};
 use crate::diag::{Problems, counted};
+use crate::lab::diff::Answers;
 use crate::llm::{Endpoint, Model};
 use crate::record::Asks;
 use crate::recording::{Of, Recording, RecordingError, RecordingModel, ReplayingModel};
@@ -65,6 +66,25 @@ pub(super) enum Filler {
     Replay(ReplayingModel, PathBuf),
 }
 
+/// What is known of what a model says, and who is asked for the rest.
+pub(super) struct KnownFills {
+    recording: Option<Recording>,
+    endpoint: Option<Endpoint>,
+}
+
+impl KnownFills {
+    /// Where a diff has its fills from.
+    pub(super) fn answers(&mut self) -> Answers<'_> {
+        Answers {
+            recording: self.recording.take(),
+            model: self
+                .endpoint
+                .as_ref()
+                .map(|endpoint| endpoint as &dyn Model),
+        }
+    }
+}
+
 impl SlotArgs {
     /// Who is asked. A recording that is wrong is told, and how that ends the run is the error.
     ///
@@ -89,6 +109,44 @@ impl SlotArgs {
                 recording.map(|recording| replayer(&config, recording, file))
             }
         })
+    }
+
+    /// What is known of what a model says, for a diff: what was recorded, and who is asked for the
+    /// rest, which is nobody unless the command line says so. A recording that is wrong is told, and
+    /// how that ends the command is the error.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration is wrong, or names no model where one is to be asked.
+    pub(super) fn known(&self, policy: &Path) -> Result<Result<KnownFills, Exit>> {
+        let config = self.config()?;
+        let configured = config.slots.recording.as_ref();
+        // One that is configured may still have to be recorded.
+        let configured = configured.filter(|file| file.exists());
+        let named = self.recording.as_ref().or(configured);
+        let standing = policy.join(RECORDING);
+        let file = match self.slots {
+            Some(Mode::Default) => None,
+            Some(Mode::Replay) => Some(named.unwrap_or(&standing)),
+            None | Some(Mode::Live) => named,
+            Some(Mode::Record) => bail!(UsageError(
+                "`diff` records nothing: `--slots live` asks the model, and `--recording FILE` names what was recorded"
+                    .to_owned()
+            )),
+        };
+        let recording = match file.map(|file| Recording::read(file)).transpose() {
+            Ok(recording) => recording,
+            Err(error) => return Ok(Err(unusable(&error))),
+        };
+        let is_live = self.slots == Some(Mode::Live);
+        let endpoint = is_live.then(|| endpoint(&config)).transpose()?;
+        if let (Some(endpoint), Some(recording), Some(file)) = (&endpoint, &recording, file) {
+            check_model(recording, &Of::new(&endpoint.about()), file)?;
+        }
+        Ok(Ok(KnownFills {
+            recording,
+            endpoint,
+        }))
     }
 
     fn config(&self) -> Result<Config> {
@@ -138,15 +196,22 @@ fn recorder(config: &Config, earlier: Option<Recording>, file: PathBuf) -> Resul
     let of = Of::new(&endpoint.about());
     let shown = visible(&file.display().to_string());
     let recording = earlier.unwrap_or_else(|| Recording::new(of.clone()));
-    if *recording.of() != of {
-        bail!(UsageError(format!(
-            "the recording `{shown}` is of {}, and {of} is configured; name another file with `--recording`, or remove this one to record it anew",
-            recording.of()
-        )));
-    }
+    check_model(&recording, &of, &file)?;
     let model = RecordingModel::new(Box::new(endpoint), recording, &file);
     let model = model.with_context(|| format!("the recording `{shown}` cannot be written"))?;
     Ok(Filler::Record(model, file))
+}
+
+/// Replies of one model are not mixed with those of another.
+fn check_model(recording: &Recording, of: &Of, file: &Path) -> Result<()> {
+    if recording.of() == of {
+        return Ok(());
+    }
+    let shown = visible(&file.display().to_string());
+    bail!(UsageError(format!(
+        "the recording `{shown}` is of {}, and {of} is configured; name another file with `--recording`, or remove this one to record it anew",
+        recording.of()
+    )))
 }
 
 fn replayer(config: &Config, recording: Recording, file: PathBuf) -> Filler {

@@ -95,6 +95,9 @@ pub enum Failure {
     /// There was no reply when it was recorded, and this is why.
     #[error("{0}")]
     Recorded(String),
+    /// Nobody is asked after all: the slot is filled as without a model.
+    #[error("nobody is asked")]
+    NobodyAsked,
 }
 
 /// What a call waited for when its time was over.
@@ -133,7 +136,8 @@ impl Failure {
             | Self::BudgetSpent { .. }
             | Self::LeftAlone { .. }
             | Self::NotRecorded(_)
-            | Self::Recorded(_) => false,
+            | Self::Recorded(_)
+            | Self::NobodyAsked => false,
         }
     }
 

@@ -193,6 +193,9 @@ impl<'s> Slots<'s> {
         let model = model.filter(|model| model.is_asked_for(slot))?;
         let prompt = self.policy.prompts.get(slot)?;
         let asked = fill(prompt, context, model, &|reply| read(reply).map(drop));
+        if asked.is_nobody() {
+            return None;
+        }
         let accepted = asked.accepted.as_ref().map(read);
         let refused = asked.refused.clone().unwrap_or_default();
         let consulted = Consulted::of(prompt.digest, &asked);

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use crate::diag::counted;
 use crate::lab::diff::Effect;
 use crate::lab::diff::effect::{
-    About, Cause, Changed, Clause, Delta, Differing, Field, How, Kind, Lost, OfRule, One, Signed,
-    Subject,
+    About, Cause, Certainty, Changed, Clause, Counted, Delta, Differing, Field, How, Kind, Least,
+    Lost, OfRule, One, Signed, Subject,
 };
 use crate::render::audits::of_audit;
 use crate::render::style::{Styles, severity, styled, time};
+use crate::slots::Provenance;
 use crate::visible::visible;
 
 /// So many records of a list are shown; JSON has more.
@@ -45,6 +46,7 @@ pub(super) fn lost(effect: &Effect) -> String {
             styled(Styles::QUIET, &when(&first.one.subject))
         );
         let by = by(&first.one.cause, &first.clauses);
+        let by = format!("{by}{}", depends(first.one.certainty));
         let _ = writeln!(out, "           {}", visible(&by));
     }
     let more = together.len().saturating_sub(SHOWN) as u64;
@@ -52,11 +54,37 @@ pub(super) fn lost(effect: &Effect) -> String {
     out
 }
 
+/// The slots of which a record is made whose fills are those of the finding before.
+fn carried(kind: Kind, subject: &Subject) -> String {
+    let makes = |slot: &str| match kind {
+        Kind::Finding => false,
+        Kind::Risk | Kind::Incident => slot == "risk",
+        Kind::Route => slot == "route",
+        Kind::Plan | Kind::Step | Kind::Command => slot == "plan",
+        Kind::Draft => !matches!(slot, "risk" | "route" | "plan"),
+    };
+    let fills = subject.fills.iter();
+    let carried = fills.filter(|(slot, source)| makes(slot) && **source == Provenance::Carried);
+    let slots: Vec<&str> = carried.map(|(slot, _)| slot.as_str()).collect();
+    if slots.is_empty() {
+        return String::new();
+    }
+    format!("; carried: {}", slots.join(", "))
+}
+
+/// Of what does not hold whatever a model says, that it does not.
+pub(super) fn depends(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Certain => "",
+        Certainty::DependsOnModel => "; depends on the model",
+    }
+}
+
 /// What is gone of one finding by one cause: the first of it, and how many of each kind.
 pub(super) type Together<'l> = (&'l Lost, BTreeMap<Kind, u64>);
 
-/// What is told together: of one finding, as it was told once, by one cause.
-type Told<'l> = (Option<u64>, Option<Uuid>, &'l [usize]);
+/// What is told together: of one finding, as it was told once, by one cause, certain or not.
+type Told<'l> = (Option<u64>, Option<Uuid>, &'l [usize], bool);
 
 /// The gravest first.
 pub(super) fn together(lost: &[Lost]) -> Vec<Together<'_>> {
@@ -65,7 +93,8 @@ pub(super) fn together(lost: &[Lost]) -> Vec<Together<'_>> {
     for lost in lost {
         let subject = &lost.one.subject;
         let edits = lost.one.cause.edits.as_slice();
-        let key = (subject.record, subject.finding, edits);
+        let is_certain = lost.one.certainty == Certainty::Certain;
+        let key = (subject.record, subject.finding, edits, is_certain);
         let place = *places.entry(key).or_insert(all.len());
         if place == all.len() {
             all.push((lost, BTreeMap::new()));
@@ -136,25 +165,69 @@ pub(super) fn rest(out: &mut String, more: u64, list: &str) {
 }
 
 fn counts(out: &mut String, effect: &Effect) {
-    let columns = ["before", "now", "added", "removed", "changed"];
-    let columns: String = columns.map(|column| format!("{column:>9}")).concat();
-    let columns = format!("  {:<10}{columns}", "");
-    let _ = writeln!(out, "{}", styled(Styles::QUIET, columns.trim_end()));
+    let mut rows = vec![["", "before", "now", "added", "removed", "changed"].map(str::to_owned)];
     for (kind, delta) in effect.deltas() {
         let counts = &delta.counts;
-        if counts.base + counts.head == 0 {
+        if !is_shown(counts) {
             continue;
         }
-        let numbers = [
-            counts.base,
-            counts.head,
-            counts.added,
-            counts.removed,
-            counts.changed,
-        ];
-        let numbers: String = numbers.map(|number| format!("{number:>9}")).concat();
+        let [base, head, added, removed, changed] = numbers(counts);
         let name = format!("{}s", kind.as_str());
-        let _ = writeln!(out, "  {name:<10}{numbers}");
+        rows.push([name, base, head, added, removed, changed]);
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    for (at, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (place, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let cell = match place {
+                0 => format!("  {cell:<NAME$}"),
+                _ => format!("{cell:>width$}", width = COLUMN.max(width + 2)),
+            };
+            line.push_str(&cell);
+        }
+        let line = line.trim_end();
+        let line = if at == 0 {
+            styled(Styles::QUIET, line)
+        } else {
+            line.to_owned()
+        };
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// The least width of the names of kinds, and of a column of numbers.
+const NAME: usize = 10;
+const COLUMN: usize = 9;
+
+/// Whether there are records of a kind, or may be.
+pub(super) fn is_shown(counts: &Counted) -> bool {
+    let bounds = counts.bounds.unwrap_or_default();
+    counts.base + counts.head + bounds.base.at_most + bounds.head.at_most > 0
+}
+
+/// How many there are before and now, and how many are added, removed and changed.
+pub(super) fn numbers(counts: &Counted) -> [String; 5] {
+    let bounds = counts.bounds;
+    [
+        number(counts.base, bounds.map(|bounds| bounds.base)),
+        number(counts.head, bounds.map(|bounds| bounds.head)),
+        number(counts.added, bounds.map(|bounds| bounds.added)),
+        number(counts.removed, bounds.map(|bounds| bounds.removed)),
+        number(counts.changed, bounds.map(|bounds| bounds.changed)),
+    ]
+}
+
+/// A number, with what it may be where a model decides: `4 (4 to 9)`.
+fn number(figure: u64, may_be: Option<Least>) -> String {
+    let is_figure = |may_be: &Least| may_be.at_least == figure && may_be.at_most == figure;
+    match may_be.filter(|may_be| !is_figure(may_be)) {
+        Some(Least { at_least, at_most }) => format!("{figure} ({at_least} to {at_most})"),
+        None => figure.to_string(),
     }
 }
 
@@ -177,7 +250,7 @@ fn records(
     }
     let changed = delta.changed.iter();
     let changed = changed.filter(|changed| !is_implied(&changed.head));
-    lines.extend(changed.map(|changed| both(changed, effect)));
+    lines.extend(changed.map(|changed| both(kind, changed, effect)));
     if !lines.is_empty() {
         heading(out, &plural(kind));
     }
@@ -209,6 +282,7 @@ fn sided(sign: &str, one: &One, effect: &Effect) -> String {
         Styles::BAD
     };
     let by = by(&one.cause, &clauses(effect, &one.cause));
+    let by = format!("{by}{}", depends(one.certainty));
     format!(
         "  {} {}  {}\n    {}\n",
         styled(style, sign),
@@ -218,7 +292,7 @@ fn sided(sign: &str, one: &One, effect: &Effect) -> String {
     )
 }
 
-fn both(changed: &Changed, effect: &Effect) -> String {
+fn both(kind: Kind, changed: &Changed, effect: &Effect) -> String {
     let fields: Vec<String> = changed.fields.iter().flat_map(field).collect();
     let more = fields.len().saturating_sub(FIELDS);
     let more = if more > 0 {
@@ -228,6 +302,8 @@ fn both(changed: &Changed, effect: &Effect) -> String {
     };
     let fields: Vec<String> = fields.into_iter().take(FIELDS).collect();
     let by = by(&changed.cause, &clauses(effect, &changed.cause));
+    let by = format!("{by}{}", depends(changed.certainty));
+    let by = format!("{by}{}", carried(kind, &changed.head));
     format!(
         "  {} {}  {}\n    {}\n    {}\n",
         styled(Styles::HEADING, "~"),
@@ -462,8 +538,13 @@ pub(super) fn doubted(about: &About) -> String {
             "{} too many to be paired; they are counted by rule",
             counted(*findings, "finding")
         ),
-        About::Prompt { file } => format!(
-            "what a model says to the new {file} is not known; both sides take what holds without one"
+        About::Prompt {
+            file,
+            slot,
+            findings,
+        } => format!(
+            "{file} is another, so that no fill of the slot {slot} is carried: what a model says of {} is not known",
+            counted(*findings, "finding")
         ),
         About::Audit(about) => of_audit(about),
         About::NotAttributed { edits } => format!(

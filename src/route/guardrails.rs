@@ -41,6 +41,16 @@ impl Guardrails {
         self.sort(route);
     }
 
+    /// The agents that run whatever is proposed.
+    pub fn required(&self, facts: Facts) -> impl Iterator<Item = &String> {
+        let conditional = self
+            .require_when
+            .iter()
+            .filter(move |when| when.holds(facts));
+        let conditional = conditional.flat_map(|when| &when.agents);
+        self.require.iter().chain(conditional)
+    }
+
     fn keep_allowed(&self, proposal: &[ProposedStep], route: &mut Route) {
         for step in proposal {
             let twice = route.steps.iter().any(|kept| kept.agent_name == step.agent);

@@ -125,13 +125,7 @@ impl Guardrails {
             format!("the phase is {}", self.phase),
             format!("only these run: {}", self.allow.join(", ")),
         ];
-        let conditional = self.require_when.iter().filter(|when| when.holds(facts));
-        let required: Vec<&str> = self
-            .require
-            .iter()
-            .chain(conditional.flat_map(|when| &when.agents))
-            .map(String::as_str)
-            .collect();
+        let required: Vec<&str> = self.required(facts).map(String::as_str).collect();
         if !required.is_empty() {
             said.push(format!("these always run: {}", required.join(", ")));
         }

@@ -40,6 +40,12 @@ impl Fallback {
         })
     }
 
+    /// As it is written.
+    #[must_use]
+    pub fn written(&self) -> Value {
+        self.written.to_json()
+    }
+
     /// The default of a context. A text that is longer than the schema's `maxLength` is cut.
     ///
     /// # Errors

@@ -47,6 +47,13 @@ pub enum Fate {
 }
 
 impl Asked {
+    /// Whether there was nobody to ask after all.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        let last = self.calls.last().map(|call| &call.outcome);
+        matches!(last, Some(Err(Failure::NobodyAsked)))
+    }
+
     /// What became of it: of two calls the last one counts.
     #[must_use]
     pub fn fate(&self) -> Fate {

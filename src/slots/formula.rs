@@ -60,6 +60,21 @@ impl Formula {
         let score = declared.unwrap_or(likelihood * impact).clamp(0.0, 1.0);
         (score * 1e4).round() / 1e4
     }
+
+    /// The least and the greatest score that whole percents give.
+    #[must_use]
+    pub fn range(&self) -> (f64, f64) {
+        if self.0.is_none() {
+            return (0.0, 1.0);
+        }
+        let percents = || (0..=100_u8).map(|percent| f64::from(percent) / 100.0);
+        let pairs =
+            percents().flat_map(|likelihood| percents().map(move |impact| (likelihood, impact)));
+        let scores = pairs.map(|(likelihood, impact)| self.score(likelihood, impact));
+        scores.fold((1.0, 0.0), |(least, most): (f64, f64), score| {
+            (least.min(score), most.max(score))
+        })
+    }
 }
 
 /// What holds where nothing is declared.

@@ -38,7 +38,7 @@ pub enum Provenance {
     Model,
     /// A recording of a model's answer.
     Recorded,
-    /// An earlier revision of the same record.
+    /// The paired finding of the policy that this one is compared with.
     Carried,
     /// The rule's floor, which a model's answer was under.
     Floored,

@@ -1,25 +1,28 @@
 //! The choices of `docs/semantics.md`, row by row: what each claims is tried.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rulectl::detect::Relation;
+use rulectl::detect::{Relation, Severity};
 use rulectl::event::{Digest, Time};
 use rulectl::geo::Databases;
 use rulectl::lab::diff::audits::Carrying;
-use rulectl::lab::diff::{self, Moved, Side, changes};
+use rulectl::lab::diff::effect::{Bounds, Least, effect_with};
+use rulectl::lab::diff::{self, Answers, Effect, Moved, Side, changes};
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
+use rulectl::policy;
 use rulectl::recording::{Key, Of, Recording, ReplayingModel};
 use rulectl::render::{Actors, Diffed, junit, markdown};
 use rulectl::risk::Opinion;
-use rulectl::slots::{Fate, fill};
+use rulectl::slots::{Fate, Provenance, fill};
 use serde_json::{Value, json};
 
 use crate::diff_audits;
 use crate::diff_effect;
-use crate::harness::{lay_over, memory, policy_of, root, run_inputs, run_with, shipped};
+use crate::harness::{lay_over, lines, memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
 type Case<'c> = (&'c str, &'c str, bool);
@@ -785,6 +788,125 @@ fn what_a_diff_pairs_and_what_it_calls_an_edit() {
         "level: high\nstatus: stable\nreferences: [x]",
     );
     assert_eq!(told(burst, &prose), (0, [0, 0, 0]));
+}
+
+/// A side whose run asks for risks and plans with these words, of a burst of so many events, with
+/// this floor, and with a step called so.
+fn asking_side(prompt: &str, gte: u8, floor: &str, step: &str) -> Side {
+    let rules = diff_effect::BURST.replace("gte: 3", &format!("gte: {gte}"));
+    let asks = r#"["detector_agent", "risk_agent"]"#;
+    let agent =
+        "[agents.risk_agent]\ndescription = \"r\"\nruns = \"slot:risk\"\n\n[route.raw_events]";
+    let slot = "[slots.plan]\nprompt = \"prompts/plan.md\"\n\n[slots.risk]";
+    let side = diff_effect::side(
+        &(rules + floor),
+        &[
+            ("routing.toml", r#"["detector_agent"]"#, asks),
+            ("routing.toml", "[route.raw_events]", agent),
+            ("routing.toml", "lock_account", step),
+            ("tools.yaml", "lock_account", step),
+        ],
+    );
+    let text = |slot: &str| {
+        let front = "context: [finding.count, finding.group]\nschema: {type: object}";
+        format!("---\nslot: {slot}\n{front}\n---\n{prompt}")
+    };
+    let mut files: Vec<(String, String)> = Vec::new();
+    for file in &side.files {
+        let text = match file.path.as_str() {
+            "prompts/risk.md" => text("risk"),
+            "routing.toml" => file.text.replace("[slots.risk]", slot),
+            _ => file.text.to_string(),
+        };
+        files.push((file.path.clone(), text));
+    }
+    files.push(("prompts/plan.md".to_owned(), text("plan")));
+    let texts = files.iter();
+    let texts = texts.map(|(path, text)| (path.as_str(), text.as_str().into()));
+    let loaded = policy::load_texts(texts);
+    Side {
+        name: side.name.clone(),
+        policy: loaded.policy.expect("a policy"),
+        files: loaded.files,
+    }
+}
+
+/// Says a risk that is low, a plan of one step, or nonsense, and counts how often it is asked.
+struct Judge(bool, AtomicUsize);
+
+impl Model for Judge {
+    fn ask(&self, request: &Request) -> Result<Reply, Failure> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let text = match request.slot.as_str() {
+            _ if !self.0 => "no",
+            "plan" => r#"{"steps": [{"step_id": "lock_account"}]}"#,
+            _ => r#"{"severity": "low", "likelihood": 10, "impact": 10}"#,
+        };
+        Ok(Reply {
+            text: text.to_owned(),
+            finish: Finish::Stop,
+            model: "m".to_owned(),
+            usage: Usage::default(),
+        })
+    }
+
+    fn about(&self) -> About {
+        About::default()
+    }
+}
+
+#[test]
+fn what_a_diff_takes_for_known_of_a_model() {
+    let events = diff_effect::bursts(&[("ann", 6)]);
+    // With a model that makes sense or not, or without: and how often it is asked.
+    let told = |base: &Side, head: &Side, sense: Option<bool>| {
+        let judge = Judge(sense.unwrap_or_default(), AtomicUsize::new(0));
+        let answers = Answers {
+            recording: None,
+            model: sense.map(|_| &judge as &dyn Model),
+        };
+        let inputs = vec![memory(lines(&events).into_bytes())];
+        let settings = diff_effect::settings(1);
+        let effect = effect_with(base, head, inputs, &settings, answers, &|_| {});
+        (effect.expect("it runs"), judge.1.into_inner())
+    };
+    let side = |prompt, gte, floor| asking_side(prompt, gte, floor, "lock_account");
+    let base = side("Say", 3, "");
+    let floored = side("Say", 3, "  floor: {severity: medium, score: 0.0}\n");
+    let fewer = side("Say", 5, "");
+    // The replies of the base are carried, also to a finding with other events, and through the
+    // floor of the head. Another prompt is asked anew.
+    let (effect, asked) = told(&base, &floored, Some(true));
+    assert_eq!(asked, 2);
+    let risk = &effect.risks.changed[0];
+    let severities = [&risk.base, &risk.head].map(|side| side.severity);
+    assert_eq!(severities, [Some(Severity::High), Some(Severity::Medium)]);
+    assert_eq!(risk.head.fills["risk"], Provenance::Carried);
+    assert_eq!(told(&base, &fewer, Some(true)).1, 2);
+    assert_eq!(told(&base, &side("Tell", 3, ""), Some(true)).1, 4);
+    // What is refused is carried and refused again.
+    let (effect, asked) = told(&base, &fewer, Some(false));
+    assert_eq!((asked, effect.risks.counts.changed), (4, 0));
+    assert_eq!(effect.risks.counts.bounds, None);
+    // What the head alone refuses is not known.
+    let other = asking_side("Say", 3, "", "hold_account");
+    let (effect, asked) = told(&base, &other, Some(true));
+    assert_eq!(asked, 2);
+    let head = effect.steps.counts.bounds.expect("bounds").head;
+    assert_eq!((head.at_least, head.at_most), (0, 2));
+    // With one prompt there is one fill, whatever it is; with two there are two.
+    let bounds = |head: &Side| {
+        let effect: Effect = told(&base, head, None).0;
+        effect
+            .risks
+            .counts
+            .bounds
+            .map(|bounds: Bounds| bounds.changed)
+    };
+    assert_eq!(bounds(&fewer), None);
+    let (at_least, at_most) = (0, 1);
+    let open = Some(Least { at_least, at_most });
+    assert_eq!(bounds(&side("Tell", 3, "")), open);
 }
 
 #[test]

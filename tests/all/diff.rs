@@ -2,7 +2,8 @@
 //!
 //! `tests/diff/NAME/base` and `head` are laid over `tests/diff/policy`; what is said of the pair
 //! stands beside them, in `changes.txt` and `changes.json`; what it does to `tests/diff/logs.ndjson`
-//! in `effect.txt`, which is all that a person reads, `effect.json` and `comment.md`. `BLESS=1` writes these anew.
+//! in `effect.txt`, which is all that a person reads, `effect.json` and `comment.md`; what a model said
+//! of it is in `recording.jsonl`. `BLESS=1` writes what is said anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use std::process::Command;
 use anstream::adapter::strip_str;
 use rulectl::geo::Databases;
 use rulectl::lab::diff::{
-    Action, Changes, Effect, Moved, Side, changes, effect, folder, text_diffs,
+    Action, Answers, Changes, Effect, Moved, Side, changes, effect_with, folder, text_diffs,
 };
 use rulectl::okta::Mapping;
 use rulectl::pipeline::Settings;
+use rulectl::recording::Recording;
 use rulectl::render::{Actors, Diffed, changed, markdown, problems_as_text};
 use serde::Serialize;
 use serde_json::Value;
@@ -54,8 +56,8 @@ fn text(changes: &Changes) -> String {
     strip_str(&changed(("base", "head"), changes, None, None)).to_string()
 }
 
-/// What a change does to the log of all pairs.
-pub fn effect_of(base: &Side, head: &Side, threads: usize) -> Effect {
+/// What a change does to the log of all pairs, with the fills that are recorded beside it.
+pub fn effect_of(scenario: &Path, base: &Side, head: &Side, threads: usize) -> Effect {
     let log = fs::read(root().join("tests/diff/logs.ndjson")).expect("the log");
     let settings = Settings {
         mapping: Mapping::Auto,
@@ -66,7 +68,14 @@ pub fn effect_of(base: &Side, head: &Side, threads: usize) -> Effect {
         databases: Databases::NONE,
         evidence: None,
     };
-    effect(base, head, vec![memory(log)], &settings).expect("it runs")
+    let recording = scenario.join("recording.jsonl");
+    let recording = recording.exists().then(|| Recording::read(&recording));
+    let answers = Answers {
+        recording: recording.map(|read| read.expect("a recording")),
+        model: None,
+    };
+    let inputs = vec![memory(log)];
+    effect_with(base, head, inputs, &settings, answers, &|_| {}).expect("it runs")
 }
 
 /// The comment on a pull request.
@@ -90,7 +99,7 @@ fn each_pair_is_told_as_it_should_be() {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
         let (base, head) = (side(&scenario, "base"), side(&scenario, "head"));
-        let (changes, effect) = (changes(&base, &head), effect_of(&base, &head, 1));
+        let (changes, effect) = (changes(&base, &head), effect_of(&scenario, &base, &head, 1));
         let page = changed(("base", "head"), &changes, Some(&effect), None);
         for (name, actual) in [
             ("changes.txt", text(&changes)),
@@ -124,7 +133,8 @@ fn a_policy_differs_in_nothing_from_itself() {
 #[test]
 fn a_policy_does_nothing_else_than_itself() {
     for scenario in scenarios() {
-        let effect = effect_of(&side(&scenario, "head"), &side(&scenario, "head"), 1);
+        let (base, head) = (side(&scenario, "head"), side(&scenario, "head"));
+        let effect = effect_of(&scenario, &base, &head, 1);
         assert!(effect.is_empty() && effect.conclusive && effect.doubts.is_empty());
         assert!(effect.findings.counts.base > 0, "{}", scenario.display());
     }
@@ -134,9 +144,14 @@ fn a_policy_does_nothing_else_than_itself() {
 fn effects_are_the_same_on_any_number_of_threads_and_their_signs_swap() {
     for scenario in scenarios() {
         let (base, head) = (side(&scenario, "base"), side(&scenario, "head"));
-        let there = effect_of(&base, &head, 1);
-        assert_eq!(there, effect_of(&base, &head, 2), "{}", scenario.display());
-        let back = effect_of(&head, &base, 1);
+        let there = effect_of(&scenario, &base, &head, 1);
+        let threaded = effect_of(&scenario, &base, &head, 2);
+        assert_eq!(there, threaded, "{}", scenario.display());
+        // A fill is carried from the base to the head, and not the other way.
+        if scenario.join("recording.jsonl").exists() {
+            continue;
+        }
+        let back = effect_of(&scenario, &head, &base, 1);
         for ((_, there), (_, back)) in there.deltas().into_iter().zip(back.deltas()) {
             let (there, back) = (&there.counts, &back.counts);
             assert_eq!(

@@ -61,7 +61,7 @@ pub fn side(rules: &str, edits: &[(&str, &str, &str)]) -> Side {
     }
 }
 
-fn settings(threads: usize) -> Settings {
+pub fn settings(threads: usize) -> Settings {
     Settings {
         mapping: Mapping::Okta,
         since: None,

@@ -27,6 +27,7 @@
 //! | `diff` | what a change of a policy means |
 //! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
+//! | `diff_fills` | slots that are held constant in a diff, and what depends on a model |
 //! | `reports` | what a diff writes for others |
 //! | `workflows` | what the workflows of `docs/github.md` run |
 //! | `enrichment` | databases for what events lack |
@@ -53,6 +54,7 @@ mod diagnostics;
 mod diff;
 mod diff_audits;
 mod diff_effect;
+mod diff_fills;
 mod docs;
 mod documents;
 mod enrichment;

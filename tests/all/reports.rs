@@ -44,7 +44,7 @@ impl Found {
         let [base, head]: &[Side; 2] = &sides;
         Self {
             changes: changes(base, head),
-            effect: effect_of(base, head, 1),
+            effect: effect_of(scenario, base, head, 1),
             gate: None,
         }
     }

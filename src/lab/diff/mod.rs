@@ -18,7 +18,7 @@ mod things;
 
 pub use self::changes::{Action, Change, Changes, Named, changes, rule_pairs};
 pub use self::details::{Detail, Matters};
-pub use self::effect::{Effect, effect, effect_with};
+pub use self::effect::{Answers, Effect, effect, effect_with};
 pub use self::gate::{Breach, Judged, Outcome, Verdict, Waived, judge};
 pub use self::guardrails::{Guardrail, Moved};
 pub use self::relation::Related;

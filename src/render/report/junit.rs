@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::lab::diff::effect::{Kind, Lost, OfRule};
 use crate::lab::diff::{Effect, Guardrail, Judged, Moved, Outcome as Judgement, Place};
 use crate::render::diff::guarded;
-use crate::render::effect::{by, placed};
+use crate::render::effect::{by, depends, placed};
 use crate::render::gate::{breached, clause, place, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
@@ -177,7 +177,7 @@ fn taken(of: &OfRule, lost: &[&Lost], naming: &Naming) -> Outcome {
             named(lost),
             naming.subject(subject),
             naming.when(subject),
-            by(&lost.one.cause, &lost.clauses)
+            by(&lost.one.cause, &lost.clauses) + depends(lost.one.certainty)
         )
     });
     let mut text: String = lines.map(|line| visible_line(&line)).collect();

@@ -11,7 +11,7 @@ use crate::lab::diff::effect::{Cause, Clause, How, Subject};
 use crate::lab::diff::{Change, Effect, Guardrail, Judged, Matters, Named, Verdict, Waived};
 use crate::render::audits::became_of;
 use crate::render::diff::{differs, guarded, places, relates};
-use crate::render::effect::{clauses, placed, plural, said, together};
+use crate::render::effect::{clauses, depends, is_shown, numbers, placed, plural, said, together};
 use crate::render::gate::{breached, clause, place, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::{Actors, Naming};
@@ -99,17 +99,9 @@ impl Page {
     fn counts(&mut self, effect: &Effect) {
         self.line("| | before | now | added | removed | changed |\n|---|--:|--:|--:|--:|--:|");
         for (kind, delta) in effect.deltas() {
-            let counts = &delta.counts;
-            if counts.base + counts.head > 0 {
-                self.line(&format!(
-                    "| {}s | {} | {} | {} | {} | {} |",
-                    kind.as_str(),
-                    counts.base,
-                    counts.head,
-                    counts.added,
-                    counts.removed,
-                    counts.changed
-                ));
+            if is_shown(&delta.counts) {
+                let numbers = numbers(&delta.counts).join(" | ");
+                self.line(&format!("| {}s | {numbers} |", kind.as_str()));
             }
         }
         self.line("");
@@ -160,7 +152,7 @@ impl Page {
                 said(kinds),
                 about(subject, naming),
                 naming.when(subject),
-                caused(&first.one.cause, &first.clauses),
+                caused(&first.one.cause, &first.clauses) + depends(first.one.certainty),
             ])
         });
         let heading = format!("Lost, of {}", counted(together.len() as u64, "finding"));
@@ -344,7 +336,7 @@ fn record(record: &Record<'_>, of: &Listed<'_>, effect: &Effect, naming: &Naming
         subject,
         naming.when(record.subject),
         fields.join("; "),
-        caused(record.cause, &clauses(effect, record.cause)),
+        caused(record.cause, &clauses(effect, record.cause)) + depends(record.certainty),
     ])
 }
 

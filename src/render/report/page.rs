@@ -12,7 +12,9 @@ use crate::lab::diff::{
 };
 use crate::render::audits::became_of;
 use crate::render::diff::{differs, guarded, places, relates, title};
-use crate::render::effect::{by, clauses, cut, plural, said, together, values};
+use crate::render::effect::{
+    by, clauses, cut, depends, is_shown, numbers, plural, said, together, values,
+};
 use crate::render::gate::{breached, clause, place, waived};
 use crate::render::report::Diffed;
 use crate::render::report::naming::Naming;
@@ -245,11 +247,12 @@ fn counts(effect: &Effect, read: &str) -> Markup {
     let rows = html! {
         @for (kind, delta) in effect.deltas() {
             @let counts = &delta.counts;
-            @if counts.base + counts.head > 0 {
+            @if is_shown(counts) {
                 tr {
                     td { (kind.as_str()) "s" }
-                    @for number in [counts.base, counts.head, counts.added, counts.removed, counts.changed] {
-                        td.number { (number) }
+                    @let figures = [counts.base, counts.head, counts.added, counts.removed, counts.changed];
+                    @for (figure, number) in figures.into_iter().zip(numbers(counts)) {
+                        td.number data-key=(figure) { (number) }
                     }
                 }
             }
@@ -293,7 +296,8 @@ fn lost(effect: &Effect, naming: &Naming) -> Markup {
                 td { (said(kinds)) }
                 td.what { (Said(&naming.subject(subject))) }
                 td.when { (naming.when(subject)) }
-                td { (Said(&by(&first.one.cause, &first.clauses))) }
+                @let by = by(&first.one.cause, &first.clauses) + depends(first.one.certainty);
+                td { (Said(&by)) }
             }
         }
     };
@@ -383,7 +387,7 @@ fn record(record: &Record<'_>, of: &Listed<'_>, effect: &Effect, naming: &Naming
         "+" => "added",
         _ => "changed",
     };
-    let by = by(record.cause, &clauses(effect, record.cause));
+    let by = by(record.cause, &clauses(effect, record.cause)) + depends(record.certainty);
     html! {
         tr data-row {
             td.sign { span class=(sign) { (sign) } }

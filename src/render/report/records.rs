@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use crate::lab::diff::Effect;
-use crate::lab::diff::effect::{Cause, Changed, Delta, Field, Kind, One, Subject};
+use crate::lab::diff::effect::{Cause, Certainty, Changed, Delta, Field, Kind, One, Subject};
 
 /// A record that differs.
 pub(super) struct Record<'e> {
@@ -19,6 +19,8 @@ pub(super) struct Record<'e> {
     pub(super) fields: &'e [Field],
     /// What makes the difference.
     pub(super) cause: &'e Cause,
+    /// Whether it is one whatever a model says.
+    pub(super) certainty: Certainty,
 }
 
 impl<'e> Record<'e> {
@@ -29,6 +31,7 @@ impl<'e> Record<'e> {
             subject: &one.subject,
             fields: &[],
             cause: &one.cause,
+            certainty: one.certainty,
         }
     }
 
@@ -39,6 +42,7 @@ impl<'e> Record<'e> {
             subject: &changed.head,
             fields: &changed.fields,
             cause: &changed.cause,
+            certainty: changed.certainty,
         }
     }
 }

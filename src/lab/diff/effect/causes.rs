@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::event::{Digest, FieldPath};
 use crate::lab::diff::Side;
 use crate::lab::diff::effect::edits::{Taken, with_edits};
-use crate::lab::diff::effect::pairing::Differs;
+use crate::lab::diff::effect::pairing::{Differences, Differs};
 use crate::lab::diff::effect::told::{Cause, How};
 use crate::lab::diff::effect::traced::{Kind, Subject};
 use crate::policy::{Policy, PolicyFile};
@@ -103,10 +103,11 @@ fn worth_trying(taken: &[Taken], is_attributed: &mut bool) -> Vec<Vec<usize>> {
 impl Causes {
     /// With what differs between the base and each variant, and how much of that is not known.
     #[must_use]
-    pub fn known(mut self, differing: impl Iterator<Item = (Vec<Differs>, u64)>) -> Self {
-        for (at, (differing, not_paired)) in differing.enumerate() {
-            self.is_attributed &= not_paired == 0;
-            let made: HashSet<Digest> = differing.iter().flat_map(marks).collect();
+    pub fn known(mut self, differing: impl Iterator<Item = Differences>) -> Self {
+        for (at, differences) in differing.enumerate() {
+            self.is_attributed &= differences.not_paired == 0;
+            let made = differences.list.iter();
+            let made: HashSet<Digest> = made.flat_map(|one| marks(&one.what)).collect();
             for mark in made {
                 self.known.entry(mark).or_default().push(at);
             }

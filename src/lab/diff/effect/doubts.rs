@@ -85,11 +85,15 @@ pub enum About {
         /// How many.
         findings: u64,
     },
-    /// The prompt of a slot is another: what a model would say now is not known. Without one, both
-    /// sides take the default.
+    /// The prompt of a slot is another, so that no fill of it is carried: what a model would say
+    /// now is not known.
     Prompt {
         /// The file.
         file: String,
+        /// The slot.
+        slot: String,
+        /// How many findings have no known fill of the slot.
+        findings: u64,
     },
     /// There are so many edits, or findings that differ, that not every edit was tried by itself.
     NotAttributed {

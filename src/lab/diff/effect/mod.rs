@@ -3,47 +3,54 @@
 //! to the edit that makes it.
 
 mod causes;
+mod certainty;
 mod doubts;
 mod edits;
+mod fills;
 mod pairing;
+mod possible;
 mod told;
 mod traced;
 
+pub use self::certainty::{Certainty, Least};
 pub use self::doubts::{About, Doubt};
 pub use self::edits::Edit;
+pub use self::fills::Answers;
 pub use self::told::{
-    Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, Gone, How, Lost, OfRule, One,
-    Read, Signed, Tally,
+    Bounds, Cause, Changed, Clause, Counted, Delta, Differing, Effect, Field, Gone, How, Lost,
+    OfRule, One, Read, Signed, Tally,
 };
 pub use self::traced::{Kind, Subject};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
 use uuid::Uuid;
 
 use self::causes::{Variants, variants};
+use self::certainty::{Way, Weighed};
 use self::edits::{Taken, edits};
+use self::fills::{Asks, Fills, Known};
 pub(super) use self::pairing::Rules;
-use self::pairing::{Comparison, Differs};
+use self::pairing::{Comparison, Difference, Differences, Differs};
+use self::possible::{Latitude, Marks, Open, Possible, Presence, Span, Spans};
 use self::told::{LOST, TOLD};
 pub(super) use self::traced::Traced;
-use self::traced::{KINDS, count};
+use self::traced::{Again, Beside, KINDS, Reckoned, count};
 use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
 use crate::event::{Digest, FieldPath, Time};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
-    Beginning, Counts, Filling, JointSink, Outcome, Progress, RunError, Settings, begin,
-    detect_jointly, follow,
+    Beginning, Counts, JointSink, Outcome, Progress, RunError, Settings, detect_jointly,
 };
 use crate::policy::{Policy, PolicyFile};
 use crate::route::Runs;
 use crate::source::Input;
 
-/// What taking the head for the base does to logs. Slots are held constant: both sides take the
-/// defaults of their policies.
+/// What taking the head for the base does to logs. Slots are held constant: nothing is known of
+/// what a model says, both sides take the defaults of their policies, and bounds tell the rest.
 ///
 /// # Errors
 ///
@@ -54,10 +61,10 @@ pub fn effect(
     inputs: Vec<Input>,
     settings: &Settings,
 ) -> Result<Effect, RunError> {
-    effect_with(base, head, inputs, settings, &|_| {})
+    effect_with(base, head, inputs, settings, Answers::default(), &|_| {})
 }
 
-/// The same, telling how far it has come.
+/// The same with what is known of what a model says, telling how far it has come.
 ///
 /// # Errors
 ///
@@ -67,6 +74,7 @@ pub fn effect_with(
     head: &Side,
     inputs: Vec<Input>,
     settings: &Settings,
+    answers: Answers<'_>,
     progress: &dyn Fn(Progress),
 ) -> Result<Effect, RunError> {
     let supplied = settings.databases.paths(&ADDRESS_FIELDS);
@@ -79,13 +87,12 @@ pub fn effect_with(
     });
     let joined: Vec<Joined<'_>> = joined.collect();
     let joint = Joint::new(&joined);
+    let known = Known::new(answers);
     let mut following = Following::new(&policies);
-    // Slots are held constant.
-    let filling = Filling::default();
-    following.begin(&policies, &filling);
+    following.known = Some(&known);
+    following.begin(&policies);
     let mut sink = Sink {
         following,
-        filling,
         joint: &joint,
         sides: [base, head],
         doubts: Vec::new(),
@@ -93,7 +100,6 @@ pub fn effect_with(
     let (counts, failed) = detect_jointly(&joint, inputs, settings, &mut sink, progress)?;
     let mut doubts = doubts::of_counts(&counts, &failed, tried.is_changed());
     doubts.extend(sink.doubts);
-    doubts.extend(prompts(&tried.taken));
     let read = Read {
         events: counts.events,
         outside_range: counts.outside_range,
@@ -152,16 +158,6 @@ fn of_files(files: &[PolicyFile], wanted: impl Fn(&str) -> bool) -> Digest {
     Digest::of(serde_json::json!(texts).to_string().as_bytes())
 }
 
-/// Prompts that are others: what a model would make of them is not known.
-fn prompts(taken: &[Taken]) -> impl Iterator<Item = Doubt> {
-    let files = taken.iter().map(|taken| &taken.edit.file);
-    let prompts = files.filter(|file| file.starts_with("prompts/"));
-    prompts.map(|file| Doubt {
-        about: About::Prompt { file: file.clone() },
-        decisive: false,
-    })
-}
-
 /// What decides what follows from a finding: the files beside the rules, whether the route asks
 /// for a risk, and what the rule says of it.
 pub(super) type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
@@ -169,17 +165,104 @@ pub(super) type Chain<'c> = (Digest, bool, Option<OfItsRule<'c>>);
 /// The default risk, the floor, and the description, which drafts may show.
 pub(super) type OfItsRule<'c> = (RiskSetting, Option<FloorSetting>, Option<&'c str>);
 
+/// A finding that was followed.
+struct Followed {
+    outcome: Rc<Outcome>,
+    /// What filled its slots.
+    fills: Fills,
+}
+
+/// What of each end the policies leave to a model, and what is counted of its records.
+#[derive(Default)]
+struct End<'p> {
+    /// Nothing where it is known what a model said.
+    latitude: Option<Latitude<'p>>,
+    spans: Spans,
+    /// How many findings leave a slot open, by slot.
+    open: BTreeMap<String, u64>,
+}
+
+impl End<'_> {
+    /// The route of a run.
+    fn add_run(&mut self) {
+        let spans = Spans::from([(Kind::Route, Span::exactly(1))]);
+        self.add(&Reckoned {
+            spans,
+            open: Vec::new(),
+        });
+    }
+
+    fn add(&mut self, reckoned: &Reckoned) {
+        for (kind, span) in &reckoned.spans {
+            let all = self.spans.entry(*kind).or_default();
+            all.figure += span.figure;
+            all.least += span.least;
+            all.most += span.most;
+        }
+        for slot in &reckoned.open {
+            *self.open.entry(slot.clone()).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, reckoned: &Reckoned) {
+        for (kind, span) in &reckoned.spans {
+            let all = self.spans.entry(*kind).or_default();
+            all.figure -= span.figure;
+            all.least -= span.least;
+            all.most -= span.most;
+        }
+        for slot in &reckoned.open {
+            *self.open.entry(slot.clone()).or_default() -= 1;
+        }
+    }
+
+    /// What is counted of a finding.
+    fn reckon(&self, followed: &Followed) -> Reckoned {
+        let mut spans = Spans::new();
+        count(&followed.outcome, &mut spans);
+        let mut reckoned = Reckoned {
+            spans,
+            open: Vec::new(),
+        };
+        if let Some(open) = self.open(followed, Marks::LeftOut) {
+            open.widen(&mut reckoned.spans);
+            reckoned.open = open.slots;
+        }
+        reckoned
+    }
+
+    /// What may come of a finding; nothing where no slot is open.
+    fn possible(&self, followed: &Followed, traced: &Traced) -> Option<Possible> {
+        let open = self.open(followed, Marks::Made)?;
+        Some(open.possible(traced))
+    }
+
+    /// What a finding leaves open; nothing where no slot is.
+    fn open<'o>(&'o self, followed: &'o Followed, marks: Marks) -> Option<Open<'o>> {
+        let latitude = self.latitude.as_ref()?;
+        latitude.open(&followed.outcome, &followed.fills, marks)
+    }
+
+    /// Whether the run detects only if a model says so.
+    fn may_detect(&self) -> bool {
+        let latitude = self.latitude.as_ref();
+        latitude.is_some_and(|latitude| latitude.run().detects == Presence::Sometimes)
+    }
+}
+
 /// Follows findings under every policy, and compares what comes of them with the base.
 pub(super) struct Following<'p> {
     policies: Vec<&'p Policy>,
+    /// What is known of what a model says; nothing where outcomes are handed in.
+    known: Option<&'p Known<'p>>,
     /// What decides what follows from a finding, apart from its rule.
     chains: Vec<Digest>,
     /// Whether each policy detects, and whether it asks for risks.
     runs: Vec<(bool, bool)>,
     /// One for each policy but the base.
     comparisons: Vec<Comparison>,
-    /// How many records the base and the head have.
-    counts: [BTreeMap<Kind, u64>; 2],
+    /// The base and the head.
+    ends: Vec<End<'p>>,
     /// The findings of each rule.
     of_rules: [HashMap<Uuid, u64>; 2],
     /// The findings of each rule and day of the base and the head.
@@ -191,40 +274,72 @@ impl<'p> Following<'p> {
         let all: Vec<&Policy> = policies.iter().map(|between| between.policy).collect();
         // Scripts may write drafts.
         let is_chain = |path: &str| !path.starts_with("rules/") || path.ends_with(".rhai");
-        let (base, others) = (all.first(), all.iter().skip(1));
-        let comparison = |other: &&Policy| base.map(|base| Comparison::new(base, other));
+        let (base, others) = (all.first(), all.iter().skip(1).enumerate());
+        let comparison =
+            |(at, other): (usize, &&Policy)| base.map(|base| Comparison::new(base, other, at == 0));
         Self {
             comparisons: others.filter_map(comparison).collect(),
+            known: None,
             chains: policies
                 .iter()
                 .map(|between| of_files(between.files, is_chain))
                 .collect(),
             runs: Vec::new(),
             policies: all,
-            counts: Default::default(),
+            ends: (0..ENDS).map(|_| End::default()).collect(),
             of_rules: Default::default(),
             of_days: BTreeMap::new(),
         }
     }
 
-    /// Decides the route of a run under every policy.
-    fn begin(&mut self, policies: &[Between<'p>], filling: &Filling<'_>) {
-        let begun = policies
-            .iter()
-            .map(|between| begin(between.policy, filling));
-        let begun: Vec<Beginning> = begun.collect();
-        self.begun(&begun, None);
+    /// Decides the route of the run of every policy.
+    fn begin(&mut self, policies: &[Between<'p>]) {
+        let Some(known) = self.known else {
+            return;
+        };
+        let mut begun: Vec<(Beginning, Fills)> = Vec::new();
+        for (at, between) in policies.iter().enumerate() {
+            let asks = Asks {
+                carried: begun.first().map(|(_, fills)| fills),
+                model: at < ENDS,
+            };
+            begun.push(known.begin(between.policy, asks));
+        }
+        self.decided(begun.iter().map(|(beginning, _)| beginning));
+        let mut possible: Vec<Possible> = Vec::new();
+        for ((end, between), (beginning, fills)) in self.ends.iter_mut().zip(policies).zip(&begun) {
+            let latitude = Latitude::new(between.policy, between.files, beginning, fills);
+            possible.push(latitude.run().record.clone());
+            end.latitude = Some(latitude);
+            end.add_run();
+        }
+        let Some((base, others)) = begun.split_first() else {
+            return;
+        };
+        for (at, (comparison, other)) in self.comparisons.iter_mut().zip(others).enumerate() {
+            let traced = |(beginning, fills): &(Beginning, Fills)| {
+                let beside = Beside {
+                    fills: fills.clone(),
+                    ..Beside::default()
+                };
+                Rc::new(Traced::of_run(&beginning.route).with(beside))
+            };
+            let both = match possible.as_slice() {
+                [base, head] if at == 0 => Some((base.clone(), head.clone())),
+                _ => None,
+            };
+            if base.0.route != other.0.route {
+                comparison.both(traced(base), traced(other), both);
+            } else if let Some((base, head)) = both {
+                comparison.open(&base, &head);
+            }
+        }
     }
 
     /// Compares the routes of a run, which say what is done under each policy from now on; of one
     /// that an audit records, with the number of its first record.
     pub(super) fn begun(&mut self, begun: &[Beginning], record: Option<u64>) {
-        self.runs.clear();
-        for (policy, beginning) in self.policies.iter().zip(begun) {
-            let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
-            self.runs
-                .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
-        }
+        self.decided(begun.iter());
         let Some((base, others)) = begun.split_first() else {
             return;
         };
@@ -235,12 +350,20 @@ impl<'p> Following<'p> {
                 };
                 let (base, other) = (traced(base), traced(other));
                 if base != other {
-                    comparison.both(base, other);
+                    comparison.both(base, other, None);
                 }
             }
         }
-        for counts in &mut self.counts {
-            *counts.entry(Kind::Route).or_default() += 1;
+        self.ends.iter_mut().for_each(End::add_run);
+    }
+
+    /// What is done under each policy from now on.
+    fn decided<'b>(&mut self, begun: impl Iterator<Item = &'b Beginning>) {
+        self.runs.clear();
+        for (policy, beginning) in self.policies.iter().zip(begun) {
+            let runs: Vec<&Runs> = policy.routing.runs(&beginning.route).collect();
+            self.runs
+                .push((runs.contains(&&Runs::Detect), runs.contains(&&Runs::Risk)));
         }
     }
 
@@ -257,105 +380,274 @@ impl<'p> Following<'p> {
 
     /// What comes of a finding under each of these policies, where that detects. Policies that
     /// would follow it in the same way do so once.
-    fn outcomes(
-        &self,
-        of: &[usize],
-        finding: &Finding,
-        filling: &Filling<'_>,
-    ) -> Vec<Option<Rc<Outcome>>> {
-        let mut known: Vec<(Chain<'p>, Rc<Outcome>)> = Vec::new();
-        let mut outcomes = vec![None; self.policies.len()];
-        for at in of {
-            let (Some(policy), Some(chain), Some(outcome)) = (
-                self.policies.get(*at),
-                self.chain(*at, finding.rule),
-                outcomes.get_mut(*at),
-            ) else {
+    fn outcomes(&self, of: &[usize], finding: &Finding) -> Vec<Option<Rc<Followed>>> {
+        let mut known: Vec<(Chain<'_>, Rc<Followed>)> = Vec::new();
+        let mut outcomes: Vec<Option<Rc<Followed>>> = vec![None; self.policies.len()];
+        for at in 0..self.policies.len() {
+            if !of.contains(&at) {
+                continue;
+            }
+            let Some(chain) = self.chain(at, finding.rule) else {
                 continue;
             };
             let (_, asks_risk, _) = chain;
             let same = known.iter().find(|(known, _)| *known == chain);
-            let same = same.map(|(_, outcome)| Rc::clone(outcome));
-            *outcome = Some(same.unwrap_or_else(|| {
-                let outcome = follow(policy, filling, asks_risk, finding.clone(), false);
-                let outcome = Rc::new(outcome);
-                known.push((chain, Rc::clone(&outcome)));
-                outcome
-            }));
+            let same = same.map(|(_, followed)| Rc::clone(followed));
+            let base = outcomes.first().and_then(Option::as_deref);
+            let asks = Asks {
+                carried: base.map(|base| &base.fills),
+                // One without a pair so far may get the fills of one.
+                model: at == 0 || at < ENDS && base.is_some(),
+            };
+            let followed = same.or_else(|| {
+                let followed = Rc::new(self.follow(at, asks_risk, finding, asks)?);
+                known.push((chain, Rc::clone(&followed)));
+                Some(followed)
+            });
+            if let Some(outcome) = outcomes.get_mut(at) {
+                *outcome = followed;
+            }
         }
         outcomes
     }
 
+    fn follow(
+        &self,
+        at: usize,
+        asks_risk: bool,
+        finding: &Finding,
+        asks: Asks<'_>,
+    ) -> Option<Followed> {
+        let policy = self.policies.get(at)?;
+        let (outcome, fills) = self.known?.follow(policy, asks_risk, finding.clone(), asks);
+        let outcome = Rc::new(outcome);
+        Some(Followed { outcome, fills })
+    }
+
     /// Follows a finding under each of these policies, and compares what comes of it.
-    fn take(&mut self, of: &[usize], finding: &Finding, filling: &Filling<'_>) {
-        let outcomes = self.outcomes(of, finding, filling);
-        self.note(&outcomes, None);
+    fn take(&mut self, of: &[usize], finding: &Finding) {
+        let outcomes = self.outcomes(of, finding);
+        let reckoned = self.reckon(&outcomes);
+        self.undetected(of, finding);
+        self.compare(&outcomes, &reckoned, None);
     }
 
     /// Compares what comes of a finding under each policy; nothing where a policy does not have it.
     /// Of one that an audit records, with the number of its record: then no other is its pair.
     pub(super) fn note(&mut self, outcomes: &[Option<Rc<Outcome>>], record: Option<u64>) {
-        let ends = self.counts.iter_mut().zip(&mut self.of_rules).enumerate();
-        for (outcome, (side, (counts, of_rules))) in outcomes.iter().zip(ends) {
-            if let Some(outcome) = outcome {
-                count(outcome, counts);
-                let finding = &outcome.finding;
-                *of_rules.entry(finding.rule).or_default() += 1;
-                let day = (finding.rule, day_of(finding.created_at));
-                let of_day = self.of_days.entry(day).or_default();
-                of_day
-                    .iter_mut()
-                    .skip(side)
-                    .take(1)
-                    .for_each(|count| *count += 1);
+        let mut known: Vec<Rc<Followed>> = Vec::new();
+        let followed = outcomes.iter().map(|outcome| {
+            let outcome = outcome.as_ref()?;
+            let mut same = known.iter();
+            let same = same.find(|known| Rc::ptr_eq(&known.outcome, outcome));
+            if let Some(same) = same {
+                return Some(Rc::clone(same));
             }
-        }
-        let mut known: Vec<(Rc<Outcome>, Rc<Traced>)> = Vec::new();
-        let base = outcomes.first().and_then(Option::as_ref);
-        for (at, comparison) in (1..).zip(&mut self.comparisons) {
-            let other = outcomes.get(at).and_then(Option::as_ref);
-            let is_same = |(base, other): (&Rc<Outcome>, &Rc<Outcome>)| {
-                Rc::ptr_eq(base, other) || base == other
-            };
-            if base.zip(other).is_some_and(is_same) {
+            let followed = Rc::new(Followed {
+                outcome: Rc::clone(outcome),
+                fills: Fills::new(),
+            });
+            known.push(Rc::clone(&followed));
+            Some(followed)
+        });
+        let followed: Vec<Option<Rc<Followed>>> = followed.collect();
+        let reckoned = self.reckon(&followed);
+        self.compare(&followed, &reckoned, record);
+    }
+
+    fn compare(
+        &mut self,
+        outcomes: &[Option<Rc<Followed>>],
+        reckoned: &[Option<Reckoned>],
+        record: Option<u64>,
+    ) {
+        let mut known: Vec<(Rc<Followed>, Rc<Traced>)> = Vec::new();
+        let of = |at: usize| outcomes.get(at).and_then(Option::as_ref);
+        let base = of(0);
+        let mut comparisons = std::mem::take(&mut self.comparisons);
+        for (at, comparison) in (1..).zip(&mut comparisons) {
+            let other = of(at);
+            if let Some((base, other)) = base.zip(other)
+                && (Rc::ptr_eq(base, other) || base.outcome == other.outcome)
+            {
+                if at < ENDS && !Rc::ptr_eq(base, other) {
+                    self.compare_open(comparison, base, other);
+                }
                 continue;
             }
-            let mut traced = |at: usize, outcome: Option<&Rc<Outcome>>| {
-                Some(trace(outcome?, self.policies.get(at)?, record, &mut known))
+            let waits_with_bounds = at < ENDS && (other.is_none() || base.is_none());
+            let mut traced = |at: usize, followed: Option<&Rc<Followed>>| {
+                let followed = followed?;
+                let same = known.iter().find(|(known, _)| Rc::ptr_eq(known, followed));
+                if let Some((_, traced)) = same {
+                    return Some(Rc::clone(traced));
+                }
+                let waits = at > 0 && base.is_none() && record.is_none();
+                let again = waits.then(|| Again {
+                    finding: followed.outcome.finding.clone(),
+                    reckoned: reckoned.get(at).cloned().flatten().unwrap_or_default(),
+                });
+                let mut traced = self.trace(at, followed, again)?.recorded(record);
+                // One that waits for its pair is compared then.
+                if waits_with_bounds {
+                    traced.beside.possible = self.possible(at, followed, &traced);
+                }
+                let traced = Rc::new(traced);
+                known.push((Rc::clone(followed), Rc::clone(&traced)));
+                Some(traced)
             };
             match (traced(0, base), traced(at, other)) {
-                (base, other) if base == other => {}
+                (base, other) if record.is_some() && base == other => {}
                 pair if record.is_some() => comparison.known(pair),
-                (Some(base), Some(other)) => comparison.both(base, other),
+                (Some(one), Some(two)) => {
+                    let possible = base.zip(other).filter(|_| at < ENDS);
+                    let possible = possible.map(|(base, head)| {
+                        let base = self.possible(0, base, &one);
+                        let head = self.possible(at, head, &two);
+                        (
+                            base.unwrap_or_else(|| Possible::exactly(&one)),
+                            head.unwrap_or_else(|| Possible::exactly(&two)),
+                        )
+                    });
+                    comparison.both(one, two, possible);
+                }
                 (Some(base), None) => comparison.base(base),
                 (None, Some(other)) => comparison.head(other),
                 (None, None) => {}
             }
         }
+        self.comparisons = comparisons;
+    }
+
+    /// Counts what comes of a finding under the base and the head.
+    fn reckon(&mut self, outcomes: &[Option<Rc<Followed>>]) -> Vec<Option<Reckoned>> {
+        let mut all: Vec<Option<Reckoned>> = Vec::new();
+        let base = outcomes.first().and_then(Option::as_ref);
+        for (at, (end, of_rules)) in self.ends.iter_mut().zip(&mut self.of_rules).enumerate() {
+            let followed = outcomes.get(at).and_then(Option::as_ref);
+            let is_base = at > 0
+                && base
+                    .zip(followed)
+                    .is_some_and(|(one, it)| Rc::ptr_eq(one, it));
+            let same = all.first().cloned().flatten().filter(|_| is_base);
+            let reckoned = same.or_else(|| Some(end.reckon(followed?)));
+            if let (Some(reckoned), Some(followed)) = (&reckoned, followed) {
+                end.add(reckoned);
+                let finding = &followed.outcome.finding;
+                *of_rules.entry(finding.rule).or_default() += 1;
+                let day = (finding.rule, day_of(finding.created_at));
+                let of_day = self.of_days.entry(day).or_default();
+                of_day
+                    .iter_mut()
+                    .skip(at)
+                    .take(1)
+                    .for_each(|count| *count += 1);
+            }
+            all.push(reckoned);
+        }
+        all
+    }
+
+    /// Counts what may come of a finding under policies whose runs detect only if a model says so.
+    fn undetected(&mut self, of: &[usize], finding: &Finding) {
+        for at in 0..ENDS {
+            let end = self.ends.get(at).filter(|end| end.may_detect());
+            let followed = end.filter(|_| of.contains(&at)).and_then(|end| {
+                let followed = self.follow(at, false, finding, Asks::default())?;
+                Some(end.reckon(&followed))
+            });
+            if let (Some(mut reckoned), Some(end)) = (followed, self.ends.get_mut(at)) {
+                for span in reckoned.spans.values_mut() {
+                    (span.figure, span.least) = (0, 0);
+                }
+                end.add(&reckoned);
+            }
+        }
+    }
+
+    /// Adds what a model could make differ of a finding that is the same on both sides so far.
+    fn compare_open(&self, comparison: &mut Comparison, base: &Followed, head: &Followed) {
+        let ends = [(0, base), (1, head)];
+        let is_open = |(at, followed): &(usize, &Followed)| {
+            let end = self.ends.get(*at);
+            end.is_some_and(|end| end.open(followed, Marks::LeftOut).is_some())
+        };
+        if !ends.iter().any(is_open) {
+            return;
+        }
+        let [base, head] = ends.map(|(at, followed)| {
+            let policy = self.policies.get(at)?;
+            let traced = Traced::new(&followed.outcome, policy);
+            let possible = self.possible(at, followed, &traced);
+            Some(possible.unwrap_or_else(|| Possible::exactly(&traced)))
+        });
+        if let Some((base, head)) = base.zip(head) {
+            comparison.open(&base, &head);
+        }
+    }
+
+    /// What is compared of a finding.
+    fn trace(&self, at: usize, followed: &Followed, again: Option<Again>) -> Option<Traced> {
+        let is_filled = self.known.is_some_and(Known::is_some);
+        let beside = Beside {
+            fills: followed.fills.clone(),
+            possible: None,
+            again: again.filter(|_| is_filled).map(Box::new),
+        };
+        let policy = self.policies.get(at)?;
+        Some(Traced::new(&followed.outcome, policy).with(beside))
+    }
+
+    /// What may come of a finding of the base or the head; nothing where no slot is open.
+    fn possible(&self, at: usize, followed: &Followed, traced: &Traced) -> Option<Possible> {
+        self.ends.get(at)?.possible(followed, traced)
+    }
+
+    /// Follows a finding again now that its pair is known: with the fills of that.
+    fn again(&mut self, at: usize, traced: &Traced, base: Option<&Traced>) -> Option<Rc<Traced>> {
+        let again = traced.beside.again.as_ref()?;
+        let asks = Asks {
+            carried: base.map(|base| &base.beside.fills),
+            model: at < ENDS,
+        };
+        let (_, asks_risk) = self.runs.get(at)?;
+        let followed = self.follow(at, *asks_risk, &again.finding, asks)?;
+        let mut traced = self.trace(at, &followed, None)?;
+        traced.beside.possible = self.possible(at, &followed, &traced);
+        if let Some(end) = self.ends.get_mut(at) {
+            let reckoned = end.reckon(&followed);
+            end.take(&again.reckoned);
+            end.add(&reckoned);
+        }
+        Some(Rc::new(traced))
     }
 
     /// Everything that is told.
     pub(super) fn tell(
-        self,
+        mut self,
         read: Read,
         tried: &Tried,
         mut doubts: Vec<Doubt>,
         sides: [&Side; 2],
     ) -> Effect {
         let Tried { taken, variants } = tried;
-        let mut comparisons = self.comparisons.into_iter().map(Comparison::finish);
-        let (differing, not_paired) = comparisons.next().unwrap_or_default();
-        let causes = variants.causes.clone().known(comparisons);
-        if not_paired > 0 {
+        let comparisons = std::mem::take(&mut self.comparisons);
+        let comparisons = (1..).zip(comparisons).map(|(at, comparison)| {
+            comparison.finish(&mut |head, base| self.again(at, head, base))
+        });
+        let mut comparisons: VecDeque<Differences> = comparisons.collect();
+        let mut differences = comparisons.pop_front().unwrap_or_default();
+        let causes = variants.causes.clone().known(comparisons.into_iter());
+        if differences.not_paired > 0 {
             let about = About::NotPaired {
-                findings: not_paired,
+                findings: differences.not_paired,
             };
             doubts.push(Doubt {
                 about,
                 decisive: true,
             });
         }
-        if !causes.is_attributed() && !differing.is_empty() {
+        if !causes.is_attributed() && !differences.list.is_empty() {
             let edits = taken.len();
             let about = About::NotAttributed { edits };
             doubts.push(Doubt {
@@ -363,6 +655,7 @@ impl<'p> Following<'p> {
                 decisive: false,
             });
         }
+        doubts.extend(self.prompts(sides));
         let mut effect = Effect {
             read,
             edits: taken.iter().map(|taken| taken.edit.clone()).collect(),
@@ -383,41 +676,95 @@ impl<'p> Following<'p> {
             conclusive: !doubts.iter().any(|doubt| doubt.decisive),
             doubts,
             tally: Tally {
-                findings: self.of_days,
+                findings: std::mem::take(&mut self.of_days),
                 ..Tally::default()
             },
         };
-        let [base, head] = &self.counts;
-        for kind in KINDS {
-            let counts = &mut effect.delta(kind).counts;
-            counts.base = base.get(&kind).copied().unwrap_or_default();
-            counts.head = head.get(&kind).copied().unwrap_or_default();
-        }
+        // Where nothing was edited, a model says the same on both sides.
+        let is_detecting = effect.edits.is_empty() || !self.ends.iter().any(End::may_detect);
         let mut by_rule: BTreeMap<Uuid, Differing> = BTreeMap::new();
-        for differs in differing {
-            let cause = causes.of(&differs);
-            effect.note(differs, cause, &mut by_rule);
+        for mut difference in std::mem::take(&mut differences.list) {
+            if !is_detecting {
+                difference.certainty = Certainty::DependsOnModel;
+            }
+            let cause = causes.of(&difference.what);
+            effect.note(difference, cause, &mut by_rule);
+        }
+        for kind in KINDS {
+            let bounds = self.bounds(kind, &differences.weighed, is_detecting);
+            let spans = self.ends.iter().map(|end| end.spans.get(&kind).copied());
+            let spans: Vec<Span> = spans.map(Option::unwrap_or_default).collect();
+            let counts = &mut effect.delta(kind).counts;
+            if let [base, head] = spans.as_slice() {
+                (counts.base, counts.head) = (base.figure, head.figure);
+            }
+            counts.bound(bounds);
         }
         effect.by_rule = of_rules(by_rule, &self.of_rules, sides);
         effect
     }
+
+    /// How many records of a kind there are, whatever a model says. Where it may say that nothing
+    /// is detected, all that may be there may also differ.
+    fn bounds(&self, kind: Kind, weighed: &Weighed, is_detecting: bool) -> Bounds {
+        let of = |at: usize| {
+            let span = self.ends.get(at).and_then(|end| end.spans.get(&kind));
+            let span = span.copied().unwrap_or_default();
+            Least {
+                at_least: span.least,
+                at_most: span.most,
+            }
+        };
+        let (base, head) = (of(0), of(1));
+        let differ = |way: Way, most: u64| {
+            let weighed = weighed.get(&(kind, way)).copied().unwrap_or_default();
+            if is_detecting {
+                weighed
+            } else {
+                Least {
+                    at_least: 0,
+                    at_most: most,
+                }
+            }
+        };
+        Bounds {
+            base,
+            head,
+            added: differ(Way::Added, head.at_most),
+            removed: differ(Way::Removed, base.at_most),
+            changed: differ(Way::Changed, base.at_most.min(head.at_most)),
+        }
+    }
+
+    /// The prompts that are others, so that no fill of their slots is carried, and what is open for that.
+    fn prompts(&self, [base, head]: [&Side; 2]) -> Vec<Doubt> {
+        let slots = head.policy.prompts.keys().chain(base.policy.prompts.keys());
+        let slots: BTreeSet<&String> = slots.collect();
+        let doubt = |slot: &String| {
+            let digest = |side: &Side| side.policy.prompts.get(slot).map(|prompt| prompt.digest);
+            let findings = self.ends.iter().filter_map(|end| end.open.get(slot));
+            let findings = findings.copied().max().filter(|findings| *findings > 0)?;
+            if digest(base) == digest(head) {
+                return None;
+            }
+            let settings = [head, base].map(|side| side.policy.slots.get(slot));
+            let settings = settings.into_iter().flatten().next()?;
+            let about = About::Prompt {
+                file: settings.prompt.0.clone(),
+                slot: slot.clone(),
+                findings,
+            };
+            Some(Doubt {
+                about,
+                decisive: false,
+            })
+        };
+        slots.into_iter().filter_map(doubt).collect()
+    }
 }
 
-/// What is compared of an outcome; policies that follow a finding in the same way share it.
-fn trace(
-    outcome: &Rc<Outcome>,
-    policy: &Policy,
-    record: Option<u64>,
-    known: &mut Vec<(Rc<Outcome>, Rc<Traced>)>,
-) -> Rc<Traced> {
-    let same = known.iter().find(|(known, _)| Rc::ptr_eq(known, outcome));
-    if let Some((_, traced)) = same {
-        return Rc::clone(traced);
-    }
-    let traced = Rc::new(Traced::new(outcome, policy).recorded(record));
-    known.push((Rc::clone(outcome), Rc::clone(&traced)));
-    traced
-}
+/// So many of the policies are ends: the base and the head.
+const ENDS: usize = 2;
 
 /// The rules that differ, by id.
 fn of_rules(
@@ -451,18 +798,16 @@ fn of_rules(
     rules.collect()
 }
 
-/// In which way a record differs.
-#[derive(Clone, Copy)]
-enum Way {
-    Added,
-    Removed,
-    Changed,
-}
-
 impl Effect {
     /// Counts a difference wherever it belongs, and lists it.
-    fn note(&mut self, differs: Differs, cause: Cause, by_rule: &mut BTreeMap<Uuid, Differing>) {
-        match differs {
+    fn note(
+        &mut self,
+        difference: Difference,
+        cause: Cause,
+        by_rule: &mut BTreeMap<Uuid, Differing>,
+    ) {
+        let certainty = difference.certainty;
+        match difference.what {
             Differs::Added(subject, record) => {
                 self.count(record.kind, Way::Added, &subject, by_rule);
                 if let (Kind::Finding, Some(rule)) = (record.kind, subject.rule_id) {
@@ -474,6 +819,7 @@ impl Effect {
                     name: record.name,
                     subject,
                     cause,
+                    certainty,
                 };
                 keep(&mut delta.added, one, &mut delta.left_out);
             }
@@ -483,6 +829,7 @@ impl Effect {
                     name: record.name,
                     subject,
                     cause,
+                    certainty,
                 };
                 self.lose(record.kind, &one);
                 let delta = self.delta(record.kind);
@@ -500,10 +847,11 @@ impl Effect {
                 let fields = fields.map(|(field, base, head)| Field { field, base, head });
                 let changed = Changed {
                     name,
-                    base,
-                    head,
+                    base: *base,
+                    head: *head,
                     fields: fields.collect(),
                     cause,
+                    certainty,
                 };
                 let delta = self.delta(kind);
                 keep(&mut delta.changed, changed, &mut delta.left_out);
@@ -625,7 +973,6 @@ impl Differing {
 /// Takes findings from the windows.
 struct Sink<'s, 'p> {
     following: Following<'p>,
-    filling: Filling<'s>,
     joint: &'s Joint<'s>,
     sides: [&'s Side; 2],
     doubts: Vec<Doubt>,
@@ -633,7 +980,7 @@ struct Sink<'s, 'p> {
 
 impl JointSink for Sink<'_, '_> {
     fn finding(&mut self, of: &[usize], finding: Finding) -> io::Result<()> {
-        self.following.take(of, &finding, &self.filling);
+        self.following.take(of, &finding);
         Ok(())
     }
 

@@ -9,6 +9,10 @@ use uuid::Uuid;
 
 use crate::detect::Detector;
 use crate::event::{Digest, Nanos, Time};
+use crate::lab::diff::effect::certainty::{
+    Certain, Certainty, Way, Weighed, possible, weigh, weigh_open,
+};
+use crate::lab::diff::effect::possible::Possible;
 use crate::lab::diff::effect::traced::{Compared, Kind, Subject, Traced};
 use crate::policy::Policy;
 
@@ -83,9 +87,9 @@ pub enum Differs {
     /// It says something else: each field with what it was and is.
     Changed {
         /// What it was about.
-        base: Subject,
+        base: Box<Subject>,
         /// What it is about.
-        head: Subject,
+        head: Box<Subject>,
         /// The kind of the record.
         kind: Kind,
         /// What tells it from others of its kind.
@@ -95,30 +99,68 @@ pub enum Differs {
     },
 }
 
+/// A difference, and whether it holds whatever a model says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// What differs.
+    pub what: Differs,
+    /// Whether it always does.
+    pub certainty: Certainty,
+}
+
+/// Everything that differs between two sides.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// In the order of the findings.
+    pub list: Vec<Difference>,
+    /// How many findings were too many to be paired.
+    pub not_paired: u64,
+    /// How many records differ at least and at most.
+    pub weighed: Weighed,
+}
+
+/// Follows a finding again that was followed before its pair was known.
+pub type FollowAgain<'f> = &'f mut dyn FnMut(&Traced, Option<&Traced>) -> Option<Rc<Traced>>;
+
 /// Takes the findings of two sides and pairs them.
 #[derive(Debug, Default)]
 pub struct Comparison {
+    /// Whether it is told what a model could make of the findings.
+    with_bounds: bool,
+    weighed: Weighed,
     rules: Rules,
     base: HashMap<Uuid, Rc<Traced>>,
     head: HashMap<Uuid, Rc<Traced>>,
-    paired: Vec<Pair>,
+    paired: Vec<(Pair, Option<Certain>)>,
     /// How many could not wait for their pair.
     not_paired: u64,
 }
 
 impl Comparison {
-    /// Of two policies.
+    /// Of two policies; `with_bounds` where it is told what a model could make of the findings.
     #[must_use]
-    pub fn new(base: &Policy, head: &Policy) -> Self {
+    pub fn new(base: &Policy, head: &Policy, with_bounds: bool) -> Self {
         Self {
+            with_bounds,
             rules: Rules::new(base, head),
             ..Self::default()
         }
     }
 
-    /// Takes a finding that both sides have, and that leads to different things.
-    pub fn both(&mut self, base: Rc<Traced>, head: Rc<Traced>) {
-        self.known((Some(base), Some(head)));
+    /// Takes a finding that both sides have, and that leads to different things: to these, or to
+    /// what else may come of it where that is told.
+    pub fn both(
+        &mut self,
+        base: Rc<Traced>,
+        head: Rc<Traced>,
+        possible: Option<(Possible, Possible)>,
+    ) {
+        if self.paired.len() >= WAITING {
+            self.not_paired += 1;
+            return;
+        }
+        let certain = possible.map(|(base, head)| weigh(&base, &head, &mut self.weighed));
+        self.paired.push(((Some(base), Some(head)), certain));
     }
 
     /// Takes a finding of which it is known whether the sides have it, and that no other is the pair of.
@@ -127,26 +169,31 @@ impl Comparison {
             self.not_paired += 1;
             return;
         }
-        self.paired.push(pair);
+        self.paired.push((pair, None));
+    }
+
+    /// Takes a finding that leads to the same on both sides with what is known of fills.
+    pub fn open(&mut self, base: &Possible, head: &Possible) {
+        weigh_open(base, head, &mut self.weighed);
     }
 
     /// Takes a finding of the base. One that the head has likewise is its pair.
     pub fn base(&mut self, traced: Rc<Traced>) {
         let Self { base, head, .. } = self;
-        self.not_paired += wait(base, head, traced);
+        self.not_paired += wait(base, head, traced, self.with_bounds);
     }
 
     /// Takes a finding of the head.
     pub fn head(&mut self, traced: Rc<Traced>) {
         let Self { base, head, .. } = self;
-        self.not_paired += wait(head, base, traced);
+        self.not_paired += wait(head, base, traced, self.with_bounds);
     }
 
-    /// What differs, in the order of the findings; and how many findings were too many to be paired.
+    /// What differs.
     #[must_use]
-    pub fn finish(self) -> (Vec<Differs>, u64) {
+    pub fn finish(self, again: FollowAgain<'_>) -> Differences {
         let mut not_paired = self.not_paired;
-        let mut all: Vec<Pair> = self.paired;
+        let mut all: Vec<(Pair, Option<Certain>)> = self.paired;
         let mut groups: BTreeMap<(usize, Vec<String>), Beside> = BTreeMap::new();
         for traced in self.base.into_values() {
             let rule = self.rules.base.get(&traced.rule).copied();
@@ -162,18 +209,51 @@ impl Comparison {
             base.sort_by_key(|traced| order(traced));
             head.sort_by_key(|traced| order(traced));
             let (pairs, left) = pair(base, head);
-            all.extend(pairs);
+            all.extend(pairs.into_iter().map(|pair| (pair, None)));
             not_paired += left;
         }
-        all.sort_by_cached_key(|(base, head)| {
+        all.sort_by_cached_key(|((base, head), _)| {
             let one = head.as_ref().or(base.as_ref());
             one.map(|one| (one.subject.at, one.rule, one.group.clone(), one.anchor))
         });
-        let mut differing = Vec::new();
-        for (base, head) in all {
+        let mut weighed = self.weighed;
+        let mut list = Vec::new();
+        for ((base, head), certain) in all {
+            let followed = head.as_ref().and_then(|head| again(head, base.as_deref()));
+            let (base, head) = (base, followed.or(head));
+            let mut differing = Vec::new();
             differ(base.as_deref(), head.as_deref(), &mut differing);
+            let weigh_now = || {
+                let [base, head] = [&base, &head].map(|it| possible(it.as_deref()));
+                weigh(&base, &head, &mut weighed)
+            };
+            let certain = certain.or_else(|| self.with_bounds.then(weigh_now));
+            list.extend(differing.into_iter().map(|what| {
+                let is_certain = certain.as_ref().is_none_or(|all| all.contains(&what.key()));
+                let certainty = if is_certain {
+                    Certainty::Certain
+                } else {
+                    Certainty::DependsOnModel
+                };
+                Difference { what, certainty }
+            }));
         }
-        (differing, not_paired)
+        Differences {
+            list,
+            not_paired,
+            weighed,
+        }
+    }
+}
+
+impl Differs {
+    /// What tells it from the others of a finding.
+    fn key(&self) -> (Way, Kind, String) {
+        match self {
+            Self::Added(_, record) => (Way::Added, record.kind, record.name.clone()),
+            Self::Removed(_, record) => (Way::Removed, record.kind, record.name.clone()),
+            Self::Changed { kind, name, .. } => (Way::Changed, *kind, name.clone()),
+        }
     }
 }
 
@@ -182,8 +262,10 @@ fn wait(
     own: &mut HashMap<Uuid, Rc<Traced>>,
     other: &mut HashMap<Uuid, Rc<Traced>>,
     traced: Rc<Traced>,
+    with_bounds: bool,
 ) -> u64 {
-    if other.get(&traced.id) == Some(&traced) {
+    let same = other.get(&traced.id);
+    if same.is_some_and(|same| same.is_same(&traced, with_bounds)) {
         other.remove(&traced.id);
         return 0;
     }
@@ -298,8 +380,8 @@ fn differ(base: Option<&Traced>, head: Option<&Traced>, differing: &mut Vec<Diff
             None => differing.push(Differs::Added(head.subject.clone(), new.clone())),
             Some(was) if was == new => {}
             Some(was) => differing.push(Differs::Changed {
-                base: base.subject.clone(),
-                head: head.subject.clone(),
+                base: Box::new(base.subject.clone()),
+                head: Box::new(head.subject.clone()),
                 kind: new.kind,
                 fields: fields(was, new),
                 name: new.name.clone(),

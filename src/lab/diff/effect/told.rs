@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::detect::Severity;
 use crate::event::Time;
+use crate::lab::diff::effect::certainty::{Certainty, Least};
 use crate::lab::diff::effect::doubts::Doubt;
 use crate::lab::diff::effect::edits::Edit;
 use crate::lab::diff::effect::traced::{Kind, Subject};
@@ -125,6 +126,47 @@ pub struct Counted {
     pub removed: u64,
     /// Of both, not the same.
     pub changed: u64,
+    /// How many there are with whatever the policies let a model say; nothing where that is these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+}
+
+/// How many records of a kind there are at least and at most, whatever a model says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bounds {
+    /// Of the base.
+    pub base: Least,
+    /// Of the head.
+    pub head: Least,
+    /// Of the head alone.
+    pub added: Least,
+    /// Of the base alone.
+    pub removed: Least,
+    /// Of both, not the same.
+    pub changed: Least,
+}
+
+impl Counted {
+    /// Whether these are the figures.
+    fn are(&self, bounds: &Bounds) -> bool {
+        let is = |figure: u64, least: Least| {
+            least
+                == Least {
+                    at_least: figure,
+                    at_most: figure,
+                }
+        };
+        is(self.base, bounds.base)
+            && is(self.head, bounds.head)
+            && is(self.added, bounds.added)
+            && is(self.removed, bounds.removed)
+            && is(self.changed, bounds.changed)
+    }
+
+    /// Takes bounds, where they say more than the figures.
+    pub(super) fn bound(&mut self, bounds: Bounds) {
+        self.bounds = (!self.are(&bounds)).then_some(bounds);
+    }
 }
 
 /// A record that one side has.
@@ -138,6 +180,8 @@ pub struct One {
     pub subject: Subject,
     /// What makes the difference.
     pub cause: Cause,
+    /// Whether it is one whatever a model says.
+    pub certainty: Certainty,
 }
 
 /// A record that both sides have, and that does not say the same.
@@ -154,6 +198,8 @@ pub struct Changed {
     pub fields: Vec<Field>,
     /// What makes the difference.
     pub cause: Cause,
+    /// Whether it is one whatever a model says.
+    pub certainty: Certainty,
 }
 
 /// A field with what it was and is.
@@ -308,12 +354,14 @@ impl Effect {
         ]
     }
 
-    /// Whether nothing differs.
+    /// Whether nothing differs, and nothing would whatever a model says.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.deltas().iter().all(|(_, delta)| {
             let counts = &delta.counts;
-            counts.added + counts.removed + counts.changed == 0
+            let most = counts.bounds.unwrap_or_default();
+            let most = most.added.at_most + most.removed.at_most + most.changed.at_most;
+            counts.added + counts.removed + counts.changed + most == 0
         })
     }
 }

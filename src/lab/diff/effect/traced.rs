@@ -1,17 +1,21 @@
 //! What of a finding and all that follows from it is compared: record by record, field by field.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::detect::{NAMESPACE, Severity};
+use crate::detect::{Finding, NAMESPACE, Severity};
 use crate::event::{Digest, Time, fold};
+use crate::lab::diff::effect::fills::Fills;
+use crate::lab::diff::effect::possible::{Possible, Span, Spans};
 use crate::pipeline::{Outcome, Response};
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::route::Route;
+use crate::slots::Provenance;
 
 /// The kinds of records, in the order in which one leads to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -97,6 +101,9 @@ pub struct Subject {
     /// The ATT&CK techniques of its rule, such as `t1110.001`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub techniques: Vec<String>,
+    /// The slots that were filled on its way, each with where the fill came from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fills: BTreeMap<String, Provenance>,
 }
 
 /// A record as it is compared.
@@ -107,7 +114,7 @@ pub struct Compared {
     /// What tells it from others of its kind that hang on the same finding.
     pub name: String,
     /// What it says, without ids, as JSON: many of these wait for their pair.
-    fields: String,
+    fields: Rc<str>,
 }
 
 /// A finding with its records.
@@ -129,6 +136,37 @@ pub struct Traced {
     pub subject: Subject,
     /// Its records.
     pub records: Vec<Compared>,
+    /// What is not compared.
+    pub beside: Beside,
+}
+
+/// What is known of a finding beside its records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beside {
+    /// What filled its slots.
+    pub fills: Fills,
+    /// What could come of it with other fills; nothing where no slot is open.
+    pub possible: Option<Possible>,
+    /// What it takes to follow it again, with the fills of its pair.
+    pub again: Option<Box<Again>>,
+}
+
+/// A finding that was followed before its pair was known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Again {
+    /// The finding.
+    pub finding: Finding,
+    /// What was counted of it.
+    pub reckoned: Reckoned,
+}
+
+/// What is counted of a finding.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reckoned {
+    /// Its records.
+    pub spans: Spans,
+    /// The slots that are open.
+    pub open: Vec<String>,
 }
 
 impl Traced {
@@ -167,9 +205,19 @@ impl Traced {
                 at: finding.created_at,
                 severity: Some(outcome.risk.severity),
                 techniques: techniques(&finding.tags),
+                fills: BTreeMap::new(),
             },
             records,
+            beside: Beside::default(),
         }
+    }
+
+    /// The same, with what is known of it beside its records.
+    #[must_use]
+    pub fn with(mut self, beside: Beside) -> Self {
+        self.subject.fills = sources(&beside.fills);
+        self.beside = beside;
+        self
     }
 
     /// The same, as an audit records it.
@@ -200,19 +248,35 @@ impl Traced {
                 at: None,
                 severity: None,
                 techniques: Vec::new(),
+                fills: BTreeMap::new(),
             },
             records: vec![Compared::new(
                 Kind::Route,
                 "raw_events",
                 route_fields(route),
             )],
+            beside: Beside::default(),
         }
+    }
+
+    /// Whether another finding is the same to the last field; `with_bounds` also in what a model
+    /// could make of it.
+    #[must_use]
+    pub fn is_same(&self, other: &Self, with_bounds: bool) -> bool {
+        let finding = |it: &Self| (it.id, it.rule, it.anchor, it.is_single, it.time);
+        finding(self) == finding(other)
+            && self.group == other.group
+            && self.subject == other.subject
+            && self.records == other.records
+            && (!with_bounds || self.beside.possible == other.beside.possible)
     }
 }
 
 /// How many records of each kind an outcome has.
-pub fn count(outcome: &Outcome, counts: &mut BTreeMap<Kind, u64>) {
-    let mut add = |kind: Kind, more: usize| *counts.entry(kind).or_default() += more as u64;
+pub fn count(outcome: &Outcome, spans: &mut Spans) {
+    let mut add = |kind: Kind, more: usize| {
+        spans.insert(kind, Span::exactly(more as u64));
+    };
     add(Kind::Finding, 1);
     add(Kind::Risk, 1);
     let Some(response) = &outcome.response else {
@@ -225,6 +289,13 @@ pub fn count(outcome: &Outcome, counts: &mut BTreeMap<Kind, u64>) {
     add(Kind::Step, steps);
     add(Kind::Command, response.commands.len());
     add(Kind::Draft, response.drafts.len());
+}
+
+fn sources(fills: &Fills) -> BTreeMap<String, Provenance> {
+    let sources = fills.iter();
+    sources
+        .map(|(slot, fill)| (slot.clone(), fill.source))
+        .collect()
 }
 
 /// ATT&CK techniques among Sigma's tags.
@@ -244,8 +315,14 @@ impl Compared {
         Self {
             kind,
             name: name.to_owned(),
-            fields: Value::Object(fields).to_string(),
+            fields: Value::Object(fields).to_string().into(),
         }
+    }
+
+    /// What it says, as JSON.
+    #[must_use]
+    pub fn text(&self) -> Rc<str> {
+        Rc::clone(&self.fields)
     }
 
     /// What it says, field by field.
@@ -257,7 +334,7 @@ impl Compared {
 
 /// A record as JSON, without some of its fields. Which model was asked, and at what cost, is part of
 /// no decision.
-fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
+pub(super) fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(record) else {
         return Map::new();
     };
@@ -265,7 +342,7 @@ fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
     fields
 }
 
-fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
+pub(super) fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
     let ids = [
         "id",
         "anchor",
@@ -320,7 +397,7 @@ fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compar
     }
 }
 
-fn route_fields(route: &Route) -> Map<String, Value> {
+pub(super) fn route_fields(route: &Route) -> Map<String, Value> {
     let mut fields = without(
         route,
         &["id", "context", "incident_id", "steps", "consulted"],
@@ -330,7 +407,7 @@ fn route_fields(route: &Route) -> Map<String, Value> {
     fields
 }
 
-fn plan_fields(plan: &Plan) -> Map<String, Value> {
+pub(super) fn plan_fields(plan: &Plan) -> Map<String, Value> {
     let mut fields = without(plan, &["id", "incident_id", "steps", "consulted"]);
     let steps = plan.steps.iter().map(|step| step.step_id.as_str());
     fields.insert("steps".to_owned(), steps.collect::<Value>());
