@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, num_args = 1.., value_name = "FILE")]
     logs: Vec<String>,
     /// The data folder of past runs, or its audit: follow what they found again, with what the model proposed then
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["mapping", "strict", "geoip", "asn"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["mapping", "strict", "geoip", "asn", "slots", "recording"])]
     audits: Option<PathBuf>,
     /// One run of the audit alone
     #[arg(long, value_name = "ID", requires = "audits")]
