@@ -610,6 +610,8 @@ pub struct Open<'o> {
     promotion: Mark,
     agents: Agents<'o>,
     plan: Planned,
+    /// What the finding says.
+    fields: Map<String, Value>,
 }
 
 impl<'o> Open<'o> {
@@ -630,6 +632,10 @@ impl<'o> Open<'o> {
             promotion: None,
             agents: Agents::default(),
             plan: Planned::Open(Digest::of(b"")),
+            fields: match marks {
+                Marks::Made => finding_fields(outcome),
+                Marks::LeftOut => Map::new(),
+            },
         };
         open.decide_risk();
         if open.promoted > Presence::Never {
@@ -982,7 +988,7 @@ impl<'o> Open<'o> {
 
     fn add_finding(&self, possible: &mut Possible) {
         let bound = possible.add(Kind::Finding, "", Presence::Always, None);
-        let mut fields = finding_fields(self.outcome);
+        let mut fields = self.fields.clone();
         if self.promoted == Presence::Sometimes {
             fields.remove("promoted");
         } else {
@@ -1079,6 +1085,9 @@ impl<'o> Open<'o> {
             }
         };
         let (suggested, times) = self.suggests();
+        let incident = incident(self.finding(), &self.outcome.risk, &self.outcome.promotion);
+        let planning = &self.policy().planning;
+        let mut plan = planning.default_plan(&incident, self.finding());
         for (step, presence) in self.steps() {
             // A mandatory step is there whatever the reply is.
             let is_there = match presence == self.presence_of_plan() && self.is_mandatory(step) {
@@ -1102,7 +1111,10 @@ impl<'o> Open<'o> {
             }
             let presence = presence.min(suggested);
             let is_there = both(is_there, self.with_agents(suggested));
-            self.add_commands(possible, step, (presence, times), is_there);
+            if presence > Presence::Never {
+                plan.steps = vec![step.clone()];
+                self.add_commands(possible, &plan, (presence, times), is_there);
+            }
         }
     }
 
@@ -1114,24 +1126,16 @@ impl<'o> Open<'o> {
             .contains(&step.step_id)
     }
 
+    /// The commands of a plan of one step.
     fn add_commands(
         &self,
         possible: &mut Possible,
-        step: &Step,
+        plan: &Plan,
         (presence, times): (Presence, u64),
         is_there: Mark,
     ) {
-        if presence == Presence::Never {
-            return;
-        }
-        let (policy, finding) = (self.policy(), self.finding());
-        let incident = incident(finding, &self.outcome.risk, &self.outcome.promotion);
-        let plan = Plan {
-            steps: vec![step.clone()],
-            ..policy.planning.default_plan(&incident, finding)
-        };
-        for template in &policy.commands {
-            for command in render(std::slice::from_ref(template), &plan, finding) {
+        for template in &self.policy().commands {
+            for command in render(std::slice::from_ref(template), plan, self.finding()) {
                 let bound = self.add(possible, Kind::Command, &template.name, presence, is_there);
                 bound.times = times;
                 bound.exactly(without(&command, &["id", "incident_id"]));
@@ -1153,7 +1157,6 @@ impl<'o> Open<'o> {
             Some(risk) => json!(risk.mark),
             None => Value::Object(without(&self.outcome.risk, &["finding_id"])),
         };
-        let finding = finding_fields(self.outcome);
         let rules = &self.policy().rules;
         let description = rules.get(&self.finding().rule);
         let description = description.filter(|_| self.latitude.shows_description);
@@ -1165,7 +1168,7 @@ impl<'o> Open<'o> {
             self.agents.routes,
             plan,
             replies,
-            finding,
+            self.fields,
             description,
             self.latitude.drafting,
         ]);
