@@ -10,10 +10,10 @@ use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
-use crate::lab::{Case, CaseResult, Mismatch, Suite, load_suites, run_cases};
+use crate::lab::{Case, CaseResult, Coverage, Mismatch, Rig, Suite, cover, load_suites, run_cases};
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
-use crate::render::{failed_case, tested_annotations, tested_junit, tested_sarif};
+use crate::render::{covered, failed_case, tested_annotations, tested_junit, tested_sarif};
 use crate::visible;
 
 /// The words of the command.
@@ -24,6 +24,12 @@ pub struct Args {
     /// Write a report too: junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     reports: Vec<Asked>,
+    /// Say what the cases reach of the policy, and what they never do
+    #[arg(long)]
+    coverage: bool,
+    /// End with 1 where the cases reach less of the policy, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    fail_under: Option<f64>,
     #[command(flatten)]
     databases: DatabaseArgs,
 }
@@ -54,7 +60,17 @@ impl FromStr for Asked {
     }
 }
 
+fn percent(word: &str) -> Result<f64, String> {
+    let percent = word.parse().ok();
+    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "expected a number from 0 to 100, such as 90".to_owned())
+}
+
 impl Args {
+    fn covers(&self) -> bool {
+        self.coverage || self.fail_under.is_some()
+    }
+
     fn files(&self) -> Vec<Report> {
         let files = self.reports.iter().filter_map(|asked| match asked {
             Asked::Github => None,
@@ -92,10 +108,14 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
         return Ok(Exit::Negative);
     }
     let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
+    let rig = Rig::new(&policy, &databases);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let results = run_cases(&policy, &cases, &databases, threads);
+    let results = run_cases(&rig, &cases, threads);
     let suites = selected.iter().map(|(suite, _)| *suite);
+    let reached = results.iter().map(|result| &result.reached);
     let told = Told {
+        coverage: args.covers().then(|| cover(&policy, reached)),
+        least: args.fail_under,
         results: suites.zip(results).collect(),
     };
     let root = root_of(&common.policy);
@@ -136,6 +156,8 @@ const SCHEMA: &str = "rulectl.test/1";
 /// All that is told.
 struct Told<'s> {
     results: Vec<(&'s Suite, CaseResult)>,
+    coverage: Option<Coverage>,
+    least: Option<f64>,
 }
 
 impl Told<'_> {
@@ -146,7 +168,7 @@ impl Told<'_> {
     fn show(&self, format: Format) -> Result<()> {
         match format {
             Format::Json => out_json(&self.document()),
-            Format::Ndjson => self.shown().try_for_each(|shown| out_json(&shown)),
+            Format::Ndjson => self.lines(),
             Format::Text => self.text(),
         }
     }
@@ -158,7 +180,32 @@ impl Told<'_> {
             failed += 1;
         }
         let passed = self.results.len() - failed;
-        out(&format!("{passed} passed, {failed} failed\n"))
+        out(&format!("{passed} passed, {failed} failed\n"))?;
+        let Some(coverage) = &self.coverage else {
+            return Ok(());
+        };
+        out(&covered(coverage))?;
+        match self.least.filter(|_| self.covers_too_little()) {
+            Some(least) => out(&format!(
+                "that is less than the {least} % of --fail-under\n"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn lines(&self) -> Result<()> {
+        self.shown().try_for_each(|shown| out_json(&shown))?;
+        let items = self.coverage.iter().flat_map(|coverage| &coverage.items);
+        items
+            .map(|item| json!({"coverage": item}))
+            .try_for_each(|item| out_json(&item))
+    }
+
+    fn covers_too_little(&self) -> bool {
+        let (coverage, least) = (self.coverage.as_ref(), self.least);
+        coverage
+            .zip(least)
+            .is_some_and(|(coverage, least)| coverage.percent() < least)
     }
 
     fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
@@ -168,12 +215,21 @@ impl Told<'_> {
 
     fn document(&self) -> Value {
         let failed = self.failed().count();
-        json!({
+        let mut document = json!({
             "schema": SCHEMA,
             "passed": self.results.len() - failed,
             "failed": failed,
             "cases": self.shown().collect::<Vec<_>>(),
-        })
+        });
+        if let (Value::Object(map), Some(coverage)) = (&mut document, &self.coverage) {
+            let coverage = json!({
+                "reached": coverage.reached(),
+                "percent": coverage.percent(),
+                "items": coverage.items,
+            });
+            map.insert("coverage".to_owned(), coverage);
+        }
+        document
     }
 
     /// The text of a report.
@@ -188,6 +244,7 @@ impl Told<'_> {
     fn exit(&self) -> Exit {
         match self.failed().next() {
             Some(_) => Exit::Negative,
+            None if self.covers_too_little() => Exit::Negative,
             None => Exit::Done,
         }
     }

@@ -2,12 +2,16 @@
 //! `diff`, what a change of a policy means, and `hostile`, a policy under attack.
 
 mod compare;
+mod coverage;
 pub mod diff;
 pub mod hostile;
+mod observed;
 pub mod replay;
 mod run;
 mod suite;
 
 pub use self::compare::Mismatch;
-pub use self::run::{CaseResult, run_case, run_cases};
+pub use self::coverage::{Coverage, Item, cover};
+pub use self::observed::{Met, Observed};
+pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
 pub use self::suite::{Case, Expectation, Suite, Wanted, codes, load_suites};

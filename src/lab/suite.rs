@@ -58,7 +58,7 @@ pub enum Events {
 /// What must come of a case, for one kind of record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
-    /// `findings`, `incidents`, `plans`, `commands` or `drafts`.
+    /// `findings`, `incidents`, `routes`, `plans`, `commands`, `drafts`, `matches` or `near_misses`.
     pub kind: &'static str,
     /// What is expected of them.
     pub wanted: Wanted,
@@ -74,7 +74,7 @@ pub enum Wanted {
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
-const KINDS: [(&str, &[&str]); 5] = [
+const KINDS: [(&str, &[&str]); 8] = [
     (
         "findings",
         &[
@@ -128,6 +128,9 @@ const KINDS: [(&str, &[&str]); 5] = [
             "notes",
         ],
     ),
+    ("routes", &["phase", "agents", "edits", "notes"]),
+    ("matches", &["rule", "event", "selections", "missing"]),
+    ("near_misses", &["rule", "event", "selections", "missing"]),
     ("drafts", &["agent_name", "content", "provenance", "failed"]),
 ];
 

@@ -38,5 +38,5 @@ pub use self::restored::restored;
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};
-pub use self::test::failed_case;
+pub use self::test::{covered, failed_case};
 pub use self::told::told;

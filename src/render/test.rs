@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::lab::{CaseResult, Mismatch, Suite};
+use crate::lab::{CaseResult, Coverage, Mismatch, Suite};
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
 
@@ -28,6 +28,30 @@ pub fn failed_case(suite: &Suite, result: &CaseResult) -> String {
         out,
         "  again: rulectl test {}\n",
         quoted(&format!("{}: {}", suite.name, result.name))
+    );
+    out
+}
+
+/// What the cases reach of a policy, and first what they do not.
+#[must_use]
+pub fn covered(coverage: &Coverage) -> String {
+    let mut out = String::new();
+    for item in coverage.items.iter().filter(|item| !item.reached) {
+        let place = item.place.as_deref().map(|place| format!("  {place}"));
+        let _ = writeln!(
+            out,
+            "never: {} {} {}{}",
+            item.kind,
+            visible(&item.name),
+            item.wanted,
+            styled(Styles::QUIET, &visible(&place.unwrap_or_default()))
+        );
+    }
+    let (reached, all) = (coverage.reached(), coverage.items.len());
+    let _ = writeln!(
+        out,
+        "coverage: {reached} of {all}, {:.1} %",
+        coverage.percent()
     );
     out
 }

@@ -84,3 +84,125 @@ fn a_report_that_cannot_be_written_is_said_before_the_cases_run() {
         assert_eq!(out(&output), "", "{words}");
     }
 }
+
+/// One rule with two searches, a correlation over it, and what cases reach of both.
+const SEARCHES: &str = "suite: searches
+cases:
+  - name: an admin grants
+    events:
+      - {at: +0m, eventType: user.account.privilege.grant, outcome.result: SUCCESS, actor.alternateId: a@example.com}
+      - {at: +1m, eventType: user.account.privilege.grant, outcome.result: SUCCESS, actor.alternateId: known@example.com}
+    expect:
+      findings: 1
+      matches: [{rule: grants, event: event-1, selections: [granted], missing: [known]}]
+      near_misses: [{rule: grants, event: event-2, selections: [granted, known]}]
+";
+
+const RULE: &str = "title: Privileges
+name: grants
+logsource: {product: okta, service: okta}
+detection:
+  granted: {eventType: user.account.privilege.grant}
+  known: {actor.alternateId: known@example.com}
+  condition: granted and not known
+";
+
+fn searches() -> TempDir {
+    let folder = policy(SEARCHES);
+    fs::write(folder.path().join("rules/grants.yml"), RULE).expect("written");
+    folder
+}
+
+fn items(folder: &TempDir) -> Vec<(String, String, bool)> {
+    let text = out(&rulectl(folder.path(), "test --coverage --format json"));
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    let items = json["coverage"]["items"].as_array().expect("items");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of_rule = items
+        .iter()
+        .filter(|item| text(&item["name"]).starts_with("grants"));
+    of_rule
+        .map(|item| {
+            (
+                text(&item["name"]),
+                text(&item["wanted"]),
+                item["reached"] == true,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_case_reaches_of_a_rule_is_said_search_by_search() {
+    let folder = searches();
+    let output = rulectl(folder.path(), "test");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}{}",
+        out(&output),
+        err(&output)
+    );
+    let reached = |expected: [bool; 6]| {
+        let names = [
+            "grants",
+            "grants",
+            "grants: granted",
+            "grants: granted",
+            "grants: known",
+            "grants: known",
+        ];
+        let wanted = [
+            "fires",
+            "stays quiet",
+            "holds",
+            "does not hold",
+            "holds",
+            "does not hold",
+        ];
+        let items = names.iter().zip(wanted).zip(expected);
+        items
+            .map(|((name, wanted), reached)| ((*name).to_owned(), wanted.to_owned(), reached))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        items(&folder),
+        reached([true, true, true, false, true, true])
+    );
+    let text = SEARCHES
+        .replace("known@example.com", "b@example.com")
+        .replace("findings: 1", "findings: 2");
+    fs::write(folder.path().join("fixtures/a.test.yml"), text).expect("written");
+    assert_eq!(
+        items(&folder),
+        reached([true, false, true, false, false, true])
+    );
+}
+
+#[test]
+fn too_little_coverage_fails() {
+    let folder = searches();
+    for (words, exit, said) in [
+        (
+            "test --coverage",
+            0,
+            "never: selection grants: granted does not hold  rules/grants.yml",
+        ),
+        ("test --fail-under 1", 0, "coverage: "),
+        (
+            "test --fail-under 99.5",
+            1,
+            "that is less than the 99.5 % of --fail-under",
+        ),
+        ("test --fail-under 101", 3, ""),
+    ] {
+        let output = rulectl(folder.path(), words);
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "{words}: {}",
+            out(&output)
+        );
+        assert!(out(&output).contains(said), "{words}: {}", out(&output));
+    }
+}
