@@ -10,7 +10,9 @@ use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
-use crate::lab::{Case, CaseResult, Coverage, Mismatch, Rig, Suite, cover, load_suites, run_cases};
+use crate::lab::{
+    Case, CaseResult, Coverage, Mismatch, Rig, Suite, cases_in_rules, cover, load_suites, run_cases,
+};
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
 use crate::render::{covered, failed_case, tested_annotations, tested_junit, tested_sarif};
@@ -94,7 +96,8 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     }
     let databases = args.databases.open();
     let mut loaded = policy::load(&common.policy);
-    let suites = load_suites(&common.policy, &mut loaded.problems);
+    let mut suites = cases_in_rules(&common.policy, &loaded.files, &mut loaded.problems);
+    suites.extend(load_suites(&common.policy, &mut loaded.problems));
     talk_problems(&loaded.problems);
     let broken = loaded.problems.has_errors();
     let (Some(mut policy), Some(databases)) = (loaded.policy.filter(|_| !broken), databases) else {
@@ -144,7 +147,7 @@ fn is_named(suite: &Suite, case: &str, names: &[String]) -> bool {
 
 fn nothing_selected(suites: &[Suite], names: &[String]) -> String {
     if suites.is_empty() {
-        return "the policy has no suites; write one as `fixtures/NAME.test.yml`".to_owned();
+        return "the policy has no suites; write one as `fixtures/NAME.test.yml`, or `tests` in the `rulectl` block of a rule".to_owned();
     }
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     format!("no case is called {}", names.join(" or "))

@@ -14,4 +14,4 @@ pub use self::compare::Mismatch;
 pub use self::coverage::{Coverage, Item, cover};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
-pub use self::suite::{Case, Expectation, Suite, Wanted, codes, load_suites};
+pub use self::suite::{Case, Expectation, Suite, Wanted, cases_in_rules, codes, load_suites};

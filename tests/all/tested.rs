@@ -206,3 +206,115 @@ fn too_little_coverage_fails() {
         assert!(out(&output).contains(said), "{words}: {}", out(&output));
     }
 }
+
+const LOG: &str = "{\"uuid\":\"u1\",\"eventType\":\"user.session.start\",\"published\":\"2026-01-01T00:00:00Z\"}
+{\"uuid\":\"u2\",\"eventType\":\"user.account.privilege.grant\",\"published\":\"2026-02-01T00:00:00Z\",\"actor\":{\"alternateId\":\"a@example.com\"}}
+[]
+";
+
+/// A suite of one case, whose events and expectations are given.
+fn taken(events: &str, expect: &str) -> TempDir {
+    let folder = policy(&format!(
+        "suite: taken\ncases:\n  - name: one\n    events: {events}\n    expect: {expect}\n"
+    ));
+    fs::write(folder.path().join("rules/grants.yml"), RULE).expect("written");
+    fs::write(folder.path().join("fixtures/log.ndjson"), LOG).expect("written");
+    folder
+}
+
+#[test]
+fn events_are_taken_from_a_log_and_time_goes_on() {
+    #[rustfmt::skip]
+    let cases = [
+        ("[{from: {file: log.ndjson, line: 2}}]", "{findings: [{first_seen: '2026-02-01T00:00:00Z', okta_event_ids: [u2]}]}"),
+        ("[{from: {file: log.ndjson, uuid: u2}, at: +1m}]", "{findings: [{first_seen: '2026-01-01T00:01:00Z', okta_event_ids: [event-1]}]}"),
+        ("[{from: {file: log.ndjson, uuid: u2}, actor.alternateId: known@example.com}]", "{findings: [], near_misses: 1}"),
+        ("[{from: {file: log.ndjson, uuid: u2}, repeat: 3}]", "{findings: 3}"),
+        ("[{advance: +1h}, {at: +1m, eventType: user.account.privilege.grant}]", "{findings: [{first_seen: '2026-01-01T01:01:00Z'}]}"),
+        ("[{advance: +1h, eventType: user.account.privilege.grant}, {advance: +1h, eventType: user.account.privilege.grant}]", "{findings: [{first_seen: '2026-01-01T01:00:00Z'}, {first_seen: '2026-01-01T02:00:00Z'}]}"),
+        ("[{at: +1m}, {}]\n    base: {from: {file: log.ndjson, line: 2}}", "{findings: [{first_seen: '2026-01-01T00:01:00Z'}, {first_seen: '2026-01-01T00:00:00Z'}]}"),
+    ];
+    for (events, expect) in cases {
+        let output = rulectl(taken(events, expect).path(), "test");
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{events}: {}{}",
+            out(&output),
+            err(&output)
+        );
+    }
+    let broken = [
+        ("{file: log.ndjson, line: 4}", "the log has no line 4"),
+        (
+            "{file: log.ndjson, line: 3}",
+            "line 3 of the log is no event",
+        ),
+        (
+            "{file: log.ndjson, uuid: u9}",
+            "the log has no event whose `uuid` is `u9`",
+        ),
+        (
+            "{file: none.ndjson, line: 1}",
+            "there is no log file `none.ndjson`",
+        ),
+        (
+            "{file: log.ndjson}",
+            "expected the `line` or the `uuid` of one event",
+        ),
+        (
+            "{file: log.ndjson, line: 1, uuid: u1}",
+            "expected the `line` or the `uuid` of one event",
+        ),
+        ("{file: log.ndjson, lin: 1}", "did you mean `line`?"),
+    ];
+    for (from, said) in broken {
+        let output = rulectl(
+            taken(&format!("[{{from: {from}}}]"), "{findings: 0}").path(),
+            "test",
+        );
+        assert_eq!(output.status.code(), Some(2), "{from}: {}", out(&output));
+        assert!(err(&output).contains(said), "{from}: {}", err(&output));
+    }
+}
+
+#[test]
+fn cases_stand_in_a_rule() {
+    let folder =
+        policy("suite: other\ncases:\n  - {name: none, events: [], expect: {findings: 0}}\n");
+    let tests = "rulectl:
+  tests:
+    - name: fires
+      events: [{eventType: user.account.privilege.grant}]
+      expect: {findings: [{rule: grants}]}
+    - name: too many
+      events: [{eventType: user.account.privilege.grant}]
+      expect: {findings: 2}
+";
+    let write = |tests: &str| {
+        let text = format!("{RULE}{tests}");
+        fs::write(folder.path().join("rules/grants.yml"), text).expect("written");
+        rulectl(folder.path(), "test")
+    };
+    let output = write(tests);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    for said in [
+        "FAILED grants: too many\n  rules/grants.yml",
+        "2 passed, 1 failed",
+    ] {
+        assert!(out(&output).contains(said), "{}", out(&output));
+    }
+    let output = write(&tests.replace("expect: {findings: 2}", "expct: {findings: 2}"));
+    assert_eq!(output.status.code(), Some(2), "{}", out(&output));
+    assert!(
+        err(&output).contains("rules/grants.yml:15"),
+        "{}",
+        err(&output)
+    );
+    let digests = |tests: &str| {
+        write(tests);
+        let loaded = rulectl::policy::load(folder.path());
+        loaded.policy.expect("a policy").detector.logic_digests()
+    };
+    assert_eq!(digests(tests), digests(""), "a test changes no logic");
+}
