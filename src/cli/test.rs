@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::databases::DatabaseArgs;
-use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
+use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
+use crate::lab::diff::SideError;
 use crate::lab::{
-    Case, CaseResult, Coverage, Mismatch, Rig, Suite, cases_in_rules, cover, load_suites, run_cases,
+    Case, CaseResult, Coverage, Mismatch, Rig, Suite, cases_in_rules, changed_since, cover,
+    load_suites, run_cases,
 };
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
@@ -23,6 +25,9 @@ use crate::visible;
 pub struct Args {
     /// Only cases whose `SUITE: CASE` holds one of these texts
     names: Vec<String>,
+    /// Only suites whose files or whose rules are others than in a revision, such as `main`
+    #[arg(long, value_name = "REV")]
+    changed_since: Option<String>,
     /// Write a report too: junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     reports: Vec<Asked>,
@@ -105,6 +110,18 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     };
     let fields = databases.paths(&ADDRESS_FIELDS);
     policy.detector.note_supplied(&fields);
+    if let Some(word) = &args.changed_since {
+        let changed = changed_since(word, &common.policy, (&policy, &loaded.files), &suites);
+        let mut changed = changed.map_err(in_words)?.into_iter();
+        suites.retain(|_| changed.next().unwrap_or(true));
+        if suites.is_empty() {
+            talk(&format!(
+                "no suite is concerned by what changed since `{}`",
+                visible::visible(word)
+            ));
+            return Ok(Exit::Done);
+        }
+    }
     let selected = selected(&suites, &args.names);
     if selected.is_empty() {
         bad(&nothing_selected(&suites, &args.names));
@@ -128,6 +145,14 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     }
     write(&reports, |format| told.report(format, &root))?;
     Ok(told.exit())
+}
+
+/// A revision that is not there is a mistake of who named it.
+fn in_words(error: SideError) -> anyhow::Error {
+    match error {
+        SideError::Named(text) => UsageError(text).into(),
+        error => error.into(),
+    }
 }
 
 /// The cases that are asked for, each with its suite.

@@ -1,6 +1,7 @@
 //! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records,
 //! `diff`, what a change of a policy means, and `hostile`, a policy under attack.
 
+mod changed;
 mod compare;
 mod coverage;
 pub mod diff;
@@ -10,6 +11,7 @@ pub mod replay;
 mod run;
 mod suite;
 
+pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
 pub use self::coverage::{Coverage, Item, cover};
 pub use self::observed::{Met, Observed};

@@ -42,6 +42,8 @@ pub struct Case {
     pub name: String,
     /// The line on which it begins.
     pub line: usize,
+    /// The logs that it takes events from.
+    pub logs: Vec<PathBuf>,
     /// The events.
     pub events: Events,
     /// What must come of them, by kind of record.
@@ -334,8 +336,26 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
     Some(Case {
         name: name?.to_owned(),
         line: problems.line_column(node.span).line,
+        logs: logs(node).map(|log| folder.join(log)).collect(),
         events: events?,
         expect: expect?,
+    })
+}
+
+/// The paths of the logs that a case names.
+fn logs(case: &Node) -> impl Iterator<Item = &str> {
+    let events = case.at("/events");
+    let listed = match events.map(|node| &node.kind) {
+        Some(Kind::List(items)) => items.as_slice(),
+        _ => &[],
+    };
+    let taken = listed.iter().filter_map(|event| event.at("/from/file"));
+    let whole = events.and_then(|events| events.at("/file"));
+    let base = case.at("/base/from/file");
+    let named = whole.into_iter().chain(base).chain(taken);
+    named.filter_map(|node| match &node.kind {
+        Kind::Text(path) => Some(path.as_str()),
+        _ => None,
     })
 }
 

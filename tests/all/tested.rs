@@ -6,6 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{err, folder, out, rulectl};
+use crate::diff::git;
 use crate::harness::{lay_over, root};
 use crate::reports::{assert_is_junit, assert_is_sarif};
 
@@ -317,4 +318,83 @@ fn cases_stand_in_a_rule() {
         loaded.policy.expect("a policy").detector.logic_digests()
     };
     assert_eq!(digests(tests), digests(""), "a test changes no logic");
+}
+
+#[test]
+fn only_suites_that_a_change_concerns_are_run() {
+    let folder = searches();
+    let log = LOG.trim_end_matches("[]\n");
+    let path = folder.path();
+    let write = |name: &str, text: &str| fs::write(path.join(name), text).expect("written");
+    let quiet = "suite: NAME\ncases:\n  - {name: one, events: {file: log.ndjson}, expect: {findings: [{rule: RULE}]}}\n";
+    let suite = |name: &str, rule: &str| {
+        let text = quiet.replace("NAME", name).replace("RULE", rule);
+        write(&format!("fixtures/{name}.test.yml"), &text);
+    };
+    write("fixtures/log.ndjson", log);
+    suite("b", "grants");
+    let again = RULE
+        .replace("grants", "other")
+        .replace("privilege.grant", "lock")
+        .replace("known@", "other@");
+    write("rules/other.yml", &again);
+    write(
+        "fixtures/c.test.yml",
+        "suite: c\ncases:\n  - {name: one, events: [{eventType: user.account.lock}], expect: {findings: [{rule: other}]}}\n",
+    );
+    git(path, &["init", "--quiet"]);
+    git(path, &["add", "--all"]);
+    git(
+        path,
+        &[
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "commit",
+            "--quiet",
+            "-m",
+            "a",
+        ],
+    );
+    let check = |what: &str, passed: Option<usize>| {
+        let output = rulectl(path, "test --changed-since HEAD");
+        let said = format!("{what}: {}{}", out(&output), err(&output));
+        match passed {
+            Some(passed) => assert!(
+                said.contains(&format!("{passed} passed, 0 failed")),
+                "{said}"
+            ),
+            None => assert!(
+                said.contains("no suite is concerned by what changed since `HEAD`"),
+                "{said}"
+            ),
+        }
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    };
+    check("nothing changed", None);
+    write(
+        "fixtures/log.ndjson",
+        &log.replace("a@example.com", "b@example.com"),
+    );
+    check("a log", Some(1));
+    write("fixtures/log.ndjson", log);
+    write("rules/other.yml", &again.replace("other@", "another@"));
+    check("a rule that one suite names", Some(1));
+    write("rules/other.yml", &again);
+    write(
+        "fixtures/d.test.yml",
+        "suite: d\ncases:\n  - {name: one, events: [], expect: {findings: 0}}\n",
+    );
+    check("a new suite", Some(1));
+    let routing = fs::read_to_string(path.join("routing.toml")).expect("routing");
+    write("routing.toml", &format!("{routing}\n# another\n"));
+    check("routing", Some(4));
+    let output = rulectl(path, "test --changed-since nowhere");
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(
+        err(&output).contains("no revision of the repository"),
+        "{}",
+        err(&output)
+    );
 }
