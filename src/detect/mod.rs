@@ -38,6 +38,7 @@ mod packed;
 mod pair;
 mod pattern;
 mod predicate;
+mod probe;
 mod program;
 mod ratio;
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::joint::{Joined, Joint, JointWindows, Reach};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
+pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};

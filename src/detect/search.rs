@@ -46,6 +46,16 @@ impl Detection {
         (&self.searches, &self.condition, &self.filters)
     }
 
+    /// One of the searches as a detection of its own, without condition and filters.
+    pub(super) fn search_alone(&self, at: usize) -> Self {
+        Self {
+            searches: self.searches.get(at).cloned().into_iter().collect(),
+            condition: Condition::Search(0),
+            filters: Vec::new(),
+            written: Digest::of(format!("{} {at}", self.written).as_bytes()),
+        }
+    }
+
     /// What was written, without the filters: the same however it is laid out.
     pub(super) fn written(&self) -> Digest {
         self.written

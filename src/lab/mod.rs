@@ -1,13 +1,19 @@
 //! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records,
 //! `diff`, what a change of a policy means, and `hostile`, a policy under attack.
 
+mod changed;
 mod compare;
+mod coverage;
 pub mod diff;
 pub mod hostile;
+mod observed;
 pub mod replay;
 mod run;
 mod suite;
 
+pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
-pub use self::run::{CaseResult, run_case};
-pub use self::suite::{Case, Expectation, Suite, Wanted, codes, load_suites};
+pub use self::coverage::{Coverage, Item, cover};
+pub use self::observed::{Met, Observed};
+pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
+pub use self::suite::{Case, Expectation, Suite, Wanted, cases_in_rules, codes, load_suites};

@@ -1,15 +1,22 @@
 //! One case through the spine, compared with what it expects.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+use uuid::Uuid;
 
+use crate::detect::Probe;
 use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
+use crate::lab::observed::{Observed, observe};
 use crate::lab::suite::{Case, Events};
 use crate::okta::Mapping;
 use crate::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
 use crate::policy::Policy;
+use crate::route::Route;
 use crate::source::Input;
 
 /// What came of a case.
@@ -17,13 +24,83 @@ use crate::source::Input;
 pub struct CaseResult {
     /// Its name.
     pub name: String,
+    /// The line on which it begins.
+    pub line: usize,
     /// What did not come out as expected; nothing for a case that passed.
     pub mismatches: Vec<Mismatch>,
+    /// What was reached on the way.
+    pub reached: Reached,
 }
 
-/// Runs a case, with databases for what its events lack.
+/// What a case reached of the policy.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// The rules that gave findings.
+    pub found: BTreeSet<Uuid>,
+    /// The agents that a route had.
+    pub agents: BTreeSet<String>,
+    /// The steps of plans.
+    pub steps: BTreeSet<String>,
+    /// What the events satisfied.
+    pub observed: Observed,
+}
+
+/// What cases are run with.
+#[derive(Debug)]
+pub struct Rig<'p> {
+    policy: &'p Policy,
+    probe: Probe,
+    databases: &'p Databases,
+}
+
+impl<'p> Rig<'p> {
+    /// A policy, with databases for what events lack.
+    #[must_use]
+    pub fn new(policy: &'p Policy, databases: &'p Databases) -> Self {
+        Self {
+            policy,
+            probe: Probe::new(policy.rules.values(), &policy.detector),
+            databases,
+        }
+    }
+}
+
+impl CaseResult {
+    /// Whether all came out as expected.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.mismatches.is_empty()
+    }
+}
+
+/// Runs cases on so many threads; what came of them is in their order.
 #[must_use]
-pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResult {
+pub fn run_cases(rig: &Rig<'_>, cases: &[&Case], threads: usize) -> Vec<CaseResult> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = cases.get(at) else { break };
+            let result = run_case(rig, case);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.insert(at, result);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(cases.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_values().collect()
+}
+
+/// Runs a case.
+#[must_use]
+pub fn run_case(rig: &Rig<'_>, case: &Case) -> CaseResult {
+    let policy = rig.policy;
     let (input, mapping) = match &case.events {
         Events::File(path, mapping) => (Input::File(path.clone()), *mapping),
         Events::Inline(lines) => {
@@ -43,12 +120,16 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
         until: None,
         strict: false,
         threads: 1,
-        databases: databases.clone(),
+        databases: rig.databases.clone(),
         evidence: None,
     };
     let mut sink = Memory::default();
     let mut mismatches = Vec::new();
     let filling = Filling::default();
+    let observed = observe(&rig.probe, input.clone(), &settings).unwrap_or_else(|error| {
+        mismatches.push(Mismatch::Broken(error));
+        Observed::default()
+    });
     match pipeline::run(policy, &filling, vec![input], &settings, &mut sink, &|_| {}) {
         Ok((counts, failed)) => {
             let inputs = failed.iter().map(ToString::to_string);
@@ -74,11 +155,18 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
         mismatches.extend(received.failed().map(Mismatch::Broken));
     }
     for expectation in &case.expect {
-        mismatches.extend(compare(expectation, &received.records(expectation.kind)));
+        let records = match expectation.kind {
+            "matches" => observed.records(policy, true),
+            "near_misses" => observed.records(policy, false),
+            kind => received.records(kind),
+        };
+        mismatches.extend(compare(expectation, &records));
     }
     CaseResult {
         name: case.name.clone(),
+        line: case.line,
         mismatches,
+        reached: received.reached(sink.agents, observed),
     }
 }
 
@@ -86,6 +174,7 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
 #[derive(Default)]
 struct Memory {
     received: Received,
+    agents: BTreeSet<String>,
     rejected: u64,
     first_reject: Option<String>,
 }
@@ -96,7 +185,10 @@ struct Received {
 }
 
 impl Sink for Memory {
-    fn begin(&mut self, _: &Beginning) -> io::Result<()> {
+    fn begin(&mut self, beginning: &Beginning) -> io::Result<()> {
+        let steps = beginning.route.steps.iter();
+        self.agents
+            .extend(steps.map(|step| step.agent_name.clone()));
         Ok(())
     }
 
@@ -115,6 +207,25 @@ impl Sink for Memory {
 }
 
 impl Received {
+    /// What was reached, with the agents of the run's own route.
+    fn reached(&self, mut agents: BTreeSet<String>, observed: Observed) -> Reached {
+        let responses = || self.outcomes.iter().flat_map(|outcome| &outcome.response);
+        let routed = responses().flat_map(|response| &response.route.steps);
+        agents.extend(routed.map(|step| step.agent_name.clone()));
+        let plans = responses().flat_map(|response| &response.plan);
+        let steps = plans.flat_map(|plan| &plan.steps);
+        Reached {
+            found: self
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.finding.rule)
+                .collect(),
+            agents,
+            steps: steps.map(|step| step.step_id.clone()).collect(),
+            observed,
+        }
+    }
+
     /// The agents that failed, and why.
     fn failed(&self) -> impl Iterator<Item = String> {
         let responses = self.outcomes.iter().flat_map(|outcome| &outcome.response);
@@ -138,6 +249,7 @@ impl Received {
             "incidents" => responses()
                 .map(|response| json(serde_json::to_value(&response.incident)))
                 .collect(),
+            "routes" => responses().map(|response| route(&response.route)).collect(),
             "plans" => responses()
                 .filter_map(|response| response.plan.as_ref())
                 .map(plan)
@@ -167,6 +279,20 @@ fn finding(outcome: &Outcome) -> Value {
         map.insert("promoted".to_owned(), outcome.promotion.promoted.into());
     }
     record
+}
+
+/// The route of an incident with the names of its agents alone.
+fn route(route: &Route) -> Value {
+    let agents: Vec<&str> = route
+        .steps
+        .iter()
+        .map(|step| step.agent_name.as_str())
+        .collect();
+    let edits = route.edits.iter();
+    let edits: Vec<Value> = edits
+        .map(|edit| serde_json::json!({"action": edit.action, "agent": edit.agent}))
+        .collect();
+    serde_json::json!({"phase": route.phase, "agents": agents, "edits": edits, "notes": route.notes})
 }
 
 /// A plan with the names of its steps alone: what a case compares.

@@ -1,6 +1,7 @@
 //! `fixtures/**/*.test.yml`: events and what the policy must make of them.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents};
 use crate::event::{Nanos, Time};
 use crate::okta::{MAPPINGS, Mapping, place};
+use crate::policy::PolicyFile;
 
 /// The codes of problems in suites.
 pub mod codes {
@@ -38,6 +40,10 @@ pub struct Suite {
 pub struct Case {
     /// Its name.
     pub name: String,
+    /// The line on which it begins.
+    pub line: usize,
+    /// The logs that it takes events from.
+    pub logs: Vec<PathBuf>,
     /// The events.
     pub events: Events,
     /// What must come of them, by kind of record.
@@ -56,7 +62,7 @@ pub enum Events {
 /// What must come of a case, for one kind of record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
-    /// `findings`, `incidents`, `plans`, `commands` or `drafts`.
+    /// `findings`, `incidents`, `routes`, `plans`, `commands`, `drafts`, `matches` or `near_misses`.
     pub kind: &'static str,
     /// What is expected of them.
     pub wanted: Wanted,
@@ -72,7 +78,7 @@ pub enum Wanted {
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
-const KINDS: [(&str, &[&str]); 5] = [
+const KINDS: [(&str, &[&str]); 8] = [
     (
         "findings",
         &[
@@ -126,6 +132,9 @@ const KINDS: [(&str, &[&str]); 5] = [
             "notes",
         ],
     ),
+    ("routes", &["phase", "agents", "edits", "notes"]),
+    ("matches", &["rule", "event", "selections", "missing"]),
+    ("near_misses", &["rule", "event", "selections", "missing"]),
     ("drafts", &["agent_name", "content", "provenance", "failed"]),
 ];
 
@@ -155,6 +164,42 @@ pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
         .iter()
         .filter_map(|path| load(policy, path, problems))
         .collect()
+}
+
+/// The cases that stand in rules: each rule that has some is a suite of its name.
+pub fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+    let files = files.iter().filter(|file| file.is_rule());
+    let with_tests = files.filter(|file| file.text.contains("tests"));
+    let mut suites = Vec::new();
+    for file in with_tests {
+        // What is wrong with the file as a whole was reported when the policy was loaded.
+        let mut known = Problems::default();
+        for document in parse_yaml_documents(file.id, &file.text, &mut known) {
+            let Some(tests) = document.at("/rulectl/tests") else {
+                continue;
+            };
+            let said = |pointer| document.at(pointer).and_then(Node::scalar_text);
+            let name = said("/name").or_else(|| said("/title"));
+            let full = policy.join(&file.path);
+            let folder = full.parent().unwrap_or(policy);
+            let cases = tests.list(problems).unwrap_or_default();
+            suites.push(Suite {
+                name: name.unwrap_or_else(|| file.path.clone()),
+                file: file.path.clone(),
+                cases: decode_cases(cases, folder, problems),
+            });
+        }
+    }
+    suites
+}
+
+fn decode_cases(nodes: &[Node], folder: &Path, problems: &mut Problems) -> Vec<Case> {
+    let cases: Vec<(Case, Span)> = nodes
+        .iter()
+        .filter_map(|node| Some((decode_case(node, folder, problems)?, node.span)))
+        .collect();
+    report_twins(&cases, problems);
+    cases.into_iter().map(|(case, _)| case).collect()
 }
 
 /// The suites of a folder and those below it. Links to folders are not followed: they may go in a circle.
@@ -238,12 +283,7 @@ fn decode(
     if cases.is_empty() && problems.counts().0 == errors {
         problems.file_error(codes::UNREADABLE, file, "the suite has no cases");
     }
-    let cases: Vec<(Case, Span)> = cases
-        .iter()
-        .filter_map(|node| Some((decode_case(node, folder, problems)?, node.span)))
-        .collect();
-    report_twins(&cases, problems);
-    let cases = cases.into_iter().map(|(case, _)| case).collect();
+    let cases = decode_cases(cases, folder, problems);
     Some(Suite {
         name: title?.to_owned(),
         file: name.to_owned(),
@@ -269,8 +309,11 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
         .require("name", problems)
         .and_then(|node| node.text(problems));
     let base = table.get("base").map(|node| {
-        report_unknown_fields(node, &[], problems);
-        overlay(Value::Object(serde_json::Map::new()), node, &[], problems)
+        report_unknown_fields(node, &FROM, problems);
+        let record = recorded(node, folder, problems);
+        let mut record = record.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        forget(&mut record, true);
+        overlay(record, node, &FROM, problems)
     });
     let start = match table.get("start") {
         Some(node) => decode_time(node, problems),
@@ -292,8 +335,27 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
     table.finish(problems);
     Some(Case {
         name: name?.to_owned(),
+        line: problems.line_column(node.span).line,
+        logs: logs(node).map(|log| folder.join(log)).collect(),
         events: events?,
         expect: expect?,
+    })
+}
+
+/// The paths of the logs that a case names.
+fn logs(case: &Node) -> impl Iterator<Item = &str> {
+    let events = case.at("/events");
+    let listed = match events.map(|node| &node.kind) {
+        Some(Kind::List(items)) => items.as_slice(),
+        _ => &[],
+    };
+    let taken = listed.iter().filter_map(|event| event.at("/from/file"));
+    let whole = events.and_then(|events| events.at("/file"));
+    let base = case.at("/base/from/file");
+    let named = whole.into_iter().chain(base).chain(taken);
+    named.filter_map(|node| match &node.kind {
+        Kind::Text(path) => Some(path.as_str()),
+        _ => None,
     })
 }
 
@@ -337,19 +399,24 @@ fn decode_events(
             Some(Events::File(path, mapping))
         }
         Kind::List(items) => {
-            let mut lines = String::new();
-            let mut number = 0;
+            let mut list = Inline {
+                folder,
+                base,
+                clock: start,
+                number: 0,
+                lines: String::new(),
+            };
             for item in items {
-                inline(item, base, start, &mut number, &mut lines, problems);
+                list.add(item, problems);
             }
-            if number > MAX_EVENTS {
+            if list.number > MAX_EVENTS {
                 problems.error(
                     codes::EVENT,
                     node.span,
                     format!("a case has at most {MAX_EVENTS} events"),
                 );
             }
-            Some(Events::Inline(lines))
+            Some(Events::Inline(list.lines))
         }
         _ => {
             problems.error(
@@ -366,47 +433,168 @@ fn decode_events(
 }
 
 /// The keys of an inline event that are not fields.
-const DIRECTIVES: [&str; 3] = ["at", "repeat", "every"];
+const DIRECTIVES: [&str; 5] = ["at", "repeat", "every", "advance", "from"];
+/// The key of a base that is no field.
+const FROM: [&str; 1] = ["from"];
 
-/// Appends the events that one entry stands for.
-fn inline(
-    node: &Node,
-    base: &Value,
-    start: Time,
-    number: &mut u64,
-    lines: &mut String,
-    problems: &mut Problems,
-) {
-    let Some(mut table) = node.table(problems) else {
-        return;
-    };
-    let at = table
-        .get("at")
-        .and_then(|node| offset(node, problems))
-        .unwrap_or_default();
-    let every = table
-        .get("every")
-        .and_then(|node| offset(node, problems))
-        .unwrap_or(Nanos::SECOND);
-    let repeat = table
-        .get("repeat")
-        .and_then(|node| node.count(problems))
-        .unwrap_or(1);
-    report_unknown_fields(node, &DIRECTIVES, problems);
-    let event = overlay(base.clone(), node, &DIRECTIVES, problems);
-    for turn in 0..repeat.min(MAX_EVENTS + 1) {
-        *number += 1;
-        if *number > MAX_EVENTS {
+/// The events of a list, as far as they are made.
+struct Inline<'c> {
+    folder: &'c Path,
+    base: &'c Value,
+    /// The time from which `at` counts, which `advance` moves on.
+    clock: Time,
+    number: u64,
+    lines: String,
+}
+
+impl Inline<'_> {
+    /// Appends the events that one entry stands for.
+    fn add(&mut self, node: &Node, problems: &mut Problems) {
+        let Some(mut table) = node.table(problems) else {
             return;
+        };
+        if let Some(step) = table.get("advance") {
+            self.clock = self.clock.plus(offset(step, problems).unwrap_or_default());
+            if table.entries().len() == 1 {
+                return;
+            }
         }
-        let mut event = event.clone();
-        let steps = i64::try_from(turn).unwrap_or(i64::MAX);
-        let time = start.plus(at).plus(Nanos(every.0.saturating_mul(steps)));
-        default_field(&mut event, "published", Value::from(time.to_string()));
-        default_field(&mut event, "uuid", Value::from(format!("event-{number}")));
-        lines.push_str(&event.to_string());
-        lines.push('\n');
+        let at = table.get("at").and_then(|node| offset(node, problems));
+        let every = table
+            .get("every")
+            .and_then(|node| offset(node, problems))
+            .unwrap_or(Nanos::SECOND);
+        let repeat = table
+            .get("repeat")
+            .and_then(|node| node.count(problems))
+            .unwrap_or(1);
+        report_unknown_fields(node, &DIRECTIVES, problems);
+        let taken = recorded(node, self.folder, problems);
+        let mut event = taken.unwrap_or_else(|| self.base.clone());
+        // An event of a log that is given a time, or made several times, is another event.
+        if table.place_of("from").is_some() && (at.is_some() || repeat != 1) {
+            forget(&mut event, at.is_some());
+        }
+        let event = overlay(event, node, &DIRECTIVES, problems);
+        for turn in 0..repeat.min(MAX_EVENTS + 1) {
+            self.number += 1;
+            if self.number > MAX_EVENTS {
+                return;
+            }
+            let mut event = event.clone();
+            let steps = i64::try_from(turn).unwrap_or(i64::MAX);
+            let later = Nanos(every.0.saturating_mul(steps));
+            let time = self.clock.plus(at.unwrap_or_default()).plus(later);
+            default_field(&mut event, "published", Value::from(time.to_string()));
+            let uuid = format!("event-{}", self.number);
+            default_field(&mut event, "uuid", Value::from(uuid));
+            self.lines.push_str(&event.to_string());
+            self.lines.push('\n');
+        }
     }
+}
+
+fn forget(event: &mut Value, time: bool) {
+    if let Value::Object(map) = event {
+        map.remove("uuid");
+        if time {
+            map.remove("published");
+        }
+    }
+}
+
+/// The event of a log that `from` names; `None` where there is none to take.
+fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value> {
+    let Kind::Map(entries) = &node.kind else {
+        return None;
+    };
+    let (_, from) = entries.iter().find(|(key, _)| key.text == "from")?;
+    let mut table = from.table(problems)?;
+    let file = table
+        .require("file", problems)
+        .and_then(|node| node.text(problems));
+    let line = table.get("line").and_then(|node| node.count(problems));
+    let uuid = table.get("uuid").and_then(|node| node.text(problems));
+    table.finish(problems);
+    let which = match (line, uuid) {
+        (Some(line), None) => Which::Line(line),
+        (None, Some(uuid)) => Which::Uuid(uuid),
+        _ => {
+            problems
+                .error(
+                    codes::EVENT,
+                    from.span,
+                    "expected the `line` or the `uuid` of one event of the log",
+                )
+                .help("write it like `{file: logs/a.ndjson, line: 3}`");
+            return None;
+        }
+    };
+    let taken = take(&folder.join(file?), which);
+    if let Err(reason) = &taken {
+        problems
+            .error(codes::EVENT, from.span, reason)
+            .help("the path is relative to the folder of the file that names it; the log has an event a line");
+    }
+    taken.ok()
+}
+
+/// Which event of a log.
+#[derive(Clone, Copy)]
+enum Which<'n> {
+    Line(u64),
+    Uuid(&'n str),
+}
+
+/// A longer line is no event.
+const MAX_LINE: u64 = 2 << 20;
+
+/// An event of a log with an event a line.
+fn take(path: &Path, which: Which<'_>) -> Result<Value, String> {
+    let unread = |error: &std::io::Error| {
+        let (name, reason) = (path.display().to_string(), crate::visible::reason(error));
+        format!(
+            "the log `{}` cannot be read: {reason}",
+            crate::visible::visible(&name)
+        )
+    };
+    if !path.is_file() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Err(format!("there is no log file `{name}`"));
+    }
+    let mut log = BufReader::new(fs::File::open(path).map_err(|error| unread(&error))?);
+    for number in 1_u64.. {
+        let mut line = Vec::new();
+        let mut bounded = (&mut log).take(MAX_LINE);
+        let read = bounded
+            .read_until(b'\n', &mut line)
+            .map_err(|error| unread(&error))?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 == MAX_LINE {
+            return Err(format!("line {number} of the log is longer than 2 MiB"));
+        }
+        match which {
+            Which::Line(wanted) if wanted == number => {
+                let event = serde_json::from_slice(&line).ok();
+                let event = event.filter(Value::is_object);
+                return event.ok_or_else(|| format!("line {number} of the log is no event"));
+            }
+            Which::Uuid(wanted) => {
+                let event: Option<Value> = serde_json::from_slice(&line).ok();
+                let event = event.filter(|event| event.get("uuid") == Some(&Value::from(wanted)));
+                if let Some(event) = event {
+                    return Ok(event);
+                }
+            }
+            Which::Line(_) => {}
+        }
+    }
+    Err(match which {
+        Which::Line(line) => format!("the log has no line {line}"),
+        Which::Uuid(uuid) => format!("the log has no event whose `uuid` is `{uuid}`"),
+    })
 }
 
 fn default_field(event: &mut Value, key: &str, value: Value) {

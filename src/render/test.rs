@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::lab::{CaseResult, Mismatch, Suite};
+use crate::lab::{CaseResult, Coverage, Mismatch, Suite};
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
 
@@ -32,49 +32,48 @@ pub fn failed_case(suite: &Suite, result: &CaseResult) -> String {
     out
 }
 
+/// What the cases reach of a policy, and first what they do not.
+#[must_use]
+pub fn covered(coverage: &Coverage) -> String {
+    let mut out = String::new();
+    for item in coverage.items.iter().filter(|item| !item.reached) {
+        let place = item.place.as_deref().map(|place| format!("  {place}"));
+        let _ = writeln!(
+            out,
+            "never: {} {} {}{}",
+            item.kind,
+            visible(&item.name),
+            item.wanted,
+            styled(Styles::QUIET, &visible(&place.unwrap_or_default()))
+        );
+    }
+    let (reached, all) = (coverage.reached(), coverage.items.len());
+    let _ = writeln!(
+        out,
+        "coverage: {reached} of {all}, {:.1} %",
+        coverage.percent()
+    );
+    out
+}
+
 fn one(out: &mut String, mismatch: &Mismatch) {
+    let _ = writeln!(out, "  {}", visible(&mismatch.to_string()));
     match mismatch {
-        Mismatch::Count {
-            kind,
-            expected,
-            received,
-        } => {
-            let _ = writeln!(
-                out,
-                "  expected {expected} {kind}, received {}",
-                received.len()
-            );
+        Mismatch::Count { received, .. } => {
             received.iter().for_each(|record| brief(out, record));
         }
         Mismatch::Missing {
-            kind,
             expected,
             nearest: None,
-        } => {
-            let _ = writeln!(
-                out,
-                "  expected one of the {kind} to be this, and there is none left"
-            );
-            lines(out, expected, "  - ");
-        }
+            ..
+        } => lines(out, expected, "  - "),
         Mismatch::Missing {
-            kind,
             expected,
             nearest: Some(nearest),
-        } => {
-            let _ = writeln!(
-                out,
-                "  expected one of the {kind} to be this (-), and the nearest is (+)"
-            );
-            changes(out, expected, nearest);
-        }
-        Mismatch::Unexpected { kind, received } => {
-            let _ = writeln!(out, "  received one of the {kind} that nothing expected");
-            brief(out, received);
-        }
-        Mismatch::Broken(reason) => {
-            let _ = writeln!(out, "  the case could not be run: {}", visible(reason));
-        }
+            ..
+        } => changes(out, expected, nearest),
+        Mismatch::Unexpected { received, .. } => brief(out, received),
+        Mismatch::Broken(_) => {}
     }
 }
 

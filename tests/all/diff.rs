@@ -273,7 +273,7 @@ fn commit(place: &Path) {
     );
 }
 
-fn git(place: &Path, words: &[&str]) {
+pub fn git(place: &Path, words: &[&str]) {
     let status = Command::new("git").current_dir(place).args(words).status();
     assert!(status.expect("git runs").success(), "{words:?}");
 }

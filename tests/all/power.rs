@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use rulectl::diag::Problems;
 use rulectl::geo::Databases;
-use rulectl::lab::{Case, Mismatch, Suite, Wanted, load_suites, run_case};
+use rulectl::lab::{Case, Mismatch, Rig, Suite, Wanted, load_suites, run_case};
 use serde_json::Value;
 
 use crate::harness::{lay_over, load, program, root};
@@ -363,12 +363,10 @@ fn notices(kind: &str, (rule, file, bound, instead): &Moved, suite: &Suite) {
         Mismatch::Missing { expected, .. } => expected["rule"] == *rule,
         Mismatch::Count { .. } | Mismatch::Broken(_) => false,
     };
-    let noticed = cases(suite, kind).into_iter().any(|(_, case)| {
-        run_case(&policy, case, &Databases::NONE)
-            .mismatches
-            .iter()
-            .any(is_of_rule)
-    });
+    let rig = Rig::new(&policy, &Databases::NONE);
+    let noticed = cases(suite, kind)
+        .into_iter()
+        .any(|(_, case)| run_case(&rig, case).mismatches.iter().any(is_of_rule));
     assert!(
         noticed,
         "{rule}: nothing that {kind} notices `{instead}` for `{bound}`"

@@ -507,6 +507,7 @@ fn words_of_rule(path: &[&str]) -> &'static str {
         ["rulectl", "finding_type"] => "type of finding",
         ["rulectl", "summary"] => "text of findings",
         ["rulectl", "script", ..] => "script",
+        ["rulectl", "tests", ..] => "test",
         ["logsource", ..] => "log source",
         ["level"] => "level",
         ["tags", ..] => "tag",
@@ -545,6 +546,7 @@ fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
         (Kind::Rule | Kind::Filter, ["logsource", "definition"]) => Nothing,
         (Kind::Rule, ["description"]) if about.description_is_read => Decides,
         (Kind::Rule | Kind::Filter, ["description"]) => Nothing,
+        (Kind::Rule, ["rulectl", "tests", ..]) => Nothing,
         (Kind::Rule, ["tags", ..]) if about.rules_are_selected => Decides,
         (
             Kind::Rule,

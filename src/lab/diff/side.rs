@@ -9,6 +9,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use tempfile::TempDir;
+
 use crate::lab::diff::Side;
 use crate::policy::{self, Loaded};
 use crate::visible::{reason, visible};
@@ -119,7 +121,7 @@ fn failed(error: impl std::fmt::Display) -> SideError {
 pub fn revision(word: &str, policy: &Path) -> Result<Found, SideError> {
     let commit = commit(policy, word)?;
     let prefix = in_repository(policy)?;
-    let files = listed(policy, &commit, &prefix, word)?;
+    let files = listed(policy, &commit, &prefix, word, &PARTS)?;
     if let Some(part) = PARTS.iter().find(|part| needed(part) && !has(&files, part)) {
         return Err(SideError::Failed(format!(
             "`{}` has no `{prefix}{part}`, so there was no policy yet",
@@ -129,6 +131,22 @@ pub fn revision(word: &str, policy: &Path) -> Result<Found, SideError> {
     let copy = tempfile::tempdir().map_err(|error| io_failed("a temporary folder", &error))?;
     lay_out(policy, &files, copy.path())?;
     Ok(folder(word, copy.path()))
+}
+
+/// Some files of the policy folder as a revision has them, laid out in a temporary folder; one
+/// that it does not have is not there.
+///
+/// # Errors
+///
+/// As [`revision`].
+pub fn files_of(word: &str, policy: &Path, paths: &[String]) -> Result<TempDir, SideError> {
+    let commit = commit(policy, word)?;
+    let prefix = in_repository(policy)?;
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let files = listed(policy, &commit, &prefix, word, &paths)?;
+    let copy = tempfile::tempdir().map_err(|error| io_failed("a temporary folder", &error))?;
+    lay_out(policy, &files, copy.path())?;
+    Ok(copy)
 }
 
 /// The commit that a revision names: hexadecimal digits, which no program takes for an option.
@@ -192,8 +210,14 @@ fn has(files: &[Blob], part: &str) -> bool {
     files.iter().any(|file| below(&file.path))
 }
 
-fn listed(policy: &Path, commit: &str, prefix: &str, word: &str) -> Result<Vec<Blob>, SideError> {
-    let parts = PARTS.map(|part| format!("{prefix}{part}"));
+fn listed(
+    policy: &Path,
+    commit: &str,
+    prefix: &str,
+    word: &str,
+    parts: &[&str],
+) -> Result<Vec<Blob>, SideError> {
+    let parts: Vec<String> = parts.iter().map(|part| format!("{prefix}{part}")).collect();
     let words = ["ls-tree", "-rlz", "--full-tree", commit, "--"];
     let words = words.into_iter().chain(parts.iter().map(String::as_str));
     let output = git(policy, words.map(OsStr::new))?;

@@ -1,0 +1,175 @@
+//! What the cases of a policy reach of it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::detect::{Logic, Rule};
+use crate::lab::run::Reached;
+use crate::policy::Policy;
+
+/// What there is to reach, each with whether some case did.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    /// Rules, their searches, agents and steps.
+    pub items: Vec<Item>,
+}
+
+/// Something to be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Item {
+    /// `rule`, `selection`, `agent` or `step`.
+    pub kind: &'static str,
+    /// Its name; that of a selection begins with that of its rule.
+    pub name: String,
+    /// What must happen to it: `fires`, `stays quiet`, `holds`, `does not hold`, `runs` or `is planned`.
+    pub wanted: &'static str,
+    /// The file it stands in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Whether it does in some case.
+    pub reached: bool,
+}
+
+impl Coverage {
+    /// How many are reached.
+    #[must_use]
+    pub fn reached(&self) -> usize {
+        self.items.iter().filter(|item| item.reached).count()
+    }
+
+    /// How many of a hundred are reached.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "there are few")]
+    pub fn percent(&self) -> f64 {
+        match self.items.len() {
+            0 => 100.0,
+            all => 100.0 * self.reached() as f64 / all as f64,
+        }
+    }
+}
+
+/// What cases reach of a policy, in the order of its rules' files, its agents and its steps.
+#[must_use]
+pub fn cover<'r>(policy: &Policy, cases: impl Iterator<Item = &'r Reached>) -> Coverage {
+    let cases: Vec<&Reached> = cases.collect();
+    let mut rules: Vec<&Rule> = policy.rules.values().collect();
+    rules.sort_by_key(|rule| (&rule.file, rule.span.start));
+    let mut items: Vec<Item> = rules
+        .iter()
+        .flat_map(|rule| of_rule(rule, &rules, &cases))
+        .collect();
+    let ran: BTreeSet<&String> = cases.iter().flat_map(|case| &case.agents).collect();
+    let agents = policy.routing.agents.keys();
+    items.extend(agents.map(|name| item("agent", name, "runs", ran.contains(name))));
+    let planned: BTreeSet<&str> = cases
+        .iter()
+        .flat_map(|case| case.steps.iter().map(String::as_str))
+        .collect();
+    let steps = policy.planning.step_ids();
+    items.extend(steps.map(|name| item("step", name, "is planned", planned.contains(name))));
+    Coverage { items }
+}
+
+fn item(kind: &'static str, name: &str, wanted: &'static str, reached: bool) -> Item {
+    Item {
+        kind,
+        name: name.to_owned(),
+        wanted,
+        place: None,
+        reached,
+    }
+}
+
+/// What is to be reached of a rule: nothing where it never runs, or where nobody sees it fire.
+fn of_rule(rule: &Rule, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
+    let (fires, quiet) = match &rule.logic {
+        Logic::Inactive => return Vec::new(),
+        Logic::Correlation(_) if is_silent(rule, rules) => return Vec::new(),
+        Logic::Detection(detection) => {
+            let is_one = detection.parts().0.len() == 1;
+            let fires = |case: &&Reached| case.observed.of(rule.id).any(|met| met.matched);
+            let quiet = |case: &&Reached| stays_quiet(case, rule.id, is_one);
+            (cases.iter().any(fires), cases.iter().any(quiet))
+        }
+        Logic::Correlation(correlation) => {
+            let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
+            let fed: Vec<Uuid> = correlation
+                .rules
+                .iter()
+                .filter_map(|(name, _)| Some(named(name)?.id))
+                .collect();
+            let fires = |case: &&Reached| case.found.contains(&rule.id);
+            let is_fed = |case: &&Reached| match fed.as_slice() {
+                [] => !case.found.is_empty(),
+                fed => fed.iter().any(|rule| feeds(case, *rule)),
+            };
+            let quiet = |case: &&Reached| !fires(case) && is_fed(case);
+            (cases.iter().any(fires), cases.iter().any(quiet))
+        }
+    };
+    let mut items = vec![
+        item("rule", rule.label(), "fires", fires),
+        item("rule", rule.label(), "stays quiet", quiet),
+    ];
+    items.extend(of_searches(rule, cases));
+    for item in &mut items {
+        item.place = Some(rule.file.clone());
+    }
+    items
+}
+
+/// Whether a case has an event that a rule nearly matches: one that satisfies a search of it and
+/// not the rule. Where there is one search alone, it is any event that the rule does not match.
+fn stays_quiet(case: &Reached, rule: Uuid, is_one: bool) -> bool {
+    let matched = case.observed.of(rule).filter(|met| met.matched).count() as u64;
+    let nearly = case.observed.of(rule).any(|met| !met.matched);
+    nearly || is_one && case.observed.events > matched
+}
+
+/// Whether a rule made something of a case that a correlation over it could see.
+fn feeds(case: &Reached, rule: Uuid) -> bool {
+    case.found.contains(&rule) || case.observed.of(rule).any(|met| met.matched)
+}
+
+/// Whether a correlation only feeds others: nothing tells when it fires.
+fn is_silent(rule: &Rule, rules: &[&Rule]) -> bool {
+    let mut over = rules.iter().filter_map(|other| match &other.logic {
+        Logic::Correlation(correlation) => {
+            let mut named = correlation.rules.iter();
+            let names = named.any(|(name, _)| rule.is_called(name));
+            names.then_some(correlation.generate)
+        }
+        _ => None,
+    });
+    let first = over.next();
+    first.is_some_and(|generate| !generate && over.all(|generate| !generate))
+}
+
+fn of_searches(rule: &Rule, cases: &[&Reached]) -> Vec<Item> {
+    let Logic::Detection(detection) = &rule.logic else {
+        return Vec::new();
+    };
+    let searches = detection.parts().0;
+    let is_one = searches.len() == 1;
+    let items = searches.iter().flat_map(|search| {
+        let name = format!("{}: {}", rule.label(), search.name);
+        let holds = |case: &&Reached| {
+            let mut met = case.observed.of(rule.id);
+            met.any(|met| met.searches.contains(&search.name))
+        };
+        let fails = |case: &&Reached| {
+            let held = case.observed.of(rule.id);
+            let held = held.filter(|met| met.searches.contains(&search.name));
+            let mut others = case.observed.of(rule.id);
+            others.any(|met| !met.searches.contains(&search.name))
+                || is_one && case.observed.events > held.count() as u64
+        };
+        [
+            item("selection", &name, "holds", cases.iter().any(holds)),
+            item("selection", &name, "does not hold", cases.iter().any(fails)),
+        ]
+    });
+    items.collect()
+}

@@ -1,0 +1,400 @@
+//! `rulectl test`: what it reads, what it tells and what it writes for others.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::{err, folder, out, rulectl};
+use crate::diff::git;
+use crate::harness::{lay_over, root};
+use crate::reports::{assert_is_junit, assert_is_sarif};
+
+/// A policy with one suite: a rule of the burst of failures, and what the cases say.
+pub fn policy(suite: &str) -> TempDir {
+    let folder = folder();
+    lay_over(&root().join("tests/diagnostics/good"), folder.path());
+    fs::create_dir_all(folder.path().join("fixtures")).expect("a folder");
+    fs::write(folder.path().join("fixtures/a.test.yml"), suite).expect("written");
+    folder
+}
+
+const HOSTILE: &str = "suite: \"<b>&\\u0007::error::\"
+cases:
+  - name: \"]]> 50%, a: b\\n::stop-commands::x\"
+    base: {eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: alice@example.com}
+    events: [{at: +0m, repeat: 7, every: +1m}]
+    expect: {findings: [{rule: \"\\u202E::error::\", count: 8}]}
+  - name: quiet
+    events: [{at: +0m, eventType: user.session.start}]
+    expect: {findings: []}
+";
+
+#[test]
+fn several_reports_are_written_at_once_and_are_what_their_schemas_say() {
+    let folder = policy(HOSTILE);
+    let words = "test --report junit=a.xml --report sarif=a.sarif --report json=a.json";
+    let output = rulectl(folder.path(), words);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a report");
+    assert_is_junit(&text("a.xml"));
+    assert!(text("a.xml").contains("tests=\"2\" failures=\"1\""));
+    assert_is_sarif(&text("a.sarif"));
+    let sarif: Value = serde_json::from_str(&text("a.sarif")).expect("JSON");
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "fixtures/a.test.yml");
+    assert_eq!(place["region"]["startLine"], 3);
+    let printed = out(&rulectl(folder.path(), "test --format json"));
+    assert_eq!(text("a.json"), printed);
+    let json: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!((&json["passed"], &json["failed"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn an_annotation_is_one_command_whatever_a_suite_says() {
+    let folder = policy(HOSTILE);
+    let text = out(&rulectl(folder.path(), "test --report github"));
+    let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("::")).collect();
+    let [command] = commands.as_slice() else {
+        panic!("one command:\n{text}");
+    };
+    assert!(
+        command.starts_with("::error file=fixtures/a.test.yml,line=3,title=<b>&\\u{7}%3A%3Aerror"),
+        "{command}"
+    );
+    assert!(command.contains("%0A"), "{command}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_before_the_cases_run() {
+    let folder = policy(HOSTILE);
+    for (words, said) in [
+        (
+            "test --report html=a.html",
+            "there are junit, sarif, json; or `github` alone",
+        ),
+        (
+            "test --report junit=none/a.xml",
+            "there is no folder `none`",
+        ),
+        ("test --report github --format json", "`--report json=FILE`"),
+    ] {
+        let output = rulectl(folder.path(), words);
+        assert_eq!(output.status.code(), Some(3), "{words}");
+        assert!(err(&output).contains(said), "{words}: {}", err(&output));
+        assert_eq!(out(&output), "", "{words}");
+    }
+}
+
+/// One rule with two searches, a correlation over it, and what cases reach of both.
+const SEARCHES: &str = "suite: searches
+cases:
+  - name: an admin grants
+    events:
+      - {at: +0m, eventType: user.account.privilege.grant, outcome.result: SUCCESS, actor.alternateId: a@example.com}
+      - {at: +1m, eventType: user.account.privilege.grant, outcome.result: SUCCESS, actor.alternateId: known@example.com}
+    expect:
+      findings: 1
+      matches: [{rule: grants, event: event-1, selections: [granted], missing: [known]}]
+      near_misses: [{rule: grants, event: event-2, selections: [granted, known]}]
+";
+
+const RULE: &str = "title: Privileges
+name: grants
+logsource: {product: okta, service: okta}
+detection:
+  granted: {eventType: user.account.privilege.grant}
+  known: {actor.alternateId: known@example.com}
+  condition: granted and not known
+";
+
+fn searches() -> TempDir {
+    let folder = policy(SEARCHES);
+    fs::write(folder.path().join("rules/grants.yml"), RULE).expect("written");
+    folder
+}
+
+fn items(folder: &TempDir) -> Vec<(String, String, bool)> {
+    let text = out(&rulectl(folder.path(), "test --coverage --format json"));
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    let items = json["coverage"]["items"].as_array().expect("items");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of_rule = items
+        .iter()
+        .filter(|item| text(&item["name"]).starts_with("grants"));
+    of_rule
+        .map(|item| {
+            (
+                text(&item["name"]),
+                text(&item["wanted"]),
+                item["reached"] == true,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_case_reaches_of_a_rule_is_said_search_by_search() {
+    let folder = searches();
+    let output = rulectl(folder.path(), "test");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}{}",
+        out(&output),
+        err(&output)
+    );
+    let reached = |expected: [bool; 6]| {
+        let names = [
+            "grants",
+            "grants",
+            "grants: granted",
+            "grants: granted",
+            "grants: known",
+            "grants: known",
+        ];
+        let wanted = [
+            "fires",
+            "stays quiet",
+            "holds",
+            "does not hold",
+            "holds",
+            "does not hold",
+        ];
+        let items = names.iter().zip(wanted).zip(expected);
+        items
+            .map(|((name, wanted), reached)| ((*name).to_owned(), wanted.to_owned(), reached))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        items(&folder),
+        reached([true, true, true, false, true, true])
+    );
+    let text = SEARCHES
+        .replace("known@example.com", "b@example.com")
+        .replace("findings: 1", "findings: 2");
+    fs::write(folder.path().join("fixtures/a.test.yml"), text).expect("written");
+    assert_eq!(
+        items(&folder),
+        reached([true, false, true, false, false, true])
+    );
+}
+
+#[test]
+fn too_little_coverage_fails() {
+    let folder = searches();
+    for (words, exit, said) in [
+        (
+            "test --coverage",
+            0,
+            "never: selection grants: granted does not hold  rules/grants.yml",
+        ),
+        ("test --fail-under 1", 0, "coverage: "),
+        (
+            "test --fail-under 99.5",
+            1,
+            "that is less than the 99.5 % of --fail-under",
+        ),
+        ("test --fail-under 101", 3, ""),
+    ] {
+        let output = rulectl(folder.path(), words);
+        assert_eq!(
+            output.status.code(),
+            Some(exit),
+            "{words}: {}",
+            out(&output)
+        );
+        assert!(out(&output).contains(said), "{words}: {}", out(&output));
+    }
+}
+
+const LOG: &str = "{\"uuid\":\"u1\",\"eventType\":\"user.session.start\",\"published\":\"2026-01-01T00:00:00Z\"}
+{\"uuid\":\"u2\",\"eventType\":\"user.account.privilege.grant\",\"published\":\"2026-02-01T00:00:00Z\",\"actor\":{\"alternateId\":\"a@example.com\"}}
+[]
+";
+
+/// A suite of one case, whose events and expectations are given.
+fn taken(events: &str, expect: &str) -> TempDir {
+    let folder = policy(&format!(
+        "suite: taken\ncases:\n  - name: one\n    events: {events}\n    expect: {expect}\n"
+    ));
+    fs::write(folder.path().join("rules/grants.yml"), RULE).expect("written");
+    fs::write(folder.path().join("fixtures/log.ndjson"), LOG).expect("written");
+    folder
+}
+
+#[test]
+fn events_are_taken_from_a_log_and_time_goes_on() {
+    #[rustfmt::skip]
+    let cases = [
+        ("[{from: {file: log.ndjson, line: 2}}]", "{findings: [{first_seen: '2026-02-01T00:00:00Z', okta_event_ids: [u2]}]}"),
+        ("[{from: {file: log.ndjson, uuid: u2}, at: +1m}]", "{findings: [{first_seen: '2026-01-01T00:01:00Z', okta_event_ids: [event-1]}]}"),
+        ("[{from: {file: log.ndjson, uuid: u2}, actor.alternateId: known@example.com}]", "{findings: [], near_misses: 1}"),
+        ("[{from: {file: log.ndjson, uuid: u2}, repeat: 3}]", "{findings: 3}"),
+        ("[{advance: +1h}, {at: +1m, eventType: user.account.privilege.grant}]", "{findings: [{first_seen: '2026-01-01T01:01:00Z'}]}"),
+        ("[{advance: +1h, eventType: user.account.privilege.grant}, {advance: +1h, eventType: user.account.privilege.grant}]", "{findings: [{first_seen: '2026-01-01T01:00:00Z'}, {first_seen: '2026-01-01T02:00:00Z'}]}"),
+        ("[{at: +1m}, {}]\n    base: {from: {file: log.ndjson, line: 2}}", "{findings: [{first_seen: '2026-01-01T00:01:00Z'}, {first_seen: '2026-01-01T00:00:00Z'}]}"),
+    ];
+    for (events, expect) in cases {
+        let output = rulectl(taken(events, expect).path(), "test");
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{events}: {}{}",
+            out(&output),
+            err(&output)
+        );
+    }
+    let broken = [
+        ("{file: log.ndjson, line: 4}", "the log has no line 4"),
+        (
+            "{file: log.ndjson, line: 3}",
+            "line 3 of the log is no event",
+        ),
+        (
+            "{file: log.ndjson, uuid: u9}",
+            "the log has no event whose `uuid` is `u9`",
+        ),
+        (
+            "{file: none.ndjson, line: 1}",
+            "there is no log file `none.ndjson`",
+        ),
+        (
+            "{file: log.ndjson}",
+            "expected the `line` or the `uuid` of one event",
+        ),
+        (
+            "{file: log.ndjson, line: 1, uuid: u1}",
+            "expected the `line` or the `uuid` of one event",
+        ),
+        ("{file: log.ndjson, lin: 1}", "did you mean `line`?"),
+    ];
+    for (from, said) in broken {
+        let output = rulectl(
+            taken(&format!("[{{from: {from}}}]"), "{findings: 0}").path(),
+            "test",
+        );
+        assert_eq!(output.status.code(), Some(2), "{from}: {}", out(&output));
+        assert!(err(&output).contains(said), "{from}: {}", err(&output));
+    }
+}
+
+#[test]
+fn cases_stand_in_a_rule() {
+    let folder =
+        policy("suite: other\ncases:\n  - {name: none, events: [], expect: {findings: 0}}\n");
+    let tests = "rulectl:
+  tests:
+    - name: fires
+      events: [{eventType: user.account.privilege.grant}]
+      expect: {findings: [{rule: grants}]}
+    - name: too many
+      events: [{eventType: user.account.privilege.grant}]
+      expect: {findings: 2}
+";
+    let write = |tests: &str| {
+        let text = format!("{RULE}{tests}");
+        fs::write(folder.path().join("rules/grants.yml"), text).expect("written");
+        rulectl(folder.path(), "test")
+    };
+    let output = write(tests);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    for said in [
+        "FAILED grants: too many\n  rules/grants.yml",
+        "2 passed, 1 failed",
+    ] {
+        assert!(out(&output).contains(said), "{}", out(&output));
+    }
+    let output = write(&tests.replace("expect: {findings: 2}", "expct: {findings: 2}"));
+    assert_eq!(output.status.code(), Some(2), "{}", out(&output));
+    assert!(
+        err(&output).contains("rules/grants.yml:15"),
+        "{}",
+        err(&output)
+    );
+    let digests = |tests: &str| {
+        write(tests);
+        let loaded = rulectl::policy::load(folder.path());
+        loaded.policy.expect("a policy").detector.logic_digests()
+    };
+    assert_eq!(digests(tests), digests(""), "a test changes no logic");
+}
+
+#[test]
+fn only_suites_that_a_change_concerns_are_run() {
+    let folder = searches();
+    let log = LOG.trim_end_matches("[]\n");
+    let path = folder.path();
+    let write = |name: &str, text: &str| fs::write(path.join(name), text).expect("written");
+    let quiet = "suite: NAME\ncases:\n  - {name: one, events: {file: log.ndjson}, expect: {findings: [{rule: RULE}]}}\n";
+    let suite = |name: &str, rule: &str| {
+        let text = quiet.replace("NAME", name).replace("RULE", rule);
+        write(&format!("fixtures/{name}.test.yml"), &text);
+    };
+    write("fixtures/log.ndjson", log);
+    suite("b", "grants");
+    let again = RULE
+        .replace("grants", "other")
+        .replace("privilege.grant", "lock")
+        .replace("known@", "other@");
+    write("rules/other.yml", &again);
+    write(
+        "fixtures/c.test.yml",
+        "suite: c\ncases:\n  - {name: one, events: [{eventType: user.account.lock}], expect: {findings: [{rule: other}]}}\n",
+    );
+    git(path, &["init", "--quiet"]);
+    git(path, &["add", "--all"]);
+    git(
+        path,
+        &[
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "commit",
+            "--quiet",
+            "-m",
+            "a",
+        ],
+    );
+    let check = |what: &str, passed: Option<usize>| {
+        let output = rulectl(path, "test --changed-since HEAD");
+        let said = format!("{what}: {}{}", out(&output), err(&output));
+        match passed {
+            Some(passed) => assert!(
+                said.contains(&format!("{passed} passed, 0 failed")),
+                "{said}"
+            ),
+            None => assert!(
+                said.contains("no suite is concerned by what changed since `HEAD`"),
+                "{said}"
+            ),
+        }
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    };
+    check("nothing changed", None);
+    write(
+        "fixtures/log.ndjson",
+        &log.replace("a@example.com", "b@example.com"),
+    );
+    check("a log", Some(1));
+    write("fixtures/log.ndjson", log);
+    write("rules/other.yml", &again.replace("other@", "another@"));
+    check("a rule that one suite names", Some(1));
+    write("rules/other.yml", &again);
+    write(
+        "fixtures/d.test.yml",
+        "suite: d\ncases:\n  - {name: one, events: [], expect: {findings: 0}}\n",
+    );
+    check("a new suite", Some(1));
+    let routing = fs::read_to_string(path.join("routing.toml")).expect("routing");
+    write("routing.toml", &format!("{routing}\n# another\n"));
+    check("routing", Some(4));
+    let output = rulectl(path, "test --changed-since nowhere");
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(
+        err(&output).contains("no revision of the repository"),
+        "{}",
+        err(&output)
+    );
+}
