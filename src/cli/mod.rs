@@ -145,7 +145,7 @@ enum Command {
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
     /// Report every problem of the policy folder
-    Check,
+    Check(check::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
     Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
@@ -178,7 +178,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(args) => diff::diff(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Audit(args) => audit::audit(&cli.common, args),
-        Command::Check => check::check(&cli.common),
+        Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));

@@ -323,7 +323,10 @@ fn strict_leaves_the_old_artifacts_and_blames_the_record() {
     let folder = folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let before = snapshot(&folder.path().join("data"));
-    let output = rulectl(folder.path(), "run --events LOGS/odd/malformed.ndjson --strict");
+    let output = rulectl(
+        folder.path(),
+        "run --events LOGS/odd/malformed.ndjson --strict",
+    );
     check("--strict", &output, 2, "", "malformed.ndjson:2: ");
     assert!(
         !err(&output).contains("cannot be written"),

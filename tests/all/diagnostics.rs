@@ -148,6 +148,22 @@ static OUTPUTS: LazyLock<Vec<(&str, String, Vec<Value>)>> = LazyLock::new(|| {
     CASES.iter().map(of).collect()
 });
 
+/// What `check` prints of each case.
+pub fn outputs<'t>() -> impl Iterator<Item = &'t str> {
+    OUTPUTS.iter().map(|(_, text, _)| text.as_str())
+}
+
+/// The good folder with files laid over it.
+pub fn over_good(files: &[(&str, &str)]) -> TempDir {
+    let folder = made("good", &Overlay);
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    folder
+}
+
 fn output(name: &str) -> &'static str {
     OUTPUTS
         .iter()
