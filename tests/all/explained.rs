@@ -16,7 +16,10 @@ const LIVE: [&str; 5] = ["run", "--events", "routing.toml", "--slots", "live"];
 
 /// What is broken, by the words that report it: files laid over a good folder.
 #[rustfmt::skip]
-const BROKEN: [(&[&str], &[(&str, &str)]); 7] = [
+type Files<'f> = &'f [(&'f str, &'f str)];
+
+#[rustfmt::skip]
+const BROKEN: [(&[&str], Files<'_>); 7] = [
     (&["check"], &[
         ("rules/one.yml", "title: One of one\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|contains|all: admin\n  condition: selection\n"),
         ("rules/quiet.yml", "title: On a list\nname: on_a_list\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|expand: '%nobody%'\n  condition: selection\n---\ntitle: Often on a list\ncorrelation:\n  type: event_count\n  rules: [on_a_list]\n  timespan: 1h\n  condition: {gte: 3}\n"),
