@@ -1,7 +1,7 @@
 //! `rulectl diff`: what a change of the policy means and does to logs, before it is merged.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::audit::AuditError;
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
-use crate::cli::reports::{Report, ReportFormat, placed, write};
+use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::audits::{Audits, AuditsError, Range, audits, survey};
 use crate::lab::diff::{
@@ -222,23 +222,10 @@ fn replayed(common: &Common, args: &Args, mut sides: [Side; 2]) -> Result<Result
     Ok(Ok((sides, Some(effect?))))
 }
 
-/// Where the policy folder stands below the working directory: what forges show is named from the
-/// root of the repository, where they run us. Empty, or with a `/` at its end.
+/// Where the policy that is told of stands in the repository, as forges name its files.
 fn root(common: &Common, args: &Args) -> String {
     let head = args.head.as_ref().map(Path::new);
-    let folder = head.filter(|head| head.is_dir()).unwrap_or(&common.policy);
-    let is_below = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    if !folder.components().all(|part| is_below(&part)) {
-        return String::new();
-    }
-    let mut root = String::new();
-    for part in folder.components() {
-        if let Component::Normal(part) = part {
-            root.push_str(&part.to_string_lossy());
-            root.push('/');
-        }
-    }
-    root
+    root_of(head.filter(|head| head.is_dir()).unwrap_or(&common.policy))
 }
 
 /// All that is told.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -48,13 +48,24 @@ impl FromStr for Report {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        let named = FORMATS.map(|(name, _)| name).join(", ");
+        Self::one_of(word, &FORMATS.map(|(_, format)| format))
+    }
+}
+
+impl Report {
+    /// The report that a word asks for, in one of the formats that a command has.
+    pub fn one_of(word: &str, formats: &[ReportFormat]) -> Result<Self, String> {
+        let mut known = FORMATS;
+        known.sort_by_key(|(_, format)| !formats.contains(format));
+        let known = known.get(..formats.len()).unwrap_or_default();
+        let named: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let (named, first) = (named.join(", "), named.first().copied().unwrap_or_default());
         let Some((format, file)) = word.split_once('=').filter(|(_, file)| !file.is_empty()) else {
             return Err(format!(
-                "a report is a format and a file, such as `html=diff.html`; the formats are {named}"
+                "a report is a format and a file, such as `{first}=FILE`; the formats are {named}"
             ));
         };
-        let known = FORMATS.iter().find(|(name, _)| *name == format);
+        let known = known.iter().find(|(name, _)| *name == format);
         let Some((_, format)) = known else {
             return Err(format!(
                 "no report `{}`; there are {named}",
@@ -107,6 +118,23 @@ pub fn write(reports: &[Report], text: impl Fn(ReportFormat) -> Result<String>) 
         })?;
     }
     Ok(())
+}
+
+/// Where a policy folder stands below the working directory: what forges show is named from the
+/// root of the repository, where they run us. Empty, or with a `/` at its end.
+pub fn root_of(folder: &Path) -> String {
+    let is_below = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !folder.components().all(|part| is_below(&part)) {
+        return String::new();
+    }
+    let mut root = String::new();
+    for part in folder.components() {
+        if let Component::Normal(part) = part {
+            root.push_str(&part.to_string_lossy());
+            root.push('/');
+        }
+    }
+    root
 }
 
 fn folder(file: &Path) -> &Path {

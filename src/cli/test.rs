@@ -1,27 +1,81 @@
 //! `rulectl test`: the suites of the policy folder.
 
+use std::str::FromStr;
+
 use anyhow::Result;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cli::databases::DatabaseArgs;
-use crate::cli::output::{bad, out, out_json, talk_problems};
+use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
+use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
-use crate::lab::{CaseResult, Mismatch, Suite, load_suites, run_case};
+use crate::lab::{Case, CaseResult, Mismatch, Suite, load_suites, run_cases};
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
-use crate::render::failed_case;
+use crate::render::{failed_case, tested_annotations, tested_junit, tested_sarif};
+use crate::visible;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only cases whose `SUITE: CASE` holds one of these texts
     names: Vec<String>,
+    /// Write a report too: junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    reports: Vec<Asked>,
     #[command(flatten)]
     databases: DatabaseArgs,
 }
 
+/// A report that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Commands of a workflow, on stdout.
+    Github,
+    /// A file.
+    File(Report),
+}
+
+/// The reports that are files.
+const FORMATS: [ReportFormat; 3] = [ReportFormat::Junit, ReportFormat::Sarif, ReportFormat::Json];
+
+impl FromStr for Asked {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word == "github" {
+            return Ok(Self::Github);
+        }
+        let report = Report::one_of(word, &FORMATS);
+        report
+            .map(Self::File)
+            .map_err(|reason| reason + "; or `github` alone")
+    }
+}
+
+impl Args {
+    fn files(&self) -> Vec<Report> {
+        let files = self.reports.iter().filter_map(|asked| match asked {
+            Asked::Github => None,
+            Asked::File(report) => Some(report.clone()),
+        });
+        files.collect()
+    }
+
+    fn annotates(&self) -> bool {
+        self.reports.contains(&Asked::Github)
+    }
+}
+
 /// Runs the command.
 pub fn test(common: &Common, args: &Args) -> Result<Exit> {
+    let reports = args.files();
+    placed(&reports)?;
+    if args.annotates() && common.format != Format::Text {
+        let message = "`--report github` writes to standard output, as `--format` does: leave one of them out, or write the JSON with `--report json=FILE`";
+        return Err(UsageError(message.to_owned()).into());
+    }
     let databases = args.databases.open();
     let mut loaded = policy::load(&common.policy);
     let suites = load_suites(&common.policy, &mut loaded.problems);
@@ -32,28 +86,38 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     };
     let fields = databases.paths(&ADDRESS_FIELDS);
     policy.detector.note_supplied(&fields);
-    let mut results = Vec::new();
-    for suite in &suites {
-        for case in suite
-            .cases
-            .iter()
-            .filter(|case| is_selected(suite, &case.name, &args.names))
-        {
-            results.push((suite, run_case(&policy, case, &databases)));
-        }
-    }
-    if results.is_empty() {
+    let selected = selected(&suites, &args.names);
+    if selected.is_empty() {
         bad(&nothing_selected(&suites, &args.names));
         return Ok(Exit::Negative);
     }
-    report(common, &results)?;
-    let failed = results
-        .iter()
-        .any(|(_, result)| !result.mismatches.is_empty());
-    Ok(if failed { Exit::Negative } else { Exit::Done })
+    let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let results = run_cases(&policy, &cases, &databases, threads);
+    let suites = selected.iter().map(|(suite, _)| *suite);
+    let told = Told {
+        results: suites.zip(results).collect(),
+    };
+    let root = root_of(&common.policy);
+    told.show(common.format)?;
+    if args.annotates() {
+        out(&tested_annotations(&told.results, &root))?;
+    }
+    write(&reports, |format| told.report(format, &root))?;
+    Ok(told.exit())
 }
 
-fn is_selected(suite: &Suite, case: &str, names: &[String]) -> bool {
+/// The cases that are asked for, each with its suite.
+fn selected<'s>(suites: &'s [Suite], names: &[String]) -> Vec<(&'s Suite, &'s Case)> {
+    let cases = suites
+        .iter()
+        .flat_map(|suite| suite.cases.iter().map(move |case| (suite, case)));
+    cases
+        .filter(|(suite, case)| is_named(suite, &case.name, names))
+        .collect()
+}
+
+fn is_named(suite: &Suite, case: &str, names: &[String]) -> bool {
     let full = format!("{}: {case}", suite.name).to_lowercase();
     names.is_empty() || names.iter().any(|name| full.contains(&name.to_lowercase()))
 }
@@ -66,29 +130,67 @@ fn nothing_selected(suites: &[Suite], names: &[String]) -> String {
     format!("no case is called {}", names.join(" or "))
 }
 
-fn report(common: &Common, results: &[(&Suite, CaseResult)]) -> Result<()> {
-    let failed: Vec<_> = results
-        .iter()
-        .filter(|(_, result)| !result.mismatches.is_empty())
-        .collect();
-    let shown = || {
-        results
-            .iter()
-            .map(|(suite, result)| Shown::new(suite, result))
-    };
-    match common.format {
-        Format::Json => return out_json(&shown().collect::<Vec<_>>()),
-        Format::Ndjson => return shown().try_for_each(|shown| out_json(&shown)),
-        Format::Text => {}
+/// What the form of the JSON is called; another form has another number.
+const SCHEMA: &str = "rulectl.test/1";
+
+/// All that is told.
+struct Told<'s> {
+    results: Vec<(&'s Suite, CaseResult)>,
+}
+
+impl Told<'_> {
+    fn failed(&self) -> impl Iterator<Item = &(&Suite, CaseResult)> {
+        self.results.iter().filter(|(_, result)| !result.passed())
     }
-    for (suite, result) in &failed {
-        out(&failed_case(suite, result))?;
+
+    fn show(&self, format: Format) -> Result<()> {
+        match format {
+            Format::Json => out_json(&self.document()),
+            Format::Ndjson => self.shown().try_for_each(|shown| out_json(&shown)),
+            Format::Text => self.text(),
+        }
     }
-    out(&format!(
-        "{} passed, {} failed\n",
-        results.len() - failed.len(),
-        failed.len()
-    ))
+
+    fn text(&self) -> Result<()> {
+        let mut failed = 0;
+        for (suite, result) in self.failed() {
+            out(&failed_case(suite, result))?;
+            failed += 1;
+        }
+        let passed = self.results.len() - failed;
+        out(&format!("{passed} passed, {failed} failed\n"))
+    }
+
+    fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
+        let results = self.results.iter();
+        results.map(|(suite, result)| Shown::new(suite, result))
+    }
+
+    fn document(&self) -> Value {
+        let failed = self.failed().count();
+        json!({
+            "schema": SCHEMA,
+            "passed": self.results.len() - failed,
+            "failed": failed,
+            "cases": self.shown().collect::<Vec<_>>(),
+        })
+    }
+
+    /// The text of a report.
+    fn report(&self, format: ReportFormat, root: &str) -> Result<String> {
+        Ok(match format {
+            ReportFormat::Junit => tested_junit(&self.results),
+            ReportFormat::Sarif => visible::json(&tested_sarif(&self.results, root))? + "\n",
+            _ => visible::json(&self.document())? + "\n",
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self.failed().next() {
+            Some(_) => Exit::Negative,
+            None => Exit::Done,
+        }
+    }
 }
 
 /// A case for a machine.
@@ -96,6 +198,7 @@ fn report(common: &Common, results: &[(&Suite, CaseResult)]) -> Result<()> {
 struct Shown<'r> {
     suite: &'r str,
     file: &'r str,
+    line: usize,
     case: &'r str,
     passed: bool,
     mismatches: &'r [Mismatch],
@@ -106,8 +209,9 @@ impl<'r> Shown<'r> {
         Self {
             suite: &suite.name,
             file: &suite.file,
+            line: result.line,
             case: &result.name,
-            passed: result.mismatches.is_empty(),
+            passed: result.passed(),
             mismatches: &result.mismatches,
         }
     }

@@ -37,6 +37,38 @@ pub enum Mismatch {
     Broken(String),
 }
 
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count {
+                kind,
+                expected,
+                received,
+            } => write!(f, "expected {expected} {kind}, received {}", received.len()),
+            Self::Missing {
+                kind,
+                nearest: None,
+                ..
+            } => write!(
+                f,
+                "expected one of the {kind} to be this, and there is none left"
+            ),
+            Self::Missing {
+                kind,
+                nearest: Some(_),
+                ..
+            } => write!(
+                f,
+                "expected one of the {kind} to be this (-), and the nearest is (+)"
+            ),
+            Self::Unexpected { kind, .. } => {
+                write!(f, "received one of the {kind} that nothing expected")
+            }
+            Self::Broken(reason) => write!(f, "the case could not be run: {reason}"),
+        }
+    }
+}
+
 /// What is wrong with the received records of one kind.
 #[must_use]
 pub fn compare(expectation: &Expectation, received: &[Value]) -> Vec<Mismatch> {

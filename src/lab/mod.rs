@@ -9,5 +9,5 @@ mod run;
 mod suite;
 
 pub use self::compare::Mismatch;
-pub use self::run::{CaseResult, run_case};
+pub use self::run::{CaseResult, run_case, run_cases};
 pub use self::suite::{Case, Expectation, Suite, Wanted, codes, load_suites};

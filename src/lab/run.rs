@@ -1,6 +1,9 @@
 //! One case through the spine, compared with what it expects.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -17,8 +20,47 @@ use crate::source::Input;
 pub struct CaseResult {
     /// Its name.
     pub name: String,
+    /// The line on which it begins.
+    pub line: usize,
     /// What did not come out as expected; nothing for a case that passed.
     pub mismatches: Vec<Mismatch>,
+}
+
+impl CaseResult {
+    /// Whether all came out as expected.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.mismatches.is_empty()
+    }
+}
+
+/// Runs cases on so many threads; what came of them is in their order.
+#[must_use]
+pub fn run_cases(
+    policy: &Policy,
+    cases: &[&Case],
+    databases: &Databases,
+    threads: usize,
+) -> Vec<CaseResult> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = cases.get(at) else { break };
+            let result = run_case(policy, case, databases);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.insert(at, result);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(cases.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_values().collect()
 }
 
 /// Runs a case, with databases for what its events lack.
@@ -78,6 +120,7 @@ pub fn run_case(policy: &Policy, case: &Case, databases: &Databases) -> CaseResu
     }
     CaseResult {
         name: case.name.clone(),
+        line: case.line,
         mismatches,
     }
 }

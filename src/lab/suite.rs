@@ -38,6 +38,8 @@ pub struct Suite {
 pub struct Case {
     /// Its name.
     pub name: String,
+    /// The line on which it begins.
+    pub line: usize,
     /// The events.
     pub events: Events,
     /// What must come of them, by kind of record.
@@ -292,6 +294,7 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
     table.finish(problems);
     Some(Case {
         name: name?.to_owned(),
+        line: problems.line_column(node.span).line,
         events: events?,
         expect: expect?,
     })

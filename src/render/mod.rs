@@ -32,7 +32,10 @@ pub use self::hostile::attacked;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
-pub use self::report::{Actors, Diffed, MARKER, junit, markdown, page, sarif};
+pub use self::report::{
+    Actors, Diffed, MARKER, junit, markdown, page, sarif, tested_annotations, tested_junit,
+    tested_sarif,
+};
 pub use self::restored::restored;
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;

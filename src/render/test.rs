@@ -33,48 +33,23 @@ pub fn failed_case(suite: &Suite, result: &CaseResult) -> String {
 }
 
 fn one(out: &mut String, mismatch: &Mismatch) {
+    let _ = writeln!(out, "  {}", visible(&mismatch.to_string()));
     match mismatch {
-        Mismatch::Count {
-            kind,
-            expected,
-            received,
-        } => {
-            let _ = writeln!(
-                out,
-                "  expected {expected} {kind}, received {}",
-                received.len()
-            );
+        Mismatch::Count { received, .. } => {
             received.iter().for_each(|record| brief(out, record));
         }
         Mismatch::Missing {
-            kind,
             expected,
             nearest: None,
-        } => {
-            let _ = writeln!(
-                out,
-                "  expected one of the {kind} to be this, and there is none left"
-            );
-            lines(out, expected, "  - ");
-        }
+            ..
+        } => lines(out, expected, "  - "),
         Mismatch::Missing {
-            kind,
             expected,
             nearest: Some(nearest),
-        } => {
-            let _ = writeln!(
-                out,
-                "  expected one of the {kind} to be this (-), and the nearest is (+)"
-            );
-            changes(out, expected, nearest);
-        }
-        Mismatch::Unexpected { kind, received } => {
-            let _ = writeln!(out, "  received one of the {kind} that nothing expected");
-            brief(out, received);
-        }
-        Mismatch::Broken(reason) => {
-            let _ = writeln!(out, "  the case could not be run: {}", visible(reason));
-        }
+            ..
+        } => changes(out, expected, nearest),
+        Mismatch::Unexpected { received, .. } => brief(out, received),
+        Mismatch::Broken(_) => {}
     }
 }
 

@@ -14,12 +14,12 @@ use crate::harness::{lay_over, lines, log, program, root, sign_in};
 type Env<'e> = &'e [(&'e str, &'e str)];
 
 /// A folder for the files of one test.
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
 /// Runs the program with its data in a folder; words are separated by blanks, and `LOGS/` is the bundled logs.
-fn rulectl(folder: &Path, words: &str) -> Output {
+pub fn rulectl(folder: &Path, words: &str) -> Output {
     rulectl_with(folder, words, &[], b"")
 }
 
@@ -54,11 +54,11 @@ fn shipped_policy() -> TempDir {
     folder
 }
 
-fn out(output: &Output) -> String {
+pub fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-fn err(output: &Output) -> String {
+pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 

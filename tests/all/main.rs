@@ -82,4 +82,5 @@ mod scripts;
 mod seeds;
 mod semantics;
 mod shown;
+mod tested;
 mod workflows;

@@ -446,7 +446,7 @@ static SARIF: LazyLock<Validator> = LazyLock::new(|| {
 });
 
 #[track_caller]
-fn assert_is_sarif(text: &str) {
+pub fn assert_is_sarif(text: &str) {
     let value: Value = serde_json::from_str(text).expect("JSON");
     let wrong: Vec<String> = SARIF
         .iter_errors(&value)
@@ -461,7 +461,7 @@ static JUNIT: LazyLock<String> = LazyLock::new(|| {
 
 /// Holds a document against the schema: elements, where they stand, and attributes.
 #[track_caller]
-fn assert_is_junit(text: &str) {
+pub fn assert_is_junit(text: &str) {
     let schema = Document::parse(&JUNIT).expect("XML");
     let document = Document::parse(text).expect("XML");
     assert_eq!(document.root_element().tag_name().name(), "testsuites");
@@ -831,7 +831,7 @@ fn a_report_that_cannot_be_written_is_said() {
         (
             &["html"],
             3,
-            "a report is a format and a file, such as `html=diff.html`",
+            "a report is a format and a file, such as `markdown=FILE`",
         ),
         (&["html="], 3, "a report is a format and a file"),
         (

@@ -34,31 +34,42 @@ pub fn junit(diffed: &Diffed<'_>) -> String {
         ("rules", rules),
         ("certainty", doubts.unwrap_or_default()),
     ];
-    let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
     let [base, head] = diffed.names;
     let name = format!("rulectl diff {base} {head}");
-    let _ = writeln!(out, "<testsuites name=\"{}\">", xml(&name));
-    for (name, mut cases) in suites {
+    let suites = suites.map(|(name, mut cases)| {
         if cases.is_empty() {
             cases.push(Case::none(name));
         }
-        suite(&mut out, name, &cases);
+        (name, cases)
+    });
+    document(&name, "rulectl.diff", &suites)
+}
+
+/// Suites of test cases as a document; `class` is what the names of their classes begin with.
+pub(super) fn document(name: &str, class: &str, suites: &[(&str, Vec<Case>)]) -> String {
+    let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
+    let _ = writeln!(out, "<testsuites name=\"{}\">", xml(name));
+    for (name, cases) in suites {
+        suite(&mut out, name, class, cases);
     }
     out.push_str("</testsuites>\n");
     out
 }
 
 /// A test case.
-struct Case {
-    name: String,
-    place: Option<Place>,
-    outcome: Outcome,
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) place: Option<Place>,
+    pub(super) outcome: Outcome,
 }
 
-enum Outcome {
+/// What came of a test case.
+pub(super) enum Outcome {
+    /// All is well.
     Passed,
     /// Nobody can tell, or it is only to be known.
     Skipped(String),
+    /// It is not as it should be.
     Failed {
         kind: &'static str,
         message: String,
@@ -233,29 +244,32 @@ fn doubts(effect: &Effect, naming: &Naming) -> Vec<Case> {
     doubts.collect()
 }
 
-fn suite(out: &mut String, name: &str, cases: &[Case]) {
+fn suite(out: &mut String, name: &str, class: &str, cases: &[Case]) {
     let count =
         |is_one: fn(&Outcome) -> bool| cases.iter().filter(|case| is_one(&case.outcome)).count();
     let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
     let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
     let _ = writeln!(
         out,
-        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\">",
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\">",
+        xml(name),
         cases.len()
     );
-    cases.iter().for_each(|case| written(out, name, case));
+    let class = format!("{class}.{name}");
+    cases.iter().for_each(|case| written(out, &class, case));
     out.push_str("  </testsuite>\n");
 }
 
-fn written(out: &mut String, suite: &str, case: &Case) {
+fn written(out: &mut String, class: &str, case: &Case) {
     let place = case
         .place
         .as_ref()
         .map(|place| format!(" file=\"{}\" line=\"{}\"", xml(&place.file), place.line));
     let _ = write!(
         out,
-        "    <testcase name=\"{}\" classname=\"rulectl.diff.{suite}\"{}",
+        "    <testcase name=\"{}\" classname=\"{}\"{}",
         xml(&case.name),
+        xml(class),
         place.unwrap_or_default()
     );
     match &case.outcome {

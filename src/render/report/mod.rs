@@ -9,12 +9,14 @@ mod page;
 mod plot;
 mod records;
 mod sarif;
+mod tested;
 
 pub use self::junit::junit;
 pub use self::markdown::{MARKER, markdown};
 pub use self::naming::Actors;
 pub use self::page::page;
 pub use self::sarif::sarif;
+pub use self::tested::{tested_annotations, tested_junit, tested_sarif};
 
 use crate::lab::diff::{Changes, Effect, Verdict};
 

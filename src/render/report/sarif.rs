@@ -51,11 +51,12 @@ const RULES: [Rule; 5] = [
     },
 ];
 
-struct Rule {
-    id: &'static str,
-    level: &'static str,
-    means: &'static str,
-    help: &'static str,
+/// What results of one kind mean.
+pub(super) struct Rule {
+    pub(super) id: &'static str,
+    pub(super) level: &'static str,
+    pub(super) means: &'static str,
+    pub(super) help: &'static str,
 }
 
 /// What a diff found, as SARIF. The files are those of the policy folder, which stands at `root`
@@ -72,14 +73,21 @@ pub fn sarif(diffed: &Diffed<'_>, root: &str) -> Value {
         told.extend(added(effect));
     }
     let results: Vec<Value> = told.iter().map(|told| told.result(root)).collect();
+    let notes = notifications(diffed, &naming);
+    document("rulectl diff", &RULES, &notes, &results)
+}
+
+/// The document of one run of a command.
+pub(super) fn document(command: &str, rules: &[Rule], notes: &[Value], results: &[Value]) -> Value {
+    let rules: Vec<Value> = rules.iter().map(Rule::described).collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
             "tool": {"driver": {
-                "name": "rulectl diff",
+                "name": command,
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": RULES.map(|rule| rule.described()),
+                "rules": rules,
             }},
             "columnKind": "unicodeCodePoints",
             "originalUriBaseIds": {
@@ -87,7 +95,7 @@ pub fn sarif(diffed: &Diffed<'_>, root: &str) -> Value {
             },
             "invocations": [{
                 "executionSuccessful": true,
-                "toolExecutionNotifications": notifications(diffed, &naming),
+                "toolExecutionNotifications": notes,
             }],
             "results": results,
         }],
@@ -129,10 +137,7 @@ impl Told {
             "ruleIndex": index,
             "level": level.map(|rule| rule.level),
             "message": {"text": visible(&self.message)},
-            "locations": [{"physicalLocation": {
-                "artifactLocation": {"uri": uri(&format!("{root}{}", self.place.file)), "uriBaseId": "%SRCROOT%"},
-                "region": {"startLine": self.place.line},
-            }}],
+            "locations": [location(root, &self.place)],
             "partialFingerprints": {"rulectlDiff/v1": Digest::of(about.as_bytes()).to_string()},
         });
         if let (Some(why), Value::Object(result)) = (&self.waived, &mut result) {
@@ -263,6 +268,14 @@ fn notifications(diffed: &Diffed<'_>, naming: &Naming) -> Vec<Value> {
         })
     });
     notes.collect()
+}
+
+/// Where a result is shown.
+pub(super) fn location(root: &str, place: &Place) -> Value {
+    json!({"physicalLocation": {
+        "artifactLocation": {"uri": uri(&format!("{root}{}", place.file)), "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": place.line},
+    }})
 }
 
 /// A path as a relative reference: what has a meaning in a URI is spelled by its bytes.
