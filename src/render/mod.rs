@@ -33,8 +33,8 @@ pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
 pub use self::report::{
-    Actors, Diffed, MARKER, junit, markdown, page, sarif, tested_annotations, tested_junit,
-    tested_sarif,
+    Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
+    tested_annotations, tested_junit, tested_sarif,
 };
 pub use self::restored::restored;
 pub use self::status::{status_changed, status_set};

@@ -144,3 +144,96 @@ fn a_code_that_there_is_not_has_the_nearest_one() {
         assert!(found.starts_with(said), "{found}");
     }
 }
+
+/// What each face says of the same broken folders.
+fn faces(words: &[&str]) -> String {
+    let files = [
+        (
+            "rules/one.yml",
+            "title: 'A, b: 100%'\nlogsource: {product: okta}\ndetection:\n  selection:\n    eventtype: x\n    outcome.result: \"\\u202e\"\n  unused:\n    actor.idd: y\n  condition: selection\n",
+        ),
+        ("rules/a,b%:c.yml", "title: X\nlevl: high\n"),
+    ];
+    said(words, &files)
+}
+
+#[test]
+fn sarif_is_what_its_schema_says_and_has_every_problem() {
+    let text = faces(&["check", "--format", "sarif"]);
+    let text = text.trim_end();
+    crate::reports::assert_is_sarif(text);
+    let sarif: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let values: serde_json::Value =
+        serde_json::from_str(faces(&["check", "--format", "json"]).trim_end()).expect("JSON");
+    let (run, values) = (&sarif["runs"][0], values.as_array().expect("problems"));
+    let results = run["results"].as_array().expect("results");
+    assert_eq!(results.len(), values.len());
+    assert!(results.len() > 3, "{text}");
+    for (result, value) in results.iter().zip(values) {
+        let region = &result["locations"][0]["physicalLocation"]["region"];
+        assert_eq!(result["ruleId"], value["code"]);
+        assert_eq!(result["level"], value["severity"]);
+        assert_eq!(region["startLine"], value["line"]);
+        assert_eq!(region["startColumn"], value["column"]);
+        let index = result["ruleIndex"].as_u64().expect("an index") as usize;
+        assert_eq!(run["tool"]["driver"]["rules"][index]["id"], value["code"]);
+    }
+}
+
+#[test]
+fn a_workflow_has_a_command_for_each_problem_and_nothing_ends_one() {
+    let text = faces(&["check", "--format", "github"]);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    assert!(lines.len() > 3, "{text}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("::error file=rules/a%2Cb%25%3Ac.yml,line=1,col=1,")),
+        "{text}"
+    );
+    for line in lines {
+        let (head, _) = line.split_once("::").map_or(("x", ""), |(_, rest)| {
+            rest.split_once("::").expect("a text")
+        });
+        assert!(
+            head.starts_with("error file=rules/") || head.starts_with("warning file=rules/"),
+            "{line}"
+        );
+        assert!(
+            head.contains(",line=") && head.contains(",title=RL"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn reports_stand_beside_what_is_printed_and_faces_are_those_of_check() {
+    let folder = over_good(&[]);
+    let run = |words: &str| {
+        let mut command = program();
+        command.current_dir(folder.path()).args(words.split(' '));
+        command.output().expect("it runs")
+    };
+    let checked = run("check --report sarif=out.sarif --report json=out.json");
+    assert_eq!(checked.status.code(), Some(0));
+    assert!(checked.stdout.starts_with(b"no problems"));
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a report");
+    crate::reports::assert_is_sarif(&read("out.sarif"));
+    assert_eq!(read("out.json"), "[]\n");
+    for (words, said) in [
+        (
+            "check --report html=x",
+            "no report `html`; there are sarif, json",
+        ),
+        ("show --format github", "are for `rulectl check`"),
+        (
+            "check --explain RL0122 --format sarif",
+            "`--explain` has the formats",
+        ),
+    ] {
+        let refused = run(words);
+        assert_eq!(refused.status.code(), Some(3), "{words}");
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains(said), "{text}");
+    }
+}
