@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 39] = [
+const CASES: [(&str, i32, Made); 40] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -65,6 +65,7 @@ const CASES: [(&str, i32, Made); 39] = [
     ("prompts", 2, Overlay),
     ("scripts", 2, Overlay),
     ("secrets", 2, Overlay),
+    ("senseless", 0, Overlay),
     ("settings", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),
