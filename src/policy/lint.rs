@@ -145,6 +145,13 @@ fn report(remark: Remark, problems: &mut Problems) {
                 )
                 .help("put alternatives into one list of values, or into searches joined with `or`");
         }
+        Remark::OpenHost(at) => problems
+            .warn(
+                codes::OPEN_HOST,
+                at,
+                "this expression is a host name, and is found inside of other names too",
+            )
+            .help("begin it with `^`, or with `(^|\\.)` for the hosts below it too, and end it with `$`"),
         Remark::Idle(one, other) => {
             let (line, text) = (problems.line_column(other).line, written(other, problems));
             problems

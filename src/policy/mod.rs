@@ -54,6 +54,8 @@ pub mod codes {
     pub const EXCLUDED: &str = "RL0125";
     /// A value or line that says nothing beside another.
     pub const IDLE: &str = "RL0126";
+    /// An expression that is a host name without its ends.
+    pub const OPEN_HOST: &str = "RL0127";
     /// A command that Okta's description does not have.
     pub const NO_OPERATION: &str = "RL0506";
     /// A field that Okta never sends.

@@ -27,6 +27,8 @@ pub enum Remark {
     Excluded(Span, Span),
     /// A value or line, and another one of its search with which it changes nothing.
     Idle(Span, Span),
+    /// An expression that is a host name, and finds it inside of others.
+    OpenHost(Span),
 }
 
 /// What can be said of a detection, where the fields are known of which an event has one value.
@@ -56,6 +58,36 @@ fn of_condition(detection: &Detection, has_one_value: &dyn Fn(&str) -> bool) -> 
     (!reasoning.can_be(&formula, false)).then_some(Remark::Always(place))
 }
 
+/// What the names of hosts mostly end in.
+const ENDINGS: [&str; 8] = ["com", "net", "org", "io", "dev", "gov", "edu", "app"];
+
+/// Whether an expression is the name of a host and nothing else, which is found inside of the
+/// names of others too: it has no `^`, or no `$`.
+fn is_open_host(expression: &str) -> bool {
+    let (from_start, rest) = match expression.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (
+            expression.starts_with(['@', '\\']),
+            expression.trim_start_matches('@'),
+        ),
+    };
+    let (to_end, rest) = match rest.strip_suffix('$') {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let host = rest.replace("\\.", ".");
+    let is_label = |label: &str| {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.bytes().all(letter)
+    };
+    let mut labels = host.trim_start_matches('.').split('.');
+    let ends = host.rsplit('.').next();
+    let is_host = labels.clone().count() > 1
+        && labels.all(is_label)
+        && ends.is_some_and(|ends| ENDINGS.contains(&ends));
+    is_host && !(from_start && to_end)
+}
+
 /// Values of a line that others of it make idle.
 fn values(line: &Predicate, remarks: &mut Vec<Remark>) {
     let tests = line.tests.iter().zip(&line.places).enumerate();
@@ -71,6 +103,8 @@ fn values(line: &Predicate, remarks: &mut Vec<Remark>) {
             at != other_at && implies(narrow, wide) && (!is_twin || other_at < at)
         });
         remarks.extend(other.map(|(_, (_, by))| Remark::Idle(**place, **by)));
+        let is_open = matches!(test, Test::Regex(regex, _) if is_open_host(regex.as_str()));
+        remarks.extend(is_open.then_some(Remark::OpenHost(**place)));
     }
 }
 
@@ -253,8 +287,33 @@ mod tests {
             Remark::Always(at) => format!("always {}", shown(at)),
             Remark::Excluded(one, other) => format!("{} excludes {}", shown(one), shown(other)),
             Remark::Idle(one, other) => format!("{} idle by {}", shown(one), shown(other)),
+            Remark::OpenHost(at) => format!("open {}", shown(at)),
         });
         told.collect()
+    }
+
+    #[test]
+    fn an_expression_that_is_a_host_name_has_both_its_ends() {
+        for (expression, expected) in [
+            (r"example\.com", true),
+            (r"^example\.com", true),
+            (r"login.example.com$", true),
+            (r"\.example\.com", true),
+            (r"^example\.com$", false),
+            (r"\.example\.com$", false),
+            (r"@example\.com$", false),
+            (r"(^|\.)example\.com$", false),
+            (r"example\.com/path", false),
+            (r"com", false),
+            (r"a.b", false),
+            (r"..com", false),
+            (r".*\.com", false),
+            ("", false),
+        ] {
+            assert_eq!(is_open_host(expression), expected, "{expression}");
+        }
+        let text = r"{s: {a|re: 'example\.com'}, condition: s}";
+        assert_eq!(said(text), [r"open 'example\.com'"]);
     }
 
     #[test]
