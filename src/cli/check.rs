@@ -2,44 +2,102 @@
 
 use anyhow::Result;
 
-use crate::cli::output::{out, out_json};
-use crate::cli::{Common, Exit, Format};
+use crate::cli::output::{UsageError, out, out_json};
+use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
+use crate::cli::{Common, Exit, Face};
 use crate::diag::counted;
-use crate::policy;
-use crate::render::{problems_as_text, problems_as_values};
+use crate::policy::{self, Loaded};
+use crate::render::{
+    code_page, nearest_code, problems_as_commands, problems_as_sarif, problems_as_text,
+    problems_as_values,
+};
+use crate::visible::json;
+
+/// The words of the command.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Say what a code means, with an example and what to do; no policy is read
+    #[arg(long, value_name = "CODE")]
+    explain: Option<String>,
+    /// Write a report too: sarif= or json=FILE; several at once
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report)]
+    reports: Vec<Report>,
+}
 
 /// Runs the command.
-pub fn check(common: &Common) -> Result<Exit> {
-    let loaded = policy::load(&common.policy);
-    match common.format {
-        Format::Text => {
-            let clean = loaded.problems.counts() == (0, 0);
-            if !clean {
-                out(&problems_as_text(&loaded.problems, true))?;
-            }
-            if let Some(policy) = &loaded.policy {
-                let ready = if clean {
-                    "no problems"
-                } else {
-                    "the policy can be activated"
-                };
-                out(&format!(
-                    "{ready}: {}, {}, policy {}\n",
-                    counted(policy.rules.len() as u64, "rule"),
-                    counted(policy.commands.len() as u64, "command template"),
-                    policy.digest
-                ))?;
-            }
+pub fn check(common: &Common, args: &Args) -> Result<Exit> {
+    match &args.explain {
+        Some(code) => explain(common, code),
+        None => check_policy(common, args),
+    }
+}
+
+fn report(word: &str) -> Result<Report, String> {
+    Report::one_of(word, &[ReportFormat::Sarif, ReportFormat::Json])
+}
+
+fn explain(common: &Common, code: &str) -> Result<Exit> {
+    let Some(page) = code_page(code) else {
+        let near = nearest_code(code).map(|near| format!("; did you mean `{near}`?"));
+        let near = near.unwrap_or_else(|| "; a code is like `RL0122`".to_owned());
+        return Err(UsageError(format!("there is no code `{code}`{near}")).into());
+    };
+    match common.face {
+        Face::Text => out(&page.as_text())?,
+        Face::Json | Face::Ndjson => out_json(&page)?,
+        Face::Sarif | Face::Github => {
+            let message = "`--explain` has the formats `text`, `json` and `ndjson`";
+            return Err(UsageError(message.to_owned()).into());
         }
-        Format::Json => out_json(&problems_as_values(&loaded.problems))?,
-        Format::Ndjson => {
+    }
+    Ok(Exit::Done)
+}
+
+fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
+    placed(&args.reports)?;
+    let loaded = policy::load(&common.policy);
+    let root = root_of(&common.policy);
+    match common.face {
+        Face::Text => out(&as_text(&loaded))?,
+        Face::Json => out_json(&problems_as_values(&loaded.problems))?,
+        Face::Ndjson => {
             let values = problems_as_values(&loaded.problems);
             values.iter().try_for_each(out_json)?;
         }
+        Face::Sarif => out_json(&problems_as_sarif(&loaded.problems, &root))?,
+        Face::Github => out(&problems_as_commands(&loaded.problems, &root))?,
     }
+    write(&args.reports, |format| {
+        Ok(match format {
+            ReportFormat::Sarif => json(&problems_as_sarif(&loaded.problems, &root))? + "\n",
+            _ => json(&problems_as_values(&loaded.problems))? + "\n",
+        })
+    })?;
     Ok(if loaded.policy.is_some() {
         Exit::Done
     } else {
         Exit::Broken
     })
+}
+
+fn as_text(loaded: &Loaded) -> String {
+    let clean = loaded.problems.counts() == (0, 0);
+    let mut text = String::new();
+    if !clean {
+        text.push_str(&problems_as_text(&loaded.problems, true));
+    }
+    if let Some(policy) = &loaded.policy {
+        let ready = if clean {
+            "no problems"
+        } else {
+            "the policy can be activated"
+        };
+        text.push_str(&format!(
+            "{ready}: {}, {}, policy {}\n",
+            counted(policy.rules.len() as u64, "rule"),
+            counted(policy.commands.len() as u64, "command template"),
+            policy.digest
+        ));
+    }
+    text
 }

@@ -99,22 +99,59 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
     /// How results are written to standard output
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(
+        long = "format",
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub face: Face,
+    /// The same for commands that have no other faces
+    #[arg(skip)]
     pub format: Format,
     /// When to use colour; NO_COLOR is obeyed
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub color: Color,
 }
 
-/// How results are written.
+/// How results are written, as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum Face {
     /// For a person
     Text,
     /// One JSON document
     Json,
     /// One JSON value a line
     Ndjson,
+    /// Of `check`: what forges show beside the lines of files
+    Sarif,
+    /// Of `check`: commands of a workflow of GitHub's
+    Github,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON value a line
+    Ndjson,
+}
+
+impl Face {
+    /// The format, where it is one that every command has.
+    fn format(self) -> Option<Format> {
+        match self {
+            Self::Text => Some(Format::Text),
+            Self::Json => Some(Format::Json),
+            Self::Ndjson => Some(Format::Ndjson),
+            Self::Sarif | Self::Github => None,
+        }
+    }
 }
 
 /// When to use colour.
@@ -145,7 +182,7 @@ enum Command {
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
     /// Report every problem of the policy folder
-    Check,
+    Check(check::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
     Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
@@ -155,7 +192,7 @@ enum Command {
 /// Parses the words of a command line and runs the command.
 #[must_use]
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(words) {
+    let mut cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() {
@@ -169,6 +206,16 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     output::set_color(cli.common.color);
+    let is_check = matches!(cli.command, Command::Check(_));
+    match cli.common.face.format() {
+        Some(format) => cli.common.format = format,
+        None if is_check => {}
+        None => {
+            let message = "`--format sarif` and `--format github` are for `rulectl check`; other commands have `text`, `json` and `ndjson`";
+            let exit = output::report(&output::UsageError(message.to_owned()).into());
+            return ExitCode::from(exit.code());
+        }
+    }
     let result = match &cli.command {
         Command::Run(args) => run::run(&cli.common, args),
         Command::Detect(args) => detect::detect(&cli.common, args),
@@ -178,7 +225,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(args) => diff::diff(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Audit(args) => audit::audit(&cli.common, args),
-        Command::Check => check::check(&cli.common),
+        Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));

@@ -87,6 +87,11 @@ pub fn decode_predicate(
         compared: fields
             .filter_map(|value| Some((value.scalar_text()?, value.span)))
             .collect(),
+        places: expanded
+            .iter()
+            .filter(|_| !modifiers.expand)
+            .map(|value| value.span)
+            .collect(),
         tests,
         all: modifiers.all,
         negated: modifiers.negated,
@@ -138,6 +143,7 @@ pub fn decode_keyword(value: &Node, problems: &mut Problems) -> Option<Predicate
         field: None,
         span: value.span,
         compared: Vec::new(),
+        places: vec![value.span],
         tests: vec![test],
         all: false,
         negated: false,

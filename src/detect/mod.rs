@@ -72,9 +72,10 @@ pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
+pub use self::search::codes as search_codes;
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::state::{Fate, Restored, Restoring, Saving, StateError};
-pub use self::versions::{Relation, Versions, compare_versions};
+pub use self::versions::{Relation, Remark, Versions, compare_versions, remarks};
 pub use self::windows::{Tally, Windows};
 
 use std::cmp::Ordering;

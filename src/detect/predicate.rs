@@ -15,6 +15,8 @@ pub struct Predicate {
     pub compared: Vec<(String, Span)>,
     /// One for each value as written.
     pub tests: Vec<Test>,
+    /// Where each of the tests is written; nothing where they come from a list.
+    pub places: Vec<Span>,
     /// Whether every test must hold, instead of any (`all`).
     pub all: bool,
     /// Whether the line holds when its tests do not (`neq`).

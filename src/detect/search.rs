@@ -24,6 +24,10 @@ pub mod codes {
 pub struct Detection {
     searches: Vec<Search>,
     condition: Condition,
+    /// Where the condition is written.
+    place: Span,
+    /// Whether some mix of the searches makes it hold.
+    can_hold: bool,
     /// The filters that apply, by their titles: each must hold too.
     filters: Vec<(String, Detection)>,
     /// What was written, see [`logic`](crate::detect::logic).
@@ -52,8 +56,22 @@ impl Detection {
             searches: self.searches.get(at).cloned().into_iter().collect(),
             condition: Condition::Search(0),
             filters: Vec::new(),
+            place: self.place,
+            can_hold: true,
             written: Digest::of(format!("{} {at}", self.written).as_bytes()),
         }
+    }
+
+    /// Where the condition is written.
+    #[must_use]
+    pub fn place(&self) -> Span {
+        self.place
+    }
+
+    /// Whether some mix of the searches makes the condition hold; where none does, that was told.
+    #[must_use]
+    pub fn can_hold(&self) -> bool {
+        self.can_hold
     }
 
     /// What was written, without the filters: the same however it is laid out.
@@ -167,8 +185,10 @@ pub fn decode_detection(
         Some(_) if problems.counts().0 > errors => DecodedDetection::Broken,
         Some(_) if inactive => DecodedDetection::Inactive,
         Some(condition) => {
-            let searches = searches.into_iter().map(|(_, search)| search).collect();
+            let searches: Vec<Search> = searches.into_iter().map(|(_, search)| search).collect();
             DecodedDetection::Ready(Detection {
+                place: condition_node.map_or(node.span, |node| node.span),
+                can_hold: condition.can_hold(searches.len()),
                 searches,
                 condition,
                 filters: Vec::new(),

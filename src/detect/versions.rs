@@ -10,6 +10,9 @@
 mod atoms;
 mod candidates;
 mod search;
+mod sense;
+
+pub use self::sense::{Remark, remarks};
 
 use serde::Serialize;
 use serde_json::Value;

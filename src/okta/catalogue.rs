@@ -6,6 +6,11 @@ use std::sync::LazyLock;
 static EVENT_TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("event-types.txt")));
 static FIELDS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("fields.txt")));
 
+static OPERATIONS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("operations.txt")));
+
+/// Which description of its API the operations are from.
+pub const DESCRIBED: &str = "version 2026.06.3";
+
 /// Where Okta sends arrays.
 const ARRAYS: [&str; 3] = ["target", "request.ipChain", "client.ipChain"];
 
@@ -73,6 +78,27 @@ pub fn text_above(path: &str) -> Option<(&'static str, &'static str)> {
     TEXTS.into_iter().find(|(known, _)| *known == text)
 }
 
+/// The methods that Okta's description has of a path, of which a segment may be filled in when it
+/// is used; none where it does not have the path.
+#[must_use]
+pub fn methods(segments: &[Option<&str>]) -> Vec<&'static str> {
+    let fits = |known: &str, asked: Option<&str>| known == "{}" || asked == Some(known);
+    let mut found = Vec::new();
+    for line in OPERATIONS.iter() {
+        let mut words = line.split(' ');
+        let path = words.next().unwrap_or_default().trim_start_matches('/');
+        let known = path.split('/');
+        let fits = known.clone().count() == segments.len()
+            && known
+                .zip(segments)
+                .all(|(known, asked)| fits(known, *asked));
+        if fits {
+            found.extend(words);
+        }
+    }
+    found
+}
+
 fn lines(text: &'static str) -> Vec<&'static str> {
     let mut lines: Vec<_> = text
         .lines()
@@ -109,6 +135,14 @@ mod tests {
         for field in ["target", "target.id", "request.ipChain.ip", "my.field"] {
             assert!(!has_one_value(field), "{field}");
         }
+        let of = |path: &'static str| {
+            let segments = path.split('/').map(|word| (word != "{}").then_some(word));
+            methods(&segments.collect::<Vec<_>>())
+        };
+        assert_eq!(of("api/v1/logs"), ["GET"]);
+        assert_eq!(of("api/v1/users/{}/lifecycle/suspend"), ["POST"]);
+        assert_eq!(of("api/v1/groups/00g1/users/{}"), ["PUT", "DELETE"]);
+        assert!(of("api/v1/users/{}/lifecycle/suspnd").is_empty() && of("api/v1").is_empty());
         assert!(is_open_map("debugContext.debugData.anything"));
         assert!(!is_open_map("debugContext.debugDataX"));
     }

@@ -6,7 +6,9 @@ mod log_source;
 mod mapping;
 mod time;
 
-pub use self::catalogue::{event_types, fields, has_one_value, is_open_map, text_above};
+pub use self::catalogue::{
+    DESCRIBED, event_types, fields, has_one_value, is_open_map, methods, text_above,
+};
 pub use self::log_source::not_ours;
 use self::mapping::is_lower_cased;
 pub use self::mapping::{MAPPINGS, Mapping, place};

@@ -1,10 +1,11 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Accessors, Detector, Filter, Logic, Rule};
+use crate::detect::{Accessors, Detector, Filter, Logic, Remark, Rule, remarks, search_codes};
 use crate::diag::{Problems, Span};
 use crate::okta;
 use crate::policy::codes;
 use crate::redact::{self, Secrets};
+use crate::tools::{CommandTemplate, Piece};
 
 /// Warns about the fields and event types of rules.
 pub(super) fn rules(rules: &[Rule], accessors: &Accessors, problems: &mut Problems) {
@@ -95,6 +96,99 @@ pub(super) fn groups(rules: &[Rule], problems: &mut Problems) {
                 .help(format!(
                     "leave `{field}` out of `group-by`, or ask for another field"
                 ));
+        }
+    }
+}
+
+/// Warns about conditions that never or always hold, and about what in a search says nothing.
+pub(super) fn conditions(rules: &[Rule], problems: &mut Problems) {
+    for rule in rules {
+        let Logic::Detection(detection) = &rule.logic else {
+            continue;
+        };
+        for remark in remarks(detection, &okta::has_one_value) {
+            // A script has the last word on what always holds.
+            let is_scripted = rule.settings.script.matches.is_some();
+            match remark {
+                Remark::Never(_) if !detection.can_hold() => {}
+                Remark::Always(_) if is_scripted => {}
+                remark => report(remark, problems),
+            }
+        }
+    }
+}
+
+fn report(remark: Remark, problems: &mut Problems) {
+    let written = |span: Span, problems: &Problems| {
+        let text = problems.text(span.file);
+        let text = text.get(span.start as usize..span.end as usize);
+        text.unwrap_or_default().trim().to_owned()
+    };
+    match remark {
+        Remark::Never(at) => problems
+            .warn(
+                search_codes::NEVER,
+                at,
+                "no event satisfies this condition: the searches ask what excludes each other",
+            )
+            .help("a field of an event has one value; join what are alternatives with `or`"),
+        Remark::Always(at) => problems
+            .warn(codes::ALWAYS, at, "every event satisfies this condition")
+            .help("leave out what is so anyway, or ask for an event type too"),
+        Remark::Excluded(one, other) => {
+            let (line, text) = (problems.line_column(other).line, written(other, problems));
+            problems
+                .warn(
+                    codes::EXCLUDED,
+                    one,
+                    format!("this never holds where `{text}` of line {line} does, and both are asked for"),
+                )
+                .help("put alternatives into one list of values, or into searches joined with `or`");
+        }
+        Remark::OpenHost(at) => problems
+            .warn(
+                codes::OPEN_HOST,
+                at,
+                "this expression is a host name, and is found inside of other names too",
+            )
+            .help("begin it with `^`, or with `(^|\\.)` for the hosts below it too, and end it with `$`"),
+        Remark::Idle(one, other) => {
+            let (line, text) = (problems.line_column(other).line, written(other, problems));
+            problems
+                .warn(
+                    codes::IDLE,
+                    one,
+                    format!("this changes nothing beside `{text}` of line {line}"),
+                )
+                .help("remove one of the two, or correct what was meant to be another");
+        }
+    }
+}
+
+/// Warns about commands whose path or method Okta's description of its API does not have.
+pub(super) fn commands(commands: &[CommandTemplate], problems: &mut Problems) {
+    for command in commands {
+        let segments = command.path.iter().map(|segment| match segment.as_slice() {
+            [Piece::Text(text)] => Some(text.as_str()),
+            _ => None,
+        });
+        let segments: Vec<Option<&str>> = segments.collect();
+        let methods = okta::methods(&segments);
+        let method = command.method.as_str();
+        if methods.contains(&method) {
+            continue;
+        }
+        if methods.is_empty() {
+            let message = format!(
+                "Okta's description has no such path (of {})",
+                okta::DESCRIBED
+            );
+            let problem = problems.warn(codes::NO_OPERATION, command.at, message);
+            problem.help("correct the path; ignore it if your tenant has it");
+        } else {
+            let message = format!("Okta's description has no {method} of this path");
+            let problem = problems.warn(codes::NO_OPERATION, command.at, message);
+            problem.help(format!("it has {}", methods.join(", ")));
         }
     }
 }

@@ -48,6 +48,16 @@ pub mod codes {
     pub const NO_RULES: &str = "RL0005";
     /// A file that this version does not read.
     pub const UNSUPPORTED: &str = "RL0006";
+    /// A condition that every event satisfies.
+    pub const ALWAYS: &str = "RL0124";
+    /// Lines of one search that exclude each other.
+    pub const EXCLUDED: &str = "RL0125";
+    /// A value or line that says nothing beside another.
+    pub const IDLE: &str = "RL0126";
+    /// An expression that is a host name without its ends.
+    pub const OPEN_HOST: &str = "RL0127";
+    /// A command that Okta's description does not have.
+    pub const NO_OPERATION: &str = "RL0506";
     /// A field that Okta never sends.
     pub const UNKNOWN_FIELD: &str = "RL0150";
     /// A finding type that no rule produces.
@@ -208,6 +218,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::filters(&filters, &accessors, problems);
     lint::texts(&rules, &filters, &accessors, problems);
     lint::groups(&rules, problems);
+    lint::conditions(&rules, problems);
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
         let secrets = (&audit.secrets, &accessors);
         lint::secrets(&rules, &filters, secrets, &detector, problems);
@@ -216,6 +227,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
     let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
     let commands = check_tools(files, steps.as_deref(), problems);
+    lint::commands(&commands, problems);
     // The finding type of a broken rule is not known.
     if let Some(planning) = planning.filter(|_| rules_are_whole) {
         lint::finding_types(&rules, planning.finding_types(), problems);

@@ -3,6 +3,7 @@
 mod asked;
 mod audit;
 mod audits;
+mod codes;
 mod diagnostics;
 mod diff;
 mod effect;
@@ -22,6 +23,7 @@ mod test;
 mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
+pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::diff::{changed, changed_in_audits, text_diff};
 pub use self::fills::{filled, filled_by_slot};
@@ -31,8 +33,8 @@ pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
 pub use self::report::{
-    Actors, Diffed, MARKER, junit, markdown, page, sarif, tested_annotations, tested_junit,
-    tested_sarif,
+    Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
+    tested_annotations, tested_junit, tested_sarif,
 };
 pub use self::restored::restored;
 pub use self::status::{status_changed, status_set};

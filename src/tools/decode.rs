@@ -95,13 +95,14 @@ fn decode_command(
             )
             .did_you_mean(step, steps.iter().copied());
     }
-    let (method, path) = operation?;
+    let (method, at, path) = operation?;
     Some(CommandTemplate {
         name: name.to_owned(),
         step: step.to_owned(),
         system: system?.to_owned(),
         description: description?.to_owned(),
         notes,
+        at,
         method,
         path,
         query,
@@ -113,7 +114,7 @@ fn decode_operation(
     table: &mut Table<'_>,
     span: Span,
     problems: &mut Problems,
-) -> Option<(Method, Vec<Vec<Piece>>)> {
+) -> Option<(Method, Span, Vec<Vec<Piece>>)> {
     let found: Vec<_> = METHODS
         .iter()
         .filter_map(|(key, method)| Some((*method, table.get(key)?)))
@@ -128,7 +129,7 @@ fn decode_operation(
             .help("write one of `get`, `post`, `put` and `delete` with the path");
         return None;
     };
-    Some((*method, decode_path(node, problems)?))
+    Some((*method, node.span, decode_path(node, problems)?))
 }
 
 fn decode_path(node: &Node, problems: &mut Problems) -> Option<Vec<Vec<Piece>>> {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::diag::Span;
+
 /// An Okta API operation to suggest for a step of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandTemplate {
@@ -15,6 +17,8 @@ pub struct CommandTemplate {
     pub description: String,
     /// What to know before running it.
     pub notes: Option<String>,
+    /// Where the path is written.
+    pub at: Span,
     /// The HTTP method.
     pub method: Method,
     /// The segments of the path; each may hold holes.

@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 39] = [
+const CASES: [(&str, i32, Made); 40] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -65,6 +65,7 @@ const CASES: [(&str, i32, Made); 39] = [
     ("prompts", 2, Overlay),
     ("scripts", 2, Overlay),
     ("secrets", 2, Overlay),
+    ("senseless", 0, Overlay),
     ("settings", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),
@@ -147,6 +148,22 @@ static OUTPUTS: LazyLock<Vec<(&str, String, Vec<Value>)>> = LazyLock::new(|| {
     };
     CASES.iter().map(of).collect()
 });
+
+/// What `check` prints of each case.
+pub fn outputs<'t>() -> impl Iterator<Item = &'t str> {
+    OUTPUTS.iter().map(|(_, text, _)| text.as_str())
+}
+
+/// The good folder with files laid over it.
+pub fn over_good(files: &[(&str, &str)]) -> TempDir {
+    let folder = made("good", &Overlay);
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    folder
+}
 
 fn output(name: &str) -> &'static str {
     OUTPUTS

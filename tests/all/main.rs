@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `harness` | running a policy over events in memory, and the program over files |
 //! | `diagnostics` | broken policy folders and what `check` says of them |
+//! | `explained` | the page of each code, with its example |
 //! | `agents` | agents that an engineer declares, and what they write |
 //! | `audit` | a writer that is killed, and the commands of the audit |
 //! | `canary` | secrets, in nothing that a run asks, writes and says |
@@ -59,6 +60,7 @@ mod docs;
 mod documents;
 mod enrichment;
 mod events;
+mod explained;
 mod filling;
 mod gate;
 mod harness;

@@ -135,6 +135,18 @@ impl Atoms {
         Some((atoms, in_atoms(base, &slots), in_atoms(head, &slots)))
     }
 
+    /// The atoms of some lines, and a formula for each; `None` where there are too many.
+    pub(super) fn of_lines(lines: &[&Predicate]) -> Option<(Self, Vec<Formula>)> {
+        let mut collector = Collector::default();
+        let formulas: Vec<Formula> = lines.iter().map(|line| collector.line(line)).collect();
+        let (mut atoms, slots) = grouped(collector)?;
+        atoms.relate();
+        let formulas = formulas
+            .into_iter()
+            .map(|formula| in_atoms(formula, &slots));
+        Some((atoms, formulas.collect()))
+    }
+
     /// Notes of each pair of atoms of one field whether one follows from the other.
     fn relate(&mut self) {
         let follows = self.atoms.iter().enumerate().map(|(at, atom)| {
@@ -399,7 +411,7 @@ fn condition_over(condition: &Condition, searches: &[Formula]) -> Formula {
 }
 
 /// Whether every value that passes one test passes the other, as far as that is plain.
-fn implies(one: &Test, other: &Test) -> bool {
+pub(super) fn implies(one: &Test, other: &Test) -> bool {
     if let Test::Text(wider) = other
         && wider.iter().any(is_any_text)
     {
@@ -449,7 +461,7 @@ fn implies(one: &Test, other: &Test) -> bool {
     }
 }
 
-fn few(one: usize, other: usize) -> bool {
+pub(super) fn few(one: usize, other: usize) -> bool {
     one.saturating_mul(other) <= MOST_PAIRS
 }
 
@@ -461,7 +473,7 @@ fn is_any_text(pattern: &Pattern) -> bool {
 }
 
 /// The whole text that a value must be, where case is no question.
-fn whole(pattern: &Pattern) -> Option<&str> {
+pub(super) fn whole(pattern: &Pattern) -> Option<&str> {
     let plain = pattern.as_plain()?;
     (plain.anchor == Anchor::Whole).then_some(plain.text)
 }
@@ -500,7 +512,7 @@ fn text_implies(one: &Pattern, other: &Pattern) -> bool {
 }
 
 /// Whether a pattern does not mind case.
-fn is_folded(pattern: &Pattern) -> bool {
+pub(super) fn is_folded(pattern: &Pattern) -> bool {
     !pattern.is_cased()
 }
 

@@ -1,6 +1,7 @@
 //! What a diff found, written for others: a comment on a pull request, a page to look through,
 //! and what the machines of a pipeline read.
 
+mod checked;
 mod junit;
 mod markdown;
 mod naming;
@@ -11,6 +12,7 @@ mod records;
 mod sarif;
 mod tested;
 
+pub use self::checked::{problems_as_commands, problems_as_sarif};
 pub use self::junit::junit;
 pub use self::markdown::{MARKER, markdown};
 pub use self::naming::Actors;

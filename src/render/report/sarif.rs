@@ -52,11 +52,11 @@ const RULES: [Rule; 5] = [
 ];
 
 /// What results of one kind mean.
-pub(super) struct Rule {
-    pub(super) id: &'static str,
-    pub(super) level: &'static str,
-    pub(super) means: &'static str,
-    pub(super) help: &'static str,
+pub(super) struct Rule<'r> {
+    pub(super) id: &'r str,
+    pub(super) level: &'r str,
+    pub(super) means: &'r str,
+    pub(super) help: &'r str,
 }
 
 /// What a diff found, as SARIF. The files are those of the policy folder, which stands at `root`
@@ -78,7 +78,12 @@ pub fn sarif(diffed: &Diffed<'_>, root: &str) -> Value {
 }
 
 /// The document of one run of a command.
-pub(super) fn document(command: &str, rules: &[Rule], notes: &[Value], results: &[Value]) -> Value {
+pub(super) fn document(
+    command: &str,
+    rules: &[Rule<'_>],
+    notes: &[Value],
+    results: &[Value],
+) -> Value {
     let rules: Vec<Value> = rules.iter().map(Rule::described).collect();
     json!({
         "$schema": SCHEMA,
@@ -102,7 +107,7 @@ pub(super) fn document(command: &str, rules: &[Rule], notes: &[Value], results: 
     })
 }
 
-impl Rule {
+impl Rule<'_> {
     fn described(&self) -> Value {
         json!({
             "id": self.id,
@@ -279,7 +284,7 @@ pub(super) fn location(root: &str, place: &Place) -> Value {
 }
 
 /// A path as a relative reference: what has a meaning in a URI is spelled by its bytes.
-fn uri(path: &str) -> String {
+pub(super) fn uri(path: &str) -> String {
     let spelled = path.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

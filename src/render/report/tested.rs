@@ -111,14 +111,14 @@ pub fn tested_annotations(results: &[Tested<'_>], root: &str) -> String {
 }
 
 /// A text that a command of a workflow carries: nothing in it ends the command.
-fn data(text: &str) -> String {
+pub(super) fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
 /// A text that stands among the properties of a command.
-fn property(text: &str) -> String {
+pub(super) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
