@@ -364,19 +364,16 @@ impl Told {
         self.effect.as_ref().or(of_audits)
     }
 
-    /// What is not certain is no answer.
+    /// A clause that fails does so whatever else is uncertain; else what is uncertain is no answer.
     fn exit(&self) -> Exit {
         let clauses = self.verdict.iter().flat_map(|verdict| &verdict.clauses);
         let mut outcomes = clauses.map(|judged| judged.outcome);
-        let effect = self.told_effect();
-        if effect.is_some_and(|effect| !effect.conclusive)
-            || outcomes
-                .clone()
-                .any(|outcome| outcome == Outcome::NotJudged)
-        {
+        if outcomes.clone().any(|outcome| outcome == Outcome::Failed) {
+            return Exit::Negative;
+        }
+        let is_uncertain = self.told_effect().is_some_and(|effect| !effect.conclusive);
+        if is_uncertain || outcomes.any(|outcome| outcome == Outcome::NotJudged) {
             Exit::Inconclusive
-        } else if outcomes.any(|outcome| outcome == Outcome::Failed) {
-            Exit::Negative
         } else {
             Exit::Done
         }
