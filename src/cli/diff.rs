@@ -351,16 +351,13 @@ impl Told {
         self.effect.as_ref().or(of_audits)
     }
 
-    /// What is not certain is no answer.
+    /// What is not certain is no answer, also where a clause of the gate fails.
     fn exit(&self) -> Exit {
         let clauses = self.verdict.iter().flat_map(|verdict| &verdict.clauses);
         let mut outcomes = clauses.map(|judged| judged.outcome);
-        let effect = self.told_effect();
-        if effect.is_some_and(|effect| !effect.conclusive)
-            || outcomes
-                .clone()
-                .any(|outcome| outcome == Outcome::NotJudged)
-        {
+        let is_uncertain = self.told_effect().is_some_and(|effect| !effect.conclusive);
+        let mut unjudged = outcomes.clone();
+        if is_uncertain || unjudged.any(|outcome| outcome == Outcome::NotJudged) {
             Exit::Inconclusive
         } else if outcomes.any(|outcome| outcome == Outcome::Failed) {
             Exit::Negative

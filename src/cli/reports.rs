@@ -1,5 +1,6 @@
 //! `--report FORMAT=FILE`: what a command found, written into files beside what it prints.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -88,7 +89,7 @@ pub fn placed(reports: &[Report]) -> Result<()> {
         let problem = if reports
             .iter()
             .take(at)
-            .any(|other| other.file == report.file)
+            .any(|other| place(&other.file) == place(&report.file))
         {
             "is named for two reports; each takes a file of its own".to_owned()
         } else if report.file.is_dir() {
@@ -105,6 +106,16 @@ pub fn placed(reports: &[Report]) -> Result<()> {
         return Err(UsageError(format!("the report `{name}` {problem}")).into());
     }
     Ok(())
+}
+
+/// Where a report ends up, however its folder is spelled.
+fn place(file: &Path) -> (PathBuf, Option<&OsStr>) {
+    let folder = folder(file);
+    let known = fs::canonicalize(folder);
+    (
+        known.unwrap_or_else(|_| folder.to_owned()),
+        file.file_name(),
+    )
 }
 
 /// Writes reports, each beside its place and moved there: a reader finds the old one or the new.

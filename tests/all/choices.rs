@@ -938,6 +938,10 @@ fn what_a_gate_judges() {
     assert!(!passed((burst, none), (&fewer, lost)));
     assert!(!passed((burst, &waived), (&fewer, lost)));
     assert!(passed((burst, lost), (&fewer, &waived)));
+    // A rule does not get what another was given by taking its name for a title.
+    let of_failed = waived.replace("\"burst\"", "\"failed\"");
+    let titled = fewer.replace("title: Burst", "title: failed");
+    assert!(!passed((burst, lost), (&titled, &of_failed)));
     // A budget that was overdrawn before is no matter of the change.
     let budget = "rules.burst.findings_per_day = 1";
     let more = format!("{burst}  suppress: 0s\n").replace("gte: 3", "gte: 2");

@@ -324,7 +324,7 @@ fn a_revision_is_read_without_touching_the_work_tree() {
 fn a_side_that_is_not_there_is_said_and_no_option_is_smuggled_in() {
     let place = repository();
     fs::create_dir(place.path().join("policy/main")).expect("a folder");
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 9] = [
         (&["nowhere"], 3, "`nowhere` is no folder, and no revision"),
         (
             &["--", "--output=x"],
@@ -335,6 +335,11 @@ fn a_side_that_is_not_there_is_said_and_no_option_is_smuggled_in() {
         (&["main"], 3, "`main` is a folder here and a revision too"),
         (&["generation:7"], 3, "has no generation 7"),
         (&["generation:x"], 3, "`generation:x` is no generation"),
+        (
+            &["--policy", ".."],
+            2,
+            "`HEAD` has no `rules`, so there was no policy yet; `--policy` names its folder",
+        ),
         (&["HEAD", "./main"], 2, "the head, `./main`, is no policy"),
         (
             &["HEAD:policy"],

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use chrono::NaiveDate;
-use rulectl::lab::diff::{Effect, Outcome, Side, Verdict, changes, judge};
+use rulectl::lab::diff::{Effect, Moved, Outcome, Side, Verdict, changes, judge};
 
 use crate::diff_effect::{BURST, bursts, diff, side};
 use crate::harness::{lay_over, lines, program, root, sign_in};
@@ -389,4 +389,136 @@ fn the_exit_status_is_the_verdict() {
         );
         assert_eq!(output.status.code(), Some(status), "{gate}\n{page}");
     }
+}
+
+/// What a change of rules or files loosens, `weaker` by clause; swapped, it is as much stronger.
+#[test]
+fn what_loosens_a_rule_from_beside_it_is_a_weakened_guardrail() {
+    let with = |settings: &str| format!("{BURST}{settings}");
+    let swallow = "---\ntitle: All\nname: all\nlevel: low\ncorrelation:\n  type: event_count\n  rules: [burst]\n  group-by: [actor.alternateId]\n  timespan: 10m\n  condition: {gte: 1000}\n";
+    let mandatory = (
+        "routing.toml",
+        "[plan.default]",
+        "[plan.mandatory]\nBURST = [\"lock_account\"]\n\n[plan.default]",
+    );
+    let formula = (
+        "routing.toml",
+        "prompt = \"prompts/risk.md\"",
+        "prompt = \"prompts/risk.md\"\nformula = \"impact * likelihood\"",
+    );
+    let step = (
+        "tools.yaml",
+        "  lock_account:\n",
+        "  lock_account:\n    step: collect_auth_logs\n",
+    );
+    let floored = with("  floor: {severity: high}\n");
+    let cases: [(String, Edits<'_>, String, Edits<'_>, &[&str]); 8] = [
+        // A correlation that names a rule silences it.
+        (BURST.to_owned(), &[], with(swallow), &[], &["rule burst"]),
+        (
+            BURST.to_owned(),
+            &[],
+            with(&swallow.replace("[burst]", "[failed]")),
+            &[],
+            &[],
+        ),
+        (
+            BURST.to_owned(),
+            &[],
+            with(&swallow.replace("  timespan", "  generate: true\n  timespan")),
+            &[],
+            &[],
+        ),
+        // A floor bounds the model alone.
+        (
+            floored.clone(),
+            &[],
+            floored.replace("level: high", "level: low"),
+            &[],
+            &[
+                "rule burst: rulectl.floor.score",
+                "rule burst: rulectl.risk",
+                "rule burst: rulectl.risk.severity",
+            ],
+        ),
+        // Another change of the slot hides nothing of a rule.
+        (
+            floored.clone(),
+            &[],
+            floored.replace("{severity: high}", "{severity: low}"),
+            &[formula],
+            &["rule burst: rulectl.floor.severity"],
+        ),
+        (
+            with("  suppress: 10m\n"),
+            &[],
+            with("  suppress: 300d\n"),
+            &[],
+            &["rule burst: rulectl.suppress"],
+        ),
+        (
+            with("  finding_type: BURST\n"),
+            &[mandatory],
+            with("  finding_type: OTHER\n"),
+            &[mandatory],
+            &["rule burst: rulectl.finding_type"],
+        ),
+        (
+            BURST.to_owned(),
+            &[],
+            BURST.to_owned(),
+            &[step],
+            &["commands.lock_account.step"],
+        ),
+    ];
+    for (base, of_base, head, of_head, expected) in &cases {
+        let (base, head) = (side(base, of_base), side(head, of_head));
+        let moved = |base: &Side, head: &Side, wanted: Moved| -> Vec<String> {
+            let guardrails = changes(base, head).guardrails.into_iter();
+            let moved = guardrails.filter(|guardrail| guardrail.moved == wanted);
+            moved.map(|guardrail| guardrail.clause).collect()
+        };
+        assert_eq!(moved(&base, &head, Moved::Weaker), *expected);
+        assert_eq!(moved(&head, &base, Moved::Stronger), *expected);
+        assert_eq!(moved(&base, &head, Moved::Stronger), [""; 0]);
+    }
+}
+
+#[test]
+fn a_rule_does_not_take_what_was_given_to_another() {
+    let gate = "[gate]\nlost_findings = \"high\"\n[[gate.waivers]]\nclause = \"lost_findings\"\nof = \"failed\"\nreason = \"noise\"\nuntil = 2999-12-31\n";
+    let fewer = BURST.replace("gte: 3", "gte: 5");
+    let base = gated(BURST, gate, &[]);
+    for title in ["title: Burst", "title: failed"] {
+        let head = gated(&fewer.replace("title: Burst", title), gate, &[]);
+        let told = verdict(&base, &head).expect("a gate");
+        assert_eq!(told.clauses[0].outcome, Outcome::Failed, "{title}");
+    }
+    // A title that two rules have means neither.
+    let gate = gate.replace("\"failed\"", "\"Failed sign-in\"");
+    let head = fewer.replace("title: Burst", "title: Failed sign-in");
+    let told = verdict(&gated(BURST, &gate, &[]), &gated(&head, &gate, &[])).expect("a gate");
+    assert_eq!(told.clauses[0].outcome, Outcome::Failed);
+}
+
+#[test]
+fn a_clause_that_fails_is_told_by_the_status_though_the_effect_is_uncertain() {
+    let fewer = BURST.replace("gte: 3", "gte: 5");
+    let lost = "[gate]\nlost_findings = \"high\"";
+    let (base, head) = (folder(BURST, lost), folder(&fewer, lost));
+    let log = base.path().join("log.ndjson");
+    let mut text = fs::read_to_string(&log).expect("readable");
+    text.push_str("{\"eventType\": \"user.se");
+    fs::write(&log, text).expect("written");
+    let mut diff = program();
+    let output = diff
+        .arg("diff")
+        .args([base.path(), head.path()])
+        .arg("--logs")
+        .arg(&log)
+        .output()
+        .expect("it runs");
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(page.contains("Inconclusive"), "{page}");
+    assert_eq!(output.status.code(), Some(1), "{page}");
 }

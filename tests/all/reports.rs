@@ -210,6 +210,7 @@ fn a_verdict(text: &str) -> Verdict {
         place: place.clone(),
     };
     let breach = |waiver: Option<Waived>| Breach {
+        rules: BTreeSet::new(),
         of: Some(text.to_owned()),
         what: format!("3 findings of {text}"),
         at: Some(place.clone()),
@@ -823,7 +824,7 @@ fn several_reports_are_written_at_once() {
 fn a_report_that_cannot_be_written_is_said() {
     let place = sides();
     fs::create_dir(place.path().join("folder")).expect("a folder");
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (
             &["pdf=a"],
             3,
@@ -844,6 +845,11 @@ fn a_report_that_cannot_be_written_is_said() {
             &["html=a", "json=a"],
             3,
             "the report `a` is named for two reports",
+        ),
+        (
+            &["html=a", "json=folder/../a"],
+            3,
+            "the report `folder/../a` is named for two reports",
         ),
         (&["html=folder"], 3, "the report `folder` is a folder"),
         (

@@ -137,7 +137,11 @@ pub fn changes(base: &Side, head: &Side) -> Changes {
     both.add_through(&mut items, &pairs);
     both.add_files(&mut items);
     items.sort_by(|one, other| one.order().cmp(&other.order()));
-    let guardrails = guardrails((base, &things.0), (head, &things.1), &items);
+    let rules = pairs
+        .iter()
+        .filter_map(|pair| ids(*pair))
+        .collect::<Vec<_>>();
+    let guardrails = guardrails((base, &things.0), (head, &things.1), &items, &rules);
     Changes {
         same: false,
         items,
@@ -149,9 +153,12 @@ pub fn changes(base: &Side, head: &Side) -> Changes {
 #[must_use]
 pub fn rule_pairs(base: &Side, head: &Side) -> Vec<(Uuid, Uuid)> {
     let (base, head) = (things(base), things(head));
-    let pairs = pairs(&base, &head).into_iter();
-    let ids = pairs.filter_map(|(base, head)| Some((base?.rule?.0, head?.rule?.0)));
-    ids.collect()
+    pairs(&base, &head).into_iter().filter_map(ids).collect()
+}
+
+/// The ids of a rule that both sides have.
+fn ids((base, head): Pair<'_>) -> Option<(Uuid, Uuid)> {
+    Some((base?.rule?.0, head?.rule?.0))
 }
 
 type Pair<'t> = (Option<&'t Thing>, Option<&'t Thing>);

@@ -3,13 +3,13 @@
 //! Of a clause that both sides have, the stricter one holds: a change cannot loosen the gate that
 //! judges it. Waivers are those of the head, so that they stand in what is reviewed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::detect::Severity;
+use crate::detect::{Rule, Severity};
 use crate::diag::counted;
 use crate::gate::{Bound, Clause, Limit, Waiver, is_called};
 use crate::lab::diff::changes::Changes;
@@ -85,6 +85,9 @@ pub struct Breach {
     /// What a waiver names: a guardrail, a command or a rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// The rules that this is; nothing where it is no rule.
+    #[serde(skip)]
+    pub rules: BTreeSet<Uuid>,
     /// In words.
     pub what: String,
     /// The line that makes it, where one is known.
@@ -249,17 +252,33 @@ impl Judging<'_> {
 
     /// Whether a waiver names what a breach is of. Rules have several names.
     fn is_of(&self, waiver: &Waiver, breach: &Breach) -> bool {
-        if waiver.of == breach.of {
-            return true;
+        match &waiver.of {
+            Some(wanted) if !breach.rules.is_empty() => breach.rules.is_subset(&self.meant(wanted)),
+            of => *of == breach.of,
         }
-        let (Some(wanted), Some(of)) = (&waiver.of, &breach.of) else {
-            return false;
-        };
-        let mut rules = self
-            .sides
-            .iter()
-            .flat_map(|side| side.policy.rules.values());
-        rules.any(|rule| is_called(rule, of) && is_called(rule, wanted))
+    }
+
+    /// The rule that a name means: by its name or id, else by a title that no other rule has.
+    /// Titles are free: a rule does not get what another was given by taking its name for a title.
+    fn meant(&self, name: &str) -> BTreeSet<Uuid> {
+        let named = self.ids(|rule| rule.is_called(name));
+        if !named.is_empty() {
+            return named;
+        }
+        let titled = self.ids(|rule| rule.title == name);
+        let is_one = self.sides.iter().all(|side| {
+            let mut rules = side.policy.rules.values();
+            rules.by_ref().find(|rule| rule.title == name);
+            rules.all(|rule| rule.title != name)
+        });
+        if is_one { titled } else { BTreeSet::new() }
+    }
+
+    fn ids(&self, wanted: impl Fn(&Rule) -> bool) -> BTreeSet<Uuid> {
+        let sides = self.sides.iter();
+        let rules = sides.flat_map(|side| side.policy.rules.values());
+        let rules = rules.filter(|rule| wanted(rule));
+        rules.map(|rule| rule.id).collect()
     }
 
     /// What a clause does not let through; nothing where nobody knows.
@@ -293,16 +312,16 @@ impl Judging<'_> {
     /// What is gone of a kind and of a severity or above, rule by rule.
     fn lost(&self, kind: Record, least: Severity) -> Option<Vec<Breach>> {
         let gone = &self.effect?.tally.gone;
-        let mut by_rule: BTreeMap<String, (u64, Option<Place>)> = BTreeMap::new();
+        let mut by_rule: BTreeMap<(String, Uuid), (u64, Option<Place>)> = BTreeMap::new();
         for ((of, rule, severity), gone) in gone {
             if *of == kind && *severity >= least {
-                let (count, at) = by_rule.entry(self.label(*rule)).or_default();
+                let (count, at) = by_rule.entry((self.label(*rule), *rule)).or_default();
                 *count += gone.count;
                 let first = gone.clause.as_ref();
                 *at = at.take().or_else(|| first.map(place_of));
             }
         }
-        let breaches = by_rule.into_iter().map(|(rule, (count, at))| {
+        let breaches = by_rule.into_iter().map(|((rule, id), (count, at))| {
             let is_gone = if count == 1 { "is gone" } else { "are gone" };
             Breach {
                 what: format!(
@@ -311,6 +330,7 @@ impl Judging<'_> {
                     least.as_str()
                 ),
                 of: Some(rule),
+                rules: BTreeSet::from([id]),
                 at,
                 waiver: None,
             }
@@ -320,20 +340,22 @@ impl Judging<'_> {
 
     /// Days with more findings that were not there before than are allowed.
     fn new_findings(&self, limit: &Limit, most: u64) -> Option<Vec<Breach>> {
+        let counted = self.counted(limit);
         let mut days: BTreeMap<&str, u64> = BTreeMap::new();
         for ((rule, day), count) in &self.effect?.tally.added {
-            if self.is_counted(limit, *rule) {
+            if counted.as_ref().is_none_or(|rules| rules.contains(rule)) {
                 *days.entry(day).or_default() += count;
             }
         }
-        Some(over(days, limit, most, "new finding"))
+        Some(self.over(days, limit, most, "new finding"))
     }
 
     /// Days with more findings of a rule than it may have, where the change made them more.
     fn findings(&self, limit: &Limit, most: u64) -> Option<Vec<Breach>> {
+        let counted = self.counted(limit);
         let mut days: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
         for ((rule, day), [base, head]) in &self.effect?.tally.findings {
-            if self.is_counted(limit, *rule) {
+            if counted.as_ref().is_none_or(|rules| rules.contains(rule)) {
                 let both = days.entry(day).or_default();
                 let [all_base, all_head] = *both;
                 *both = [all_base + base, all_head + head];
@@ -341,17 +363,34 @@ impl Judging<'_> {
         }
         let more = days.into_iter().filter(|(_, [base, head])| head > base);
         let more = more.map(|(day, [_, head])| (day, head)).collect();
-        Some(over(more, limit, most, "finding"))
+        Some(self.over(more, limit, most, "finding"))
     }
 
-    /// Whether a limit is about a rule.
-    fn is_counted(&self, limit: &Limit, id: Uuid) -> bool {
-        let Some(name) = &limit.rule else { return true };
-        let mut rules = self
-            .sides
-            .iter()
-            .filter_map(|side| side.policy.rules.get(&id));
-        rules.any(|rule| is_called(rule, name))
+    /// The rules that a limit is about; nothing where it is about all.
+    fn counted(&self, limit: &Limit) -> Option<BTreeSet<Uuid>> {
+        let name = limit.rule.as_deref()?;
+        Some(self.ids(|rule| is_called(rule, name)))
+    }
+
+    /// The days that have more than they may, as one breach.
+    fn over(&self, days: BTreeMap<&str, u64>, limit: &Limit, most: u64, what: &str) -> Vec<Breach> {
+        let over = days.into_iter().filter(|(_, count)| *count > most);
+        let over: Vec<(&str, u64)> = over.collect();
+        // The first of several days with as many.
+        let worst = over.iter().rev().max_by_key(|(_, count)| *count);
+        let name = limit.rule.as_deref();
+        let breach = worst.map(|(day, count)| Breach {
+            of: limit.rule.clone(),
+            rules: name.map(|name| self.meant(name)).unwrap_or_default(),
+            what: format!(
+                "{} on {day}, {} with more than {most}",
+                counted(*count, what),
+                counted(over.len() as u64, "day")
+            ),
+            at: None,
+            waiver: None,
+        });
+        breach.into_iter().collect()
     }
 
     fn label(&self, id: Uuid) -> String {
@@ -366,25 +405,6 @@ impl Judging<'_> {
     }
 }
 
-/// The days that have more than they may, as one breach.
-fn over(days: BTreeMap<&str, u64>, limit: &Limit, most: u64, what: &str) -> Vec<Breach> {
-    let over = days.into_iter().filter(|(_, count)| *count > most);
-    let over: Vec<(&str, u64)> = over.collect();
-    // The first of several days with as many.
-    let worst = over.iter().rev().max_by_key(|(_, count)| *count);
-    let breach = worst.map(|(day, count)| Breach {
-        of: limit.rule.clone(),
-        what: format!(
-            "{} on {day}, {} with more than {most}",
-            counted(*count, what),
-            counted(over.len() as u64, "day")
-        ),
-        at: None,
-        waiver: None,
-    });
-    breach.into_iter().collect()
-}
-
 fn is_write(guardrail: &Guardrail) -> bool {
     guardrail.clause.starts_with("commands.")
 }
@@ -392,6 +412,7 @@ fn is_write(guardrail: &Guardrail) -> bool {
 fn of_guardrail(guardrail: &Guardrail) -> Breach {
     Breach {
         of: Some(guardrail.clause.clone()),
+        rules: BTreeSet::new(),
         what: guardrail.what.clone(),
         at: guardrail.head.clone().or_else(|| guardrail.base.clone()),
         waiver: None,

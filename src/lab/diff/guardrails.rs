@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::detect::{Level, Logic, Relation, Rule, SEVERITIES, Severity};
 use crate::document::{Kind as Shape, Node};
@@ -78,6 +79,7 @@ pub(super) fn guardrails(
     (base, base_things): (&Side, &[Thing]),
     (head, head_things): (&Side, &[Thing]),
     items: &[Change],
+    pairs: &[(Uuid, Uuid)],
 ) -> Vec<Guardrail> {
     let mut moved = Moving {
         base: View::of(base, base_things),
@@ -92,6 +94,7 @@ pub(super) fn guardrails(
     moved.audit();
     moved.gate();
     moved.rules(items);
+    moved.reported(pairs);
     moved.commands(items);
     let mut found = moved.found;
     found.sort_by(|one, other| {
@@ -658,6 +661,8 @@ impl Moving<'_> {
             match (&before, &after) {
                 (Some(before), Some(after)) => {
                     self.matched(item, before, after);
+                    self.suppressed(before, after);
+                    self.typed(before, after);
                     self.risk(before, after);
                 }
                 (Some(rule), None) | (None, Some(rule)) => self.rule_on_one_side(item, rule),
@@ -741,8 +746,9 @@ impl Moving<'_> {
             let slot = view.side.policy.slots.get("risk");
             slot.map(|slot| (slot.may, slot.formula.clone()))
         };
-        let slot_is_same = slot(&self.base) == slot(&self.head);
-        if slot_is_same {
+        // What follows from the slot alone is told of the slot.
+        let own = |rule: &Rule| (rule.level, rule.settings.risk, rule.settings.floor);
+        if slot(&self.base) == slot(&self.head) || own(before) != own(after) {
             let word =
                 |severity: Option<Severity>| severity.map(|severity| json!(severity.as_str()));
             if old.least_severity != new.least_severity {
@@ -769,6 +775,7 @@ impl Moving<'_> {
                 );
             }
         }
+        self.level((before, &old), (after, &new));
         let promoted = |view: &View<'_>, kept: &Kept| {
             let promotion = &view.side.policy.promotion;
             promotion.severities.contains(&kept.severity)
@@ -802,6 +809,138 @@ impl Moving<'_> {
         }
     }
 
+    /// What the findings of a rule have without a model, where a floor hides that it moved; and its
+    /// level, where that decides nothing else than which rules guardrails are about.
+    fn level(&mut self, (before, old): (&Rule, &Kept), (after, new): (&Rule, &Kept)) {
+        let is_told =
+            (old.least_severity, new.least_severity) == (Some(old.severity), Some(new.severity));
+        let places = |moving: &Self, keys: &[&str]| {
+            [
+                moving.base.rule(before, keys),
+                moving.head.rule(after, keys),
+            ]
+        };
+        if old.severity != new.severity {
+            if is_told {
+                return;
+            }
+            let keys: &[&str] = if before.level == after.level {
+                &["rulectl", "risk"]
+            } else {
+                &["level"]
+            };
+            let places = places(self, keys);
+            self.push(
+                Moved::by(new.severity < old.severity),
+                &clause_of(after, "rulectl.risk.severity"),
+                "the severity that its findings have without a model".to_owned(),
+                [old.severity, new.severity].map(|severity| Some(json!(severity.as_str()))),
+                places,
+            );
+        } else if before.level != after.level && before.level.max(after.level) >= Level::High {
+            let places = places(self, &["level"]);
+            self.push(
+                Moved::by(after.level < before.level),
+                &clause_of(after, "level"),
+                "the level of its findings".to_owned(),
+                [before.level, after.level].map(|level| Some(json!(level.as_str()))),
+                places,
+            );
+        }
+    }
+
+    /// A rule of level high or above of which one finding stands for hits that are further apart.
+    fn suppressed(&mut self, before: &Rule, after: &Rule) {
+        let (Some(old), Some(new)) = (before.settings.suppress, after.settings.suppress) else {
+            return;
+        };
+        if old == new || before.level.max(after.level) < Level::High {
+            return;
+        }
+        let keys = ["rulectl", "suppress"];
+        let places = [self.base.rule(before, &keys), self.head.rule(after, &keys)];
+        self.push(
+            Moved::by(new > old),
+            &clause_of(after, "rulectl.suppress"),
+            "how far apart the hits are that are one finding".to_owned(),
+            [old, new].map(|span| Some(json!(span.to_string()))),
+            places,
+        );
+    }
+
+    /// A rule whose findings are of another type, for which other steps are mandatory.
+    fn typed(&mut self, before: &Rule, after: &Rule) {
+        let types = [before, after].map(|rule| rule.settings.finding_type.clone());
+        let [old, new] = &types;
+        if old == new {
+            return;
+        }
+        let mandatory = |view: &View<'_>, finding_type: &str| {
+            let planning = &view.side.policy.planning;
+            planning.mandatory(finding_type).to_vec()
+        };
+        let (was, is) = (mandatory(&self.base, old), mandatory(&self.head, new));
+        let keys = ["rulectl", "finding_type"];
+        for (one, other, text, moved) in [
+            (&was, &is, "is not mandatory any more", Moved::Weaker),
+            (&is, &was, "is mandatory now", Moved::Stronger),
+        ] {
+            for step in one.iter().filter(|step| !other.contains(step)) {
+                let places = [self.base.rule(before, &keys), self.head.rule(after, &keys)];
+                let what = format!("for its findings `{step}` {text}");
+                let values = types.clone().map(|name| Some(json!(name)));
+                let clause = clause_of(after, "rulectl.finding_type");
+                self.push(moved, &clause, what, values, places);
+            }
+        }
+    }
+
+    /// Rules of level high or above that only feed correlations now, and are not reported by themselves.
+    fn reported(&mut self, pairs: &[(Uuid, Uuid)]) {
+        let silent = [&self.base, &self.head].map(silent);
+        let [silent_before, silent_after] = &silent;
+        for (base, head) in pairs {
+            let rules = |view: &View<'_>, id: &Uuid| view.side.policy.rules.get(id).cloned();
+            let (Some(before), Some(after)) = (rules(&self.base, base), rules(&self.head, head))
+            else {
+                continue;
+            };
+            let (was, is) = (silent_before.contains(base), silent_after.contains(head));
+            if was == is || before.level.max(after.level) < Level::High {
+                continue;
+            }
+            let level = before.level.max(after.level).as_str();
+            let reported = if is {
+                "is not reported by itself any more"
+            } else {
+                "is reported by itself now"
+            };
+            let places = [self.base.rule(&before, &[]), self.head.rule(&after, &[])];
+            let what = format!("a rule of level {level} {reported}");
+            self.push(
+                Moved::by(is),
+                &clause_of(&after, ""),
+                what,
+                [None, None],
+                places,
+            );
+        }
+    }
+
+    /// A command that writes and serves another step, of which one needs approval.
+    fn approved(&mut self, item: &Change, [was, is]: [bool; 2]) {
+        let name = item.name();
+        let places = self.places((Kind::Command, name, &["step"]), None);
+        let what = if is {
+            "a command that writes serves a step that needs approval now"
+        } else {
+            "a command that writes serves a step without approval now"
+        };
+        let clause = format!("commands.{name}.step");
+        let values = [was, is].map(|approved| Some(json!(approved)));
+        self.push(Moved::by(was), &clause, what.to_owned(), values, places);
+    }
+
     /// Commands that change something where there was none, or where it read.
     fn commands(&mut self, items: &[Change]) {
         for item in items.iter().filter(|item| item.kind == Kind::Command) {
@@ -822,6 +961,16 @@ impl Moving<'_> {
                 (_, _, true, true) if call(old) != call(new) => {
                     "a command that writes does so in another way"
                 }
+                (_, _, true, true) => {
+                    let step = |command: Option<&CommandTemplate>| {
+                        command.map(|command| command.step.clone())
+                    };
+                    // That a step needs no approval any more is told of the step.
+                    if step(old) != step(new) && approved(base, old) != approved(head, new) {
+                        self.approved(item, [approved(base, old), approved(head, new)]);
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             let word = |method: Option<Method>| method.map(|method| json!(method.as_str()));
@@ -837,6 +986,38 @@ impl Moving<'_> {
             );
         }
     }
+}
+
+/// The rules that are not reported by themselves, since a correlation that does not say `generate` names them.
+fn silent(view: &View<'_>) -> BTreeSet<Uuid> {
+    let rules = &view.side.policy.rules;
+    let names: BTreeMap<&str, Uuid> = rules
+        .values()
+        .filter_map(|rule| Some((rule.name.as_deref()?, rule.id)))
+        .collect();
+    let mut fed = BTreeSet::new();
+    let mut kept = BTreeSet::new();
+    for rule in rules.values() {
+        let Logic::Correlation(correlation) = &rule.logic else {
+            continue;
+        };
+        let named = correlation.rules.iter().filter_map(|(name, _)| {
+            let named = names.get(name.as_str()).copied();
+            named.or_else(|| Uuid::parse_str(name).ok())
+        });
+        let list = if correlation.generate {
+            &mut kept
+        } else {
+            &mut fed
+        };
+        list.extend(named);
+    }
+    fed.difference(&kept).copied().collect()
+}
+
+/// Whether the step that a command serves needs approval.
+fn approved(side: &Side, command: Option<&CommandTemplate>) -> bool {
+    command.is_some_and(|command| side.policy.planning.approval().contains(&command.step))
 }
 
 /// What decides what a command changes.

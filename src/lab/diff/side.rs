@@ -124,8 +124,9 @@ pub fn revision(word: &str, policy: &Path) -> Result<Found, SideError> {
     let files = listed(policy, &commit, &prefix, word, &PARTS)?;
     if let Some(part) = PARTS.iter().find(|part| needed(part) && !has(&files, part)) {
         return Err(SideError::Failed(format!(
-            "`{}` has no `{prefix}{part}`, so there was no policy yet",
-            visible(word)
+            "`{}` has no `{}{part}`, so there was no policy yet; `--policy` names its folder, where it stands elsewhere",
+            visible(word),
+            visible(&prefix)
         )));
     }
     let copy = tempfile::tempdir().map_err(|error| io_failed("a temporary folder", &error))?;
