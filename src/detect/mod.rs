@@ -70,7 +70,9 @@ pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
 pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
-pub use self::rule::{Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule};
+pub use self::rule::{
+    DESCRIPTIVE, Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule,
+};
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
 pub use self::search::codes as search_codes;
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};

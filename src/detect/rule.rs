@@ -254,7 +254,9 @@ pub fn decode_rule(
     })
 }
 
-const DESCRIPTIVE: [&str; 12] = [
+/// Keys of a rule that say something to people and decide nothing. So does its description, where
+/// nothing reads that.
+pub const DESCRIPTIVE: [&str; 12] = [
     "related",
     "taxonomy",
     "status",

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use crate::detect::DESCRIPTIVE;
 use crate::diag::{Span, counted};
 use crate::document::{Key, Kind as Shape, Node};
 use crate::event::Nanos;
@@ -522,22 +523,6 @@ fn of_line(rest: &[&str]) -> String {
         [.., last] => format!("line `{last}`"),
     }
 }
-
-/// Keys of a rule that say something to people and decide nothing. So does its description, where nothing reads that.
-pub(super) const DESCRIPTIVE: [&str; 12] = [
-    "related",
-    "taxonomy",
-    "status",
-    "license",
-    "references",
-    "date",
-    "modified",
-    "fields",
-    "falsepositives",
-    "scope",
-    "regression_tests_path",
-    "simulation",
-];
 
 fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
     use Matters::{Decides, Nothing, Shown};

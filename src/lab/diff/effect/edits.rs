@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::detect::DESCRIPTIVE;
 use crate::diag::{Problems, Span};
 use crate::document::{Key, Kind, Node, parse_toml, parse_yaml_documents};
 use crate::lab::diff::Side;
 use crate::lab::diff::changes::description_is_read;
-use crate::lab::diff::details::DESCRIPTIVE;
 use crate::policy::{Loaded, PolicyFile, load_texts};
 
 /// One edit between two policies.
