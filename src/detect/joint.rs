@@ -18,7 +18,7 @@ use crate::detect::packed::{pack_bytes, pack_number, pack_text};
 use crate::detect::script::Scripted;
 use crate::detect::search::Detection;
 use crate::detect::supplied::Notes;
-use crate::detect::windows::{Tally, Windows};
+use crate::detect::windows::{Closed, Tally, Windows};
 use crate::detect::{Detector, Logic, Match, Matcher, Outer, Rule};
 use crate::event::{Digest, FieldPath, Nanos, Time};
 use crate::json::Wanted;
@@ -563,6 +563,30 @@ impl JointWindows<'_, '_> {
         reach
     }
 
+    /// What may still come after the newest event; nothing where that has no time.
+    #[must_use]
+    pub fn to_come(&self) -> Option<ToCome<'_>> {
+        let now = self.event.last()?.time?;
+        let mut come = ToCome {
+            windows: self,
+            since: now,
+            reporters: HashMap::new(),
+            closed: Closed::new(),
+        };
+        for (side, windows) in self.windows.iter().enumerate() {
+            let Some(detector) = self.joint.sides.get(side).map(|side| side.detector) else {
+                continue;
+            };
+            come.since = windows.looked_at(come.since);
+            windows.note_closed(detector, &mut come.closed);
+            for (at, consumer) in detector.consumers.iter().enumerate() {
+                let reporters = come.reporters.entry(consumer.reporter.rule).or_default();
+                reporters.push((side, at));
+            }
+        }
+        Some(come)
+    }
+
     /// Shows the event that is held to all that want it.
     fn step(
         &mut self,
@@ -584,6 +608,36 @@ impl JointWindows<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What may still come of several detectors.
+pub struct ToCome<'w> {
+    windows: &'w JointWindows<'w, 'w>,
+    /// All that is still looked at is not earlier.
+    since: Time,
+    /// The sides and consumers of each rule.
+    reporters: HashMap<Uuid, Vec<(usize, usize)>>,
+    closed: Closed,
+}
+
+impl ToCome<'_> {
+    /// The earliest event that a finding of one of these rules in a group may have which was not
+    /// given yet. The values of the group stand in the order of the names of their fields, folded.
+    #[must_use]
+    pub fn reaches(&self, rules: &[Uuid], group: &[String]) -> Time {
+        let mut earliest = self.since;
+        for rule in rules {
+            let closed = self.closed.get(&(*rule, group.to_vec())).copied();
+            let reporters = self.reporters.get(rule).into_iter().flatten();
+            let open = reporters.filter_map(|(side, at)| {
+                let detector = self.windows.joint.sides.get(*side)?.detector;
+                let windows = self.windows.windows.get(*side)?;
+                windows.reaches(detector, *at, group, self.since)
+            });
+            earliest = open.chain(closed).fold(earliest, Time::min);
+        }
+        earliest
     }
 }
 

@@ -65,7 +65,7 @@ pub use self::engine::Scratch;
 pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
-pub use self::joint::{Joined, Joint, JointWindows, Reach};
+pub use self::joint::{Joined, Joint, JointWindows, Reach, ToCome};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
 pub use self::probe::{Part, Probe};

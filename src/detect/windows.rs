@@ -5,6 +5,7 @@ mod hits;
 mod ledger;
 mod membership;
 mod saved;
+mod to_come;
 mod waits;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,6 +23,7 @@ use self::hits::{correlate, report, wait};
 use self::ledger::{LONGEST, Ledger};
 pub(super) use self::membership::display;
 use self::membership::{Feeds, Sighting, pass_on};
+pub(super) use self::to_come::Closed;
 
 /// What was left out of correlation, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -16,6 +16,8 @@ pub trait JointSink {
     ///
     /// When it cannot be kept; detection then ends.
     fn finding(&mut self, of: &[usize], finding: Finding) -> io::Result<()>;
+    /// The windows have taken one match more, and given what that completes.
+    fn advanced(&mut self, windows: &JointWindows<'_, '_>);
     /// Everything was read and correlated; the windows tell what rules have met.
     ///
     /// # Errors
@@ -71,6 +73,7 @@ pub fn detect_jointly(
     let mut windows = joint.windows();
     for found in sorter.sorted().map_err(RunError::Sort)? {
         advance(&mut windows, found.map_err(RunError::Sort)?, sink)?;
+        sink.advanced(&windows);
     }
     let each = &mut |of: &[usize], finding: Finding| sink.finding(of, finding);
     let tallies = windows.finish(counts.last, each);
