@@ -1,5 +1,6 @@
 //! The beat after the scan: matches in event-time order → hits → findings.
 
+mod ending;
 mod eviction;
 mod hits;
 mod ledger;
@@ -19,6 +20,7 @@ use crate::detect::seen::Seen;
 use crate::detect::{Consumer, ConsumerKind, Detector, Match};
 use crate::event::{Nanos, Time};
 
+pub(super) use self::ending::Ending;
 use self::hits::{correlate, report, wait};
 use self::ledger::{LONGEST, Ledger};
 pub(super) use self::membership::display;
@@ -193,52 +195,6 @@ impl Windows {
         }
         self.event.push(found);
         ready
-    }
-
-    /// The end of the input, whose latest event was at `last`, matched or not:
-    /// closes everything that is open, and gives what that makes complete one
-    /// at a time, since it may be much.
-    ///
-    /// # Errors
-    ///
-    /// The first of `each`.
-    pub fn finish<E>(
-        &mut self,
-        detector: &Detector,
-        last: Option<Time>,
-        mut each: impl FnMut(Finding) -> Result<(), E>,
-    ) -> Result<Tally, E> {
-        self.step(detector).into_iter().try_for_each(&mut each)?;
-        while let Some(end) = self.first_end().filter(|end| Some(*end) <= last) {
-            let findings = self.end_waits(detector, end);
-            findings.into_iter().try_for_each(&mut each)?;
-        }
-        let waiting = self.waiting.iter().filter_map(|at| self.consumers.get(*at));
-        self.ledger.tally.pending = waiting.map(|groups| groups.waiting() as u64).sum();
-        let mut open: Vec<(Time, u32, u32)> = (0..)
-            .zip(&self.consumers)
-            .flat_map(|(at, groups)| groups.open().map(move |(last, number)| (last, at, number)))
-            .collect();
-        open.sort_unstable();
-        for (last, at, number) in open {
-            let at = at as usize;
-            while let Some(finding) = self.ledger.next_before(detector, Some(last)) {
-                each(finding)?;
-            }
-            if let (Some(consumer), Some(groups)) =
-                (detector.consumers.get(at), self.consumers.get_mut(at))
-            {
-                self.ledger.close_group(at, consumer, groups, number);
-            }
-        }
-        while let Some((_, (at, closed))) = self.ledger.closed.pop_first() {
-            if let Some(consumer) = detector.consumers.get(at) {
-                each(closed.finding(consumer))?;
-            }
-        }
-        let live = self.ledger.live.take().unwrap_or_default();
-        live.into_iter().try_for_each(each)?;
-        Ok(self.ledger.tally)
     }
 
     /// What scripts could not answer since this was asked last.

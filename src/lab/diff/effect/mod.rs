@@ -41,8 +41,8 @@ use self::possible::{Latitude, Marks, Open, Possible, Presence, Span, Spans};
 pub(super) use self::traced::Traced;
 use self::traced::{Again, Beside, KINDS, Reckoned, count};
 use self::waiting::{Compare, Together, Waiting};
-use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting};
-use crate::event::{Digest, FieldPath, Time};
+use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, ToCome};
+use crate::event::{Digest, FieldPath};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
@@ -370,7 +370,7 @@ impl<'p> Following<'p> {
             }
         }
         self.ends.iter_mut().for_each(End::add_run);
-        self.complete(&|_, _| None);
+        self.complete(None);
     }
 
     /// What is done under each policy from now on.
@@ -469,7 +469,7 @@ impl<'p> Following<'p> {
         let followed: Vec<Option<Rc<Followed>>> = followed.collect();
         let reckoned = self.reckon(&followed);
         self.compare(&followed, &reckoned, record);
-        self.complete(&|_, _| None);
+        self.complete(None);
     }
 
     /// Tells what of that which waits is complete, where there is so much that it is worth a look.
@@ -478,14 +478,13 @@ impl<'p> Following<'p> {
             return;
         }
         if let Some(come) = windows.to_come() {
-            self.complete(&|rules, group| Some(come.reaches(rules, group)));
+            self.complete(Some(&come));
         }
     }
 
-    /// Tells what is complete: `reaches` says since when a finding of some rules in a group may
-    /// still come, and nothing where none does.
-    fn complete(&mut self, reaches: &dyn Fn(&[Uuid], &[String]) -> Option<Time>) {
-        for together in self.waiting.complete(reaches) {
+    /// Tells what is complete beside what may still come; all where nothing may.
+    fn complete(&mut self, come: Option<&ToCome<'_>>) {
+        for together in self.waiting.complete(come) {
             self.tell_of(together);
         }
         self.look_at = WORTH_A_LOOK.max(2 * self.waiting.len());
@@ -751,7 +750,7 @@ impl<'p> Following<'p> {
 
     /// Everything that is told.
     pub(super) fn tell(mut self, read: Read, mut doubts: Vec<Doubt>, sides: [&Side; 2]) -> Effect {
-        self.complete(&|_, _| None);
+        self.complete(None);
         let not_paired = self.waiting.not_paired(0);
         if not_paired > 0 {
             let about = About::NotPaired {

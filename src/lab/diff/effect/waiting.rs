@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
+use crate::detect::ToCome;
 use crate::event::Time;
 use crate::lab::diff::effect::certainty::Certain;
 use crate::lab::diff::effect::pairing::{Pair, Rules, Whose};
@@ -182,17 +183,13 @@ impl Waiting {
         (class.unwrap_or(usize::MAX), traced.group.clone())
     }
 
-    /// Gives the chains that are complete: `reaches` says since when a finding of some rules in a
-    /// group may still come, and nothing where none does.
-    pub fn complete(
-        &mut self,
-        reaches: &dyn Fn(&[Uuid], &[String]) -> Option<Time>,
-    ) -> Vec<Together> {
+    /// Gives the chains that are complete beside what may still come; all where nothing may.
+    pub fn complete(&mut self, come: Option<&ToCome<'_>>) -> Vec<Together> {
         let mut complete = Vec::new();
         for (place, waits) in std::mem::take(&mut self.places) {
             let (class, group) = &place;
             let rules = self.rules.get(*class).map(Vec::as_slice);
-            let since = reaches(rules.unwrap_or_default(), group);
+            let since = come.map(|come| come.reaches(rules.unwrap_or_default(), group));
             let mut left = BTreeMap::new();
             for chain in chains(waits) {
                 if since.is_some_and(|since| !chain.ends_before(since)) {
