@@ -32,6 +32,7 @@
 //! | [`command`] | steps and templates → suggested commands |
 //! | [`gate`] | what a change of the policy may do |
 //! | [`policy`] | all of the above from one folder, checked and immutable |
+//! | [`watch`] | whether the files of a policy have changed |
 //! | [`pipeline`] | the spine |
 //! | [`store`] | artifacts, written whole and read back |
 //! | [`record`] | what a run says in the audit |
@@ -75,4 +76,5 @@ pub mod source;
 pub mod store;
 pub mod tools;
 pub mod visible;
+pub mod watch;
 pub mod world;

@@ -254,7 +254,7 @@ impl Reader<'_> {
             let path = format!("{folder}/{name}");
             let stem = name.rsplit_once('.').map_or("", |(stem, _)| stem);
             let is_named = || self.found.iter().any(|file| file.text.contains(stem));
-            if wanted(&path) && !stem.is_empty() && is_named() {
+            if is_wanted(&path) && !stem.is_empty() && is_named() {
                 self.file(&path, false);
             }
         }
@@ -275,7 +275,7 @@ impl Reader<'_> {
     }
 
     fn entry(&mut self, path: &str, is_file: bool, depth: usize) {
-        if wanted(path) {
+        if is_wanted(path) {
             return self.file(path, is_file);
         }
         let (full, shown) = (self.root.full(path), self.root.shown(path));
@@ -357,8 +357,9 @@ fn is_list(path: &str) -> bool {
     path.starts_with("rules/lists/")
 }
 
-/// Whether a name in `rules/` or `prompts/` is one that the policy reads.
-fn wanted(path: &str) -> bool {
+/// Whether a file in `rules/` or `prompts/` is one that the policy reads, by its path.
+#[must_use]
+pub fn is_wanted(path: &str) -> bool {
     let extension = Path::new(path)
         .extension()
         .and_then(|extension| extension.to_str())

@@ -1,0 +1,285 @@
+//! Whether the files of a policy have changed.
+//!
+//! The system is asked to tell of changes in *folders*: editors replace a file by another of its
+//! name, a checkout swaps whole trees, and Kubernetes a link. What it tells is taken for a hint
+//! alone: after it, everything is read again, and only another content is a change. So a save
+//! that changes nothing tells nothing, and hints that are lost are made up for by a look now and
+//! then.
+
+mod content;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::event::Digest;
+
+use self::content::{Places, content};
+
+/// What of a policy folder is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// What the policy is made from: `rules/`, `prompts/`, `routing.toml` and `tools.yaml`.
+    Policy,
+    /// That and `fixtures/`, with which it is tested.
+    Project,
+}
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// After a hint, for one save to come to its end.
+    pub quiet: Duration,
+    /// At the most between two looks, whether or not there was a hint.
+    pub look: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(100),
+            look: Duration::from_secs(5),
+        }
+    }
+}
+
+/// While hints go on and on, a look is taken after so many quiet spans all the same.
+const MOST_QUIET: u32 = 5;
+
+/// A look may take this part of the time at the most.
+const SHARE: u32 = 50;
+
+/// So many hints wait; what is more is made up for by one look.
+const HINTS: usize = 1024;
+
+/// A watch over a policy folder, until it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    hints: SyncSender<Hint>,
+    state: Arc<State>,
+    began: Digest,
+    hindrance: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// More hints came than wait.
+    missed: AtomicBool,
+    over: AtomicBool,
+}
+
+enum Hint {
+    /// Something happened there.
+    At(Vec<PathBuf>),
+    /// Something happened, or somebody wants a look.
+    Anywhere,
+}
+
+impl Watch {
+    /// Begins to watch, and has each new content told by its digest, on a thread of the watch's own.
+    /// What changes from now on is told, also while the folder is not there.
+    pub fn begin(
+        folder: &Path,
+        watched: Watched,
+        pace: Pace,
+        tell: impl FnMut(Digest) + Send + 'static,
+    ) -> Self {
+        let (hints, come) = sync_channel(HINTS);
+        let state = Arc::new(State::default());
+        let (watcher, hindrance) = match watcher(hints.clone(), Arc::clone(&state)) {
+            Ok(watcher) => (Some(watcher), None),
+            Err(error) => (None, Some(reason(&error))),
+        };
+        let mut watching = Watching {
+            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            watched,
+            pace,
+            watcher,
+            hindrance,
+            places: Places::default(),
+            heard: BTreeSet::new(),
+            took: Duration::ZERO,
+        };
+        let began = watching.look();
+        let hindrance = watching.hindrance.take();
+        let of_thread = Arc::clone(&state);
+        thread::spawn(move || watching.watch(began, &come, &of_thread, tell));
+        Self {
+            hints,
+            state,
+            began,
+            hindrance,
+        }
+    }
+
+    /// What there was when the watch began.
+    #[must_use]
+    pub fn began(&self) -> Digest {
+        self.began
+    }
+
+    /// Why the system does not tell of changes, where it does not: they are then seen by looking alone.
+    #[must_use]
+    pub fn hindrance(&self) -> Option<&str> {
+        self.hindrance.as_deref()
+    }
+
+    /// Has a look taken now.
+    pub fn look(&self) {
+        give(&self.hints, Hint::Anywhere, &self.state);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::Release);
+        self.look();
+    }
+}
+
+/// What the system tells becomes hints. That a file was opened or read is none: looking does that.
+fn watcher(hints: SyncSender<Hint>, state: Arc<State>) -> notify::Result<RecommendedWatcher> {
+    notify::recommended_watcher(move |told: notify::Result<notify::Event>| {
+        let hint = match told {
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => return,
+            Ok(event) if !event.need_rescan() => Hint::At(event.paths),
+            _ => Hint::Anywhere,
+        };
+        give(&hints, hint, &state);
+    })
+}
+
+/// Whoever tells must not wait for whoever looks.
+fn give(hints: &SyncSender<Hint>, hint: Hint, state: &State) {
+    if let Err(TrySendError::Full(_)) = hints.try_send(hint) {
+        state.missed.store(true, Ordering::Release);
+    }
+}
+
+fn reason(error: &notify::Error) -> String {
+    match &error.kind {
+        notify::ErrorKind::Io(error) => crate::visible::reason(error),
+        notify::ErrorKind::MaxFilesWatch => {
+            "as many folders are watched as the system allows".to_owned()
+        }
+        _ => crate::visible::visible(&error.to_string()).to_string(),
+    }
+}
+
+struct Watching {
+    /// Absolute, with its links.
+    folder: PathBuf,
+    watched: Watched,
+    pace: Pace,
+    watcher: Option<RecommendedWatcher>,
+    hindrance: Option<String>,
+    places: Places,
+    /// The folders that the system tells of.
+    heard: BTreeSet<PathBuf>,
+    /// How long the last look took.
+    took: Duration,
+}
+
+impl Watching {
+    fn watch(
+        mut self,
+        began: Digest,
+        come: &Receiver<Hint>,
+        state: &State,
+        mut tell: impl FnMut(Digest),
+    ) {
+        let mut last = began;
+        let mut next = self.pace.look;
+        while self.wait(next, come, state) {
+            let now = self.look();
+            // A file may have been read while it was written, so that a change is looked at again.
+            next = if now == last {
+                self.pace.look.max(self.took * SHARE)
+            } else {
+                self.pace.quiet * 2
+            };
+            if now != last {
+                last = now;
+                tell(now);
+            }
+        }
+    }
+
+    /// Waits for a hint, or so long; false when the watch is over.
+    fn wait(&self, most: Duration, come: &Receiver<Hint>, state: &State) -> bool {
+        let end = Instant::now() + most;
+        while !state.missed.swap(false, Ordering::AcqRel) {
+            let left = end.saturating_duration_since(Instant::now());
+            match come.recv_timeout(left) {
+                Ok(Hint::At(paths)) if !paths.iter().any(|path| self.places.concern(path)) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => break,
+                Ok(Hint::Anywhere) => break,
+                Ok(Hint::At(_)) => {
+                    self.settle(come);
+                    break;
+                }
+            }
+        }
+        !state.over.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing happened for a moment.
+    fn settle(&self, come: &Receiver<Hint>) {
+        let end = Instant::now() + self.pace.quiet * MOST_QUIET;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let more = come.recv_timeout(left.min(self.pace.quiet));
+            if left.is_zero() || !matches!(more, Ok(Hint::At(_))) {
+                return;
+            }
+        }
+    }
+
+    /// Reads everything. What came into a folder before the system was asked to tell of it is
+    /// read once more.
+    fn look(&mut self) -> Digest {
+        let begun = Instant::now();
+        let mut seen = content(&self.folder, self.watched);
+        if self.listen(&seen.places) {
+            seen = content(&self.folder, self.watched);
+        }
+        self.took = begun.elapsed();
+        self.places = seen.places;
+        seen.digest
+    }
+
+    /// Asks the system to tell of the folders in which changes are seen now, and says whether it
+    /// does of one more.
+    fn listen(&mut self, places: &Places) -> bool {
+        let Some(watcher) = &mut self.watcher else {
+            return false;
+        };
+        self.heard.retain(|folder| {
+            let is_seen = places.folders.contains(folder);
+            if !is_seen {
+                // The system forgets by itself what is no more.
+                let _ = watcher.unwatch(folder);
+            }
+            is_seen
+        });
+        let mut is_more = false;
+        for folder in &places.folders {
+            // One that is heard of may be another of its name by now; asking twice for one changes nothing.
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => is_more |= self.heard.insert(folder.clone()),
+                Err(error) if folder.exists() => self.hindrance = Some(reason(&error)),
+                Err(_) => {}
+            }
+        }
+        is_more
+    }
+}
