@@ -6,6 +6,7 @@ use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Face};
 use crate::diag::counted;
+use crate::lab::all_suites;
 use crate::policy::{self, Loaded};
 use crate::render::{
     code_page, nearest_code, problems_as_commands, problems_as_sarif, problems_as_text,
@@ -55,7 +56,8 @@ fn explain(common: &Common, code: &str) -> Result<Exit> {
 
 fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     placed(&args.reports)?;
-    let loaded = policy::load(&common.policy);
+    let mut loaded = policy::load(&common.policy);
+    all_suites(&common.policy, &loaded.files, &mut loaded.problems);
     let root = root_of(&common.policy);
     match common.face {
         Face::Text => out(&as_text(&loaded))?,
@@ -73,10 +75,10 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
             _ => json(&problems_as_values(&loaded.problems))? + "\n",
         })
     })?;
-    Ok(if loaded.policy.is_some() {
-        Exit::Done
-    } else {
+    Ok(if loaded.problems.has_errors() {
         Exit::Broken
+    } else {
+        Exit::Done
     })
 }
 
@@ -86,7 +88,8 @@ fn as_text(loaded: &Loaded) -> String {
     if !clean {
         text.push_str(&problems_as_text(&loaded.problems, true));
     }
-    if let Some(policy) = &loaded.policy {
+    let is_whole = !loaded.problems.has_errors();
+    if let Some(policy) = loaded.policy.as_ref().filter(|_| is_whole) {
         let ready = if clean {
             "no problems"
         } else {

@@ -16,4 +16,4 @@ pub use self::compare::Mismatch;
 pub use self::coverage::{Coverage, Item, cover};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
-pub use self::suite::{Case, Expectation, Suite, Wanted, cases_in_rules, codes, load_suites};
+pub use self::suite::{Case, Expectation, Suite, Wanted, all_suites, codes, load_suites};

@@ -142,8 +142,20 @@ const KINDS: [(&str, &[&str]); 8] = [
 const MAX_FILE: u64 = 4 << 20;
 /// A case has at most so many inline events.
 const MAX_EVENTS: u64 = 100_000;
+/// All inline events of a policy together have at most so many bytes.
+const MAX_BYTES: usize = 256 << 20;
+/// A dotted path of a field has at most so many steps.
+const MAX_STEPS: usize = 32;
 /// Where the time of inline events begins unless a case says `start`.
 const START: &str = "2026-01-01T00:00:00Z";
+
+/// All cases of a policy: those that stand in its rules, then its suites; reports what is wrong in
+/// them. `files` are those of the policy.
+pub fn all_suites(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+    let mut suites = cases_in_rules(policy, files, problems);
+    suites.extend(load_suites(policy, problems));
+    suites
+}
 
 /// The suites of a policy folder, in the order of their paths; reports what is wrong in them.
 pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
@@ -167,7 +179,7 @@ pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
 }
 
 /// The cases that stand in rules: each rule that has some is a suite of its name.
-pub fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
     let files = files.iter().filter(|file| file.is_rule());
     let with_tests = files.filter(|file| file.text.contains("tests"));
     let mut suites = Vec::new();
@@ -404,6 +416,7 @@ fn decode_events(
                 base,
                 clock: start,
                 number: 0,
+                is_full: false,
                 lines: String::new(),
             };
             for item in items {
@@ -444,6 +457,8 @@ struct Inline<'c> {
     /// The time from which `at` counts, which `advance` moves on.
     clock: Time,
     number: u64,
+    /// Whether there is no room for more.
+    is_full: bool,
     lines: String,
 }
 
@@ -478,7 +493,7 @@ impl Inline<'_> {
         let event = overlay(event, node, &DIRECTIVES, problems);
         for turn in 0..repeat.min(MAX_EVENTS + 1) {
             self.number += 1;
-            if self.number > MAX_EVENTS {
+            if self.number > MAX_EVENTS || self.is_full {
                 return;
             }
             let mut event = event.clone();
@@ -488,7 +503,14 @@ impl Inline<'_> {
             default_field(&mut event, "published", Value::from(time.to_string()));
             let uuid = format!("event-{}", self.number);
             default_field(&mut event, "uuid", Value::from(uuid));
-            self.lines.push_str(&event.to_string());
+            let line = event.to_string();
+            if !problems.spend(line.len(), MAX_BYTES) {
+                self.is_full = true;
+                let message = "the events of all cases have more than 256 MiB together";
+                problems.error(codes::EVENT, node.span, message);
+                return;
+            }
+            self.lines.push_str(&line);
             self.lines.push('\n');
         }
     }
@@ -613,7 +635,12 @@ fn overlay(mut record: Value, node: &Node, skipped: &[&str], problems: &mut Prob
         .iter()
         .filter(|(key, _)| !skipped.contains(&key.text.as_str()))
     {
-        place(&mut record, &key.text, value.to_json());
+        if key.text.split('.').count() > MAX_STEPS {
+            let message = format!("the path of a field has at most {MAX_STEPS} steps");
+            problems.error(codes::EVENT, key.span, message);
+        } else {
+            place(&mut record, &key.text, value.to_json());
+        }
     }
     record
 }

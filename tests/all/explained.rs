@@ -25,7 +25,7 @@ const BROKEN: [(&[&str], Files<'_>); 7] = [
         ("rules/quiet.yml", "title: On a list\nname: on_a_list\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|expand: '%nobody%'\n  condition: selection\n---\ntitle: Often on a list\ncorrelation:\n  type: event_count\n  rules: [on_a_list]\n  timespan: 1h\n  condition: {gte: 3}\n"),
     ]),
     (&["check"], &[("routing.toml", ROUTED_AROUND)]),
-    (&["test"], &[
+    (&["check"], &[
         ("fixtures/none.test.yml", "suite: none\ncases: []\n"),
         ("fixtures/odd.test.yml", "suite: odd\ncases:\n  - name: soon\n    events:\n      - {at: soon, eventType: user.session.start}\n    expect: {findings: []}\n  - name: spelled\n    events:\n      - {eventype: user.session.start}\n    expect: {findings: []}\n  - name: expects nothing\n    events:\n      - {eventType: user.session.start}\n    expect: {}\n"),
     ]),
