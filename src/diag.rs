@@ -4,8 +4,15 @@
 //! everything. A code is an opaque text here; each stage owns its own range
 //! (`docs/diagnostics.md` lists them).
 
+mod allow;
+
+pub use self::allow::{Allowance, Suppressed, codes};
+
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// The page that lists every code, with a row for each.
+pub const PAGE: &str = include_str!("../docs/diagnostics.md");
 
 /// One of the files that a [`Problems`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +114,8 @@ pub struct Problems {
     list: Vec<Diagnostic>,
     errors: usize,
     spent: usize,
+    allowances: Vec<Allowance>,
+    suppressed: Vec<Suppressed>,
 }
 
 impl Problems {
@@ -202,16 +211,20 @@ impl Problems {
     #[must_use]
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<_> = self.list.iter().collect();
-        list.sort_by_key(|d| {
-            (
-                self.file_name(d.span.file),
-                d.span.start,
-                d.code,
-                &d.message,
-            )
-        });
+        list.sort_by_key(|problem| self.order(problem));
         list.dedup();
         list
+    }
+
+    /// By what problems are put in order.
+    fn order<'p>(&'p self, problem: &'p Diagnostic) -> (&'p str, u32, &'static str, &'p str) {
+        let Diagnostic {
+            span,
+            code,
+            message,
+            ..
+        } = problem;
+        (self.file_name(span.file), span.start, code, message)
     }
 
     /// The name of a file, as given.

@@ -1,6 +1,7 @@
 //! `rulectl check`: every problem of the policy folder.
 
 use anyhow::Result;
+use chrono::NaiveDate;
 
 use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
@@ -10,9 +11,10 @@ use crate::lab::all_suites;
 use crate::policy::{self, Loaded};
 use crate::render::{
     code_page, nearest_code, problems_as_commands, problems_as_sarif, problems_as_text,
-    problems_as_values,
+    problems_as_values, suppressed_as_text,
 };
 use crate::visible::json;
+use crate::world::World;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
@@ -23,6 +25,9 @@ pub struct Args {
     /// Write a report too: sarif= or json=FILE; several at once
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report)]
     reports: Vec<Report>,
+    /// The day, in UTC, on which comments that suppress warnings must hold [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    today: Option<NaiveDate>,
 }
 
 /// Runs the command.
@@ -35,6 +40,11 @@ pub fn check(common: &Common, args: &Args) -> Result<Exit> {
 
 fn report(word: &str) -> Result<Report, String> {
     Report::one_of(word, &[ReportFormat::Sarif, ReportFormat::Json])
+}
+
+fn day(word: &str) -> Result<NaiveDate, String> {
+    let day = NaiveDate::parse_from_str(word, "%Y-%m-%d").ok();
+    day.ok_or_else(|| "expected a day, such as 2027-03-31".to_owned())
 }
 
 fn explain(common: &Common, code: &str) -> Result<Exit> {
@@ -58,6 +68,8 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     placed(&args.reports)?;
     let mut loaded = policy::load(&common.policy);
     all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    let today = args.today.unwrap_or_else(|| (World::live().now)().day());
+    loaded.problems.settle(today, |_| true);
     let root = root_of(&common.policy);
     match common.face {
         Face::Text => out(&as_text(&loaded))?,
@@ -91,9 +103,9 @@ fn as_text(loaded: &Loaded) -> String {
     let is_whole = !loaded.problems.has_errors();
     if let Some(policy) = loaded.policy.as_ref().filter(|_| is_whole) {
         let ready = if clean {
-            "no problems"
+            format!("no problems{}", suppressed_as_text(&loaded.problems))
         } else {
-            "the policy can be activated"
+            "the policy can be activated".to_owned()
         };
         text.push_str(&format!(
             "{ready}: {}, {}, policy {}\n",

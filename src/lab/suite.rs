@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents};
+use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents, read_allowances};
 use crate::event::{Nanos, Time};
 use crate::okta::{MAPPINGS, Mapping, place};
 use crate::policy::PolicyFile;
@@ -273,6 +273,7 @@ fn decode(
     problems: &mut Problems,
 ) -> Option<Suite> {
     let errors = problems.counts().0;
+    read_allowances(file, text, problems);
     let documents = parse_yaml_documents(file, text, problems);
     let root = match documents.as_slice() {
         [root] => root,

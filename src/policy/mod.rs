@@ -23,7 +23,7 @@ use crate::detect::{
     link_scripts, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
+use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents, read_allowances};
 use crate::event::Digest;
 use crate::gate::{Gate, decode_gate};
 use crate::plan::{Planning, decode_planning};
@@ -361,6 +361,9 @@ struct Documents {
 
 /// The documents that are for this log, with the filters applied.
 fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
+    for file in files {
+        read_allowances(file.id, &file.text, problems);
+    }
     let mut found = decode_documents(files, problems);
     sources::leave_out_others(&mut found.rules, &mut found.filters, problems);
     apply_filters(&found.filters, &mut found.rules, &found.broken, problems);

@@ -39,11 +39,21 @@ pub fn problems_as_text(problems: &Problems, colour: bool) -> String {
     let (errors, warnings) = problems.counts();
     let counted = |count: usize, word: &str| crate::diag::counted(count as u64, word);
     text.push_str(&format!(
-        "{}, {}\n",
+        "{}, {}{}\n",
         counted(errors, "error"),
-        counted(warnings, "warning")
+        counted(warnings, "warning"),
+        suppressed_as_text(problems)
     ));
     text
+}
+
+/// How many warnings are suppressed, behind other numbers: `, 2 suppressed`.
+#[must_use]
+pub fn suppressed_as_text(problems: &Problems) -> String {
+    match problems.suppressed().len() {
+        0 => String::new(),
+        count => format!(", {count} suppressed"),
+    }
 }
 
 fn one(problems: &Problems, diagnostic: &Diagnostic, renderer: &Renderer) -> String {

@@ -1036,3 +1036,70 @@ fn what_past_runs_found_and_what_was_proposed_then() {
     assert_eq!(told.routing.proposals.head["route"][&Carrying::NotAsked], 2);
     assert!(told.effect.conclusive);
 }
+
+/// What is told of a rule that every event satisfies, on a day, with the lines around its condition.
+fn told_with(before: &str, behind: &str, day: &str) -> Vec<String> {
+    let rule = format!(
+        "title: Everything\nlogsource: {{product: okta}}\ndetection:\n  s: {{eventType: user.session.start}}\n{before}  condition: s or not s{behind}\n"
+    );
+    let good = root().join("tests/diagnostics/good");
+    let folder = tempfile::tempdir().expect("a folder");
+    lay_over(&good, folder.path());
+    fs::write(folder.path().join("rules/every.yml"), rule).expect("written");
+    let mut problems = policy::load(folder.path()).problems;
+    problems.settle(day.parse().expect("a day"), |_| true);
+    let told = problems.sorted().into_iter();
+    told.map(|problem| problem.code.to_owned()).collect()
+}
+
+#[test]
+fn what_a_comment_suppresses() {
+    let allow = |code: &str| format!("# rulectl:allow {code} until 2026-12-31: why\n");
+    let (this, other) = (allow("RL0124"), allow("RL0123"));
+    for (before, behind, day, expected) in [
+        (this.clone(), String::new(), "2026-12-31", vec![]),
+        (String::new(), format!(" {this}"), "2026-12-31", vec![]),
+        (
+            this.clone(),
+            String::new(),
+            "2027-01-01",
+            vec!["RL0021", "RL0124"],
+        ),
+        (
+            format!("{this}{other}"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0022"],
+        ),
+        (
+            format!("{this}\n"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0022", "RL0124"],
+        ),
+        (
+            format!("{other}  t: {{}}\n"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0122", "RL0121"],
+        ),
+        (
+            allow("RL0121"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0020", "RL0124"],
+        ),
+        (
+            format!("  t: {{actor.id: 'a {}'}}\n", this.trim()),
+            " or t".to_owned(),
+            "2026-12-31",
+            vec!["RL0124"],
+        ),
+    ] {
+        assert_eq!(
+            told_with(&before, &behind, day),
+            expected,
+            "{before}{behind}"
+        );
+    }
+}

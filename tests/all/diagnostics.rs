@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 41] = [
+const CASES: [(&str, i32, Made); 43] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -68,6 +68,8 @@ const CASES: [(&str, i32, Made); 41] = [
     ("senseless", 0, Overlay),
     ("settings", 2, Overlay),
     ("suites", 2, Overlay),
+    ("suppressions", 0, Overlay),
+    ("suppressions-broken", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),
     ("warnings", 0, Overlay),

@@ -237,3 +237,52 @@ fn reports_stand_beside_what_is_printed_and_faces_are_those_of_check() {
         assert!(text.contains(said), "{text}");
     }
 }
+
+/// A policy with one warning, which a comment suppresses to the end of 2026.
+fn suppressing() -> tempfile::TempDir {
+    over_good(&[(
+        "rules/every.yml",
+        "title: Everything\nlogsource: {product: okta}\ndetection:\n  s: {eventType: user.session.start}\n  condition: s or not s # rulectl:allow RL0124 until 2026-12-31: \u{202e}for the first weeks\n",
+    )])
+}
+
+#[test]
+fn a_suppression_holds_to_the_end_of_its_last_day() {
+    let folder = suppressing();
+    for (day, expected) in [
+        ("2026-12-31", "no problems, 1 suppressed: 3 rules"),
+        ("2027-01-01", "0 errors, 2 warnings\n"),
+    ] {
+        let words = ["check", "--today", day];
+        let output = program()
+            .current_dir(folder.path())
+            .args(words)
+            .output()
+            .expect("it runs");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains(expected), "{day}: {told}");
+    }
+    let output = program()
+        .args(["check", "--today", "tomorrow"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn what_is_suppressed_stands_in_sarif_with_its_reason() {
+    let folder = suppressing();
+    let output = program()
+        .current_dir(folder.path())
+        .args(["check", "--today", "2026-12-31", "--format", "sarif"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    crate::reports::assert_is_sarif(&text);
+    let sarif: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "RL0124");
+    let suppression = &result["suppressions"][0];
+    assert_eq!(suppression["kind"], "inSource");
+    assert_eq!(suppression["justification"], "\\u{202e}for the first weeks");
+}
