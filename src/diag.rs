@@ -5,8 +5,10 @@
 //! (`docs/diagnostics.md` lists them).
 
 mod allow;
+mod fix;
 
 pub use self::allow::{Allowance, Suppressed, codes};
+pub use self::fix::{Fix, with_fixes};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub struct Diagnostic {
     /// Where.
     pub span: Span,
     advice: Option<Advice>,
+    fix: Option<Fix>,
 }
 
 /// What to do about a problem.
@@ -191,6 +194,7 @@ impl Problems {
             message: clipped(message),
             span,
             advice: None,
+            fix: None,
         });
         Help(self.list.last_mut())
     }
@@ -312,6 +316,15 @@ fn clipped(message: String) -> String {
 pub struct Help<'a>(Option<&'a mut Diagnostic>);
 
 impl Help<'_> {
+    /// Says which change puts it right, if one does whatever was meant.
+    #[must_use]
+    pub fn fixed_by(mut self, fix: Option<Fix>) -> Self {
+        if let Some(diagnostic) = &mut self.0 {
+            diagnostic.fix = fix;
+        }
+        self
+    }
+
     /// Says what to do.
     pub fn help(self, text: impl Into<String>) {
         if let Some(diagnostic) = self.0 {

@@ -3,10 +3,11 @@
 use anyhow::Result;
 use chrono::NaiveDate;
 
+use crate::cli::fix::fix_files;
 use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Face};
-use crate::diag::counted;
+use crate::diag::{Problems, counted};
 use crate::lab::all_suites;
 use crate::policy::{self, Loaded};
 use crate::render::{
@@ -28,6 +29,12 @@ pub struct Args {
     /// The day, in UTC, on which comments that suppress warnings must hold [default: today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     today: Option<NaiveDate>,
+    /// Put right what is right whatever was meant, such as the case of a field, and show what is changed
+    #[arg(long, conflicts_with = "explain")]
+    fix: bool,
+    /// With --fix: show it, and write nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 }
 
 /// Runs the command.
@@ -66,10 +73,16 @@ fn explain(common: &Common, code: &str) -> Result<Exit> {
 
 fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     placed(&args.reports)?;
-    let mut loaded = policy::load(&common.policy);
-    all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    if args.fix && common.face != Face::Text {
+        let message = "`--fix` shows what it changes as text; leave `--format` out, and write what is left with `--report`";
+        return Err(UsageError(message.to_owned()).into());
+    }
     let today = args.today.unwrap_or_else(|| (World::live().now)().day());
-    loaded.problems.settle(today, |_| true);
+    let settle = |problems: &mut Problems| problems.settle(today, |_| true);
+    let mut loaded = load(common, settle);
+    if args.fix && fix_files(common, &loaded, settle, args.dry_run)? {
+        loaded = load(common, settle);
+    }
     let root = root_of(&common.policy);
     match common.face {
         Face::Text => out(&as_text(&loaded))?,
@@ -92,6 +105,14 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// The policy with every problem of its files and its suites.
+fn load(common: &Common, settle: impl Fn(&mut Problems)) -> Loaded {
+    let mut loaded = policy::load(&common.policy);
+    all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    settle(&mut loaded.problems);
+    loaded
 }
 
 fn as_text(loaded: &Loaded) -> String {

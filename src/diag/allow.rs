@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use crate::diag::{Diagnostic, FileId, Problems, Severity, Span};
+use crate::diag::{Diagnostic, FileId, Fix, Problems, Severity, Span};
 
 /// The codes of problems with suppressions.
 pub mod codes {
@@ -120,8 +120,32 @@ impl Problems {
 
     fn report_idle(&mut self, allowance: &Allowance) {
         let message = format!("there is no {} to suppress here", allowance.code);
+        let fix = self.without(allowance.span);
         self.warn(codes::IDLE, allowance.span, message)
+            .fixed_by(Some(fix))
             .help("remove the comment, or move it to the line of the warning or the one above it");
+    }
+}
+
+impl Problems {
+    /// The change that takes a comment out, with its line where nothing else stands on it.
+    fn without(&self, comment: Span) -> Fix {
+        let text = self.text(comment.file);
+        let (start, end) = (comment.start as usize, comment.end as usize);
+        let before = text.get(..start).unwrap_or_default();
+        let blank = |letter: char| matches!(letter, ' ' | '\t');
+        let kept = before.trim_end_matches(blank);
+        let is_alone = kept.is_empty() || kept.ends_with('\n');
+        let behind = text.get(end..).unwrap_or_default();
+        let line_end = behind.find('\n').map_or(behind.len(), |at| at + 1);
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let span = Span {
+            file: comment.file,
+            start: offset(kept.len()),
+            end: offset(if is_alone { end + line_end } else { end }),
+        };
+        let text = String::new();
+        Fix { span, text }
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents, read_allowances};
 use crate::event::{Nanos, Time};
+use crate::lab::fix::Texts;
 use crate::okta::{MAPPINGS, Mapping, place};
 use crate::policy::PolicyFile;
 
@@ -152,13 +153,27 @@ const START: &str = "2026-01-01T00:00:00Z";
 /// All cases of a policy: those that stand in its rules, then its suites; reports what is wrong in
 /// them. `files` are those of the policy.
 pub fn all_suites(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+    all_suites_over(policy, files, &Texts::new(), problems)
+}
+
+/// The same with other texts in the place of those of some suites.
+pub(super) fn all_suites_over(
+    policy: &Path,
+    files: &[PolicyFile],
+    texts: &Texts,
+    problems: &mut Problems,
+) -> Vec<Suite> {
     let mut suites = cases_in_rules(policy, files, problems);
-    suites.extend(load_suites(policy, problems));
+    suites.extend(suites_over(policy, texts, problems));
     suites
 }
 
 /// The suites of a policy folder, in the order of their paths; reports what is wrong in them.
 pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
+    suites_over(policy, &Texts::new(), problems)
+}
+
+fn suites_over(policy: &Path, texts: &Texts, problems: &mut Problems) -> Vec<Suite> {
     let mut files = Vec::new();
     let found = find(&policy.join("fixtures"), 0, &mut files);
     if let Err(error) = found
@@ -174,7 +189,7 @@ pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
     files.sort();
     files
         .iter()
-        .filter_map(|path| load(policy, path, problems))
+        .filter_map(|path| load(policy, path, texts, problems))
         .collect()
 }
 
@@ -229,13 +244,14 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
     Ok(())
 }
 
-fn load(policy: &Path, path: &Path, problems: &mut Problems) -> Option<Suite> {
+fn load(policy: &Path, path: &Path, texts: &Texts, problems: &mut Problems) -> Option<Suite> {
     let name = path
         .strip_prefix(policy)
         .unwrap_or(path)
         .to_string_lossy()
         .into_owned();
     let text = match fs::metadata(path) {
+        _ if texts.contains_key(&name) => Ok(texts.get(&name).cloned().unwrap_or_default()),
         Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
             fs::read_to_string(path).map_err(|error| error.to_string())
         }
@@ -660,8 +676,11 @@ fn report_unknown_fields(node: &Node, skipped: &[&str], problems: &mut Problems)
         {
             let message = format!("Okta sends no field `{}`", key.text);
             let known = skipped.iter().chain(known).copied();
+            let right = crate::okta::spelling(&key.text);
+            let fix = right.and_then(|right| problems.replacing(key.span, &key.text, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, key.span, message)
+                .fixed_by(fix)
                 .did_you_mean_only(&key.text, known);
         }
     }

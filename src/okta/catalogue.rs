@@ -50,6 +50,16 @@ pub fn fields() -> &'static [&'static str] {
     &FIELDS
 }
 
+/// How Okta spells a field that differs from a documented one in nothing but its case; `None` where
+/// several do.
+#[must_use]
+pub fn spelling(field: &str) -> Option<&'static str> {
+    let alike = |known: &&&str| known.eq_ignore_ascii_case(field);
+    let mut found = fields().iter().filter(alike);
+    let only = found.next()?;
+    found.next().is_none().then_some(*only)
+}
+
 /// Whether an event is known to have no more than one value of the field: it is Okta's, and
 /// leads through no array.
 #[must_use]
@@ -143,6 +153,12 @@ mod tests {
         assert_eq!(of("api/v1/users/{}/lifecycle/suspend"), ["POST"]);
         assert_eq!(of("api/v1/groups/00g1/users/{}"), ["PUT", "DELETE"]);
         assert!(of("api/v1/users/{}/lifecycle/suspnd").is_empty() && of("api/v1").is_empty());
+        assert_eq!(spelling("Actor.alternateid"), Some("actor.alternateId"));
+        assert_eq!(
+            spelling("debugContext.debugData.REASON"),
+            None,
+            "two have it"
+        );
         assert!(is_open_map("debugContext.debugData.anything"));
         assert!(!is_open_map("debugContext.debugDataX"));
     }

@@ -198,8 +198,11 @@ fn fields(named: &[(&str, Span)], accessors: &Accessors, problems: &mut Problems
         let is_known = okta::fields().binary_search(field).is_ok();
         if !is_known && !okta::is_open_map(field) && !accessors.lead_to(field) {
             let message = format!("Okta sends no field `{field}`");
+            let spelling = okta::spelling(field);
+            let fix = spelling.and_then(|right| problems.replacing(*span, field, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, *span, message)
+                .fixed_by(fix)
                 .did_you_mean_one_of(field, okta::fields());
         }
     }
