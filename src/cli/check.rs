@@ -8,8 +8,9 @@ use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Face};
 use crate::diag::{Problems, counted};
-use crate::lab::all_suites;
-use crate::policy::{self, Loaded};
+use crate::lab::{UNREACHED, all_suites, report_unreached};
+use crate::policy::codes::EXPLODES;
+use crate::policy::{self, Loaded, report_unportable};
 use crate::render::{
     code_page, nearest_code, problems_as_commands, problems_as_sarif, problems_as_text,
     problems_as_values, suppressed_as_text,
@@ -29,12 +30,29 @@ pub struct Args {
     /// The day, in UTC, on which comments that suppress warnings must hold [default: today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     today: Option<NaiveDate>,
+    /// Run the cases too, and warn of rules that fire in none
+    #[arg(long, conflicts_with = "explain")]
+    coverage: bool,
+    /// Warn of what engines of others cannot take, such as expressions that need very long there
+    #[arg(long, conflicts_with = "explain")]
+    portable: bool,
     /// Put right what is right whatever was meant, such as the case of a field, and show what is changed
     #[arg(long, conflicts_with = "explain")]
     fix: bool,
     /// With --fix: show it, and write nothing
     #[arg(long, requires = "fix")]
     dry_run: bool,
+}
+
+impl Args {
+    /// Whether problems of a code are looked for.
+    fn seeks(&self, code: &str) -> bool {
+        match code {
+            UNREACHED => self.coverage,
+            EXPLODES => self.portable,
+            _ => true,
+        }
+    }
 }
 
 /// Runs the command.
@@ -78,10 +96,10 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
         return Err(UsageError(message.to_owned()).into());
     }
     let today = args.today.unwrap_or_else(|| (World::live().now)().day());
-    let settle = |problems: &mut Problems| problems.settle(today, |_| true);
-    let mut loaded = load(common, settle);
+    let settle = |problems: &mut Problems| problems.settle(today, |code| args.seeks(code));
+    let mut loaded = load(common, args, settle);
     if args.fix && fix_files(common, &loaded, settle, args.dry_run)? {
-        loaded = load(common, settle);
+        loaded = load(common, args, settle);
     }
     let root = root_of(&common.policy);
     match common.face {
@@ -108,9 +126,18 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
 }
 
 /// The policy with every problem of its files and its suites.
-fn load(common: &Common, settle: impl Fn(&mut Problems)) -> Loaded {
+fn load(common: &Common, args: &Args, settle: impl Fn(&mut Problems)) -> Loaded {
     let mut loaded = policy::load(&common.policy);
-    all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    let suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    let is_whole = !loaded.problems.has_errors();
+    if let Some(policy) = loaded.policy.as_ref().filter(|_| is_whole) {
+        if args.portable {
+            report_unportable(policy, &mut loaded.problems);
+        }
+        if args.coverage {
+            report_unreached(policy, &suites, &mut loaded.problems);
+        }
+    }
     settle(&mut loaded.problems);
     loaded
 }

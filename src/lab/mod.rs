@@ -14,7 +14,7 @@ mod suite;
 
 pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
-pub use self::coverage::{Coverage, Item, cover};
+pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
 pub use self::fix::{Fixed, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};

@@ -37,6 +37,40 @@ const TEXTS: [(&str, &str); 8] = [
     ("debugContext.debugData.tunnels", "json"),
 ];
 
+/// What may open an account or an application, as Okta's catalogue names it.
+const SECRETS: [&str; 5] = [
+    "debugContext.debugData.assertion",
+    "debugContext.debugData.authCode",
+    "debugContext.debugData.credential",
+    "debugContext.debugData.interactionCode",
+    "debugContext.debugData.tokenEncryptionKey",
+];
+
+/// What the names of other fields end in that may.
+const SECRET_ENDINGS: [&str; 9] = [
+    "token",
+    "secret",
+    "secrets",
+    "password",
+    "passcode",
+    "cookie",
+    "authorization",
+    "privatekey",
+    "apikey",
+];
+
+/// Whether the values of a field may be secrets, by its name: not ids and hashes of tokens, by
+/// which events are told to belong together.
+#[must_use]
+pub fn is_secret(field: &str) -> bool {
+    let last = field
+        .rsplit('.')
+        .next()
+        .unwrap_or(field)
+        .to_ascii_lowercase();
+    SECRETS.contains(&field) || SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
+}
+
 /// Every event type of the catalogue, sorted.
 #[must_use]
 pub fn event_types() -> &'static [&'static str] {
@@ -159,6 +193,17 @@ mod tests {
             None,
             "two have it"
         );
+        for (field, expected) in [
+            ("debugContext.debugData.clientSecret", true),
+            ("debugContext.debugData.RECOVERY_TOKEN", true),
+            ("debugContext.debugData.authCode", true),
+            ("debugContext.debugData.tokenId", false),
+            ("debugContext.debugData.dtHash", false),
+            ("authenticationContext.externalSessionId", false),
+            ("authenticationContext.credentialType", false),
+        ] {
+            assert_eq!(is_secret(field), expected, "{field}");
+        }
         assert!(is_open_map("debugContext.debugData.anything"));
         assert!(!is_open_map("debugContext.debugDataX"));
     }

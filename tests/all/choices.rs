@@ -1103,3 +1103,31 @@ fn what_a_comment_suppresses() {
         );
     }
 }
+
+#[test]
+fn an_absence_is_warned_of_where_its_window_never_holds_both() {
+    for (timespan, fires) in [("1h", false), ("2h", false), ("121m", true)] {
+        let rules = format!(
+            "title: Reset\nname: reset\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.account.reset_password}}, condition: s}}\n---\ntitle: In\nname: sign_in\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.session.start}}, condition: s}}\n---\ntitle: Absent\nname: never_in\ncorrelation: {{type: absent, rules: [reset, sign_in], timespan: 2h}}\n---\ntitle: Both\nname: both\ncorrelation: {{type: temporal, rules: [reset, never_in], timespan: {timespan}}}\n"
+        );
+        let good = root().join("tests/diagnostics/good");
+        let folder = tempfile::tempdir().expect("a folder");
+        lay_over(&good, folder.path());
+        fs::write(folder.path().join("rules/sign_in.yml"), rules).expect("written");
+        let loaded = policy::load(folder.path());
+        let told = loaded.problems.sorted().into_iter();
+        let is_warned = told.filter(|problem| problem.code == "RL0155").count() == 1;
+        assert_eq!(is_warned, !fires, "{timespan}");
+        let events = r#"{"eventType":"user.account.reset_password","published":"2026-01-01T00:00:00Z","uuid":"a"}
+{"eventType":"x","published":"2026-01-02T00:00:00Z","uuid":"b"}
+"#;
+        let policy = loaded.policy.expect("a policy");
+        let inputs = vec![memory(events.as_bytes().to_vec())];
+        let received = run_inputs(&policy, inputs, Mapping::Okta, 1);
+        let both = received
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.finding.rule_name.as_deref() == Some("both"));
+        assert_eq!(both.count() == 1, fires, "{timespan}");
+    }
+}

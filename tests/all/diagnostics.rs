@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 43] = [
+const CASES: [(&str, i32, Made); 44] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -55,6 +55,7 @@ const CASES: [(&str, i32, Made); 43] = [
     ("huge-files", 2, Changed(huge_files)),
     ("lists", 2, Overlay),
     ("modifiers", 2, Overlay),
+    ("moot", 0, Overlay),
     ("no-rules", 2, Changed(|folder| fs::remove_file(folder.join("rules/sign_in.yml")).expect("removed"))),
     ("not-yaml", 2, Overlay),
     ("order-cycle", 2, Overlay),
