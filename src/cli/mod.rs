@@ -8,6 +8,7 @@ mod detect;
 mod diff;
 mod events;
 mod faces;
+mod fix;
 mod hostile;
 mod incident;
 mod live;

@@ -12,8 +12,7 @@ use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::SideError;
 use crate::lab::{
-    Case, CaseResult, Coverage, Mismatch, Rig, Suite, cases_in_rules, changed_since, cover,
-    load_suites, run_cases,
+    Case, CaseResult, Coverage, Mismatch, Rig, Suite, all_suites, changed_since, cover, run_cases,
 };
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
@@ -101,8 +100,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     }
     let databases = args.databases.open();
     let mut loaded = policy::load(&common.policy);
-    let mut suites = cases_in_rules(&common.policy, &loaded.files, &mut loaded.problems);
-    suites.extend(load_suites(&common.policy, &mut loaded.problems));
+    let mut suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
     talk_problems(&loaded.problems);
     let broken = loaded.problems.has_errors();
     let (Some(mut policy), Some(databases)) = (loaded.policy.filter(|_| !broken), databases) else {

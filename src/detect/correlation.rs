@@ -71,6 +71,12 @@ pub struct Correlation {
 }
 
 impl Correlation {
+    /// Whether its hits stand where a wait ends, a timespan behind their event.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.asked.waits()
+    }
+
     /// The fields of which each group has the one value that tells it apart, with their places,
     /// where it only fires if a group has several.
     #[must_use]
@@ -236,6 +242,11 @@ pub(super) trait Asked: Debug + Send + Sync {
     /// The fields of which a group must have more than one value, or it never fires.
     fn varied(&self) -> &[FieldPath] {
         &[]
+    }
+
+    /// Whether its hits stand where a wait ends, and not at an event.
+    fn waits(&self) -> bool {
+        false
     }
 
     /// Whether it names functions of scripts.

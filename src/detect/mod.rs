@@ -37,6 +37,7 @@ mod modifiers;
 mod packed;
 mod pair;
 mod pattern;
+mod portable;
 mod predicate;
 mod probe;
 mod program;
@@ -68,6 +69,7 @@ pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::joint::{Joined, Joint, JointWindows, Reach, ToCome};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
+pub use self::portable::exploding;
 pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{

@@ -6,8 +6,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::detect::{Logic, Rule};
-use crate::lab::run::Reached;
+use crate::diag::{Problems, Span};
+use crate::geo::Databases;
+use crate::lab::run::{Reached, Rig, run_cases};
+use crate::lab::suite::{Case, Suite};
 use crate::policy::Policy;
+
+/// The code of a rule that fires in no case.
+pub const UNREACHED: &str = "RL0606";
 
 /// What there is to reach, each with whether some case did.
 #[derive(Clone, Debug)]
@@ -70,6 +76,31 @@ pub fn cover<'r>(policy: &Policy, cases: impl Iterator<Item = &'r Reached>) -> C
     let steps = policy.planning.step_ids();
     items.extend(steps.map(|name| item("step", name, "is planned", planned.contains(name))));
     Coverage { items }
+}
+
+/// Warns of the rules that fire in no case. Rules that never run, and correlations that only feed
+/// others, are left out, as in the coverage.
+pub fn report_unreached(policy: &Policy, suites: &[Suite], problems: &mut Problems) {
+    let cases: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
+    let databases = Databases::new(None, None);
+    let rig = Rig::new(policy, &databases);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let results = run_cases(&rig, &cases, threads);
+    let reached: Vec<&Reached> = results.iter().map(|result| &result.reached).collect();
+    let rules: Vec<&Rule> = policy.rules.values().collect();
+    for rule in &rules {
+        let items = of_rule(rule, &rules, &reached);
+        if items.first().is_some_and(|fires| !fires.reached) {
+            let message = format!("no case makes `{}` fire", rule.label());
+            let at = Span {
+                end: rule.span.start,
+                ..rule.span
+            };
+            problems.warn(UNREACHED, at, message).help(
+                "write a case with events that it finds, as `tests` of its `rulectl` block or in a suite",
+            );
+        }
+    }
 }
 
 fn item(kind: &'static str, name: &str, wanted: &'static str, reached: bool) -> Item {

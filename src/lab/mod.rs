@@ -5,6 +5,7 @@ mod changed;
 mod compare;
 mod coverage;
 pub mod diff;
+mod fix;
 pub mod hostile;
 mod observed;
 pub mod replay;
@@ -13,7 +14,8 @@ mod suite;
 
 pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
-pub use self::coverage::{Coverage, Item, cover};
+pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
+pub use self::fix::{Fixed, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
-pub use self::suite::{Case, Expectation, Suite, Wanted, cases_in_rules, codes, load_suites};
+pub use self::suite::{Case, Expectation, Suite, Wanted, all_suites, codes, load_suites};

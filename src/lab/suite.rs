@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents};
+use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents, read_allowances};
 use crate::event::{Nanos, Time};
+use crate::lab::fix::Texts;
 use crate::okta::{MAPPINGS, Mapping, place};
 use crate::policy::PolicyFile;
 
@@ -142,11 +143,37 @@ const KINDS: [(&str, &[&str]); 8] = [
 const MAX_FILE: u64 = 4 << 20;
 /// A case has at most so many inline events.
 const MAX_EVENTS: u64 = 100_000;
+/// All inline events of a policy together have at most so many bytes.
+const MAX_BYTES: usize = 256 << 20;
+/// A dotted path of a field has at most so many steps.
+const MAX_STEPS: usize = 32;
 /// Where the time of inline events begins unless a case says `start`.
 const START: &str = "2026-01-01T00:00:00Z";
 
+/// All cases of a policy: those that stand in its rules, then its suites; reports what is wrong in
+/// them. `files` are those of the policy.
+pub fn all_suites(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+    all_suites_over(policy, files, &Texts::new(), problems)
+}
+
+/// The same with other texts in the place of those of some suites.
+pub(super) fn all_suites_over(
+    policy: &Path,
+    files: &[PolicyFile],
+    texts: &Texts,
+    problems: &mut Problems,
+) -> Vec<Suite> {
+    let mut suites = cases_in_rules(policy, files, problems);
+    suites.extend(suites_over(policy, texts, problems));
+    suites
+}
+
 /// The suites of a policy folder, in the order of their paths; reports what is wrong in them.
 pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
+    suites_over(policy, &Texts::new(), problems)
+}
+
+fn suites_over(policy: &Path, texts: &Texts, problems: &mut Problems) -> Vec<Suite> {
     let mut files = Vec::new();
     let found = find(&policy.join("fixtures"), 0, &mut files);
     if let Err(error) = found
@@ -162,12 +189,12 @@ pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
     files.sort();
     files
         .iter()
-        .filter_map(|path| load(policy, path, problems))
+        .filter_map(|path| load(policy, path, texts, problems))
         .collect()
 }
 
 /// The cases that stand in rules: each rule that has some is a suite of its name.
-pub fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
     let files = files.iter().filter(|file| file.is_rule());
     let with_tests = files.filter(|file| file.text.contains("tests"));
     let mut suites = Vec::new();
@@ -217,13 +244,14 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
     Ok(())
 }
 
-fn load(policy: &Path, path: &Path, problems: &mut Problems) -> Option<Suite> {
+fn load(policy: &Path, path: &Path, texts: &Texts, problems: &mut Problems) -> Option<Suite> {
     let name = path
         .strip_prefix(policy)
         .unwrap_or(path)
         .to_string_lossy()
         .into_owned();
     let text = match fs::metadata(path) {
+        _ if texts.contains_key(&name) => Ok(texts.get(&name).cloned().unwrap_or_default()),
         Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
             fs::read_to_string(path).map_err(|error| error.to_string())
         }
@@ -261,6 +289,7 @@ fn decode(
     problems: &mut Problems,
 ) -> Option<Suite> {
     let errors = problems.counts().0;
+    read_allowances(file, text, problems);
     let documents = parse_yaml_documents(file, text, problems);
     let root = match documents.as_slice() {
         [root] => root,
@@ -404,6 +433,7 @@ fn decode_events(
                 base,
                 clock: start,
                 number: 0,
+                is_full: false,
                 lines: String::new(),
             };
             for item in items {
@@ -444,6 +474,8 @@ struct Inline<'c> {
     /// The time from which `at` counts, which `advance` moves on.
     clock: Time,
     number: u64,
+    /// Whether there is no room for more.
+    is_full: bool,
     lines: String,
 }
 
@@ -478,7 +510,7 @@ impl Inline<'_> {
         let event = overlay(event, node, &DIRECTIVES, problems);
         for turn in 0..repeat.min(MAX_EVENTS + 1) {
             self.number += 1;
-            if self.number > MAX_EVENTS {
+            if self.number > MAX_EVENTS || self.is_full {
                 return;
             }
             let mut event = event.clone();
@@ -488,7 +520,14 @@ impl Inline<'_> {
             default_field(&mut event, "published", Value::from(time.to_string()));
             let uuid = format!("event-{}", self.number);
             default_field(&mut event, "uuid", Value::from(uuid));
-            self.lines.push_str(&event.to_string());
+            let line = event.to_string();
+            if !problems.spend(line.len(), MAX_BYTES) {
+                self.is_full = true;
+                let message = "the events of all cases have more than 256 MiB together";
+                problems.error(codes::EVENT, node.span, message);
+                return;
+            }
+            self.lines.push_str(&line);
             self.lines.push('\n');
         }
     }
@@ -613,7 +652,12 @@ fn overlay(mut record: Value, node: &Node, skipped: &[&str], problems: &mut Prob
         .iter()
         .filter(|(key, _)| !skipped.contains(&key.text.as_str()))
     {
-        place(&mut record, &key.text, value.to_json());
+        if key.text.split('.').count() > MAX_STEPS {
+            let message = format!("the path of a field has at most {MAX_STEPS} steps");
+            problems.error(codes::EVENT, key.span, message);
+        } else {
+            place(&mut record, &key.text, value.to_json());
+        }
     }
     record
 }
@@ -632,8 +676,11 @@ fn report_unknown_fields(node: &Node, skipped: &[&str], problems: &mut Problems)
         {
             let message = format!("Okta sends no field `{}`", key.text);
             let known = skipped.iter().chain(known).copied();
+            let right = crate::okta::spelling(&key.text);
+            let fix = right.and_then(|right| problems.replacing(key.span, &key.text, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, key.span, message)
+                .fixed_by(fix)
                 .did_you_mean_only(&key.text, known);
         }
     }

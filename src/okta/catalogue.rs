@@ -37,6 +37,40 @@ const TEXTS: [(&str, &str); 8] = [
     ("debugContext.debugData.tunnels", "json"),
 ];
 
+/// What may open an account or an application, as Okta's catalogue names it.
+const SECRETS: [&str; 5] = [
+    "debugContext.debugData.assertion",
+    "debugContext.debugData.authCode",
+    "debugContext.debugData.credential",
+    "debugContext.debugData.interactionCode",
+    "debugContext.debugData.tokenEncryptionKey",
+];
+
+/// What the names of other fields end in that may.
+const SECRET_ENDINGS: [&str; 9] = [
+    "token",
+    "secret",
+    "secrets",
+    "password",
+    "passcode",
+    "cookie",
+    "authorization",
+    "privatekey",
+    "apikey",
+];
+
+/// Whether the values of a field may be secrets, by its name: not ids and hashes of tokens, by
+/// which events are told to belong together.
+#[must_use]
+pub fn is_secret(field: &str) -> bool {
+    let last = field
+        .rsplit('.')
+        .next()
+        .unwrap_or(field)
+        .to_ascii_lowercase();
+    SECRETS.contains(&field) || SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
+}
+
 /// Every event type of the catalogue, sorted.
 #[must_use]
 pub fn event_types() -> &'static [&'static str] {
@@ -48,6 +82,16 @@ pub fn event_types() -> &'static [&'static str] {
 #[must_use]
 pub fn fields() -> &'static [&'static str] {
     &FIELDS
+}
+
+/// How Okta spells a field that differs from a documented one in nothing but its case; `None` where
+/// several do.
+#[must_use]
+pub fn spelling(field: &str) -> Option<&'static str> {
+    let alike = |known: &&&str| known.eq_ignore_ascii_case(field);
+    let mut found = fields().iter().filter(alike);
+    let only = found.next()?;
+    found.next().is_none().then_some(*only)
 }
 
 /// Whether an event is known to have no more than one value of the field: it is Okta's, and
@@ -143,6 +187,23 @@ mod tests {
         assert_eq!(of("api/v1/users/{}/lifecycle/suspend"), ["POST"]);
         assert_eq!(of("api/v1/groups/00g1/users/{}"), ["PUT", "DELETE"]);
         assert!(of("api/v1/users/{}/lifecycle/suspnd").is_empty() && of("api/v1").is_empty());
+        assert_eq!(spelling("Actor.alternateid"), Some("actor.alternateId"));
+        assert_eq!(
+            spelling("debugContext.debugData.REASON"),
+            None,
+            "two have it"
+        );
+        for (field, expected) in [
+            ("debugContext.debugData.clientSecret", true),
+            ("debugContext.debugData.RECOVERY_TOKEN", true),
+            ("debugContext.debugData.authCode", true),
+            ("debugContext.debugData.tokenId", false),
+            ("debugContext.debugData.dtHash", false),
+            ("authenticationContext.externalSessionId", false),
+            ("authenticationContext.credentialType", false),
+        ] {
+            assert_eq!(is_secret(field), expected, "{field}");
+        }
         assert!(is_open_map("debugContext.debugData.anything"));
         assert!(!is_open_map("debugContext.debugDataX"));
     }

@@ -1,10 +1,16 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Accessors, Detector, Filter, Logic, Remark, Rule, remarks, search_codes};
+use std::collections::BTreeMap;
+
+use crate::detect::{
+    Accessors, Detector, Filter, Logic, Remark, Rule, exploding, remarks, search_codes,
+};
 use crate::diag::{Problems, Span};
+use crate::event::FieldPath;
 use crate::okta;
 use crate::policy::codes;
 use crate::redact::{self, Secrets};
+use crate::slots::Prompt;
 use crate::tools::{CommandTemplate, Piece};
 
 /// Warns about the fields and event types of rules.
@@ -96,6 +102,91 @@ pub(super) fn groups(rules: &[Rule], problems: &mut Problems) {
                 .help(format!(
                     "leave `{field}` out of `group-by`, or ask for another field"
                 ));
+        }
+    }
+}
+
+/// Warns about correlations that ask for an absence and for what it began with in a window that is
+/// over before the absence is known.
+pub(super) fn absences(rules: &[Rule], problems: &mut Problems) {
+    let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
+    for rule in rules {
+        let Logic::Correlation(outer) = &rule.logic else {
+            continue;
+        };
+        for (name, span) in &outer.rules {
+            let Some(Logic::Correlation(absence)) = named(name).map(|rule| &rule.logic) else {
+                continue;
+            };
+            let began = absence.rules.first().and_then(|(first, _)| named(first));
+            let Some(began) = began.filter(|_| absence.waits()) else {
+                continue;
+            };
+            let asks_for_both = outer.rules.iter().any(|(other, _)| began.is_called(other));
+            if asks_for_both && outer.timespan <= absence.timespan {
+                let (window, wait) = (outer.timespan, absence.timespan);
+                let message = format!(
+                    "`{name}` is known {wait} after `{}`, which has left this window of {window} by then",
+                    began.label()
+                );
+                problems
+                    .warn(codes::SHORTER, *span, message)
+                    .help(format!("write a `timespan` of more than {wait}"));
+            }
+        }
+    }
+}
+
+/// Warns about expressions that engines of others may need very long for.
+pub(super) fn portable<'r>(rules: impl Iterator<Item = &'r Rule>, problems: &mut Problems) {
+    for rule in rules {
+        let Logic::Detection(detection) = &rule.logic else {
+            continue;
+        };
+        for at in exploding(detection) {
+            problems
+                .warn(codes::EXPLODES, at, "an engine that tries one way after another may need very long for this: it repeats what is repeated")
+                .help("write one repetition, as `a+` for `(a+)+`, or put between the rounds what each must have");
+        }
+    }
+}
+
+/// Warns about rules that keep what is secret where a prompt shows it.
+pub(super) fn shown_secrets(
+    rules: &[Rule],
+    prompts: &BTreeMap<String, Prompt>,
+    problems: &mut Problems,
+) {
+    let shows = |names: &[&'static str]| {
+        let shown = |prompt: &Prompt| {
+            let mut names = names.iter();
+            let name = names.find(|name| prompt.context.iter().any(|listed| listed == *name))?;
+            Some((prompt.slot.clone(), *name))
+        };
+        prompts.values().find_map(shown)
+    };
+    let metadata = shows(&["finding.metadata", "incident.metadata"]);
+    let group = shows(&["finding.group"]);
+    for rule in rules {
+        for (field, span) in rule.fields() {
+            if !okta::is_secret(field) {
+                continue;
+            }
+            let is = |path: &FieldPath| path.as_str() == field;
+            let shown = metadata
+                .as_ref()
+                .filter(|_| rule.settings.metadata.iter().any(is))
+                .or(group.as_ref().filter(|_| rule.groups().iter().any(is)));
+            if let Some((slot, shown)) = shown {
+                let message = format!(
+                    "`{field}` may hold a secret, and the prompt of the slot `{slot}` shows it to a model in `{shown}`"
+                );
+                problems
+                    .warn(codes::SHOWN_SECRET, span, message)
+                    .help(format!(
+                        "keep another field, or leave `{shown}` out of the prompt"
+                    ));
+            }
         }
     }
 }
@@ -198,8 +289,11 @@ fn fields(named: &[(&str, Span)], accessors: &Accessors, problems: &mut Problems
         let is_known = okta::fields().binary_search(field).is_ok();
         if !is_known && !okta::is_open_map(field) && !accessors.lead_to(field) {
             let message = format!("Okta sends no field `{field}`");
+            let spelling = okta::spelling(field);
+            let fix = spelling.and_then(|right| problems.replacing(*span, field, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, *span, message)
+                .fixed_by(fix)
                 .did_you_mean_one_of(field, okta::fields());
         }
     }

@@ -24,7 +24,9 @@ mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
-pub use self::diagnostics::{problems_as_text, problems_as_values};
+pub use self::diagnostics::{
+    fix_as_text, problems_as_text, problems_as_values, suppressed_as_text,
+};
 pub use self::diff::{changed, changed_in_audits, text_diff};
 pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};

@@ -1036,3 +1036,98 @@ fn what_past_runs_found_and_what_was_proposed_then() {
     assert_eq!(told.routing.proposals.head["route"][&Carrying::NotAsked], 2);
     assert!(told.effect.conclusive);
 }
+
+/// What is told of a rule that every event satisfies, on a day, with the lines around its condition.
+fn told_with(before: &str, behind: &str, day: &str) -> Vec<String> {
+    let rule = format!(
+        "title: Everything\nlogsource: {{product: okta}}\ndetection:\n  s: {{eventType: user.session.start}}\n{before}  condition: s or not s{behind}\n"
+    );
+    let good = root().join("tests/diagnostics/good");
+    let folder = tempfile::tempdir().expect("a folder");
+    lay_over(&good, folder.path());
+    fs::write(folder.path().join("rules/every.yml"), rule).expect("written");
+    let mut problems = policy::load(folder.path()).problems;
+    problems.settle(day.parse().expect("a day"), |_| true);
+    let told = problems.sorted().into_iter();
+    told.map(|problem| problem.code.to_owned()).collect()
+}
+
+#[test]
+fn what_a_comment_suppresses() {
+    let allow = |code: &str| format!("# rulectl:allow {code} until 2026-12-31: why\n");
+    let (this, other) = (allow("RL0124"), allow("RL0123"));
+    for (before, behind, day, expected) in [
+        (this.clone(), String::new(), "2026-12-31", vec![]),
+        (String::new(), format!(" {this}"), "2026-12-31", vec![]),
+        (
+            this.clone(),
+            String::new(),
+            "2027-01-01",
+            vec!["RL0021", "RL0124"],
+        ),
+        (
+            format!("{this}{other}"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0022"],
+        ),
+        (
+            format!("{this}\n"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0022", "RL0124"],
+        ),
+        (
+            format!("{other}  t: {{}}\n"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0122", "RL0121"],
+        ),
+        (
+            allow("RL0121"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0020", "RL0124"],
+        ),
+        (
+            format!("  t: {{actor.id: 'a {}'}}\n", this.trim()),
+            " or t".to_owned(),
+            "2026-12-31",
+            vec!["RL0124"],
+        ),
+    ] {
+        assert_eq!(
+            told_with(&before, &behind, day),
+            expected,
+            "{before}{behind}"
+        );
+    }
+}
+
+#[test]
+fn an_absence_is_warned_of_where_its_window_never_holds_both() {
+    for (timespan, fires) in [("1h", false), ("2h", false), ("121m", true)] {
+        let rules = format!(
+            "title: Reset\nname: reset\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.account.reset_password}}, condition: s}}\n---\ntitle: In\nname: sign_in\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.session.start}}, condition: s}}\n---\ntitle: Absent\nname: never_in\ncorrelation: {{type: absent, rules: [reset, sign_in], timespan: 2h}}\n---\ntitle: Both\nname: both\ncorrelation: {{type: temporal, rules: [reset, never_in], timespan: {timespan}}}\n"
+        );
+        let good = root().join("tests/diagnostics/good");
+        let folder = tempfile::tempdir().expect("a folder");
+        lay_over(&good, folder.path());
+        fs::write(folder.path().join("rules/sign_in.yml"), rules).expect("written");
+        let loaded = policy::load(folder.path());
+        let told = loaded.problems.sorted().into_iter();
+        let is_warned = told.filter(|problem| problem.code == "RL0155").count() == 1;
+        assert_eq!(is_warned, !fires, "{timespan}");
+        let events = r#"{"eventType":"user.account.reset_password","published":"2026-01-01T00:00:00Z","uuid":"a"}
+{"eventType":"x","published":"2026-01-02T00:00:00Z","uuid":"b"}
+"#;
+        let policy = loaded.policy.expect("a policy");
+        let inputs = vec![memory(events.as_bytes().to_vec())];
+        let received = run_inputs(&policy, inputs, Mapping::Okta, 1);
+        let both = received
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.finding.rule_name.as_deref() == Some("both"));
+        assert_eq!(both.count() == 1, fires, "{timespan}");
+    }
+}

@@ -62,6 +62,7 @@ mod enrichment;
 mod events;
 mod explained;
 mod filling;
+mod fixing;
 mod gate;
 mod harness;
 mod hostile;

@@ -398,3 +398,19 @@ fn only_suites_that_a_change_concerns_are_run() {
         err(&output)
     );
 }
+
+/// A field of any depth would be followed as deep when the event is written, read and let go.
+#[test]
+fn a_path_of_very_many_steps_is_refused_and_breaks_nothing() {
+    let path = vec!["a"; 500_000].join(".");
+    let case = format!(
+        "suite: deep\ncases:\n  - name: deep\n    base: {{? {path}\n: 1}}\n    events: [{{at: +1m}}]\n    expect: {{findings: []}}\n"
+    );
+    let folder = policy(&case);
+    for words in ["check", "test"] {
+        let output = rulectl(folder.path(), words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        let told = [out(&output), err(&output)].concat();
+        assert!(told.contains("at most 32 steps"), "{told}");
+    }
+}
