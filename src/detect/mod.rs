@@ -21,6 +21,7 @@ mod encoding;
 mod engine;
 mod enrich;
 mod events;
+mod explain;
 mod failures;
 mod filter;
 mod finding;
@@ -62,6 +63,9 @@ mod windows;
 
 pub use self::accessors::{Accessors, decode_accessors, is_accessors};
 pub use self::engine::Scratch;
+pub use self::explain::{
+    Clause, Explainer, Kind as ValueKind, Line as ClauseLine, Step, Verdict, Walked, What,
+};
 pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};

@@ -14,6 +14,7 @@ mod follow;
 mod following;
 mod joint;
 mod live;
+mod look;
 mod parallel;
 mod scan;
 mod sorter;
@@ -27,6 +28,7 @@ pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, fol
 pub use self::following::{Following, following};
 pub use self::joint::{JointSink, detect_jointly};
 pub use self::live::{Advance, Late, Live, LiveSink};
+pub use self::look::{Look, look};
 pub use self::scan::{Rejected, Settings, newest};
 
 use std::io;

@@ -7,6 +7,7 @@ mod codes;
 mod diagnostics;
 mod diff;
 mod effect;
+mod explained;
 mod fills;
 mod finding;
 mod gate;
@@ -26,6 +27,7 @@ pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified}
 pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
 pub use self::diagnostics::{problems_as_text, problems_as_values};
 pub use self::diff::{changed, changed_in_audits, text_diff};
+pub use self::explained::explained;
 pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::hostile::attacked;
