@@ -6,10 +6,12 @@ use uuid::Uuid;
 use crate::cli::events::{ReadingArgs, inputs, talk_about};
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
+use crate::detect::Logic;
 use crate::diag::nearest;
 use crate::lab::explain::{self, Asked, Chosen};
 use crate::policy::{self, Policy};
 use crate::render;
+use crate::source::Input;
 use crate::visible::visible;
 use crate::world::World;
 
@@ -44,6 +46,14 @@ pub fn explain(common: &Common, args: &Args) -> Result<Exit> {
     else {
         return Ok(Exit::Broken);
     };
+    let correlates = |rule: &Uuid| {
+        let logic = policy.rules.get(rule).map(|rule| &rule.logic);
+        matches!(logic, Some(Logic::Correlation(_)))
+    };
+    if inputs.contains(&Input::Stdin) && rules.iter().any(correlates) {
+        let message = "events are read twice where correlations are asked, and standard input can be read once: write them into a file, or name detections with --rule";
+        bail!(UsageError(message.to_owned()));
+    }
     let settings = args.reading.settings(&inputs, databases, World::live())?;
     let chosen = args.uuid.clone().map(Chosen::Uuid);
     let asked = Asked {

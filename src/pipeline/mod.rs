@@ -21,7 +21,7 @@ mod sorter;
 mod watermark;
 
 pub use self::again::{AgainError, Came, detect_again};
-pub use self::detect::{DetectSink, detect};
+pub use self::detect::{DetectSink, detect, detect_watched};
 pub use self::evidence::{Evidence, Kept, Step, steps};
 pub use self::fills::{Fills, SlotFills};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};

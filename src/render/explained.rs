@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::diag::counted;
 use crate::lab::explain::{
-    ClauseTold, EventTold, Explanation, FoundTold, PlaceTold, RuleKind, RuleTold, StepTold,
+    ClauseTold, EventTold, Explanation, FoundTold, LeftOut, PlaceTold, RuleKind, RuleTold,
+    StepTold, WindowEvent, WindowTold, WindowsTold,
 };
 use crate::render::style::{Styles, styled, time};
 use crate::visible::visible;
@@ -41,6 +42,10 @@ fn of_rule(out: &mut String, rule: &RuleTold, explanation: &Explanation) {
         );
         return;
     }
+    if let Some(windows) = &rule.windows {
+        of_windows(out, windows, explanation.chosen.is_some());
+        return;
+    }
     if explanation.chosen.is_some() {
         for example in &rule.examples {
             let verdict = if example.matches {
@@ -70,6 +75,128 @@ fn of_rule(out: &mut String, rule: &RuleTold, explanation: &Explanation) {
         let _ = writeln!(out, "  comes near: {}{alike}", event(example));
         tree(out, &example.tree, 4);
     }
+}
+
+/// What a correlation saw.
+fn of_windows(out: &mut String, windows: &WindowsTold, chosen: bool) {
+    let (findings, hits) = (
+        counted(windows.findings, "finding"),
+        counted(windows.hits, "hit"),
+    );
+    let joined = if windows.hits > windows.findings && windows.findings > 0 {
+        format!(
+            "; a hit within {} of the last joins its finding",
+            windows.suppress
+        )
+    } else {
+        String::new()
+    };
+    let _ = writeln!(out, "  {findings} of {hits}{joined}");
+    for feed in &windows.feeds {
+        let events = counted(feed.events, "event");
+        let fed = format!("  fed by {}: {events}", visible(&feed.rule));
+        let _ = writeln!(
+            out,
+            "{}  {}",
+            padded(&fed, WIDE),
+            quiet(&place(&feed.place))
+        );
+        for example in &feed.examples {
+            let verdict = if example.matches {
+                "matches"
+            } else {
+                "does not match"
+            };
+            let _ = writeln!(out, "    {verdict}: {}", event(example));
+            tree(out, &example.tree, 6);
+        }
+    }
+    let _ = writeln!(
+        out,
+        "  counted: {} in {}{}",
+        counted(windows.counted, "event"),
+        counted(windows.groups, "group"),
+        left_out(windows)
+    );
+    for window in &windows.windows {
+        of_window(out, window, (&windows.place, windows.feeds.len()), chosen);
+    }
+    if windows.windows.is_empty() && chosen {
+        let _ = writeln!(out, "  the event enters no window");
+    }
+}
+
+/// Why events of its rules were not counted.
+fn left_out(windows: &WindowsTold) -> String {
+    let LeftOut {
+        without_time,
+        without_value,
+        without_group,
+        unbegun,
+    } = windows.left_out;
+    let reasons = [
+        (without_time, "without a readable time"),
+        (without_value, "without a value for what is counted"),
+        (without_group, "without a value for what is grouped by"),
+        (unbegun, "ending what had not begun"),
+        (windows.answered, "answered in time"),
+    ];
+    let told = reasons.iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, reason)| format!(", {count} {reason}"))
+        .collect()
+}
+
+fn of_window(
+    out: &mut String,
+    window: &WindowTold,
+    (at, rules): (&PlaceTold, usize),
+    chosen: bool,
+) {
+    let group = window.group.iter();
+    let group: Vec<String> = group
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    let group = if group.is_empty() {
+        "all events together".to_owned()
+    } else {
+        group.join(", ")
+    };
+    let what = match (chosen, window.hit) {
+        (true, true) => "a hit",
+        (true, false) => "no hit",
+        (false, _) => "nearest without a hit",
+    };
+    let _ = writeln!(out, "  {what}: {}", visible(&group));
+    let so_far = padded(&format!("    {}", visible(&window.so_far)), WIDE);
+    let _ = writeln!(out, "{so_far}  {}", quiet(&place(at)));
+    if !window.missing.is_empty() {
+        let _ = writeln!(out, "    missing: {}", visible(&window.missing.join(", ")));
+    }
+    if let Some(old) = &window.too_old {
+        let _ = writeln!(out, "      {} is too old to count", of_event(old, rules));
+    }
+    let listed = window.events.len().min(LISTED);
+    let earlier = window.earlier + window.events.len() - listed;
+    if earlier > 0 {
+        let _ = writeln!(out, "      {} before", counted(earlier as u64, "event"));
+    }
+    for event in window.events.iter().skip(window.events.len() - listed) {
+        let _ = writeln!(out, "      {}", of_event(event, rules));
+    }
+}
+
+/// So many events of a window are listed, the newest of them; JSON has more.
+const LISTED: usize = 12;
+
+/// An event of a window, with the rules that it satisfies where there are several.
+fn of_event(event: &WindowEvent, rules: usize) -> String {
+    let uuid = event.uuid.as_deref().unwrap_or("an event without an id");
+    let satisfied = if rules > 1 {
+        format!("  {}", event.rules.join(", "))
+    } else {
+        String::new()
+    };
+    visible(&format!("{}  {uuid}{satisfied}", time(Some(event.time))))
 }
 
 /// What came of each step, and which stopped most.

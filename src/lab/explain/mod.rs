@@ -3,10 +3,12 @@
 
 mod funnel;
 mod told;
+mod windows;
 
 pub use self::told::{ClauseTold, EventTold, FoundTold, PlaceTold, StepTold};
+pub use self::windows::{FeedTold, LeftOut, WindowEvent, WindowTold, WindowsTold};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -19,6 +21,7 @@ use crate::policy::Policy;
 use crate::source::{Input, Place, SourceError};
 
 use self::funnel::Funnel;
+use self::windows::{Observed, observe};
 
 /// What is asked.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ pub struct RuleTold {
     /// The chosen events, or else those that come nearest without satisfying it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<EventTold>,
+    /// What a correlation saw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowsTold>,
 }
 
 /// What a rule is.
@@ -122,19 +128,35 @@ pub fn explain(
         .filter_map(|id| asked.policy.rules.get(id))
         .collect();
     let names = inputs.iter().map(Input::name).collect();
+    // What feeds a correlation is asked too.
+    let feeding = rules.iter().flat_map(|rule| feeding(rule, asked.policy));
+    let mut asked_of: Vec<&Rule> = rules.iter().copied().chain(feeding).collect();
+    asked_of.sort_by_key(|rule| rule.id);
+    asked_of.dedup_by_key(|rule| rule.id);
     let context = Context {
-        explainer: Explainer::new(rules.iter().copied(), &asked.policy.detector),
-        rules: rules.iter().map(|rule| rule.id).collect(),
+        explainer: Explainer::new(asked_of.iter().copied(), &asked.policy.detector),
+        rules: asked_of.iter().map(|rule| rule.id).collect(),
         chosen: asked.chosen.clone(),
         names,
     };
     let mut seen = Seen::default();
     let wanted = context.explainer.wanted();
     let taken = |more: Seen| seen.merge(more);
-    let (counts, failed) = pipeline::look(inputs, settings, wanted, &context, taken)?;
+    let (counts, failed) = pipeline::look(inputs.clone(), settings, wanted, &context, taken)?;
+    let correlations: BTreeSet<Uuid> = rules
+        .iter()
+        .filter(|rule| matches!(rule.logic, Logic::Correlation(_)))
+        .map(|rule| rule.id)
+        .collect();
+    let observed = if correlations.is_empty() {
+        Observed::default()
+    } else {
+        let chosen = seen.digests.iter().copied().collect();
+        observe(asked.policy, &correlations, chosen, inputs, settings)?
+    };
     let told = rules
         .iter()
-        .map(|rule| told_of(rule, &context, &seen, asked.texts));
+        .map(|rule| told_of(rule, &context, (&seen, &observed), asked));
     let explanation = Explanation {
         schema: SCHEMA,
         policy: asked.policy.digest,
@@ -146,7 +168,50 @@ pub fn explain(
     Ok((explanation, counts, failed))
 }
 
-fn told_of(rule: &Rule, context: &Context, seen: &Seen, texts: &Problems) -> RuleTold {
+/// The detections that a correlation names.
+fn feeding<'p>(rule: &Rule, policy: &'p Policy) -> impl Iterator<Item = &'p Rule> {
+    let names: Vec<String> = match &rule.logic {
+        Logic::Correlation(correlation) => correlation
+            .rules
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect(),
+        _ => Vec::new(),
+    };
+    let rules = policy.rules.values();
+    rules.filter(move |rule| names.iter().any(|name| rule.is_called(name)))
+}
+
+fn told_of(
+    rule: &Rule,
+    context: &Context,
+    (seen, observed): (&Seen, &Observed),
+    asked: &Asked<'_>,
+) -> RuleTold {
+    let texts = asked.texts;
+    let told = |examples: &[funnel::Example]| -> Vec<EventTold> {
+        examples.iter().map(|one| one.told(texts)).collect()
+    };
+    let windows = match &rule.logic {
+        Logic::Correlation(correlation) => {
+            let examples = |name: &str| {
+                let mut rules = asked.policy.rules.values();
+                let fed = rules.find(|rule| rule.is_called(name));
+                let examples = fed.and_then(|fed| seen.examples.get(&fed.id));
+                told(examples.map_or(&[][..], Vec::as_slice))
+            };
+            let chosen = context.chosen.is_some();
+            let correlation = (rule, correlation);
+            Some(windows::told(
+                correlation,
+                observed,
+                chosen,
+                examples,
+                texts,
+            ))
+        }
+        _ => None,
+    };
     let funnel = seen.funnels.get(&rule.id);
     let examples = match (&context.chosen, funnel) {
         (Some(_), _) => seen.examples.get(&rule.id).cloned().unwrap_or_default(),
@@ -172,7 +237,8 @@ fn told_of(rule: &Rule, context: &Context, seen: &Seen, texts: &Problems) -> Rul
         },
         matched: funnel.map_or(0, |funnel| funnel.matched),
         steps,
-        examples: examples.iter().map(|example| example.told(texts)).collect(),
+        examples: told(&examples),
+        windows,
     }
 }
 
@@ -190,6 +256,8 @@ struct Seen {
     funnels: BTreeMap<Uuid, Funnel>,
     examples: BTreeMap<Uuid, Vec<funnel::Example>>,
     chosen: u64,
+    /// The first of the chosen events.
+    digests: Vec<Digest>,
 }
 
 impl Look for Seen {
@@ -204,6 +272,9 @@ impl Look for Seen {
             return;
         }
         self.chosen += 1;
+        if context.chosen.is_some() && self.digests.len() < MOST_CHOSEN {
+            self.digests.push(event.digest());
+        }
         let example = |rule: Uuid| {
             let name = context.names.get(place.input as usize);
             let input = name.cloned().unwrap_or_default();
@@ -229,6 +300,8 @@ impl Look for Seen {
 impl Seen {
     fn merge(&mut self, more: Self) {
         self.chosen += more.chosen;
+        let room = MOST_CHOSEN.saturating_sub(self.digests.len());
+        self.digests.extend(more.digests.into_iter().take(room));
         for (rule, funnel) in more.funnels {
             self.funnels.entry(rule).or_default().merge(funnel);
         }
