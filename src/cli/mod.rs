@@ -7,6 +7,7 @@ mod databases;
 mod detect;
 mod diff;
 mod events;
+mod explain;
 mod faces;
 mod fix;
 mod hostile;
@@ -182,6 +183,8 @@ enum Command {
     Diff(diff::Args),
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
+    /// Say why a rule holds for an event or does not, clause by clause, or where the events of a log stop
+    Explain(explain::Args),
     /// Report every problem of the policy folder
     Check(check::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
@@ -226,6 +229,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(args) => diff::diff(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Audit(args) => audit::audit(&cli.common, args),
+        Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
     };

@@ -8,6 +8,7 @@ mod membership;
 mod saved;
 mod to_come;
 mod waits;
+mod watch;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -26,6 +27,7 @@ use self::ledger::{LONGEST, Ledger};
 pub(super) use self::membership::display;
 use self::membership::{Feeds, Sighting, pass_on};
 pub(super) use self::to_come::Closed;
+pub use self::watch::{Glimpse, Glimpsed, Watch, Watched};
 
 /// What was left out of correlation, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,6 +77,8 @@ pub struct Windows {
     limits: Limits,
     /// How many bytes all groups keep: the sum of theirs.
     weight: usize,
+    /// Who looks at the windows of some correlations.
+    watch: Option<Watch>,
 }
 
 impl Windows {
@@ -103,6 +107,7 @@ impl Windows {
             left_out: HashSet::new(),
             limits: Limits::default(),
             weight: 0,
+            watch: None,
         }
     }
 
@@ -113,6 +118,20 @@ impl Windows {
             limits,
             ..Self::new(detector)
         }
+    }
+
+    /// No windows yet, and somebody who looks at those of some correlations.
+    #[must_use]
+    pub fn watched(detector: &Detector, watch: Watch) -> Self {
+        Self {
+            watch: Some(watch),
+            ..Self::new(detector)
+        }
+    }
+
+    /// Who looked at the windows, with what was seen.
+    pub fn take_watch(&mut self) -> Option<Watch> {
+        self.watch.take()
     }
 
     /// No windows yet, and never any of some consumers.
@@ -250,18 +269,16 @@ impl Windows {
             let ledger = &mut self.ledger;
             match &consumer.kind {
                 ConsumerKind::Over(condition) if condition.waits() => {
-                    wait(
-                        ledger,
-                        groups,
-                        consumer,
-                        condition,
-                        &sightings,
-                        self.limits.group,
-                    );
+                    let most = self.limits.group;
+                    let watch = self.watch.as_mut();
+                    let place = (at, consumer);
+                    wait(ledger, groups, place, condition, &sightings, most, watch);
                 }
                 ConsumerKind::Over(condition) => {
                     let most = self.limits.group;
-                    let hits = correlate(ledger, groups, at, consumer, condition, &sightings, most);
+                    let watch = self.watch.as_mut();
+                    let place = (at, consumer);
+                    let hits = correlate(ledger, groups, place, condition, &sightings, most, watch);
                     pass_on(consumer, &hits, &mut feeds);
                 }
                 ConsumerKind::Each => {

@@ -1,10 +1,12 @@
 //! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records,
-//! `diff`, what a change of a policy means, and `hostile`, a policy under attack.
+//! `diff`, what a change of a policy means, `hostile`, a policy under attack, and `explain`, why rules
+//! hold for events or do not.
 
 mod changed;
 mod compare;
 mod coverage;
 pub mod diff;
+pub mod explain;
 mod fix;
 pub mod hostile;
 mod observed;

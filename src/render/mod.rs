@@ -7,6 +7,7 @@ mod codes;
 mod diagnostics;
 mod diff;
 mod effect;
+mod explained;
 mod fills;
 mod finding;
 mod gate;
@@ -28,6 +29,7 @@ pub use self::diagnostics::{
     fix_as_text, problems_as_text, problems_as_values, suppressed_as_text,
 };
 pub use self::diff::{changed, changed_in_audits, text_diff};
+pub use self::explained::explained;
 pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::hostile::attacked;

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::diff_audits;
 use crate::diff_effect;
+use crate::explain;
 use crate::harness::{lay_over, lines, memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
@@ -1130,4 +1131,42 @@ fn an_absence_is_warned_of_where_its_window_never_holds_both() {
             .filter(|outcome| outcome.finding.rule_name.as_deref() == Some("both"));
         assert_eq!(both.count() == 1, fires, "{timespan}");
     }
+}
+
+#[test]
+fn what_is_near() {
+    let nearest = |detection: &str, events: &[Value]| -> Vec<Value> {
+        let rule = format!(
+            "title: seen\nname: seen\nlogsource: {{product: okta}}\ndetection:\n{detection}"
+        );
+        let told = explain::policy(&rule, events).json(&["--rule", "seen"]);
+        let examples = told["rules"][0]["examples"].as_array().cloned();
+        let uuid = |example: &Value| example["uuid"].clone();
+        examples.iter().flatten().map(uuid).collect()
+    };
+    let of = |uuid: &str, fields: Value| {
+        let mut event = explain::event(uuid, 1, "t", "ann");
+        let Value::Object(fields) = fields else {
+            panic!("fields");
+        };
+        fields
+            .into_iter()
+            .for_each(|(name, value)| event[name] = value);
+        event
+    };
+    let [one, two, none] = [
+        of("one", json!({"x": 1})),
+        of("two", json!({"x": 1, "y": 1, "w": 1, "v": 1})),
+        of("none", json!({})),
+    ];
+    // The fewest clauses, of alternatives those of the nearest; then the most that are satisfied.
+    let either = "  a: {x: 1, y: 2, z: 3}\n  b: {w: 1, v: 1, u: 2}\n  condition: a or b\n";
+    let events = [one.clone(), none.clone(), two.clone()];
+    assert_eq!(nearest(either, &events), ["two", "one"]);
+    // Nothing that is satisfied is asked for.
+    assert!(nearest("  a: {x: 2}\n  condition: a\n", std::slice::from_ref(&one)).is_empty());
+    let known = "  a: {x: 1}\n  known: {y: 1}\n  condition: a and not known\n";
+    assert_eq!(nearest(known, &[none, two]), ["two"]);
+    let missing = "  a: {x: 2, y|neq: 7}\n  condition: a\n";
+    assert!(nearest(missing, &[one]).is_empty());
 }

@@ -12,6 +12,7 @@
 //! | `semantics` | what is a finding and what is not |
 //! | `correlations` | every type of correlation: timelines that just hit and just miss |
 //! | `events` | the bundled logs and rules |
+//! | `explain` | why a rule holds for an event or does not |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
 //! | `recordings` | what a model answered, kept and said again |
@@ -60,6 +61,7 @@ mod docs;
 mod documents;
 mod enrichment;
 mod events;
+mod explain;
 mod explained;
 mod filling;
 mod fixing;
