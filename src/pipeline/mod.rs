@@ -26,7 +26,7 @@ pub use self::fills::{Fills, SlotFills};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
 pub use self::following::{Following, following};
 pub use self::joint::{JointSink, detect_jointly};
-pub use self::live::{Advance, Late, Live, LiveSink};
+pub use self::live::{Advance, Late, Leaving, Live, LiveSink};
 pub use self::scan::{Rejected, Settings, newest};
 
 use std::io;
