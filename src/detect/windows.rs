@@ -43,6 +43,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds what was left out behind this, of the same input.
+    pub fn append(&mut self, later: &Self) {
+        self.duplicates += later.duplicates;
+        self.without_group += later.without_group;
+        self.cut_groups += later.cut_groups;
+        self.without_time += later.without_time;
+        self.pending = later.pending;
+        self.evicted += later.evicted;
+    }
+
     /// What was left out since it was like this.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

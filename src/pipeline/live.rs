@@ -311,6 +311,12 @@ impl<'d> Live<'d> {
         Ok(self.counts)
     }
 
+    /// What the clock said when the source was last heard of.
+    #[must_use]
+    pub fn heard(&self) -> Option<Time> {
+        self.watermark.heard()
+    }
+
     /// What came so far, in numbers, without what came before the state was saved from which it goes on.
     #[must_use]
     pub fn counts(&self) -> Counts {

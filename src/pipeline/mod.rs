@@ -204,6 +204,24 @@ pub fn run(
 }
 
 impl Counts {
+    /// Adds what was counted behind this, of the same input.
+    pub fn append(&mut self, later: &Self) {
+        self.events += later.events;
+        self.outside_range += later.outside_range;
+        self.without_time += later.without_time;
+        self.rejected += later.rejected;
+        self.lower_cased += later.lower_cased;
+        self.without_type += later.without_type;
+        self.late += later.late;
+        self.ahead += later.ahead;
+        self.evicted += later.evicted;
+        self.scripts.merge(later.scripts.clone());
+        self.correlation.append(&later.correlation);
+        self.bytes += later.bytes;
+        self.saw(later.first);
+        self.saw(later.last);
+    }
+
     fn add(&mut self, scanned: &Scanned) {
         let other = &scanned.counts;
         self.events += other.events;
