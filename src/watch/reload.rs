@@ -101,13 +101,15 @@ impl<T: FnMut(&News<'_>)> Loading<T> {
         let Some(policy) = &loaded.policy else {
             return (self.tell)(&News::Rejected(&loaded.problems));
         };
-        if policy.digest == locked(&self.state).active {
-            locked(&self.state).ready = None;
-            return (self.tell)(&News::Same(&loaded.problems));
+        // What is told comes before what is said when it is taken.
+        let mut state = locked(&self.state);
+        if policy.digest == state.active {
+            state.ready = None;
+            (self.tell)(&News::Same(&loaded.problems));
+        } else {
+            (self.tell)(&News::Ready(&loaded.problems));
+            state.ready = Some(loaded);
         }
-        // It is told before it can be taken, so that what is said comes in this order.
-        (self.tell)(&News::Ready(&loaded.problems));
-        locked(&self.state).ready = Some(loaded);
     }
 }
 

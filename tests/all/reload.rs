@@ -324,6 +324,13 @@ impl Run {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
+        // What changes from here on is one for the run to see.
+        let activated = folder.path().join("data/policies/generations.jsonl");
+        let end = Instant::now() + LONG;
+        while !activated.exists() {
+            assert!(Instant::now() < end, "it begins");
+            thread::yield_now();
+        }
         let (say, said) = channel();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         thread::spawn(move || {
