@@ -344,10 +344,10 @@ impl Following<'_> {
 
     /// Another policy goes on with what this one has open, as far as its rules do the same.
     fn hand_over(mut self, successor: Successor) -> Result<Ended> {
-        let saved = self.save()?;
+        self.live.remember(self.sink.to_remember()?);
         let clock = (self.coming.world.now)();
         let saved = Saved {
-            state: saved,
+            state: self.live.save_for_successor(),
             clock: self.live.heard().unwrap_or(clock),
         };
         let leaving = self.detector.leaving(&successor.policy.detector);
@@ -394,11 +394,7 @@ impl Following<'_> {
         let Some(file) = self.state else {
             return Ok(());
         };
-        write_state(file, &self.save()?)
-    }
-
-    fn save(&mut self) -> Result<Vec<u8>> {
         self.live.remember(self.sink.to_remember()?);
-        Ok(self.live.save())
+        write_state(file, &self.live.save())
     }
 }

@@ -139,6 +139,17 @@ impl<'d> Live<'d> {
     /// Everything that is not told yet, as bytes for [`Live::restore`].
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
+        self.save_for(false)
+    }
+
+    /// The same for another policy that goes on at once, while the rules that do not [leave](Live::leave):
+    /// what came is then decided by these, and not by what they are there.
+    #[must_use]
+    pub fn save_for_successor(&self) -> Vec<u8> {
+        self.save_for(true)
+    }
+
+    fn save_for(&self, successor: bool) -> Vec<u8> {
         let mut saving = Saving::new(self.detector);
         self.windows.save_in(&mut saving);
         self.watermark.save(&mut saving);
@@ -147,6 +158,7 @@ impl<'d> Live<'d> {
         saving.number(self.events());
         saving.option(self.counts.last, Saving::time);
         saving.each(self.remembered.iter(), |saving, id| saving.uuid(*id));
+        saving.flag(successor);
         saving.finish()
     }
 
@@ -180,7 +192,9 @@ impl<'d> Live<'d> {
         };
         self.counts.last = saved.option(Restoring::time)?;
         self.remembered = saved.each(Restoring::uuid)?;
-        self.windows.begin_anew(self.earlier.events + 1);
+        if saved.flag()? {
+            self.windows.begin_anew(self.earlier.events + 1);
+        }
         Some(restored)
     }
 

@@ -713,7 +713,7 @@ fn hand_over(before: &Policy, after: &Policy, steps: &[Step], at: usize) -> (Tol
     let (mut first, mut second) = (Told::default(), Told::default());
     let mut live = of(&before.detector, 1);
     take(&mut live, &steps[..at], &mut first);
-    let saved = live.save();
+    let saved = live.save_for_successor();
     let leaving = before.detector.leaving(&after.detector);
     live.leave(leaving, &mut first).expect("a sink in memory");
     let live = of(&after.detector, 2).restore(&saved, clock(0));
