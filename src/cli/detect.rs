@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::cli::events::{EventArgs, talk_about};
-use crate::cli::live::follow;
+use crate::cli::live::{Under, follow};
 use crate::cli::output::{UsageError, bad, talk, talk_problems};
 use crate::cli::progress::Meter;
 use crate::cli::{Common, Exit, Format};
@@ -104,7 +104,14 @@ fn write(
         let databases = settings.databases.records();
         lines.asked(&databases).map_err(RunError::Sink)?;
         let state = args.state.as_deref();
-        follow(detector, inputs, settings, args.lateness, state, &mut lines)?
+        let under = Under {
+            detector,
+            generation: 0,
+            settings,
+            lateness: args.lateness,
+            state,
+        };
+        follow(&under, inputs, &mut lines)?
     } else {
         let meter = Meter::new(Reader::new(inputs.clone()).total());
         let show = |progress| meter.show(progress);

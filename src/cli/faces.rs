@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Error, Result};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::audit::Audit;
@@ -48,12 +49,21 @@ pub(super) struct Faces<'a> {
     opening: String,
     /// What is to be written to stdout once it is durable.
     pending: String,
-    /// Findings that are open.
-    open: BTreeMap<Uuid, Outcome>,
+    /// Findings that are open, each with the policy and the generation that told it last.
+    open: BTreeMap<Uuid, (Digest, u64, Outcome)>,
     /// Whether the artifacts would say something new.
     changed: bool,
     live: bool,
     quiet: Quiet,
+}
+
+/// What came of a live finding, with the policy that made it.
+#[derive(Serialize)]
+struct Generated<'o> {
+    #[serde(flatten)]
+    outcome: &'o Outcome,
+    policy: Digest,
+    generation: u64,
 }
 
 /// So much is held back before it is made durable and written.
@@ -113,6 +123,19 @@ impl<'a> Faces<'a> {
         Ok(self.recorder.commit()?)
     }
 
+    /// Another policy goes on: under the one before, so much was counted.
+    pub(super) fn succeed(&mut self, counts: &Counts, begun: &Begun) -> Result<()> {
+        self.tell()?;
+        self.recorder.end(&Ended {
+            counts: counts.clone(),
+            failed: Vec::new(),
+            closed: false,
+        })?;
+        (self.about.policy, self.about.generation) = (begun.policy, begun.generation);
+        self.writer.under(begun.policy, begun.generation);
+        self.begin(begun)
+    }
+
     /// Writes what is pending, once it is durable.
     fn tell(&mut self) -> io::Result<()> {
         self.recorder.commit().map_err(io::Error::other)?;
@@ -157,9 +180,18 @@ impl<'a> Faces<'a> {
 
     /// Findings that are open are in the artifacts too, and are replaced when they close.
     fn write_open(&mut self) -> io::Result<()> {
-        let Self { open, writer, .. } = self;
-        open.values()
-            .try_for_each(|outcome| writer.outcome(outcome))
+        let Self {
+            open,
+            writer,
+            about,
+            ..
+        } = self;
+        for (policy, generation, outcome) in open.values() {
+            writer.under(*policy, *generation);
+            writer.outcome(outcome)?;
+        }
+        writer.under(about.policy, about.generation);
+        Ok(())
     }
 
     /// Tells how the route of the run came about, where a model was asked.
@@ -182,6 +214,11 @@ impl<'a> Faces<'a> {
         let line = match self.format {
             Format::Text if self.live => outcome_line(outcome),
             Format::Text => return Ok(()),
+            Format::Ndjson if self.live => crate::visible::json(&Generated {
+                outcome,
+                policy: self.about.policy,
+                generation: self.about.generation,
+            })?,
             Format::Json | Format::Ndjson => crate::visible::json(outcome)?,
         };
         let begin = match (self.format, self.streamed) {
@@ -248,7 +285,10 @@ impl Sink for Faces<'_> {
         self.slots.outcome(outcome);
         let id = outcome.finding.id;
         if outcome.finding.status == Status::Open {
-            self.open.insert(id, outcome.clone());
+            let About {
+                policy, generation, ..
+            } = self.about;
+            self.open.insert(id, (policy, generation, outcome.clone()));
         } else {
             self.open.remove(&id);
             self.writer.outcome(outcome)?;
@@ -305,6 +345,11 @@ impl Follower for Following<'_, Faces<'_>> {
 
     fn restored(&mut self, saved: &[u8], clock: Time) -> Result<()> {
         Ok(self.settled()?.recorder.restored(saved, clock)?)
+    }
+
+    fn to_remember(&mut self) -> io::Result<Vec<Uuid>> {
+        self.settled()?;
+        Ok(self.promoted())
     }
 }
 

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use uuid::Uuid;
 
 use crate::cli::output::{talk, warn};
 use crate::cli::so_far::SoFar;
@@ -16,13 +17,17 @@ use crate::cli::state::{read_state, write_state};
 use crate::detect::Detector;
 use crate::event::{Nanos, Time};
 use crate::pipeline::{Counts, Live, LiveSink, RunError, Settings};
-use crate::render::{Lines, restored};
+use crate::policy::Policy;
+use crate::render::{Lines, handed_over, restored};
 use crate::source::{Chunk, Input, Reader, SourceError, Taken};
 use crate::visible::visible;
 use crate::world::World;
 
 /// The clock is asked so often while nothing comes.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Whether another policy is ready is asked so often while nothing comes.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// State is kept so often.
 const KEEP: Nanos = Nanos(60 * Nanos::SECOND.0);
@@ -59,6 +64,56 @@ pub(super) trait Follower: LiveSink {
     fn restored(&mut self, _: &[u8], _: Time) -> Result<()> {
         Ok(())
     }
+
+    /// What is to be known again where somebody goes on from what is saved now.
+    fn to_remember(&mut self) -> io::Result<Vec<Uuid>> {
+        Ok(Vec::new())
+    }
+}
+
+/// A policy that decides from now on.
+pub(super) struct Successor {
+    pub(super) policy: Policy,
+    pub(super) generation: u64,
+}
+
+/// Where the policies come from that decide after one another.
+pub(super) trait Successors {
+    /// The next one, once it is there and is activated.
+    fn next(&mut self) -> Option<Successor>;
+}
+
+/// How a policy ends to decide.
+pub(super) enum Ended {
+    /// With the input, or since the program was told to stop.
+    Over(Outcome),
+    /// Another one goes on.
+    Succeeded(Box<Handover>),
+}
+
+/// What goes from a policy to the next.
+pub(super) struct Handover {
+    pub(super) successor: Successor,
+    /// What was counted under the one before.
+    pub(super) counts: Counts,
+    pub(super) saved: Saved,
+}
+
+/// What was saved, and when the source had been heard of last.
+pub(super) struct Saved {
+    state: Vec<u8>,
+    clock: Time,
+}
+
+/// How events are looked at under one policy.
+pub(super) struct Under<'u> {
+    pub(super) detector: &'u Detector,
+    /// Its generation; 0 where there are none.
+    pub(super) generation: u64,
+    pub(super) settings: &'u Settings,
+    pub(super) lateness: Nanos,
+    /// The file in which state is kept.
+    pub(super) state: Option<&'u Path>,
 }
 
 impl<W: Write, R: Write> Follower for Lines<W, R> {
@@ -74,39 +129,124 @@ impl<W: Write, R: Write> Follower for Lines<W, R> {
 /// When state cannot be read or kept. When results cannot be written, or a record is no event
 /// and none such is tolerated, the inner one.
 pub(super) fn follow(
-    detector: &Detector,
+    under: &Under<'_>,
     inputs: Vec<Input>,
-    settings: &Settings,
-    lateness: Nanos,
-    state: Option<&Path>,
     sink: &mut dyn Follower,
 ) -> Result<Outcome> {
-    let world = World::live();
-    let names = inputs.iter().map(Input::name).collect();
-    let live = Live::new(detector, settings.clone(), names, lateness);
-    let live = match state {
-        Some(file) => go_on(live, file, (world.now)(), sink)?,
-        None => live,
-    };
-    // Being told to stop is the end of the input.
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, stop.clone())
-            .context("signals cannot be waited for")?;
+    let mut coming = Coming::begin(inputs, false)?;
+    match coming.follow(under, None, sink, None)? {
+        Ended::Over(outcome) => Ok(outcome),
+        Ended::Succeeded(_) => bail!("a policy came where none was waited for"),
     }
-    let following = Following {
-        live,
-        sink,
-        state,
-        stop: &stop,
-        world,
-        kept: (world.now)(),
-        failed: Vec::new(),
-        so_far: SoFar::default(),
-    };
-    let mut reader = Reader::new(inputs);
-    let taken = settings.evidence.is_some().then(|| reader.taken());
-    following.follow(&read_ahead(reader), taken.as_ref())
+}
+
+/// What comes, under whichever policy: the inputs, the clock and the word to stop.
+pub(super) struct Coming {
+    chunks: Receiver<Result<Chunk, SourceError>>,
+    names: Vec<String>,
+    taken: Option<Taken>,
+    stop: Arc<AtomicBool>,
+    world: World,
+    /// When state was kept last.
+    kept: Time,
+    failed: Vec<SourceError>,
+    /// What was counted under earlier policies.
+    before: Counts,
+    so_far: SoFar,
+}
+
+impl Coming {
+    /// Begins to read; what is read is told by its digest too where that is asked.
+    ///
+    /// # Errors
+    ///
+    /// Where signals cannot be waited for.
+    pub(super) fn begin(inputs: Vec<Input>, told: bool) -> Result<Self> {
+        let world = World::live();
+        let names = inputs.iter().map(Input::name).collect();
+        // Being told to stop is the end of the input.
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, stop.clone())
+                .context("signals cannot be waited for")?;
+        }
+        let mut reader = Reader::new(inputs);
+        let taken = told.then(|| reader.taken());
+        Ok(Self {
+            chunks: read_ahead(reader),
+            names,
+            taken,
+            stop,
+            world,
+            kept: (world.now)(),
+            failed: Vec::new(),
+            before: Counts::default(),
+            so_far: SoFar::default(),
+        })
+    }
+
+    /// Detects under one policy, until the inputs end, the program is told to stop, or there is
+    /// another policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`].
+    pub(super) fn follow<'u>(
+        &'u mut self,
+        under: &Under<'u>,
+        saved: Option<&Saved>,
+        sink: &'u mut dyn Follower,
+        successors: Option<&'u mut dyn Successors>,
+    ) -> Result<Ended> {
+        let settings = under.settings.clone();
+        let names = self.names.clone();
+        let live = Live::new(under.detector, settings, names, under.lateness);
+        let live = live.under(under.generation);
+        let live = match (saved, under.state) {
+            (Some(saved), _) => take_over(live, saved, sink)?,
+            (None, Some(file)) => go_on(live, file, (self.world.now)(), sink)?,
+            (None, None) => live,
+        };
+        let following = Following {
+            live,
+            detector: under.detector,
+            sink,
+            state: under.state,
+            coming: self,
+        };
+        following.follow(successors)
+    }
+
+    /// Lets go what comes while a policy leaves detection out, until there is another one.
+    pub(super) fn wait(&mut self, successors: &mut dyn Successors) -> Option<Successor> {
+        while !self.stop.load(Ordering::Relaxed) {
+            if let Some(successor) = successors.next() {
+                return Some(successor);
+            }
+            match self.chunks.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(Err(error)) => self.failed.push(error),
+                Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        None
+    }
+
+    /// What was counted so far, and the inputs that failed.
+    pub(super) fn end(&mut self) -> (Counts, Vec<SourceError>) {
+        (self.before.clone(), std::mem::take(&mut self.failed))
+    }
+}
+
+/// Goes on under another policy.
+fn take_over<'d>(live: Live<'d>, saved: &Saved, sink: &mut dyn Follower) -> Result<Live<'d>> {
+    let (live, became) = live
+        .restore(&saved.state, saved.clock)
+        .context("what was open cannot be handed over to the new policy")?;
+    handed_over(&became).iter().for_each(|line| talk(line));
+    sink.remember(live.remembered());
+    sink.restored(&saved.state, saved.clock)?;
+    Ok(live)
 }
 
 /// Restores what was kept in a file, if it exists, and says what became of it.
@@ -123,6 +263,7 @@ fn go_on<'d>(
     match live.restore(&saved, clock) {
         Ok((live, became)) => {
             restored(&became).iter().for_each(|line| talk(line));
+            sink.remember(live.remembered());
             sink.restored(&saved, clock)?;
             Ok(live)
         }
@@ -142,29 +283,26 @@ fn read_ahead(mut reader: Reader) -> Receiver<Result<Chunk, SourceError>> {
 
 struct Following<'f> {
     live: Live<'f>,
+    detector: &'f Detector,
     sink: &'f mut dyn Follower,
     state: Option<&'f Path>,
-    stop: &'f AtomicBool,
-    world: World,
-    /// When state was kept last.
-    kept: Time,
-    failed: Vec<SourceError>,
-    so_far: SoFar,
+    coming: &'f mut Coming,
 }
 
 impl Following<'_> {
-    fn follow(
-        mut self,
-        come: &Receiver<Result<Chunk, SourceError>>,
-        taken: Option<&Taken>,
-    ) -> Result<Outcome> {
+    fn follow(mut self, mut successors: Option<&mut dyn Successors>) -> Result<Ended> {
+        let pace = if successors.is_some() { LOOK } else { TICK };
         // What was read when the program was told to stop is looked at.
         let mut left = AHEAD + 1;
         loop {
-            let is_told = self.stop.load(Ordering::Relaxed);
+            let is_told = self.coming.stop.load(Ordering::Relaxed);
             left -= usize::from(is_told && left > 0);
-            let wait = if is_told { Duration::ZERO } else { TICK };
-            let next = come.recv_timeout(wait);
+            let next = successors.as_mut().filter(|_| !is_told);
+            if let Some(successor) = next.and_then(|successors| successors.next()) {
+                return self.hand_over(successor);
+            }
+            let wait = if is_told { Duration::ZERO } else { pace };
+            let next = self.coming.chunks.recv_timeout(wait);
             let is_over = match &next {
                 Err(RecvTimeoutError::Disconnected) => true,
                 Err(RecvTimeoutError::Timeout) => is_told,
@@ -174,48 +312,89 @@ impl Following<'_> {
                 break;
             }
             if let Err(error) = self.step(next) {
-                return Ok(Err(error));
+                return Ok(Ended::Over(Err(error)));
             }
-            if (self.world.now)().since(self.kept) >= KEEP {
+            if (self.coming.world.now)().since(self.coming.kept) >= KEEP {
                 self.keep()?;
             }
         }
+        self.end().map(Ended::Over)
+    }
+
+    fn end(mut self) -> Result<Outcome> {
         self.keep()?;
-        if let Some(taken) = taken {
+        let counts = self.counts();
+        if let Some(taken) = &self.coming.taken {
             // Those that were read to their end: of one that goes on there is no digest.
-            self.sink.read(&self.live.counts(), &taken.inputs())?;
+            self.sink.read(&counts, &taken.inputs())?;
         }
         let Self {
-            live, sink, failed, ..
+            live, sink, coming, ..
         } = self;
+        let failed = std::mem::take(&mut coming.failed);
         if self.state.is_some() {
-            return Ok(Ok((live.counts(), failed)));
+            return Ok(Ok((counts, failed)));
         }
-        Ok(live.finish(sink).map(|counts| (counts, failed)))
+        let mut all = std::mem::take(&mut coming.before);
+        Ok(live.finish(sink).map(|counts| {
+            all.append(&counts);
+            (all, failed)
+        }))
+    }
+
+    /// Another policy goes on with what this one has open, as far as its rules do the same.
+    fn hand_over(mut self, successor: Successor) -> Result<Ended> {
+        self.live.remember(self.sink.to_remember()?);
+        let clock = (self.coming.world.now)();
+        let saved = Saved {
+            state: self.live.save_for_successor(),
+            clock: self.live.heard().unwrap_or(clock),
+        };
+        let leaving = self.detector.leaving(&successor.policy.detector);
+        let counts = match self.live.leave(leaving, self.sink) {
+            Ok(counts) => counts,
+            Err(error) => return Ok(Ended::Over(Err(error))),
+        };
+        self.coming.before.append(&counts);
+        Ok(Ended::Succeeded(Box::new(Handover {
+            successor,
+            counts,
+            saved,
+        })))
+    }
+
+    /// What was counted so far, under all policies.
+    fn counts(&self) -> Counts {
+        let mut counts = self.coming.before.clone();
+        counts.append(&self.live.counts());
+        counts
     }
 
     fn step(
         &mut self,
         next: Result<Result<Chunk, SourceError>, RecvTimeoutError>,
     ) -> Result<(), RunError> {
-        let clock = (self.world.now)();
+        let clock = (self.coming.world.now)();
         match next {
             Ok(Ok(chunk)) => self.live.take(&chunk, clock, self.sink)?,
-            Ok(Err(error)) => self.failed.push(error),
+            Ok(Err(error)) => self.coming.failed.push(error),
             Err(_) => {}
         }
         // What comes may hold no event.
         self.live.tick(clock, self.sink)?;
-        let told = self.so_far.lines(&self.live.counts());
+        let told = self.coming.so_far.lines(&self.counts());
         told.iter().for_each(|line| warn(line));
         self.sink.flush().map_err(RunError::Sink)
     }
 
     /// What was told is written before the state that knows of it.
     fn keep(&mut self) -> Result<()> {
-        self.kept = (self.world.now)();
-        self.sink.keep(&self.live.counts(), &self.failed)?;
-        self.state
-            .map_or(Ok(()), |file| write_state(file, &self.live.save()))
+        self.coming.kept = (self.coming.world.now)();
+        self.sink.keep(&self.counts(), &self.coming.failed)?;
+        let Some(file) = self.state else {
+            return Ok(());
+        };
+        self.live.remember(self.sink.to_remember()?);
+        write_state(file, &self.live.save())
     }
 }

@@ -23,6 +23,7 @@ mod slots;
 mod so_far;
 mod state;
 mod test;
+mod watching;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -10,13 +10,14 @@ use crate::cli::audit::record_in;
 use crate::cli::detect::span;
 use crate::cli::events::{EventArgs, talk_about};
 use crate::cli::faces::{About, Faces};
-use crate::cli::live::follow;
+use crate::cli::live::{Coming, Ended, Handover, Successor, Under};
 use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems, warn};
 use crate::cli::progress::Meter;
 use crate::cli::slots::{Filler, SlotArgs};
+use crate::cli::watching::Watching;
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Severity;
-use crate::event::Nanos;
+use crate::event::{Digest, Nanos};
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{self, Counts, Filling, Fills, RunError, Settings, following};
 use crate::policy::{self, Policy};
@@ -25,6 +26,7 @@ use crate::render::{Collected, filled, filled_by_slot, summary};
 use crate::route::Summary;
 use crate::source::{Input, Reader, SourceError};
 use crate::store::{RunLock, RunRecord};
+use crate::watch::{self, Watched};
 use crate::world::World;
 
 /// The words of the command.
@@ -69,6 +71,10 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         let message = "`run --follow` has no end at which one document could be closed; `--format ndjson` writes a value a line";
         bail!(UsageError(message.to_owned()));
     }
+    // What changes from here on is seen.
+    let known = args
+        .follow
+        .then(|| watch::digest(&common.policy, Watched::Policy));
     let mut loaded = policy::load(&common.policy);
     talk_problems(&loaded.problems);
     let Some(policy) = &mut loaded.policy else {
@@ -112,6 +118,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         audit: audit.as_ref(),
         filler: &filler,
         about,
+        known,
     };
     let ended = ran.run(inputs);
     // What was recorded is kept however the run ended.
@@ -132,6 +139,8 @@ struct Run<'r> {
     audit: Option<&'r Audit>,
     filler: &'r Filler,
     about: About,
+    /// What was in the folder before the policy was loaded, where it is watched.
+    known: Option<Digest>,
 }
 
 impl Run<'_> {
@@ -139,10 +148,7 @@ impl Run<'_> {
         let Self { args, about, .. } = self;
         let format = self.common.format;
         let mut faces = Faces::new(about.clone(), self.audit, format, args.append, args.follow)?;
-        let names = about.inputs.clone();
-        let mut begun = Begun::new(about.policy, about.generation, names, &self.settings);
-        begun.lateness = args.follow.then(|| args.lateness.seconds());
-        begun.slots = self.filler.asks();
+        let begun = self.begun(about.policy, about.generation, &self.settings);
         faces.begin(&begun)?;
         let (counts, failed) = if args.follow {
             self.follow(inputs, &mut faces)?
@@ -161,6 +167,14 @@ impl Run<'_> {
         Ok(self.exit(worst, &failed, &record.slots))
     }
 
+    fn begun(&self, policy: Digest, generation: u64, settings: &Settings) -> Begun {
+        let names = self.about.inputs.clone();
+        let mut begun = Begun::new(policy, generation, names, settings);
+        begun.lateness = self.args.follow.then(|| self.args.lateness.seconds());
+        begun.slots = self.filler.asks();
+        begun
+    }
+
     fn over_files(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
         let meter = Meter::new(Reader::new(inputs.clone()).total());
         let show = |progress| meter.show(progress);
@@ -176,23 +190,85 @@ impl Run<'_> {
         Ok(outcome?)
     }
 
+    /// Follows what comes, under one policy after the other.
     fn follow(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
-        let (detector, args) = (&self.policy.detector, self.args);
-        let state = args.state.as_deref();
-        // Nobody waits for events to decide what to do with them.
-        let none = Summary::default();
-        let filling = Filling {
-            summary: Some(&none),
-            ..self.filling()
-        };
-        let followed = following(self.policy, &filling, faces, |following| {
-            let settings = &self.settings;
-            follow(detector, inputs, settings, args.lateness, state, following)
-        });
-        let nothing = || Ok(Ok((Counts::default(), Vec::new())));
-        Ok(followed
-            .map_err(RunError::Sink)?
-            .unwrap_or_else(nothing)??)
+        let mut coming = Coming::begin(inputs, self.settings.evidence.is_some())?;
+        let mut successors = self.watched()?;
+        let (mut handover, mut settings) = (None::<Box<Handover>>, self.settings.clone());
+        loop {
+            let (policy, generation) = match &handover {
+                Some(handover) => {
+                    let Successor { policy, generation } = &handover.successor;
+                    (policy, *generation)
+                }
+                None => (self.policy, self.about.generation),
+            };
+            let under = Under {
+                detector: &policy.detector,
+                generation,
+                settings: &settings,
+                lateness: self.args.lateness,
+                state: self.args.state.as_deref(),
+            };
+            // Nobody waits for events to decide what to do with them.
+            let none = Summary::default();
+            let filling = Filling {
+                summary: Some(&none),
+                ..self.filling()
+            };
+            let saved = handover.as_ref().map(|handover| &handover.saved);
+            let followed = following(policy, &filling, faces, |following| {
+                coming.follow(&under, saved, following, Some(&mut successors))
+            });
+            let next = match followed.map_err(RunError::Sink)? {
+                Some(ended) => match ended? {
+                    Ended::Over(outcome) => return Ok(outcome?),
+                    Ended::Succeeded(next) => next,
+                },
+                None => match self.without_detection(&mut coming, &mut successors, handover.take())
+                {
+                    Some(next) => next,
+                    None => return Ok(coming.end()),
+                },
+            };
+            let successor = &next.successor;
+            if settings.evidence.is_some() {
+                settings.evidence = Some(successor.policy.audit.secrets.clone());
+            }
+            let digest = successor.policy.digest;
+            let begun = self.begun(digest, successor.generation, &settings);
+            faces.succeed(&next.counts, &begun)?;
+            handover = Some(next);
+        }
+    }
+
+    /// A policy leaves detection out. One that was there from the beginning ends the run, and one
+    /// that came later keeps what it was handed for the next.
+    fn without_detection(
+        &self,
+        coming: &mut Coming,
+        successors: &mut Watching<'_>,
+        handover: Option<Box<Handover>>,
+    ) -> Option<Box<Handover>> {
+        let mut handover = handover?;
+        let generation = handover.successor.generation;
+        warn(&format!(
+            "the route of generation {generation} leaves detection out: what comes is let go until the policy changes"
+        ));
+        handover.successor = coming.wait(successors)?;
+        handover.counts = Counts::default();
+        Some(handover)
+    }
+
+    /// Watches the policy, so that each change of it is told and, where it is a policy, taken.
+    fn watched(&self) -> Result<Watching<'_>> {
+        Watching::begin(
+            self.common,
+            self.audit,
+            self.known.unwrap_or(self.policy.digest),
+            (self.policy.digest, self.about.generation),
+            self.settings.databases.paths(&ADDRESS_FIELDS),
+        )
     }
 
     /// Who fills slots.

@@ -75,6 +75,9 @@ pub struct Finding {
     /// The finding that this one goes on from, after 24 hours.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub continues: Option<Uuid>,
+    /// The generation of the policy that opened it, where it is not the one that tells this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub opened_generation: Option<u64>,
     /// Why the first hit was one.
     pub reasons: Vec<String>,
     /// The first and last ten events.
@@ -172,6 +175,8 @@ struct Rare {
     untimed: bool,
     pair: Option<(Member, Member)>,
     continues: Option<Uuid>,
+    /// The generation that opened it, where that is not the one under which it grows.
+    opened: Option<u64>,
 }
 
 /// Why a hit is one.
@@ -222,6 +227,7 @@ impl Growing {
                 .filter(|_| hit.pair)
                 .map(|(earlier, later)| (earlier.clone(), later.clone())),
             continues,
+            opened: None,
         };
         let has_rare = rare.untimed || rare.pair.is_some() || continues.is_some();
         let told = hit.window.told();
@@ -376,10 +382,12 @@ impl Growing {
             });
             saving.option(rare.continues, Saving::uuid);
         });
+        let opened = self.rare.as_ref().and_then(|rare| rare.opened);
+        saving.number(opened.unwrap_or(saving.generation));
     }
 
     pub(super) fn restore(saved: &mut Restoring<'_>, reporter: &Reporter) -> Option<Self> {
-        Some(Self {
+        let mut growing = Self {
             first_hit: saved.time()?,
             last_hit: saved.time()?,
             hits: saved.count()?,
@@ -397,9 +405,15 @@ impl Growing {
                     untimed: saved.flag()?,
                     pair: saved.option(|saved| Some((saved.member()?, saved.member()?)))?,
                     continues: saved.option(Restoring::uuid)?,
+                    opened: None,
                 }))
             })?,
-        })
+        };
+        let (opened, now) = (saved.count()?, saved.generation);
+        if opened != now && opened > 0 && now > 0 {
+            growing.rare.get_or_insert_default().opened = Some(opened);
+        }
+        Some(growing)
     }
 }
 
@@ -495,6 +509,7 @@ impl Growing {
             enriched,
             status,
             continues: growing.rare.as_ref().and_then(|rare| rare.continues),
+            opened_generation: growing.rare.as_ref().and_then(|rare| rare.opened),
             reasons: growing.reasons(consumer),
             timeline: events
                 .timeline()

@@ -462,6 +462,7 @@ impl<'d> Side<'d> {
             time: found.time,
             digest: found.digest,
             matcher: u32::try_from(told.matcher).unwrap_or(u32::MAX),
+            came: found.came,
             uuid: found.uuid.clone(),
             captured,
             reasons: if told.reports {

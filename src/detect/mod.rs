@@ -88,7 +88,7 @@ pub use self::versions::{Relation, Remark, Versions, compare_versions, remarks};
 pub use self::windows::{Glimpse, Glimpsed, Tally, Watch, Watched, Windows};
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -215,9 +215,16 @@ pub struct Match {
     uuid: Option<String>,
     captured: Captured,
     reasons: Vec<String>,
+    /// As which of all live events it came; nothing is said of other input.
+    came: u64,
 }
 
 impl Match {
+    /// It came as this one of all live events, from 1.
+    pub(crate) fn came_as(&mut self, number: u64) {
+        self.came = number;
+    }
+
     /// The event's own id, which may be missing or shared.
     #[must_use]
     pub fn event_id(&self) -> Option<&str> {
@@ -261,6 +268,7 @@ impl Match {
             uuid: Some(text.to_owned()),
             captured: captured.finish(),
             reasons: vec![text.to_owned(), String::new()],
+            came: 0,
         }
     }
 
@@ -300,6 +308,7 @@ impl Match {
             uuid: has_uuid.then_some(uuid),
             captured,
             reasons,
+            came: 0,
         })
     }
 }
@@ -330,6 +339,21 @@ impl Detector {
         let matcher = matchers.find(|matcher| matcher.rule == rule);
         let of_matcher = matcher.map(|matcher| matcher.logic);
         consumer.map(|consumer| consumer.logic).or(of_matcher)
+    }
+
+    /// The rules that report and that another detector does not go on with: it lacks them, they do
+    /// something else there, or they report no more.
+    #[must_use]
+    pub fn leaving(&self, next: &Self) -> BTreeSet<Uuid> {
+        let goes_on = |consumer: &Consumer| {
+            next.consumers.iter().any(|other| {
+                let is_same = other.logic == consumer.logic && other.reports == consumer.reports;
+                is_same && other.reporter.rule == consumer.reporter.rule
+            })
+        };
+        let reporting = self.consumers.iter().filter(|consumer| consumer.reports);
+        let leaving = reporting.filter(|consumer| !goes_on(consumer));
+        leaving.map(|consumer| consumer.reporter.rule).collect()
     }
 
     /// The [logic digests](Self::logic_digest) of all rules that run.
@@ -385,6 +409,7 @@ impl Detector {
                 time: event.time,
                 digest: *digest.get_or_insert_with(|| event.digest()),
                 matcher: u32::try_from(at).unwrap_or(u32::MAX),
+                came: 0,
                 uuid: event.uuid(),
                 captured,
                 reasons: if matcher.reports {

@@ -24,7 +24,7 @@ use crate::event::{Digest, FieldPath, Time};
 const MAGIC: &[u8; 8] = b"rulectlS";
 
 /// How it is written from there on.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// No count is so large that it could overflow.
 const MOST: u64 = 1 << 53;
@@ -71,6 +71,8 @@ pub enum Fate {
 /// Packs state.
 pub struct Saving<'d> {
     pub(super) detector: &'d Detector,
+    /// The generation under which findings open.
+    pub(super) generation: u64,
     body: Vec<u8>,
     events: Vec<Seen>,
     /// The numbers of events by where they are in memory.
@@ -83,6 +85,7 @@ impl<'d> Saving<'d> {
     pub fn new(detector: &'d Detector) -> Self {
         Self {
             detector,
+            generation: 0,
             body: Vec::new(),
             events: Vec::new(),
             numbers: HashMap::new(),
@@ -164,6 +167,7 @@ impl<'d> Saving<'d> {
         let mut packed = Vec::new();
         found.pack(&mut packed);
         pack_bytes(&mut self.body, &packed);
+        self.number(found.came);
     }
 
     /// Packs numbers with names, and times.
@@ -172,7 +176,8 @@ impl<'d> Saving<'d> {
         self.text(&serde_json::to_string(counts).unwrap_or_default());
     }
 
-    pub(super) fn uuid(&mut self, id: Uuid) {
+    /// Packs an id.
+    pub fn uuid(&mut self, id: Uuid) {
         self.body.extend_from_slice(id.as_bytes());
     }
 
@@ -226,6 +231,8 @@ fn pack_meaning(packed: &mut Vec<u8>, meaning: &Meaning) {
 /// something else is `None`.
 pub struct Restoring<'a> {
     pub(super) detector: &'a Detector,
+    /// The generation that goes on, if somebody says so; else the one that was saved.
+    pub(super) generation: u64,
     rest: &'a [u8],
     events: Vec<Seen>,
     ids: Ids,
@@ -252,6 +259,7 @@ impl<'a> Restoring<'a> {
         let rest = opened(packed)?;
         let mut restoring = Self {
             detector,
+            generation: 0,
             rest,
             events: Vec::new(),
             ids: Ids(Vec::new()),
@@ -259,6 +267,11 @@ impl<'a> Restoring<'a> {
         };
         restoring.tables().ok_or(StateError::Senseless)?;
         Ok(restoring)
+    }
+
+    /// What is restored goes on under this generation.
+    pub fn under(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     /// Nothing is left.
@@ -373,6 +386,7 @@ impl<'a> Restoring<'a> {
     /// A match; the inner `None` is one of a rule that is not there any more, or does something else.
     pub fn found(&mut self) -> Option<Option<Match>> {
         let mut found = Match::unpack(self.rest.bytes()?)?;
+        found.came = self.count()?;
         let captured = found.values().renumbered(|id| self.ids.now(id))?;
         let matcher = self.matchers.get(found.matcher as usize)?;
         Some(matcher.map(|matcher| {
@@ -389,7 +403,8 @@ impl<'a> Restoring<'a> {
         are_small.then(|| serde_json::from_value(counts).ok())?
     }
 
-    pub(super) fn uuid(&mut self) -> Option<Uuid> {
+    /// An id.
+    pub fn uuid(&mut self) -> Option<Uuid> {
         Some(Uuid::from_bytes(*self.rest.take(16)?.first_chunk()?))
     }
 

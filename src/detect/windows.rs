@@ -10,7 +10,7 @@ mod to_come;
 mod waits;
 mod watch;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::detect::deadlines::Deadlines;
 use crate::detect::failures::Failures;
@@ -49,6 +49,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds what was left out behind this, of the same input.
+    pub fn append(&mut self, later: &Self) {
+        self.duplicates += later.duplicates;
+        self.without_group += later.without_group;
+        self.cut_groups += later.cut_groups;
+        self.without_time += later.without_time;
+        self.pending = later.pending;
+        self.evicted += later.evicted;
+    }
+
     /// What was left out since it was like this.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -72,6 +82,10 @@ pub struct Windows {
     event: Vec<Match>,
     /// The consumers in which events wait for others.
     waiting: Vec<usize>,
+    /// As which live event the first came that each consumer sees; all, where nothing is said.
+    since: HashMap<usize, u64>,
+    /// The generation of the policy under which findings open; 0 where there is none.
+    generation: u64,
     /// The consumers that somebody else has the windows of.
     left_out: HashSet<usize>,
     limits: Limits,
@@ -104,6 +118,8 @@ impl Windows {
             },
             event: Vec::new(),
             waiting: waiting.map(|(at, _)| at).collect(),
+            since: HashMap::new(),
+            generation: 0,
             left_out: HashSet::new(),
             limits: Limits::default(),
             weight: 0,
@@ -149,6 +165,17 @@ impl Windows {
         let mut windows = Self::new(detector);
         windows.ledger.live = Some(Vec::new());
         windows
+    }
+
+    /// From now on findings open under a generation of a policy.
+    pub fn under(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// Under which generation of a policy findings open.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Every event up to `time` has come: takes what is held, ends the waits and
@@ -234,6 +261,7 @@ impl Windows {
             self.close_until(detector, now);
         }
         let mut feeds = Feeds::new();
+        let came = self.event.first().map_or(0, |found| found.came);
         for found in self.event.drain(..) {
             let Some(matcher) = detector.matchers.get(found.matcher as usize) else {
                 continue;
@@ -246,17 +274,19 @@ impl Windows {
                 feeds.entry(outer.consumer).or_default().push(sighting);
             }
         }
-        self.feed(detector, time, feeds);
+        self.feed(detector, time, feeds, came);
         ready.extend(self.ledger.ready(detector, time));
         ready
     }
 
     /// Shows one event, or what stands for one, to those that consume it, inner
     /// correlations before outer ones.
-    fn feed(&mut self, detector: &Detector, time: Option<Time>, mut feeds: Feeds) {
+    fn feed(&mut self, detector: &Detector, time: Option<Time>, mut feeds: Feeds, came: u64) {
         let mut fed = Vec::new();
         while let Some((at, sightings)) = feeds.pop_first() {
-            if self.left_out.contains(&at) {
+            // What came before a rule was there is for the rules that were.
+            let is_before = self.since.get(&at).is_some_and(|since| came < *since);
+            if is_before || self.left_out.contains(&at) {
                 continue;
             }
             let (Some(consumer), Some(groups)) =

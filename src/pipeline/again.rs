@@ -19,6 +19,8 @@ pub enum Came<'s> {
     Finite(Option<Time>),
     /// As it happened.
     Live {
+        /// The generation of the policy.
+        generation: u64,
         /// What was restored at its beginning, and what the clock said then.
         state: Option<(&'s [u8], Time)>,
         /// Whether its end was the end of the input, at which everything open closes, where the
@@ -58,15 +60,21 @@ pub fn detect_again(
 ) -> Result<(), AgainError> {
     match came {
         Came::Finite(last) => finite(detector, evidence, *last, settings, sink),
-        Came::Live { state, ended } => {
+        Came::Live {
+            generation,
+            state,
+            ended,
+        } => {
             let mut live = Live::new(
                 detector,
                 settings.clone(),
                 Vec::new(),
                 crate::event::Nanos::default(),
-            );
+            )
+            .under(*generation);
             if let Some((saved, clock)) = state {
                 live = live.restore(saved, *clock)?.0;
+                sink.remember(live.remembered());
             }
             as_it_came(
                 live,
@@ -123,6 +131,11 @@ fn as_it_came(
                     let (came, matches) = std::mem::take(&mut record);
                     live.again(came, matches, sink)?;
                     live.advance_again(advance, sink)?;
+                }
+                Step::Leave(leaving) => {
+                    live.again(record.0, record.1, sink)?;
+                    live.leave_again(&leaving, sink)?;
+                    return Ok(());
                 }
                 Step::End(_) => {
                     live.again(record.0, record.1, sink)?;

@@ -1,5 +1,5 @@
 //! What decisions are made from, as an audit keeps it: each event that satisfies a rule, and of
-//! live input how far the watermark had come and that it ended.
+//! live input how far the watermark had come, which rules left and that it ended.
 //!
 //! With these the decisions can be made again without the input: an event that satisfies no rule
 //! has no part in them. A line is one event, one advance of the watermark or the end.
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::event::{Digest, Event, solid_parts};
 use crate::okta::{Mapping, tree};
-use crate::pipeline::live::Advance;
+use crate::pipeline::live::{Advance, Leaving};
 use crate::redact::Secrets;
 use crate::source::Place;
 
@@ -37,6 +37,8 @@ pub enum Step<'l> {
     Event(Kept<'l>),
     /// The watermark went on.
     Advance(Advance),
+    /// Another policy decides from then on: rules that do not go on under it have had their last event.
+    Leave(Leaving),
     /// Live input ended, after so many events: everything open closes.
     End(u64),
 }
@@ -97,6 +99,11 @@ impl Evidence {
     /// Adds that the watermark went on.
     pub(super) fn advance(&mut self, advance: Advance) {
         self.line("advance", &advance);
+    }
+
+    /// Adds that rules do not go on.
+    pub(super) fn leave(&mut self, leaving: &Leaving) {
+        self.line("leave", leaving);
     }
 
     /// Adds that the input ended.

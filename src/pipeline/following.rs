@@ -136,6 +136,14 @@ pub struct Following<'r, S: Sink + ?Sized> {
 }
 
 impl<S: Sink + ?Sized> Following<'_, S> {
+    /// The findings that are open and were promoted when they opened, of those that were handed on.
+    #[must_use]
+    pub fn promoted(&self) -> Vec<Uuid> {
+        let mut promoted: Vec<Uuid> = self.promoted.iter().copied().collect();
+        promoted.sort_unstable();
+        promoted
+    }
+
     /// Where the results go, with what came of every finding so far.
     ///
     /// # Errors
@@ -231,5 +239,9 @@ impl<S: Sink + ?Sized> LiveSink for Following<'_, S> {
 
     fn late(&mut self, late: &Late) -> io::Result<()> {
         self.sink.late(late)
+    }
+
+    fn remember(&mut self, ids: &[Uuid]) {
+        self.promoted.extend(ids);
     }
 }

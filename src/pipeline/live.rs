@@ -1,10 +1,11 @@
 //! The first two beats over input that has no end: events → matches → findings,
 //! as they come.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::detect::{
     Detector, Finding, Match, Restored, Restoring, Saving, StateError, Tally, Windows,
@@ -30,6 +31,8 @@ pub trait LiveSink: DetectSink {
     ///
     /// When it cannot be kept; detection then ends.
     fn late(&mut self, late: &Late) -> io::Result<()>;
+    /// What was saved is gone on from: these ids were to be [remembered](Live::remember).
+    fn remember(&mut self, _: &[Uuid]) {}
 }
 
 /// That the watermark went on: with these among the evidence, live detection can be made again.
@@ -39,6 +42,18 @@ pub struct Advance {
     pub after: u64,
     /// Where it is from then on.
     pub watermark: Time,
+}
+
+/// That rules do not go on under another policy: with this among the evidence, what came of it can
+/// be made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// How many events had come.
+    pub after: u64,
+    /// Where the watermark was for them, which was at their last event.
+    pub watermark: Option<Time>,
+    /// The rules.
+    pub rules: BTreeSet<Uuid>,
 }
 
 /// An event that windows do not see, since their time is past it.
@@ -67,6 +82,8 @@ pub struct Live<'d> {
     copies: Copies,
     counts: Counts,
     earlier: Earlier,
+    /// What whoever follows the findings wants to know again.
+    remembered: Vec<Uuid>,
 }
 
 /// What was counted before the state was saved from which this goes on.
@@ -97,12 +114,42 @@ impl<'d> Live<'d> {
             copies: Copies::default(),
             counts: Counts::default(),
             earlier: Earlier::default(),
+            remembered: Vec::new(),
         }
+    }
+
+    /// The policy whose detector this is has this generation.
+    #[must_use]
+    pub fn under(mut self, generation: u64) -> Self {
+        self.windows.under(generation);
+        self
+    }
+
+    /// These ids are saved with everything else, for whoever follows the findings.
+    pub fn remember(&mut self, ids: Vec<Uuid>) {
+        self.remembered = ids;
+    }
+
+    /// The ids that were saved.
+    #[must_use]
+    pub fn remembered(&self) -> &[Uuid] {
+        &self.remembered
     }
 
     /// Everything that is not told yet, as bytes for [`Live::restore`].
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
+        self.save_for(false)
+    }
+
+    /// The same for another policy that goes on at once, while the rules that do not [leave](Live::leave):
+    /// what came is then decided by these, and not by what they are there.
+    #[must_use]
+    pub fn save_for_successor(&self) -> Vec<u8> {
+        self.save_for(true)
+    }
+
+    fn save_for(&self, successor: bool) -> Vec<u8> {
         let mut saving = Saving::new(self.detector);
         self.windows.save_in(&mut saving);
         self.watermark.save(&mut saving);
@@ -110,6 +157,8 @@ impl<'d> Live<'d> {
         self.copies.save(&mut saving);
         saving.number(self.events());
         saving.option(self.counts.last, Saving::time);
+        saving.each(self.remembered.iter(), |saving, id| saving.uuid(*id));
+        saving.flag(successor);
         saving.finish()
     }
 
@@ -121,6 +170,7 @@ impl<'d> Live<'d> {
     /// Where the bytes are something else, or are damaged.
     pub fn restore(mut self, saved: &[u8], clock: Time) -> Result<(Self, Restored), StateError> {
         let mut restoring = Restoring::new(self.detector, saved)?;
+        restoring.under(self.windows.generation());
         let restored = self.take_back(&mut restoring, clock);
         let restored = restored.ok_or(StateError::Senseless)?;
         restoring.end()?;
@@ -141,6 +191,10 @@ impl<'d> Live<'d> {
             tally: self.windows.tally(),
         };
         self.counts.last = saved.option(Restoring::time)?;
+        self.remembered = saved.each(Restoring::uuid)?;
+        if saved.flag()? {
+            self.windows.begin_anew(self.earlier.events + 1);
+        }
         Some(restored)
     }
 
@@ -194,6 +248,65 @@ impl<'d> Live<'d> {
         self.close(sink)
     }
 
+    /// Another policy decides from now on. Rules that do not go on under it have had their last
+    /// event: what came is shown to them, and what they have open closes, as at the end of the
+    /// input. The findings of all others are left to whoever goes on from what was saved before.
+    ///
+    /// # Errors
+    ///
+    /// When results cannot be kept.
+    pub fn leave(
+        mut self,
+        rules: BTreeSet<Uuid>,
+        sink: &mut dyn LiveSink,
+    ) -> Result<Counts, RunError> {
+        // What is shown to the old rules is counted where it is shown to those that go on.
+        let counts = self.counts();
+        if rules.is_empty() {
+            return Ok(counts);
+        }
+        self.watermark.end();
+        let leaving = Leaving {
+            after: self.events(),
+            watermark: self.watermark.mark(),
+            rules,
+        };
+        if self.settings.evidence.is_some() {
+            let mut evidence = Evidence::default();
+            evidence.leave(&leaving);
+            sink.evidence(evidence).map_err(RunError::Sink)?;
+        }
+        self.leave_again(&leaving, sink)?;
+        Ok(counts)
+    }
+
+    /// Rules leave as they did.
+    pub(super) fn leave_again(
+        mut self,
+        leaving: &Leaving,
+        sink: &mut dyn LiveSink,
+    ) -> Result<(), RunError> {
+        let mut told = Vec::new();
+        if let Some(watermark) = leaving.watermark {
+            for found in self.waiting.until(watermark) {
+                told.extend(self.windows.advance(self.detector, found));
+            }
+        }
+        told.retain(|finding| leaving.rules.contains(&finding.rule));
+        self.tell(told, sink)?;
+        let (detector, scripts) = (self.detector, &mut self.counts.scripts);
+        let finished = self
+            .windows
+            .finish(detector, leaving.watermark, |mut finding| {
+                if !leaving.rules.contains(&finding.rule) {
+                    return Ok(());
+                }
+                detector.enrich(&mut finding, scripts);
+                sink.finding(finding)
+            });
+        finished.map(drop).map_err(RunError::Sink)
+    }
+
     /// Everything open closes, where the watermark is.
     pub(super) fn close(mut self, sink: &mut dyn LiveSink) -> Result<Counts, RunError> {
         // An event ahead of its time must not decide what others wait for.
@@ -210,6 +323,12 @@ impl<'d> Live<'d> {
         self.counts.correlation.duplicates += duplicates;
         scripts.merge(self.windows.take_failures());
         Ok(self.counts)
+    }
+
+    /// What the clock said when the source was last heard of.
+    #[must_use]
+    pub fn heard(&self) -> Option<Time> {
+        self.watermark.heard()
     }
 
     /// What came so far, in numbers, without what came before the state was saved from which it goes on.
@@ -296,11 +415,13 @@ impl<'d> Live<'d> {
             .iter()
             .map(|found| self.copies.has(&found.digest))
             .collect();
-        for (found, is_copy) in matches.into_iter().zip(copied) {
+        let number = self.events();
+        for (mut found, is_copy) in matches.into_iter().zip(copied) {
             if is_copy {
                 self.counts.correlation.duplicates += 1;
                 continue;
             }
+            found.came_as(number);
             self.copies.add(found.digest, mark.unwrap_or(BEFORE));
             if let Some(rule) = self.detector.heading(&found) {
                 sink.found(rule, &found).map_err(RunError::Sink)?;

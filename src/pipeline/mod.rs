@@ -27,7 +27,7 @@ pub use self::fills::{Fills, SlotFills};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
 pub use self::following::{Following, following};
 pub use self::joint::{JointSink, detect_jointly};
-pub use self::live::{Advance, Late, Live, LiveSink};
+pub use self::live::{Advance, Late, Leaving, Live, LiveSink};
 pub use self::look::{Look, look};
 pub use self::scan::{Rejected, Settings, newest};
 
@@ -206,6 +206,24 @@ pub fn run(
 }
 
 impl Counts {
+    /// Adds what was counted behind this, of the same input.
+    pub fn append(&mut self, later: &Self) {
+        self.events += later.events;
+        self.outside_range += later.outside_range;
+        self.without_time += later.without_time;
+        self.rejected += later.rejected;
+        self.lower_cased += later.lower_cased;
+        self.without_type += later.without_type;
+        self.late += later.late;
+        self.ahead += later.ahead;
+        self.evicted += later.evicted;
+        self.scripts.merge(later.scripts.clone());
+        self.correlation.append(&later.correlation);
+        self.bytes += later.bytes;
+        self.saw(later.first);
+        self.saw(later.last);
+    }
+
     fn add(&mut self, scanned: &Scanned) {
         let other = &scanned.counts;
         self.events += other.events;

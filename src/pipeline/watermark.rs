@@ -55,6 +55,11 @@ impl Watermark {
         self.mark
     }
 
+    /// What the clock said when the source was last heard of.
+    pub(super) fn heard(&self) -> Option<Time> {
+        self.heard
+    }
+
     /// An event of this time came: gives where the watermark is, if it went on.
     pub fn saw(&mut self, published: Option<Time>, clock: Time) -> Option<Time> {
         self.heard = Some(clock);

@@ -197,7 +197,7 @@ impl<'a> Recorder<'a> {
     /// # Errors
     ///
     /// When the audit cannot be written.
-    pub fn end(mut self, ended: &Ended) -> Result<(), AuditError> {
+    pub fn end(&mut self, ended: &Ended) -> Result<(), AuditError> {
         self.keep()?;
         self.append(kinds::ENDED, ended)?;
         self.audit.map_or(Ok(()), Audit::commit)

@@ -40,7 +40,7 @@ pub use self::report::{
     Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
     tested_annotations, tested_junit, tested_sarif,
 };
-pub use self::restored::restored;
+pub use self::restored::{handed_over, restored};
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};

@@ -123,6 +123,11 @@ impl ArtifactWriter {
         })
     }
 
+    /// What is written from now on was made by this policy.
+    pub fn under(&mut self, policy: Digest, generation: u64) {
+        (self.policy, self.generation) = (policy, generation);
+    }
+
     /// Makes everything ready on disk, beside its place.
     ///
     /// # Errors

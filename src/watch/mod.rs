@@ -7,8 +7,11 @@
 //! then.
 
 mod content;
+mod reload;
 #[cfg(test)]
 mod tests;
+
+pub use self::reload::{News, Reload};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -60,6 +63,16 @@ const SHARE: u32 = 50;
 /// So many hints wait; what is more is made up for by one look.
 const HINTS: usize = 1024;
 
+/// The content of what would be watched.
+#[must_use]
+pub fn digest(folder: &Path, watched: Watched) -> Digest {
+    content(&absolute(folder), watched).digest
+}
+
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
 /// A watch over a policy folder, until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
@@ -73,6 +86,8 @@ pub struct Watch {
 struct State {
     /// More hints came than wait.
     missed: AtomicBool,
+    /// What there is is told, changed or not.
+    again: AtomicBool,
     over: AtomicBool,
 }
 
@@ -84,9 +99,31 @@ enum Hint {
 }
 
 impl Watch {
+    /// Begins to watch what had this content at some time before, and tells at once where it has
+    /// another by now; otherwise as [`Watch::begin`].
+    pub fn since(
+        known: Digest,
+        folder: &Path,
+        watched: Watched,
+        pace: Pace,
+        tell: impl FnMut(Digest) + Send + 'static,
+    ) -> Self {
+        Self::new(Some(known), folder, watched, pace, tell)
+    }
+
     /// Begins to watch, and has each new content told by its digest, on a thread of the watch's own.
     /// What changes from now on is told, also while the folder is not there.
     pub fn begin(
+        folder: &Path,
+        watched: Watched,
+        pace: Pace,
+        tell: impl FnMut(Digest) + Send + 'static,
+    ) -> Self {
+        Self::new(None, folder, watched, pace, tell)
+    }
+
+    fn new(
+        known: Option<Digest>,
         folder: &Path,
         watched: Watched,
         pace: Pace,
@@ -99,7 +136,7 @@ impl Watch {
             Err(error) => (None, Some(reason(&error))),
         };
         let mut watching = Watching {
-            folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            folder: absolute(folder),
             watched,
             pace,
             watcher,
@@ -111,13 +148,17 @@ impl Watch {
         let began = watching.look();
         let hindrance = watching.hindrance.take();
         let of_thread = Arc::clone(&state);
-        thread::spawn(move || watching.watch(began, &come, &of_thread, tell));
-        Self {
+        let watch = Self {
             hints,
             state,
             began,
             hindrance,
+        };
+        if known.is_some_and(|known| known != began) {
+            watch.again();
         }
+        thread::spawn(move || watching.watch(began, &come, &of_thread, tell));
+        watch
     }
 
     /// What there was when the watch began.
@@ -130,6 +171,12 @@ impl Watch {
     #[must_use]
     pub fn hindrance(&self) -> Option<&str> {
         self.hindrance.as_deref()
+    }
+
+    /// Has a look taken now, and what there is told whether or not it has changed.
+    pub fn again(&self) {
+        self.state.again.store(true, Ordering::Release);
+        self.look();
     }
 
     /// Has a look taken now.
@@ -206,7 +253,7 @@ impl Watching {
             } else {
                 self.pace.quiet * 2
             };
-            if now != last {
+            if now != last || state.again.swap(false, Ordering::AcqRel) {
                 last = now;
                 tell(now);
             }

@@ -346,7 +346,7 @@ proptest! {
         let first = follow_with(policy, settings, two_minutes(), &steps);
         let mut second = Told::default();
         let kept = first.evidence.lines.clone();
-        let came = Came::Live { state: None, ended: true };
+        let came = Came::Live { generation: 0, state: None, ended: true };
         detect_again(&policy.detector, &mut [Ok(kept)].into_iter(), &came, &SETTINGS, &mut second).expect("evidence");
         prop_assert_eq!(&first.findings, &second.findings);
         prop_assert_eq!((&first.late, &first.advances), (&second.late, &second.advances));
@@ -690,4 +690,116 @@ fn the_program_follows_standard_input_and_writes_a_journal() {
     let late: Vec<_> = journal.iter().filter_map(|line| line.get("late")).collect();
     assert_eq!(late.len(), 1);
     assert_eq!(late[0]["event_id"], "ann-FAILURE-30");
+}
+
+/// [`RULES`] where the burst is another, and nothing else.
+static CHANGED: LazyLock<Policy> =
+    LazyLock::new(|| policy_of(&format!("{OTHERS}{}", RULES.replace("gte: 3", "gte: 2"))));
+
+/// [`RULES`] without the burst, and with a new rule like it.
+static RENAMED: LazyLock<Policy> =
+    LazyLock::new(|| policy_of(&RULES.replace("name: burst", "name: many")));
+
+/// Two policies, the second from one of the steps on: what was told under each.
+fn hand_over(before: &Policy, after: &Policy, steps: &[Step], at: usize) -> (Told, Told) {
+    let settings = Settings {
+        evidence: Some(Secrets::default()),
+        ..SETTINGS
+    };
+    let of = |policy, generation| {
+        let names = vec!["live".to_owned()];
+        Live::new(policy, settings.clone(), names, two_minutes()).under(generation)
+    };
+    let (mut first, mut second) = (Told::default(), Told::default());
+    let mut live = of(&before.detector, 1);
+    take(&mut live, &steps[..at], &mut first);
+    let saved = live.save_for_successor();
+    let leaving = before.detector.leaving(&after.detector);
+    live.leave(leaving, &mut first).expect("a sink in memory");
+    let live = of(&after.detector, 2).restore(&saved, clock(0));
+    let (mut live, _) = live.expect("what was saved");
+    take(&mut live, &steps[at..], &mut second);
+    second.counts = live.finish(&mut second).expect("a sink in memory");
+    // What was recorded of either says the same again.
+    for (policy, generation, state, told) in [
+        (before, 1, None, &first),
+        (after, 2, Some((saved.as_slice(), clock(0))), &second),
+    ] {
+        let came = Came::Live {
+            generation,
+            state,
+            ended: false,
+        };
+        let mut again = Told::default();
+        let mut evidence = [Ok(told.evidence.lines.clone())].into_iter();
+        let detector = &policy.detector;
+        detect_again(detector, &mut evidence, &came, &SETTINGS, &mut again).expect("evidence");
+        assert_eq!(told.findings, again.findings, "generation {generation}");
+    }
+    (first, second)
+}
+
+/// The closed findings of one rule or of all others, whoever opened them.
+fn closed_of<'t>(told: impl IntoIterator<Item = &'t Told>, burst: bool) -> Vec<Finding> {
+    let closed = told
+        .into_iter()
+        .flat_map(|told| told.closed().into_values());
+    let mut closed: Vec<Finding> = closed
+        .filter(|finding| (finding.rule_title == "Burst") == burst)
+        .collect();
+    for finding in &mut closed {
+        finding.opened_generation = None;
+    }
+    closed.sort_by_key(|finding| finding.id);
+    closed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Under another policy, the rules that do the same go on as if nothing had been. A rule that
+    /// does not has seen what came before, and what it is then sees what comes after: no event
+    /// is decided twice or not at all.
+    #[test]
+    fn each_event_is_decided_by_one_version_of_each_rule(events in sign_ins(), at in 0..100_usize) {
+        let steps: Vec<Step> = events
+            .iter()
+            .map(|event| {
+                let published = event["published"].as_str().expect("a text");
+                let at = rulectl::okta::parse_time(published).expect("a time").since(clock(0)).0 / Nanos::SECOND.0;
+                Comes(event.clone(), at)
+            })
+            .collect();
+        let at = at * steps.len() / 100;
+        let whole = follow(&POLICY, two_minutes(), &steps);
+        let begin = follow(&POLICY, two_minutes(), &steps[..at]);
+        for after in [&*POLICY, &*CHANGED, &*RENAMED] {
+            let (first, second) = hand_over(&POLICY, after, &steps, at);
+            prop_assert_eq!(closed_of([&first, &second], false), closed_of([&whole], false));
+            if std::ptr::eq(after, &*POLICY) {
+                prop_assert_eq!(closed_of([&first, &second], true), closed_of([&whole], true));
+            } else {
+                let rest = follow(after, two_minutes(), &steps[at..]);
+                prop_assert_eq!(closed_of([&first], true), closed_of([&begin], true));
+                prop_assert_eq!(closed_of([&second], true), closed_of([&rest], true));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_finding_names_the_generation_that_opened_it() {
+    let at = |seconds| Comes(failed("ann", seconds), seconds);
+    let steps = [at(0), at(10), at(20), at(200), at(210), at(1200)];
+    let (first, second) = hand_over(&POLICY, &SHIFTED, &steps, 4);
+    let of_burst = |told: &Told| -> Vec<(Status, Option<u64>)> {
+        let bursts = told.findings.iter().filter(|f| f.rule_title == "Burst");
+        bursts.map(|f| (f.status, f.opened_generation)).collect()
+    };
+    assert_eq!(of_burst(&first), [(Status::Open, None)]);
+    assert_eq!(of_burst(&second), [(Status::Closed, Some(1))]);
+    let (first, second) = hand_over(&POLICY, &RENAMED, &steps, 4);
+    let expected = [(Status::Open, None), (Status::Closed, None)];
+    assert_eq!(of_burst(&first), expected);
+    assert_eq!(of_burst(&second), []);
 }

@@ -24,6 +24,7 @@
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
+//! | `reload` | a live run whose policy changes |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `diff` | what a change of a policy means |
@@ -79,6 +80,8 @@ mod logic;
 mod power;
 mod promotion;
 mod recordings;
+#[cfg(unix)]
+mod reload;
 mod replay;
 mod reports;
 mod routes;

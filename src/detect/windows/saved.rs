@@ -37,6 +37,8 @@ impl Windows {
     pub fn save_in(&self, saving: &mut Saving<'_>) {
         let detector = saving.detector;
         let ledger = &self.ledger;
+        saving.generation = self.generation;
+        saving.number(self.generation);
         saving.flag(ledger.live.is_some());
         saving.counts(&ledger.tally);
         saving.each(self.event.iter(), Saving::found);
@@ -45,6 +47,7 @@ impl Windows {
             consumer.pack_key(saving);
             saving.text(consumer.label());
             saving.number(groups.open().count() as u64);
+            saving.number(self.since.get(&at).copied().unwrap_or_default());
             let deadlines = ledger.deadlines.of(at);
             saving.section(|saving| groups.save(saving, &deadlines));
         }
@@ -58,6 +61,11 @@ impl Windows {
     pub fn restore_from(saved: &mut Restoring<'_>) -> Option<(Self, Restored)> {
         let detector = saved.detector;
         let mut windows = Self::new(detector);
+        let generation = saved.count()?;
+        if saved.generation == 0 {
+            saved.generation = generation;
+        }
+        windows.generation = saved.generation;
         windows.ledger.live = saved.flag()?.then(Vec::new);
         windows.ledger.tally = saved.counts()?;
         let event: Vec<Option<Match>> = saved.each(Restoring::found)?;
@@ -91,6 +99,13 @@ impl Windows {
         Some((windows, restored))
     }
 
+    /// Rules that began anew when this was restored see events from this one on.
+    pub fn begin_anew(&mut self, first: u64) {
+        for at in 0..self.consumers.len() {
+            self.since.entry(at).or_insert(first);
+        }
+    }
+
     /// Takes back the groups of one consumer, if it is still there and does the same: where it is now.
     fn restore_consumer(
         &mut self,
@@ -100,6 +115,7 @@ impl Windows {
     ) -> Option<Option<usize>> {
         let (logic, reports) = (saved.digest()?, saved.flag()?);
         let (label, open) = (saved.text()?.to_owned(), saved.count()?);
+        let since = saved.count()?;
         let section = saved.bytes()?;
         let mut consumers = saved.detector.consumers.iter().enumerate();
         let Some((at, consumer)) = consumers.find(|(_, one)| one.reporter.rule == rule) else {
@@ -120,6 +136,7 @@ impl Windows {
         let (groups, deadlines) =
             saved.section(section, |saved| Groups::restore(saved, consumer))?;
         *self.consumers.get_mut(at)? = groups;
+        self.since.insert(at, since);
         for (deadline, number) in deadlines {
             self.ledger.deadlines.push(at, deadline, number);
         }

@@ -53,7 +53,8 @@ impl Windows {
             for ended in ended {
                 self.end_wait(detector, end, ended, &mut feeds);
             }
-            self.feed(detector, Some(end), feeds);
+            // That nothing came is known now, whenever it was that something did.
+            self.feed(detector, Some(end), feeds, u64::MAX);
         }
         self.ledger.ready(detector, Some(end))
     }

@@ -219,6 +219,7 @@ impl Replay<'_> {
         let restored = run.state(self.audit)?;
         let came = match (&run.input, run.begun.lateness) {
             (_, Some(_)) => Came::Live {
+                generation: run.begun.generation,
                 state: restored
                     .as_ref()
                     .map(|(saved, clock)| (saved.as_slice(), *clock)),

@@ -1,0 +1,374 @@
+//! A live run whose policy changes all the while, a third of the time into something broken:
+//! no event is lost, nothing is decided by a mixed policy, and what is wrong is told at once.
+//!
+//! `RULECTL_RELOADS` and `RULECTL_RELOAD_EVENTS` say how many there are, for the long run of
+//! `.ci/run`, and `RULECTL_RELOAD_PROGRAM` which program; then a change must be told within a second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rulectl::policy;
+use serde_json::Value;
+
+use crate::harness::{lay_over, load, program, root, sign_in, with};
+
+/// Every so many events one is a marker, for which two rules have a finding each.
+const MARKED: usize = 50;
+
+/// How long is waited for what must come.
+const LONG: Duration = Duration::from_secs(60);
+
+/// How a file is left that is broken.
+const BROKEN: [&str; 9] = [
+    "truncated",
+    "empty",
+    "half a character",
+    "CRLF",
+    "a link to nowhere",
+    "deleted",
+    "no YAML",
+    "a list that is missing",
+    "an id twice",
+];
+
+fn asked(name: &str, usual: usize) -> usize {
+    let asked = std::env::var(name).ok();
+    asked.map_or(usual, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn a_policy_that_changes_all_the_while_loses_no_event_and_is_never_mixed() {
+    let (reloads, events) = (
+        asked("RULECTL_RELOADS", 27),
+        asked("RULECTL_RELOAD_EVENTS", 20_000),
+    );
+    let site = Site::new();
+    let mut run = Run::begin(&site.folder);
+    let (token, tokens) = channel();
+    let mut input = run.child.stdin.take().expect("a pipe");
+    let share = events / reloads;
+    let writer = thread::spawn(move || {
+        let mut next = 0;
+        // A share comes while each change is made, and the rest behind the last.
+        while tokens.recv().is_ok() {
+            for number in next..next + share {
+                input.write_all(&event(number)).expect("it reads");
+            }
+            next += share;
+        }
+        for number in next..events {
+            input.write_all(&event(number)).expect("it reads");
+        }
+    });
+    let mut slowest = BTreeMap::new();
+    let (mut version, mut active) = (0, site.digest());
+    for number in 0..reloads {
+        token.send(()).expect("it writes");
+        let what = if number % 3 == 2 {
+            let how = BROKEN[number / 3 % BROKEN.len()];
+            site.breaks(how, version);
+            how
+        } else {
+            version += 1;
+            site.saves(version, number % 2 == 0);
+            "a change"
+        };
+        let took = run.is_told(what, &site, &mut active);
+        let slowest = slowest.entry(what).or_insert(Duration::ZERO);
+        *slowest = took.max(*slowest);
+    }
+    drop(token);
+    writer.join().expect("it has written");
+    run.ends();
+    if std::env::var_os("RULECTL_RELOADS").is_some() {
+        tell(&format!(
+            "{reloads} reloads, {events} events, told within: {slowest:?}"
+        ));
+        assert!(slowest.values().all(|took| *took < Duration::from_secs(1)));
+    }
+    site.holds(events);
+}
+
+/// The program that is tried.
+fn followed() -> OsString {
+    let asked = std::env::var_os("RULECTL_RELOAD_PROGRAM");
+    asked.unwrap_or_else(|| program().get_program().to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of a long run")]
+fn tell(figures: &str) {
+    println!("{figures}");
+}
+
+/// Event `number` of the stream: a marker, or one of few accounts' failures.
+fn event(number: usize) -> Vec<u8> {
+    let seconds = i64::try_from(number / 20).expect("a small number");
+    let event = if number.is_multiple_of(MARKED) {
+        let event = sign_in(&format!("m{number}"), "SUCCESS", seconds);
+        with(event, [("eventType", "user.session.end".into())])
+    } else {
+        sign_in(&format!("a{}", number % 7), "FAILURE", seconds)
+    };
+    let uuid = format!("event-{number}");
+    format!("{}\n", with(event, [("uuid", uuid.into())])).into_bytes()
+}
+
+/// A policy folder that changes.
+struct Site {
+    folder: tempfile::TempDir,
+    policy: PathBuf,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let policy = folder.path().join("policy");
+        lay_over(&root().join("tests/diagnostics/good"), &policy);
+        fs::remove_file(policy.join("rules/sign_in.yml")).expect("removed");
+        fs::create_dir(folder.path().join("versions")).expect("a folder");
+        let site = Self { folder, policy };
+        site.saves(0, true);
+        site
+    }
+
+    fn digest(&self) -> String {
+        load(&self.policy).digest.to_string()
+    }
+
+    /// The files of a version; each says in which one it is.
+    fn files(version: usize) -> [(&'static str, String); 4] {
+        let tools = fs::read_to_string(root().join("tests/diagnostics/good/tools.yaml"));
+        let routing = fs::read_to_string(root().join("tests/diagnostics/good/routing.toml"));
+        let steady = format!(
+            "title: Steady v{version}\nname: steady\nlevel: high\ncorrelation: {{type: event_count, rules: [failed], group-by: [actor.alternateId], timespan: 1m, condition: {{gte: 40}}}}\nrulectl: {{suppress: 2m, user: actor.id}}\n---\ntitle: Failed\nname: failed\nlogsource: {{product: okta}}\ndetection: {{s: {{outcome.result: FAILURE}}, condition: s}}\n---\ntitle: Marker v{version}\nname: marker\nlevel: low\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.session.end}}, condition: s}}\n"
+        );
+        let changing = format!(
+            "title: Changing v{version}\nname: changing\nlevel: low\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.session.end}}, n: {{uuid: v{version}}}, condition: s and not n}}\n"
+        );
+        [
+            (
+                "tools.yaml",
+                tools
+                    .expect("read")
+                    .replace("Read the account", &format!("v{version} read the account")),
+            ),
+            (
+                "routing.toml",
+                routing.expect("read").replace(
+                    "Every later decision",
+                    &format!("v{version} every later decision"),
+                ),
+            ),
+            ("rules/steady.yml", steady),
+            ("rules/changing.yml", changing),
+        ]
+    }
+
+    /// A version is checked out file by file, or saved as an editor does; one rule is a link that is swapped.
+    fn saves(&self, version: usize, in_place: bool) {
+        for name in ["rules/twin.yml", "rules/listed.yml"] {
+            let _ = fs::remove_file(self.policy.join(name));
+        }
+        for (name, text) in Self::files(version) {
+            let path = self.policy.join(name);
+            if in_place && name != "rules/changing.yml" {
+                fs::write(&path, text).expect("written");
+                continue;
+            }
+            let beside = self.folder.path().join("versions").join(format!(
+                "{version}-{}",
+                Path::new(name).file_name().expect("a name").display()
+            ));
+            fs::write(&beside, text).expect("written");
+            if name == "rules/changing.yml" {
+                self.links(&beside);
+            } else {
+                fs::rename(&beside, &path).expect("moved");
+            }
+        }
+    }
+
+    fn links(&self, target: &Path) {
+        let beside = self.policy.join("rules/.changing");
+        symlink(target, &beside).expect("a link");
+        fs::rename(&beside, self.policy.join("rules/changing.yml")).expect("moved");
+    }
+
+    fn breaks(&self, how: &str, version: usize) {
+        let path = self.policy.join("rules/steady.yml");
+        let [_, _, (_, text), _] = Self::files(version);
+        let write = |bytes: &[u8]| fs::write(&path, bytes).expect("written");
+        match how {
+            "truncated" => write(&text.as_bytes()[..text.len() / 2]),
+            "empty" => write(b""),
+            "half a character" => write(&[text.as_bytes(), b"# caf\xc3"].concat()),
+            "CRLF" => write(text.replace('\n', "\r\n").as_bytes()),
+            "a link to nowhere" => self.links(Path::new("nowhere.yml")),
+            "deleted" => fs::remove_file(self.policy.join("routing.toml")).expect("removed"),
+            "no YAML" => write(format!("{text}broken: [\n").as_bytes()),
+            "a list that is missing" => {
+                let listed = "title: Listed\nname: listed\nlogsource: {product: okta}\ndetection: {s: {actor.id|expand: '%nowhere%'}, condition: s}\n";
+                fs::write(self.policy.join("rules/listed.yml"), listed).expect("written");
+            }
+            "an id twice" => {
+                fs::write(self.policy.join("rules/twin.yml"), text).expect("written");
+            }
+            _ => panic!("nothing is broken by {how}"),
+        }
+    }
+
+    /// What a generation says in each of its files.
+    fn archived(&self, digest: &str, name: &str) -> String {
+        let archive = self.folder.path().join("data/policies");
+        fs::read_to_string(archive.join(digest).join(name)).expect("an archived file")
+    }
+
+    fn records(&self, name: &str) -> Vec<Value> {
+        let path = self.folder.path().join(format!("data/{name}.jsonl"));
+        let text = fs::read_to_string(path).expect("an artifact");
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("a record"))
+            .collect()
+    }
+
+    /// Nothing is lost, and everything is of the policy that it names.
+    fn holds(&self, events: usize) {
+        let run = fs::read_to_string(self.folder.path().join("data/run.json")).expect("a run");
+        let run: Value = serde_json::from_str(&run).expect("a record");
+        assert_eq!(run["counts"]["events"], events);
+        assert_eq!(run["counts"]["rejected"], 0);
+        let findings = self.records("findings");
+        let of = |name: &str| -> BTreeSet<String> {
+            let of = findings
+                .iter()
+                .filter(|finding| finding["rule_name"] == name);
+            let ids: Vec<String> = of
+                .map(|finding| finding["okta_event_ids"][0].to_string())
+                .collect();
+            let distinct: BTreeSet<String> = ids.iter().cloned().collect();
+            assert_eq!(distinct.len(), ids.len(), "an event twice for {name}");
+            distinct
+        };
+        let markers: BTreeSet<String> = (0..events)
+            .step_by(MARKED)
+            .map(|number| format!("\"event-{number}\""))
+            .collect();
+        for name in ["marker", "changing"] {
+            assert!(of(name) == markers, "each marker is a finding of {name}");
+        }
+        assert!(!of("steady").is_empty());
+        let mut texts = BTreeMap::new();
+        for (artifact, key, file) in [
+            ("findings", "rule_title", "rules"),
+            ("incidents", "title", "rules"),
+            ("commands", "description", "tools.yaml"),
+        ] {
+            let mut checked = 0;
+            for record in self.records(artifact) {
+                let (said, digest) = (record[key].as_str(), record["policy"].as_str());
+                let (said, digest) = (said.expect("a text"), digest.expect("a digest"));
+                let Some(version) = said.split_whitespace().find(|word| word.starts_with('v'))
+                else {
+                    continue; // what says nothing of a version
+                };
+                let text = texts.entry((digest.to_owned(), file)).or_insert_with(|| {
+                    let read = |name: &str| self.archived(digest, name);
+                    match file {
+                        "rules" => ["rules/steady.yml", "rules/changing.yml"]
+                            .map(read)
+                            .concat(),
+                        name => read(name),
+                    }
+                });
+                assert!(text.contains(said), "{artifact}: {said}, and not {version}");
+                checked += 1;
+            }
+            assert!(checked > 0, "{artifact} say their version");
+        }
+        // Each decision is made again under the generation that it names.
+        let output = Command::new(followed())
+            .args(["replay", "--data"])
+            .arg(self.folder.path().join("data"))
+            .output()
+            .expect("it runs");
+        let (told, said) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert_eq!(output.status.code(), Some(0), "{told}{said}");
+    }
+}
+
+/// The program, and what it says.
+struct Run {
+    child: Child,
+    said: Receiver<(Instant, String)>,
+}
+
+impl Run {
+    fn begin(folder: &tempfile::TempDir) -> Self {
+        let mut child = Command::new(followed())
+            .args(["run", "--follow", "--events", "-", "--policy", "policy"])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        // What changes from here on is one for the run to see.
+        let activated = folder.path().join("data/policies/generations.jsonl");
+        let end = Instant::now() + LONG;
+        while !activated.exists() {
+            assert!(Instant::now() < end, "it begins");
+            thread::yield_now();
+        }
+        let (say, said) = channel();
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                let _ = say.send((Instant::now(), line.expect("a line")));
+            }
+        });
+        Self { child, said }
+    }
+
+    /// Waits until it is told what came of a change, and says how long that took.
+    fn is_told(&self, what: &str, site: &Site, active: &mut String) -> Duration {
+        let changed = Instant::now();
+        let loaded = policy::load(&site.policy).policy;
+        let expected = match &loaded {
+            None => "is not activated".to_owned(),
+            Some(policy) if policy.digest.to_string() == *active => "is that of".to_owned(),
+            Some(policy) => format!("decides: policy {}", policy.digest),
+        };
+        if let Some(policy) = loaded {
+            *active = policy.digest.to_string();
+        }
+        let mut said = String::new();
+        loop {
+            let line = self.said.recv_timeout(LONG);
+            let Ok((at, line)) = line else {
+                panic!("{what}: `{expected}` is not said:\n{said}")
+            };
+            if line.contains(&expected) {
+                return at.saturating_duration_since(changed);
+            }
+            said.extend([line.as_str(), "\n"]);
+        }
+    }
+
+    fn ends(mut self) {
+        let status = self.child.wait().expect("it ends");
+        let said: Vec<String> = self.said.iter().map(|(_, line)| line).collect();
+        assert_eq!(status.code(), Some(0), "{said:?}");
+    }
+}
