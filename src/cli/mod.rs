@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod databases;
 mod detect;
+mod dev;
 mod diff;
 mod events;
 mod explain;
@@ -192,6 +193,8 @@ enum Command {
     Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
     Test(test::Args),
+    /// Check, test and compare with the last commit at each save
+    Dev(dev::Args),
 }
 
 /// Parses the words of a command line and runs the command.
@@ -233,6 +236,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
+        Command::Dev(args) => dev::dev(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));
     ExitCode::from(exit.code())

@@ -17,6 +17,7 @@ mod lists;
 mod replay;
 mod report;
 mod restored;
+mod saved;
 mod status;
 mod style;
 mod summary;
@@ -41,6 +42,7 @@ pub use self::report::{
     tested_annotations, tested_junit, tested_sarif,
 };
 pub use self::restored::{handed_over, restored};
+pub use self::saved::after_save;
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};

@@ -27,6 +27,7 @@
 //! | `reload` | a live run whose policy changes |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
+//! | `dev` | what each save of a policy comes to |
 //! | `diff` | what a change of a policy means |
 //! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
@@ -53,6 +54,7 @@ mod config;
 mod correlations;
 mod detect;
 mod determinism;
+mod dev;
 mod diagnostics;
 mod diff;
 mod diff_audits;
