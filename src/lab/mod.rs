@@ -8,6 +8,7 @@ pub mod diff;
 mod fix;
 pub mod hostile;
 mod observed;
+mod regression;
 pub mod replay;
 mod run;
 mod suite;
