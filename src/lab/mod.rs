@@ -10,6 +10,7 @@ pub mod explain;
 mod fix;
 pub mod hostile;
 mod observed;
+mod regression;
 pub mod replay;
 mod run;
 mod saved;

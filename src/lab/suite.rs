@@ -10,6 +10,7 @@ use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents, read_allowances};
 use crate::event::{Nanos, Time};
 use crate::lab::fix::Texts;
+use crate::lab::regression::regression_cases;
 use crate::okta::{MAPPINGS, Mapping, place};
 use crate::policy::PolicyFile;
 
@@ -76,6 +77,9 @@ pub enum Wanted {
     Count(u64),
     /// These and no others; each gives some of a record's fields.
     Records(Vec<Value>),
+    /// So many of a rule that is called like this, or some where no number is given; those of other
+    /// rules are not looked at.
+    OfRule(Vec<String>, Option<u64>),
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
@@ -202,18 +206,22 @@ fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) 
         // What is wrong with the file as a whole was reported when the policy was loaded.
         let mut known = Problems::default();
         for document in parse_yaml_documents(file.id, &file.text, &mut known) {
-            let Some(tests) = document.at("/rulectl/tests") else {
+            let tests = document.at("/rulectl/tests");
+            let mut regression = regression_cases(policy, &document, problems);
+            if tests.is_none() && regression.is_empty() {
                 continue;
-            };
+            }
             let said = |pointer| document.at(pointer).and_then(Node::scalar_text);
             let name = said("/name").or_else(|| said("/title"));
             let full = policy.join(&file.path);
             let folder = full.parent().unwrap_or(policy);
-            let cases = tests.list(problems).unwrap_or_default();
+            let listed = tests.and_then(|tests| tests.list(problems));
+            let mut cases = decode_cases(listed.unwrap_or_default(), folder, problems);
+            cases.append(&mut regression);
             suites.push(Suite {
                 name: name.unwrap_or_else(|| file.path.clone()),
                 file: file.path.clone(),
-                cases: decode_cases(cases, folder, problems),
+                cases,
             });
         }
     }
@@ -554,16 +562,18 @@ fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value
         .and_then(|node| node.text(problems));
     let line = table.get("line").and_then(|node| node.count(problems));
     let uuid = table.get("uuid").and_then(|node| node.text(problems));
+    let marks = table.get("where").and_then(|node| marks(node, problems));
     table.finish(problems);
-    let which = match (line, uuid) {
-        (Some(line), None) => Which::Line(line),
-        (None, Some(uuid)) => Which::Uuid(uuid),
+    let which = match (line, uuid, &marks) {
+        (Some(line), None, None) => Which::Line(line),
+        (None, Some(uuid), None) => Which::Uuid(uuid),
+        (None, None, Some(marks)) => Which::Marked(marks),
         _ => {
             problems
                 .error(
                     codes::EVENT,
                     from.span,
-                    "expected the `line` or the `uuid` of one event of the log",
+                    "expected the `line` or the `uuid` of one event of the log, or `where`, fields that it alone has",
                 )
                 .help("write it like `{file: logs/a.ndjson, line: 3}`");
             return None;
@@ -583,6 +593,38 @@ fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value
 enum Which<'n> {
     Line(u64),
     Uuid(&'n str),
+    /// The one with these values in these fields.
+    Marked(&'n [(String, Value)]),
+}
+
+/// The fields and values that an event is told by.
+fn marks(node: &Node, problems: &mut Problems) -> Option<Vec<(String, Value)>> {
+    report_unknown_fields(node, &[], problems);
+    let table = node.table(problems)?;
+    let entries = table.entries().iter();
+    let marks: Vec<(String, Value)> = entries
+        .map(|(key, value)| (key.text.clone(), value.to_json()))
+        .collect();
+    if marks.is_empty() {
+        let help = "name a field that only this event has with its value";
+        let message = "`where` names no field";
+        problems.error(codes::EVENT, node.span, message).help(help);
+        return None;
+    }
+    Some(marks)
+}
+
+/// Whether a value stands at a dotted path, through arrays in any of their items.
+fn has(event: &Value, path: &str, value: &Value) -> bool {
+    if let Value::Array(items) = event {
+        return items.iter().any(|item| has(item, path, value));
+    }
+    match path.split_once('.') {
+        None => event.get(path).is_some_and(|found| {
+            found == value || found.as_array().is_some_and(|all| all.contains(value))
+        }),
+        Some((step, rest)) => event.get(step).is_some_and(|inner| has(inner, rest, value)),
+    }
 }
 
 /// A longer line is no event.
@@ -601,6 +643,7 @@ fn take(path: &Path, which: Which<'_>) -> Result<Value, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         return Err(format!("there is no log file `{name}`"));
     }
+    let mut marked: Option<(u64, Value)> = None;
     let mut log = BufReader::new(fs::File::open(path).map_err(|error| unread(&error))?);
     for number in 1_u64.. {
         let mut line = Vec::new();
@@ -627,11 +670,29 @@ fn take(path: &Path, which: Which<'_>) -> Result<Value, String> {
                     return Ok(event);
                 }
             }
+            Which::Marked(marks) => {
+                let event: Option<Value> = serde_json::from_slice(&line).ok();
+                let is_meant =
+                    |event: &Value| marks.iter().all(|(path, value)| has(event, path, value));
+                let Some(event) = event.filter(is_meant) else {
+                    continue;
+                };
+                if let Some((first, _)) = marked {
+                    return Err(format!(
+                        "lines {first} and {number} of the log both have what `where` asks for"
+                    ));
+                }
+                marked = Some((number, event));
+            }
             Which::Line(_) => {}
         }
     }
+    if let Some((_, event)) = marked {
+        return Ok(event);
+    }
     Err(match which {
         Which::Line(line) => format!("the log has no line {line}"),
+        Which::Marked(_) => "the log has no event with what `where` asks for".to_owned(),
         Which::Uuid(uuid) => format!("the log has no event whose `uuid` is `{uuid}`"),
     })
 }

@@ -19,12 +19,13 @@ const LIVE: [&str; 5] = ["run", "--events", "routing.toml", "--slots", "live"];
 type Files<'f> = &'f [(&'f str, &'f str)];
 
 #[rustfmt::skip]
-const BROKEN: [(&[&str], Files<'_>); 9] = [
+const BROKEN: [(&[&str], Files<'_>); 10] = [
     (&["check"], &[
         ("rules/one.yml", "title: One of one\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|contains|all: admin\n  condition: selection\n"),
         ("rules/quiet.yml", "title: On a list\nname: on_a_list\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|expand: '%nobody%'\n  condition: selection\n---\ntitle: Often on a list\ncorrelation:\n  type: event_count\n  rules: [on_a_list]\n  timespan: 1h\n  condition: {gte: 3}\n"),
     ]),
     (&["check"], &[("routing.toml", ROUTED_AROUND)]),
+    (&["check"], &[("rules/tokens.yml", UNTESTED)]),
     (&["check", "--coverage"], &[("rules/sign_in.yml", UNREACHED)]),
     (&["check", "--portable"], &[("rules/long.yml", EXPLODING)]),
     (&["check"], &[
@@ -40,6 +41,8 @@ const BROKEN: [(&[&str], Files<'_>); 9] = [
 const ROUTED_AROUND: &str = "[route.raw_events]\nphase = \"ingest\"\nallow = [\"detector_agent\"]\nrequire = []\n\n[agents.detector_agent]\ndescription = \"Runs the rules\"\nruns = \"detect\"\n";
 
 const UNREACHED: &str = "title: A token was made\nname: tokens\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nrulectl:\n  tests:\n    - name: nothing is made\n      events: [{eventType: user.session.start}]\n      expect: {findings: []}\n";
+
+const UNTESTED: &str = "title: A token was made\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nregression_tests_path: regression_data/okta/tokens/info.yml\n";
 
 const EXPLODING: &str = "title: A long name\nlogsource: {product: okta}\ndetection:\n  s:\n    actor.displayName|re: '^([a-z]+)*@'\n  condition: s\n";
 

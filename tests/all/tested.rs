@@ -414,3 +414,147 @@ fn a_path_of_very_many_steps_is_refused_and_breaks_nothing() {
         assert!(told.contains("at most 32 steps"), "{told}");
     }
 }
+
+const TOKENS: &str = "title: A token was made
+id: 5f0a2e5c-8d0e-4a4e-9f5e-0d2f6d3f3a11
+logsource: {product: okta, service: okta}
+detection:
+  made: {eventType: system.api_token.create}
+  condition: made
+regression_tests_path: regression_data/tokens/info.yml
+";
+
+/// Test data as SigmaHQ lays it out: what it is about, and files of which one is none of ours.
+fn regression(match_count: &str, kind: &str) -> TempDir {
+    let folder = folder();
+    lay_over(&root().join("tests/diagnostics/good"), folder.path());
+    let info = format!(
+        "id: 0d2f6d3f-3a11-4a4e-9f5e-5f0a2e5c8d0e\ndescription: N/A\ndate: 2026-01-01\nauthor: us\nrule_metadata:\n    - id: 5f0a2e5c-8d0e-4a4e-9f5e-0d2f6d3f3a11\n      title: A token was made\nregression_tests_info:\n    - name: Two of three\n      type: {kind}\n      provider: okta\n{match_count}      path: regression_data/tokens/events.json\n"
+    );
+    let event = |kind: &str, at: u8| {
+        format!(
+            "{{\"eventType\":\"{kind}\",\"uuid\":\"e-{at}\",\"published\":\"2026-01-01T00:0{at}:00Z\"}}\n"
+        )
+    };
+    let events = [
+        event("system.api_token.create", 1),
+        event("user.session.start", 2),
+        event("system.api_token.create", 3),
+    ];
+    let data = folder.path().join("regression_data/tokens");
+    fs::create_dir_all(&data).expect("a folder");
+    fs::write(data.join("info.yml"), info).expect("written");
+    fs::write(data.join("events.json"), events.concat()).expect("written");
+    fs::write(folder.path().join("rules/tokens.yml"), TOKENS).expect("written");
+    folder
+}
+
+#[test]
+fn the_test_data_of_a_rule_are_cases() {
+    for (count, kind, exit, said) in [
+        ("      match_count: 2\n", "json", 0, "1 passed, 0 failed"),
+        ("", "json", 0, "1 passed, 0 failed"),
+        (
+            "      match_count: 3\n",
+            "json",
+            1,
+            "expected 3 matches, received 2",
+        ),
+        (
+            "      match_count: 2\n",
+            "evtx",
+            1,
+            "the policy has no suites",
+        ),
+        ("      match_count: many\n", "json", 2, "found a text"),
+    ] {
+        let folder = regression(count, kind);
+        let output = rulectl(folder.path(), "test");
+        let told = [out(&output), err(&output)].concat();
+        assert!(told.contains(said), "{count}{kind}: {told}");
+        assert_eq!(output.status.code(), Some(exit), "{count}{kind}: {told}");
+    }
+    let folder = regression("", "json");
+    let rule = TOKENS.replace("create", "revoke");
+    fs::write(folder.path().join("rules/tokens.yml"), rule).expect("written");
+    let told = out(&rulectl(folder.path(), "test"));
+    assert!(told.contains("expected 1 matches, received 0"), "{told}");
+    fs::remove_dir_all(folder.path().join("regression_data")).expect("removed");
+    let output = rulectl(folder.path(), "check");
+    assert_eq!(output.status.code(), Some(0), "rules are copied without it");
+    assert!(out(&output).contains("warning[RL0607]"), "{}", out(&output));
+}
+
+#[test]
+fn an_event_of_a_log_is_told_by_what_it_alone_has() {
+    let log = "{\"eventType\":\"user.session.start\",\"uuid\":\"a\",\"published\":\"2026-01-01T00:00:00Z\",\"target\":[{\"id\":\"t-1\"},{\"id\":\"t-2\"}]}\n{\"eventType\":\"user.session.end\",\"uuid\":\"b\",\"published\":\"2026-01-01T00:01:00Z\",\"target\":[{\"id\":\"t-2\"}]}\n";
+    for (marks, exit, said) in [
+        ("{target.id: t-1}", 0, "1 passed"),
+        (
+            "{target.id: t-2, eventType: user.session.start}",
+            0,
+            "1 passed",
+        ),
+        (
+            "{target.id: t-2}",
+            2,
+            "lines 1 and 2 of the log both have what `where` asks for",
+        ),
+        ("{target.id: t-3}", 2, "no event with what `where` asks for"),
+        ("{}", 2, "`where` names no field"),
+        ("{targt.id: t-1}", 2, "did you mean `target.id`?"),
+    ] {
+        let suite = format!(
+            "suite: marked\ncases:\n  - name: marked\n    events: [{{from: {{file: log.ndjson, where: {marks}}}, outcome.result: FAILURE}}]\n    expect: {{matches: [{{rule: failed_login, event: a}}]}}\n"
+        );
+        let folder = policy(&suite);
+        fs::write(folder.path().join("fixtures/log.ndjson"), log).expect("written");
+        let output = rulectl(folder.path(), "test");
+        let told = [out(&output), err(&output)].concat();
+        assert!(told.contains(said), "{marks}: {told}");
+        assert_eq!(output.status.code(), Some(exit), "{marks}: {told}");
+    }
+}
+
+/// A burst that is promoted, and what its route holds.
+fn routed(expected: &str) -> (Option<i32>, String) {
+    let suite = format!(
+        "suite: routes\ncases:\n  - name: a burst\n    base: {{eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com}}\n    events: [{{at: +0m, repeat: 5, every: 1m}}]\n    expect:\n      routes: {expected}\n"
+    );
+    let folder = policy(&suite);
+    let path = folder.path().join("routing.toml");
+    let routing = fs::read_to_string(&path).expect("it is there");
+    let all = routing.replace("severities = [\"high\", \"critical\"]", "threshold = 0.1");
+    fs::write(&path, all).expect("written");
+    let output = rulectl(folder.path(), "test");
+    (output.status.code(), [out(&output), err(&output)].concat())
+}
+
+#[test]
+fn a_case_says_what_the_route_of_an_incident_holds() {
+    for (expected, exit, said) in [
+        ("1", Some(0), "1 passed"),
+        (
+            "[{phase: response, agents: [planner_agent, command_agent]}]",
+            Some(0),
+            "1 passed",
+        ),
+        (
+            "[{agents: [command_agent, planner_agent]}]",
+            Some(1),
+            "expected one of the routes to be this (-), and the nearest is (+)",
+        ),
+        ("[{phase: ingest}]", Some(1), "+   \"phase\": \"response\""),
+        ("0", Some(1), "expected 0 routes, received 1"),
+        ("[{agent: planner_agent}]", Some(2), "unknown key `agent`"),
+        (
+            "[{edits: [{action: added, agent: planner_agent}, {action: added, agent: command_agent}]}]",
+            Some(0),
+            "1 passed",
+        ),
+    ] {
+        let (code, told) = routed(expected);
+        assert!(told.contains(said), "{expected}: {told}");
+        assert_eq!(code, exit, "{expected}: {told}");
+    }
+}
