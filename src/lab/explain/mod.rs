@@ -1,10 +1,16 @@
 //! Why rules hold for events, or do not: one event clause by clause, or a log step by step with
-//! the events that come nearest.
+//! the events that come nearest; and why a finding became an incident or did not, and who put
+//! what into its route.
 
+mod decided;
 mod funnel;
 mod told;
 mod windows;
 
+pub use self::decided::{
+    ClauseWeighed, Decider, EditTold, FindingTold, Formed, IncidentTold, MemberTold, PlanTold,
+    RouteTold, Valued,
+};
 pub use self::told::{ClauseTold, EventTold, FoundTold, PlaceTold, StepTold};
 pub use self::windows::{FeedTold, LeftOut, WindowEvent, WindowTold, WindowsTold};
 
