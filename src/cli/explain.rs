@@ -147,7 +147,7 @@ fn explain_events(common: &Common, args: &Args) -> Result<Exit> {
         policy,
         texts: &loaded.problems,
         rules,
-        all_rules: args.rules.is_empty(),
+        brief: args.rules.is_empty(),
         chosen: chosen.or(args.line.map(Chosen::Line)),
     };
     let (explanation, counts, failed) = explain::explain(&asked, inputs, &settings)?;

@@ -416,3 +416,37 @@ fn it_is_said_who_put_an_agent_into_a_route() {
         assert!(member["place"]["line"].is_u64(), "{member}");
     }
 }
+
+#[test]
+fn a_failed_case_says_why_its_rule_was_quiet_or_not() {
+    let rules = correlation("  type: event_count\n  rules: [a]\n  condition: {gte: 3}\n");
+    let asked = policy(&rules, &[]);
+    let folder = asked.0;
+    let suite = "suite: s\ncases:\n\
+        \x20 - name: too few\n    base: {eventType: t.a, actor.alternateId: ann}\n    events: [{repeat: 2}]\n    expect: {findings: [{rule: x}]}\n\
+        \x20 - name: too many\n    base: {eventType: t.a, actor.alternateId: ann}\n    events: [{repeat: 3, every: 1m}]\n    expect: {findings: []}\n\
+        \x20 - name: another number\n    base: {eventType: t.a, actor.alternateId: ann}\n    events: [{repeat: 3}]\n    expect: {findings: [{rule: x, count: 4}]}\n";
+    fs::create_dir_all(folder.path().join("fixtures")).expect("a folder");
+    fs::write(folder.path().join("fixtures/s.test.yml"), suite).expect("written");
+    let (code, out, _) = in_folder(&folder, &["test", "--format", "json"]);
+    assert_eq!(code, 1, "{out}");
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    let explained = |case: usize| &told["cases"][case]["explained"];
+    let windows = |case: usize| &explained(case)[0]["rules"][0]["windows"]["windows"][0];
+    assert_eq!(
+        windows(0)["so_far"],
+        "2 events within 10m, where gte 3 is asked"
+    );
+    assert_eq!(
+        (&windows(1)["hit"], &windows(1)["events"][2]["uuid"]),
+        (&json!(true), &json!("event-3"))
+    );
+    assert_eq!(explained(1)[0]["chosen"], 1);
+    // That it came is not in doubt.
+    assert_eq!(*explained(2), Value::Null);
+    let (_, out, _) = in_folder(&folder, &["test", "too few"]);
+    assert!(
+        out.contains("  |     2 events within 10m, where gte 3 is asked"),
+        "{out}"
+    );
+}
