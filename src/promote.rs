@@ -1,5 +1,9 @@
 //! Finding and risk → [`Incident`], or the reason why not.
 
+mod weighed;
+
+pub use self::weighed::Weighed;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

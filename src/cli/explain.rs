@@ -1,6 +1,8 @@
-//! `rulectl explain`: why a rule holds for an event, or does not.
+//! `rulectl explain`: why a rule holds for an event or does not, and why what was found was decided
+//! as it was.
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use uuid::Uuid;
 
 use crate::cli::events::{ReadingArgs, inputs, talk_about};
@@ -8,21 +10,27 @@ use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
 use crate::detect::Logic;
 use crate::diag::nearest;
-use crate::lab::explain::{self, Asked, Chosen};
+use crate::lab::explain::{self, Asked, Chosen, Decider};
 use crate::policy::{self, Policy};
 use crate::render;
 use crate::source::Input;
+use crate::store::{About, read};
 use crate::visible::visible;
 use crate::world::World;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A finding or an incident of the last run, instead of events
+    #[arg(requires = "id", conflicts_with_all = ["rules", "events", "uuid", "line"])]
+    what: Option<What>,
+    /// Its id, or the beginning of it
+    id: Option<String>,
     /// A rule by its name, id or title; several at once, and all without it
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
     /// Files of events, globs, or `-` for stdin
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(long, required_unless_present = "what", num_args = 1.., value_name = "FILE")]
     events: Vec<String>,
     /// The event whose own id begins like this; without it, all events together and those that come nearest
     #[arg(long, value_name = "ID", conflicts_with = "line")]
@@ -34,8 +42,87 @@ pub struct Args {
     reading: ReadingArgs,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Why a finding became an incident, or did not
+    Finding,
+    /// Who put which agent into the route of an incident, and which step into its plan
+    Incident,
+}
+
 /// Runs the command.
 pub fn explain(common: &Common, args: &Args) -> Result<Exit> {
+    match (args.what, &args.id) {
+        (Some(what), Some(id)) => explain_decision(common, what, id),
+        _ => explain_events(common, args),
+    }
+}
+
+/// Says what the policy of the last run decided of a finding or an incident, and by which clauses.
+fn explain_decision(common: &Common, what: What, id: &str) -> Result<Exit> {
+    let artifacts = read(&common.data)?;
+    let found = artifacts.findings_called(id);
+    let abouts = found.iter().map(|finding| artifacts.about(finding));
+    let has_it = |about: &About<'_>| what == What::Finding || about.incident.is_some();
+    let abouts: Vec<About<'_>> = abouts.filter(has_it).collect();
+    let word = match what {
+        What::Finding => "finding",
+        What::Incident => "incident",
+    };
+    let about = match abouts.as_slice() {
+        [about] => about,
+        [] => {
+            bad(&format!(
+                "no {word} of the last run has an id that begins with `{}`; `rulectl show {word}s` lists them",
+                visible(id)
+            ));
+            return Ok(Exit::Negative);
+        }
+        several => bail!(UsageError(format!(
+            "{} findings begin with `{}`: give more of the id",
+            several.len(),
+            visible(id)
+        ))),
+    };
+    let digest = artifacts.run.policy;
+    let loaded = policy::load(&policy::archived(&common.data, digest));
+    let is_same = |policy: &Policy| policy.digest == digest;
+    if !loaded.policy.as_ref().is_some_and(is_same) {
+        bad(&format!(
+            "the policy {digest} that decided this is not in the archive of the data folder, or was changed there"
+        ));
+        return Ok(Exit::Inconclusive);
+    }
+    let decider = Decider::new(&loaded);
+    let is_text = common.format == Format::Text;
+    match (what, about.incident, about.risk) {
+        (What::Incident, Some(incident), _) => {
+            let routes = artifacts.run_route().into_iter().chain(about.route);
+            let routes: Vec<_> = routes.collect();
+            let told = decider.incident(incident, about.finding, &routes, about.plan);
+            if is_text {
+                out(&render::explained_incident(&told))?;
+            } else {
+                out_json(&told)?;
+            }
+        }
+        (_, _, Some(record)) => {
+            let told = decider.finding(about.finding, &record.risk, &record.promotion);
+            if is_text {
+                out(&render::explained_finding(&told))?;
+            } else {
+                out_json(&told)?;
+            }
+        }
+        (_, _, None) => {
+            bad("the last run has no risk for this finding");
+            return Ok(Exit::Inconclusive);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn explain_events(common: &Common, args: &Args) -> Result<Exit> {
     let loaded = policy::load(&common.policy);
     let Some(policy) = &loaded.policy else {
         talk_problems(&loaded.problems);
@@ -60,7 +147,7 @@ pub fn explain(common: &Common, args: &Args) -> Result<Exit> {
         policy,
         texts: &loaded.problems,
         rules,
-        all_rules: args.rules.is_empty(),
+        brief: args.rules.is_empty(),
         chosen: chosen.or(args.line.map(Chosen::Line)),
     };
     let (explanation, counts, failed) = explain::explain(&asked, inputs, &settings)?;

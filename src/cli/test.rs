@@ -11,6 +11,7 @@ use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::SideError;
+use crate::lab::explain::Explanation;
 use crate::lab::{
     Case, CaseResult, Coverage, Mismatch, Rig, Suite, all_suites, changed_since, cover, run_cases,
 };
@@ -126,7 +127,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
         return Ok(Exit::Negative);
     }
     let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
-    let rig = Rig::new(&policy, &databases);
+    let rig = Rig::new(&policy, &databases).explaining(&loaded.problems);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let results = run_cases(&rig, &cases, threads);
     let suites = selected.iter().map(|(suite, _)| *suite);
@@ -285,6 +286,8 @@ struct Shown<'r> {
     case: &'r str,
     passed: bool,
     mismatches: &'r [Mismatch],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    explained: &'r [Explanation],
 }
 
 impl<'r> Shown<'r> {
@@ -296,6 +299,7 @@ impl<'r> Shown<'r> {
             case: &result.name,
             passed: result.passed(),
             mismatches: &result.mismatches,
+            explained: &result.explained,
         }
     }
 }

@@ -61,8 +61,7 @@ fn of_rule(out: &mut String, rule: &RuleTold, explanation: &Explanation) {
     let events = counted(explanation.events, "event");
     let _ = writeln!(out, "  {} of {events} match", rule.matched);
     steps(out, &rule.steps);
-    // Where nobody asked for a rule by its name, one example of each is enough.
-    let most = if explanation.all_rules {
+    let most = if explanation.brief {
         1
     } else {
         rule.examples.len()

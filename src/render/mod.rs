@@ -4,6 +4,7 @@ mod asked;
 mod audit;
 mod audits;
 mod codes;
+mod decided;
 mod diagnostics;
 mod diff;
 mod effect;
@@ -26,6 +27,7 @@ mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
+pub use self::decided::{explained_finding, explained_incident};
 pub use self::diagnostics::{
     fix_as_text, problems_as_text, problems_as_values, suppressed_as_text,
 };

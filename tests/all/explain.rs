@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, lines, log, program, root};
+use crate::harness::{lay_over, lines, log, program, root, shipped_folder};
 
 /// A policy of these rules, with a log of these events beside it.
 pub struct Asked(TempDir);
@@ -299,4 +299,154 @@ fn the_answer_does_not_depend_on_threads_or_the_order_of_events() {
         lines.reverse();
     }
     assert_eq!(answers[0], answers[1]);
+}
+
+/// The program in a folder: its exit code, and what it writes to standard output and error.
+fn in_folder(folder: &TempDir, words: &[&str]) -> (i32, String, String) {
+    let output = program().args(words).current_dir(folder.path()).output();
+    let output = output.expect("runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    let code = output.status.code().expect("an exit code");
+    (code, text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn decisions_are_explained_by_the_policy_that_made_them() {
+    let folder = shipped_folder();
+    let routing = folder.path().join("routing.toml");
+    let text = fs::read_to_string(&routing).expect("routing");
+    let when = "severities = [\"critical\"]\nwhen = \"severity == \\\"low\\\" || (hits >= 2 && finding_type != \\\"MFA_FATIGUE\\\")\"";
+    let changed = text.replace("severities = [\"high\", \"critical\"]", when);
+    assert_ne!(changed, text);
+    fs::write(&routing, changed).expect("written");
+    let log = log("demo-day.ndjson");
+    let log = log.to_str().expect("UTF-8");
+    let (code, ..) = in_folder(&folder, &["run", "--events", log]);
+    assert_eq!(code, 0);
+    // What the folder says by now is of no account.
+    fs::write(&routing, "nothing").expect("written");
+    let (code, out, err) = in_folder(
+        &folder,
+        &["explain", "finding", "126ffb74", "--format", "json"],
+    );
+    assert_eq!((code, err.as_str()), (0, ""));
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(told["promoted"], true);
+    let clauses: Vec<(&Value, &Value)> = told["clauses"]
+        .as_array()
+        .expect("clauses")
+        .iter()
+        .map(|clause| (&clause["clause"], &clause["holds"]))
+        .collect();
+    let expected = [
+        (&json!("promotion.threshold"), &json!(false)),
+        (&json!("promotion.severities"), &json!(false)),
+        (&json!("promotion.when"), &json!(true)),
+    ];
+    assert_eq!(clauses, expected);
+    let parts = &told["clauses"][2]["parts"];
+    assert_eq!(
+        (&parts[0]["holds"], &parts[1]["holds"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(parts[1]["parts"][0]["said"], "hits = 3");
+    assert_eq!(parts[1]["parts"][0]["place"]["file"], "routing.toml");
+    let floor = told["risk"]
+        .as_array()
+        .expect("values")
+        .iter()
+        .find(|one| one["name"] == "floor");
+    assert_eq!(floor.expect("a floor")["value"], "medium and 0.30");
+    let (code, out, _) = in_folder(&folder, &["explain", "incident", "126ffb74"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("planner_agent: route.incident.require[0]"),
+        "{out}"
+    );
+    let (code, _, err) = in_folder(&folder, &["explain", "finding", "ffffffff"]);
+    assert!(
+        code == 1 && err.contains("no finding of the last run has an id that begins with"),
+        "{code} {err}"
+    );
+    let (code, _, err) = in_folder(&folder, &["explain", "finding", "126ffb74", "--line", "1"]);
+    assert!(
+        code == 3 && err.contains("cannot be used with"),
+        "{code} {err}"
+    );
+    fs::remove_dir_all(folder.path().join("data/policies")).expect("removed");
+    let (code, _, err) = in_folder(&folder, &["explain", "finding", "126ffb74"]);
+    assert!(
+        code == 4 && err.contains("is not in the archive of the data folder"),
+        "{code} {err}"
+    );
+}
+
+#[test]
+fn it_is_said_who_put_an_agent_into_a_route() {
+    let folder = shipped_folder();
+    lay_over(&root().join("fixtures"), &folder.path().join("fixtures"));
+    let words = [
+        "run",
+        "--events",
+        "fixtures/logs/demo-day.ndjson",
+        "--slots",
+        "replay",
+    ];
+    let (code, _, err) = in_folder(&folder, &words);
+    assert!(code == 0 || code == 4, "{err}");
+    let (code, out, _) = in_folder(
+        &folder,
+        &["explain", "incident", "3f91ab46", "--format", "json"],
+    );
+    assert_eq!(code, 0);
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    let route = &told["routes"][1];
+    assert!(route["proposed"].is_array(), "{route}");
+    let proposed: Vec<&str> = route["proposed"]
+        .as_array()
+        .expect("agents")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    for member in route["members"].as_array().expect("members") {
+        let name = member["name"].as_str().expect("a name");
+        let by = member["by"].as_str().expect("somebody");
+        let is_proposed = by == "a recording of the model proposed it";
+        assert_eq!(is_proposed, proposed.contains(&name), "{member}");
+        assert!(member["place"]["line"].is_u64(), "{member}");
+    }
+}
+
+#[test]
+fn a_failed_case_says_why_its_rule_was_quiet_or_not() {
+    let rules = correlation("  type: event_count\n  rules: [a]\n  condition: {gte: 3}\n");
+    let asked = policy(&rules, &[]);
+    let folder = asked.0;
+    let suite = "suite: s\ncases:\n\
+        \x20 - name: too few\n    base: {eventType: t.a, actor.alternateId: ann}\n    events: [{repeat: 2}]\n    expect: {findings: [{rule: x}]}\n\
+        \x20 - name: too many\n    base: {eventType: t.a, actor.alternateId: ann}\n    events: [{repeat: 3, every: 1m}]\n    expect: {findings: []}\n\
+        \x20 - name: another number\n    base: {eventType: t.a, actor.alternateId: ann}\n    events: [{repeat: 3}]\n    expect: {findings: [{rule: x, count: 4}]}\n";
+    fs::create_dir_all(folder.path().join("fixtures")).expect("a folder");
+    fs::write(folder.path().join("fixtures/s.test.yml"), suite).expect("written");
+    let (code, out, _) = in_folder(&folder, &["test", "--format", "json"]);
+    assert_eq!(code, 1, "{out}");
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    let explained = |case: usize| &told["cases"][case]["explained"];
+    let windows = |case: usize| &explained(case)[0]["rules"][0]["windows"]["windows"][0];
+    assert_eq!(
+        windows(0)["so_far"],
+        "2 events within 10m, where gte 3 is asked"
+    );
+    assert_eq!(
+        (&windows(1)["hit"], &windows(1)["events"][2]["uuid"]),
+        (&json!(true), &json!("event-3"))
+    );
+    assert_eq!(explained(1)[0]["chosen"], 1);
+    // That it came is not in doubt.
+    assert_eq!(*explained(2), Value::Null);
+    let (_, out, _) = in_folder(&folder, &["test", "too few"]);
+    assert!(
+        out.contains("  |     2 events within 10m, where gte 3 is asked"),
+        "{out}"
+    );
 }

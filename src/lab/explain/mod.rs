@@ -1,10 +1,18 @@
 //! Why rules hold for events, or do not: one event clause by clause, or a log step by step with
-//! the events that come nearest.
+//! the events that come nearest; and why a finding became an incident or did not, and who put
+//! what into its route.
 
+mod decided;
+mod failed;
 mod funnel;
 mod told;
 mod windows;
 
+pub use self::decided::{
+    ClauseWeighed, Decider, EditTold, FindingTold, Formed, IncidentTold, MemberTold, PlanTold,
+    RouteTold, Valued,
+};
+pub use self::failed::explain_mismatches;
 pub use self::told::{ClauseTold, EventTold, FoundTold, PlaceTold, StepTold};
 pub use self::windows::{FeedTold, LeftOut, WindowEvent, WindowTold, WindowsTold};
 
@@ -32,8 +40,8 @@ pub struct Asked<'p> {
     pub texts: &'p Problems,
     /// The rules, by id.
     pub rules: Vec<Uuid>,
-    /// Whether these are all.
-    pub all_rules: bool,
+    /// Whether one example of each is enough for a person.
+    pub brief: bool,
     /// The events; all that come near where none is chosen.
     pub chosen: Option<Chosen>,
 }
@@ -43,12 +51,14 @@ pub struct Asked<'p> {
 pub enum Chosen {
     /// Those whose own id begins like this.
     Uuid(String),
+    /// Those of this very id.
+    Exactly(String),
     /// That of a line of the first input.
     Line(u64),
 }
 
 /// Why rules hold for events, or do not.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
     /// Which document this is.
     pub schema: &'static str,
@@ -56,8 +66,9 @@ pub struct Explanation {
     pub policy: Digest,
     /// How many events were looked at.
     pub events: u64,
-    /// Whether every rule of the policy was asked, and not some by their names.
-    pub all_rules: bool,
+    /// Whether one example of each rule is enough for a person, as where nobody named the rules.
+    #[serde(skip)]
+    pub brief: bool,
     /// How many of them were chosen, where some were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<u64>,
@@ -66,7 +77,7 @@ pub struct Explanation {
 }
 
 /// What came of the events in one rule.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RuleTold {
     /// The name, else the id.
     pub rule: String,
@@ -161,7 +172,7 @@ pub fn explain(
         schema: SCHEMA,
         policy: asked.policy.digest,
         events: counts.events,
-        all_rules: asked.all_rules,
+        brief: asked.brief,
         chosen: asked.chosen.as_ref().map(|_| seen.chosen),
         rules: told.collect(),
     };
@@ -320,6 +331,7 @@ impl Chosen {
                 let uuid = event.uuid();
                 uuid.is_some_and(|uuid| uuid.starts_with(begin.as_str()))
             }
+            Self::Exactly(id) => event.uuid().as_ref() == Some(id),
             Self::Line(line) => place.input == 0 && place.line == *line,
         }
     }

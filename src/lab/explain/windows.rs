@@ -17,7 +17,7 @@ use crate::policy::Policy;
 use crate::source::Input;
 
 /// What a correlation saw.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WindowsTold {
     /// Where its condition is written.
     pub place: PlaceTold,
@@ -44,7 +44,7 @@ pub struct WindowsTold {
 }
 
 /// A rule whose events a correlation sees.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct FeedTold {
     /// It as the correlation names it.
     pub rule: String,
@@ -58,7 +58,7 @@ pub struct FeedTold {
 }
 
 /// Events of the rules that a correlation names that it did not count.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct LeftOut {
     /// No readable time.
     pub without_time: u64,
@@ -71,7 +71,7 @@ pub struct LeftOut {
 }
 
 /// A window of a group.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WindowTold {
     /// The values of the fields that it is grouped by.
     pub group: BTreeMap<String, String>,
@@ -95,7 +95,7 @@ pub struct WindowTold {
 }
 
 /// An event of a window.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WindowEvent {
     /// Its time.
     pub time: Time,
