@@ -41,6 +41,9 @@ pub struct Args {
     /// Detect over events as they come, as from `tail -F LOG | rulectl detect --follow --events -`
     #[arg(long, conflicts_with_all = ["sorted", "hours", "threads"])]
     follow: bool,
+    /// With --follow, read on at the end of the last file as it grows, also where it is rotated
+    #[arg(long, requires = "follow")]
+    tail: bool,
     /// With --follow, how late an event may come and still count in windows
     #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
     lateness: Nanos,
@@ -59,6 +62,25 @@ pub(super) fn span(text: &str) -> Result<Nanos, String> {
     Nanos::parse(text).ok_or_else(|| expected.to_owned())
 }
 
+/// The inputs of a command that follows; reports the words that name none.
+///
+/// # Errors
+///
+/// Where a file is to be followed as it grows, and the last input is none.
+pub(super) fn inputs(events: &EventArgs, tail: bool) -> Result<Option<Vec<Input>>> {
+    let Some(mut inputs) = events.inputs() else {
+        return Ok(None);
+    };
+    if let Some(last) = inputs.pop() {
+        if tail && last == Input::Stdin {
+            let message = "`--tail` is for a file, and the last of `--events` is standard input, which is followed without it";
+            bail!(UsageError(message.to_owned()));
+        }
+        inputs.push(if tail { last.growing() } else { last });
+    }
+    Ok(Some(inputs))
+}
+
 /// Runs the command.
 pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
     if common.format == Format::Json {
@@ -70,9 +92,10 @@ pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
     let Some(mut detector) = loaded.detector else {
         return Ok(Exit::Broken);
     };
-    let (Some(databases), Some(inputs)) =
-        (args.events.reading.databases.open(), args.events.inputs())
-    else {
+    let (Some(databases), Some(inputs)) = (
+        args.events.reading.databases.open(),
+        inputs(&args.events, args.tail)?,
+    ) else {
         return Ok(Exit::Broken);
     };
     detector.note_supplied(&databases.paths(&ADDRESS_FIELDS));
@@ -175,7 +198,7 @@ fn keep_apart(args: &Args, inputs: &[Input]) -> Result<()> {
     let place = |file: &PathBuf| file.canonicalize().ok();
     let taken = |file: &PathBuf| {
         let read = inputs.iter().filter_map(|input| match input {
-            Input::File(input) => Some(input),
+            Input::File(input) | Input::Growing(input) => Some(input),
             _ => None,
         });
         let databases = args.events.reading.databases.files();

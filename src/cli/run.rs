@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::audit::Audit;
 use crate::cli::audit::record_in;
-use crate::cli::detect::span;
+use crate::cli::detect::{inputs, span};
 use crate::cli::events::{EventArgs, talk_about};
 use crate::cli::faces::{About, Faces};
 use crate::cli::live::{Coming, Ended, Handover, Successor, Under};
@@ -40,6 +40,9 @@ pub struct Args {
     /// Keep going with events as they come, as from `tail -F LOG | rulectl run --follow --events -`
     #[arg(long, conflicts_with_all = ["hours", "threads"])]
     follow: bool,
+    /// With --follow, read on at the end of the last file as it grows, also where it is rotated
+    #[arg(long, requires = "follow")]
+    tail: bool,
     /// With --follow, how late an event may come and still count in windows
     #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
     lateness: Nanos,
@@ -80,9 +83,10 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let Some(policy) = &mut loaded.policy else {
         return Ok(Exit::Broken);
     };
-    let (Some(databases), Some(inputs)) =
-        (args.events.reading.databases.open(), args.events.inputs())
-    else {
+    let (Some(databases), Some(inputs)) = (
+        args.events.reading.databases.open(),
+        inputs(&args.events, args.tail)?,
+    ) else {
         return Ok(Exit::Broken);
     };
     let fields = databases.paths(&ADDRESS_FIELDS);

@@ -120,7 +120,7 @@ impl Successors for Watching<'_> {
 /// Says what came of changes.
 struct Telling {
     generation: Arc<AtomicU64>,
-    /// The problems that were told last: the same ones are not told twice in a row.
+    /// The warnings that were told last: the same ones are not told twice in a row.
     told: String,
 }
 
@@ -129,20 +129,20 @@ impl Telling {
         let generation = self.generation.load(Ordering::Acquire);
         match news {
             News::Rejected(problems) => {
-                self.problems(problems);
+                talk_problems(problems);
                 bad(&format!(
                     "the policy has errors and is not activated: generation {generation} goes on"
                 ));
             }
-            News::Ready(problems) => self.problems(problems),
+            News::Ready(problems) => self.warnings(problems),
             News::Same(problems) => {
-                self.problems(problems);
+                self.warnings(problems);
                 talk(&format!("the policy is that of generation {generation}"));
             }
         }
     }
 
-    fn problems(&mut self, problems: &Problems) {
+    fn warnings(&mut self, problems: &Problems) {
         let text = problems_as_text(problems, false);
         if text != self.told {
             talk_problems(problems);

@@ -34,6 +34,7 @@ mod open;
 mod splitter;
 mod stream;
 mod structure;
+mod tail;
 mod taken;
 mod window;
 
@@ -72,6 +73,8 @@ pub struct Reader {
 pub enum Input {
     /// A regular file; links are followed.
     File(PathBuf),
+    /// A regular file that grows, which is read on at its end and has none: see [`Input::growing`].
+    Growing(PathBuf),
     /// Standard input; what comes in slowly is delivered in smaller chunks and not held back.
     Stdin,
     /// Bytes at hand, which may be compressed like those of a file.
@@ -215,16 +218,26 @@ impl Input {
     /// The name to show: the path as given, `<stdin>`, or the name of the bytes.
     pub fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Growing(path) => path.display().to_string(),
             Self::Stdin => "<stdin>".to_owned(),
             Self::Memory { name, .. } => name.clone(),
+        }
+    }
+
+    /// The same input as a file that grows, where it is a file. What takes its name, or it holds
+    /// after it was cut, goes on from what it held.
+    #[must_use]
+    pub fn growing(self) -> Self {
+        match self {
+            Self::File(path) => Self::Growing(path),
+            other => other,
         }
     }
 
     fn size(&self) -> Option<u64> {
         match self {
             Self::File(path) => open::regular_file(path).ok().map(|metadata| metadata.len()),
-            Self::Stdin => None,
+            Self::Growing(_) | Self::Stdin => None,
             Self::Memory { bytes, .. } => Some(bytes.len() as u64),
         }
     }

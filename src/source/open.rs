@@ -6,10 +6,12 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, BufRead as _, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::Input;
 use super::error::SourceError;
+use super::tail::Tail;
 use super::taken::{Sum, Taken};
 
 /// Bytes of compressed data read from an input at once.
@@ -20,6 +22,9 @@ const COMPRESSED_READ: usize = 64 << 10;
 /// for all reads, whatever room they have, so that the text of an input is too.
 const DECODED_READ: usize = 8 << 10;
 
+/// A file that grows is looked at so often.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A pipe that gives less than this in one read has been drained.
 const PIPE_CAPACITY: usize = 64 << 10;
 
@@ -28,7 +33,14 @@ pub(super) struct Decoded {
     reader: Box<dyn Read + Send>,
     format: Format,
     name: String,
-    live: bool,
+    live: Option<Live>,
+}
+
+/// An input whose writer may be slower than we are.
+enum Live {
+    Pipe,
+    /// A file, and whether its end was met.
+    Growing(Arc<AtomicBool>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,10 +58,15 @@ pub(super) fn open(
     taken: Option<&Taken>,
 ) -> Result<Decoded, SourceError> {
     let name = input.name();
-    let raw: Box<dyn Read + Send> = match input {
-        Input::File(path) => Box::new(open_file(path)?),
-        Input::Stdin => Box::new(io::stdin()),
-        Input::Memory { bytes, .. } => Box::new(Cursor::new(Arc::clone(bytes))),
+    let (raw, live): (Box<dyn Read + Send>, Option<Live>) = match input {
+        Input::File(path) => (Box::new(open_file(path)?), None),
+        Input::Growing(path) => {
+            let tail = Tail::open(path, open_file(path)?, PAUSE);
+            let drained = tail.drained();
+            (Box::new(tail), Some(Live::Growing(drained)))
+        }
+        Input::Stdin => (Box::new(io::stdin()), Some(Live::Pipe)),
+        Input::Memory { bytes, .. } => (Box::new(Cursor::new(Arc::clone(bytes))), None),
     };
     let mut raw = Counted {
         inner: raw,
@@ -68,7 +85,7 @@ pub(super) fn open(
     let format = Format::of(&magic);
     let whole = Cursor::new(magic).chain(raw);
     let reader = format.decoder(whole).map_err(failed)?;
-    let live = *input == Input::Stdin && format == Format::Plain;
+    let live = live.filter(|_| format == Format::Plain);
     Ok(Decoded {
         reader,
         format,
@@ -119,7 +136,11 @@ impl Decoded {
     /// Whether a read of `count` bytes shows a writer that is slower than we are, so that what
     /// has come should be worked on before waiting for more.
     pub(super) fn has_drained(&self, count: usize) -> bool {
-        self.live && count < PIPE_CAPACITY
+        match &self.live {
+            None => false,
+            Some(Live::Pipe) => count < PIPE_CAPACITY,
+            Some(Live::Growing(drained)) => drained.load(Ordering::Acquire),
+        }
     }
 
     /// The error for text that is in UTF-16.

@@ -803,3 +803,67 @@ fn a_finding_names_the_generation_that_opened_it() {
     assert_eq!(of_burst(&first), expected);
     assert_eq!(of_burst(&second), []);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_grows_is_followed_through_its_rotation() {
+    use std::io::{BufRead as _, Write as _};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rules.yml"), RULES).expect("written");
+    let [log, old] = ["log", "log.1"].map(|name| folder.path().join(name));
+    std::fs::write(&log, lines(&[failed("ann", 0)])).expect("written");
+    let mut child = Command::new(program().get_program())
+        .args(["detect", "--follow", "--tail", "--events", "log"])
+        .args(["--rules", "rules.yml"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let stdout = child.stdout.take().expect("a pipe");
+    let mut told = std::io::BufReader::new(stdout).lines();
+    let mut next = |what: &str| {
+        let line = told.next().expect("a line").expect("a line");
+        assert!(line.contains(what), "{line}");
+    };
+    next("ann-FAILURE-0");
+    let append = |path: &std::path::Path, text: &[u8]| {
+        let file = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path);
+        file.expect("a file").write_all(text).expect("written");
+    };
+    let second = lines(&[failed("ann", 10)]);
+    let (begin, end) = second.as_bytes().split_at(40);
+    append(&log, begin);
+    append(&log, end);
+    next("ann-FAILURE-10");
+    std::fs::rename(&log, &old).expect("moved");
+    append(&log, lines(&[failed("ann", 20)]).as_bytes());
+    next("ann-FAILURE-20");
+    std::fs::write(&log, lines(&[failed("bob", 30)])).expect("written");
+    next("bob-FAILURE-30");
+    let stopped = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(stopped.expect("kill").success());
+    // The end is that of the newest event: the burst opens and closes.
+    next("\"status\":\"open\"");
+    next("\"status\":\"closed\"");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_file_that_grows_is_no_standard_input() {
+    let output = program()
+        .args([
+            "detect", "--follow", "--tail", "--rules", "rules", "--events", "-",
+        ])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("`--tail` is for a file"), "{said}");
+}
