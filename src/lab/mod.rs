@@ -19,4 +19,4 @@ pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
 pub use self::fix::{Fixed, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
-pub use self::suite::{Case, Expectation, Suite, Wanted, all_suites, codes, load_suites};
+pub use self::suite::{Case, Events, Expectation, Suite, Wanted, all_suites, codes, load_suites};
