@@ -28,6 +28,26 @@ fn rule_files() {
 }
 
 #[test]
+fn routing() {
+    replay("routing", checks::routing);
+}
+
+#[test]
+fn tools() {
+    replay("tools", checks::tools);
+}
+
+#[test]
+fn prompts() {
+    replay("prompt", checks::prompt);
+}
+
+#[test]
+fn suites() {
+    replay("suite", checks::suite);
+}
+
+#[test]
 fn segments() {
     replay("audit", checks::audit);
 }
