@@ -633,3 +633,43 @@ fn a_case_says_what_the_route_of_an_incident_holds() {
         assert_eq!(code, exit, "{expected}: {told}");
     }
 }
+
+#[test]
+fn the_scope_of_a_command_stands_in_its_notes() {
+    let suite = "suite: scopes
+cases:
+  - name: a burst
+    base: {eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com, actor.id: 00u1234567890abcdefg}
+    events: [{at: +0m, repeat: 5, every: 1m}]
+    expect:
+      commands:
+        - {step_id: collect_auth_logs, notes: ''}
+        - {step_id: lock_account, notes: a token of OAuth needs the scope okta.users.manage}
+";
+    let folder = policy(suite);
+    for (name, from, to) in [
+        (
+            "routing.toml",
+            "severities = [\"high\", \"critical\"]",
+            "threshold = 0.1",
+        ),
+        (
+            "tools.yaml",
+            "lifecycle/suspend\n",
+            "lifecycle/suspend\n    scope: okta.users.manage\n",
+        ),
+        (
+            "rules/sign_in.yml",
+            "finding_type: FAILED_LOGIN_BURST",
+            "{finding_type: FAILED_LOGIN_BURST, user: actor.id}",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        let text = fs::read_to_string(&path).expect("it is there");
+        assert!(text.contains(from), "{name}");
+        fs::write(&path, text.replace(from, to)).expect("written");
+    }
+    let output = rulectl(folder.path(), "test");
+    let told = [out(&output), err(&output)].concat();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+}
