@@ -17,7 +17,9 @@ use crate::lab::{
 };
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
-use crate::render::{covered, failed_case, tested_annotations, tested_junit, tested_sarif};
+use crate::render::{
+    covered, failed_case, tested_annotations, tested_junit, tested_page, tested_sarif,
+};
 use crate::visible;
 
 /// The words of the command.
@@ -28,7 +30,7 @@ pub struct Args {
     /// Only suites whose files or whose rules are others than in a revision, such as `main`
     #[arg(long, value_name = "REV")]
     changed_since: Option<String>,
-    /// Write a report too: junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
+    /// Write a report too: html=, junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     reports: Vec<Asked>,
     /// Say what the cases reach of the policy, and what they never do
@@ -51,7 +53,12 @@ enum Asked {
 }
 
 /// The reports that are files.
-const FORMATS: [ReportFormat; 3] = [ReportFormat::Junit, ReportFormat::Sarif, ReportFormat::Json];
+const FORMATS: [ReportFormat; 4] = [
+    ReportFormat::Html,
+    ReportFormat::Junit,
+    ReportFormat::Sarif,
+    ReportFormat::Json,
+];
 
 impl FromStr for Asked {
     type Err = String;
@@ -262,6 +269,7 @@ impl Told<'_> {
     /// The text of a report.
     fn report(&self, format: ReportFormat, root: &str) -> Result<String> {
         Ok(match format {
+            ReportFormat::Html => tested_page(&self.results, self.coverage.as_ref()),
             ReportFormat::Junit => tested_junit(&self.results),
             ReportFormat::Sarif => visible::json(&tested_sarif(&self.results, root))? + "\n",
             _ => visible::json(&self.document())? + "\n",

@@ -23,4 +23,4 @@ pub use self::fix::{Fixed, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
 pub use self::saved::{Asked, Differs, Saved, Sound, saved};
-pub use self::suite::{Case, Expectation, Suite, Wanted, all_suites, codes, load_suites};
+pub use self::suite::{Case, Events, Expectation, Suite, Wanted, all_suites, codes, load_suites};

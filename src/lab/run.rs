@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::detect::Probe;
+use crate::detect::{Probe, Severity};
 use crate::diag::Problems;
 use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
@@ -45,6 +45,12 @@ pub struct Reached {
     pub agents: BTreeSet<String>,
     /// The steps of plans.
     pub steps: BTreeSet<String>,
+    /// The severities of risks.
+    pub severities: BTreeSet<Severity>,
+    /// The severities of incidents.
+    pub incidents: BTreeSet<Severity>,
+    /// The types of the findings that got a plan.
+    pub planned: BTreeSet<String>,
     /// What the events satisfied.
     pub observed: Observed,
 }
@@ -235,7 +241,22 @@ impl Received {
         agents.extend(routed.map(|step| step.agent_name.clone()));
         let plans = responses().flat_map(|response| &response.plan);
         let steps = plans.flat_map(|plan| &plan.steps);
+        let is_planned = |outcome: &&Outcome| {
+            let response = outcome.response.as_ref();
+            response.is_some_and(|response| response.plan.is_some())
+        };
+        let planned = self.outcomes.iter().filter(is_planned);
+        let incidents = responses().map(|response| response.incident.severity);
         Reached {
+            severities: self
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.risk.severity)
+                .collect(),
+            incidents: incidents.collect(),
+            planned: planned
+                .map(|outcome| outcome.finding.finding_type.clone())
+                .collect(),
             found: self
                 .outcomes
                 .iter()

@@ -126,6 +126,22 @@ pub fn text_above(path: &str) -> Option<(&'static str, &'static str)> {
 /// is used; none where it does not have the path.
 #[must_use]
 pub fn methods(segments: &[Option<&str>]) -> Vec<&'static str> {
+    let of_path = operations(segments).into_iter();
+    of_path.map(|(method, _)| method).collect()
+}
+
+/// The scopes of OAuth of which Okta's description asks one for an operation; none where it has no
+/// such operation, or asks for none.
+#[must_use]
+pub fn scopes(segments: &[Option<&str>], method: &str) -> Vec<&'static str> {
+    let of_path = operations(segments).into_iter();
+    let of_method = of_path.filter(|(known, _)| *known == method);
+    let scopes = of_method.flat_map(|(_, scopes)| scopes.split(','));
+    scopes.filter(|scope| !scope.is_empty()).collect()
+}
+
+/// The methods of a path, each with its scopes.
+fn operations(segments: &[Option<&str>]) -> Vec<(&'static str, &'static str)> {
     let fits = |known: &str, asked: Option<&str>| known == "{}" || asked == Some(known);
     let mut found = Vec::new();
     for line in OPERATIONS.iter() {
@@ -137,7 +153,7 @@ pub fn methods(segments: &[Option<&str>]) -> Vec<&'static str> {
                 .zip(segments)
                 .all(|(known, asked)| fits(known, *asked));
         if fits {
-            found.extend(words);
+            found.extend(words.map(|word| word.split_once(':').unwrap_or((word, ""))));
         }
     }
     found
@@ -186,6 +202,10 @@ mod tests {
         assert_eq!(of("api/v1/logs"), ["GET"]);
         assert_eq!(of("api/v1/users/{}/lifecycle/suspend"), ["POST"]);
         assert_eq!(of("api/v1/groups/00g1/users/{}"), ["PUT", "DELETE"]);
+        let users = ["api", "v1", "users", "00u1"].map(Some);
+        assert_eq!(scopes(&users, "GET"), ["okta.users.read"]);
+        assert_eq!(scopes(&users, "DELETE"), ["okta.users.manage"]);
+        assert!(scopes(&users, "PATCH").is_empty());
         assert!(of("api/v1/users/{}/lifecycle/suspnd").is_empty() && of("api/v1").is_empty());
         assert_eq!(spelling("Actor.alternateid"), Some("actor.alternateId"));
         assert_eq!(

@@ -157,38 +157,48 @@ pub(super) fn shown_secrets(
     prompts: &BTreeMap<String, Prompt>,
     problems: &mut Problems,
 ) {
-    let shows = |names: &[&'static str]| {
-        let shown = |prompt: &Prompt| {
-            let mut names = names.iter();
-            let name = names.find(|name| prompt.context.iter().any(|listed| listed == *name))?;
-            Some((prompt.slot.clone(), *name))
-        };
-        prompts.values().find_map(shown)
-    };
-    let metadata = shows(&["finding.metadata", "incident.metadata"]);
-    let group = shows(&["finding.group"]);
     for rule in rules {
-        for (field, span) in rule.fields() {
-            if !okta::is_secret(field) {
+        let fields = rule.fields().into_iter();
+        for (field, span) in fields.filter(|(field, _)| okta::is_secret(field)) {
+            let Some((slot, shown)) = shown_in(rule, field, prompts) else {
                 continue;
-            }
-            let is = |path: &FieldPath| path.as_str() == field;
-            let shown = metadata
-                .as_ref()
-                .filter(|_| rule.settings.metadata.iter().any(is))
-                .or(group.as_ref().filter(|_| rule.groups().iter().any(is)));
-            if let Some((slot, shown)) = shown {
-                let message = format!(
-                    "`{field}` may hold a secret, and the prompt of the slot `{slot}` shows it to a model in `{shown}`"
-                );
-                problems
-                    .warn(codes::SHOWN_SECRET, span, message)
-                    .help(format!(
-                        "keep another field, or leave `{shown}` out of the prompt"
-                    ));
-            }
+            };
+            let message = format!(
+                "`{field}` may hold a secret, and the prompt of the slot `{slot}` shows it to a model in `{shown}`"
+            );
+            problems
+                .warn(codes::SHOWN_SECRET, span, message)
+                .help(format!(
+                    "keep another field, or leave `{shown}` out of the prompt"
+                ));
         }
     }
+}
+
+/// The slot whose prompt shows a field that findings of a rule keep, and in what.
+fn shown_in<'p>(
+    rule: &Rule,
+    field: &str,
+    prompts: &'p BTreeMap<String, Prompt>,
+) -> Option<(&'p str, &'p str)> {
+    let is = |path: &FieldPath| path.as_str() == field;
+    let settings = &rule.settings;
+    let (listed, groups) = (
+        settings.metadata.iter().any(is),
+        rule.groups().iter().any(is),
+    );
+    let named = settings.fields.iter().any(|(name, _)| name == field);
+    let told = named && !listed && !groups && !settings.user.iter().any(is);
+    let keeps = |shown: &str| match shown {
+        "finding.metadata" | "incident.metadata" => listed,
+        "finding.group" => groups,
+        "finding.description" | "incident.description" => told,
+        _ => false,
+    };
+    prompts.values().find_map(|prompt| {
+        let shown = prompt.context.iter().find(|shown| keeps(shown))?;
+        Some((prompt.slot.as_str(), shown.as_str()))
+    })
 }
 
 /// Warns about conditions that never or always hold, and about what in a search says nothing.
@@ -267,6 +277,7 @@ pub(super) fn commands(commands: &[CommandTemplate], problems: &mut Problems) {
         let methods = okta::methods(&segments);
         let method = command.method.as_str();
         if methods.contains(&method) {
+            scope(command, &okta::scopes(&segments, method), problems);
             continue;
         }
         if methods.is_empty() {
@@ -282,6 +293,22 @@ pub(super) fn commands(commands: &[CommandTemplate], problems: &mut Problems) {
             problem.help(format!("it has {}", methods.join(", ")));
         }
     }
+}
+
+/// Warns of a scope that is none of those of which Okta's description asks one.
+fn scope(command: &CommandTemplate, asked: &[&str], problems: &mut Problems) {
+    let Some((scope, span)) = &command.scope else {
+        return;
+    };
+    if asked.contains(&scope.as_str()) {
+        return;
+    }
+    let message = format!("Okta's description does not ask for the scope `{scope}` here");
+    let problem = problems.warn(codes::NO_SCOPE, *span, message);
+    problem.help(match asked {
+        [] => "it asks for none".to_owned(),
+        asked => format!("it asks for `{}`", asked.join("` or `")),
+    });
 }
 
 fn fields(named: &[(&str, Span)], accessors: &Accessors, problems: &mut Problems) {

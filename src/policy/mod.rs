@@ -58,6 +58,8 @@ pub mod codes {
     pub const OPEN_HOST: &str = "RL0127";
     /// A command that Okta's description does not have.
     pub const NO_OPERATION: &str = "RL0506";
+    /// A scope that Okta's description does not ask for.
+    pub const NO_SCOPE: &str = "RL0507";
     /// A field that Okta never sends.
     pub const UNKNOWN_FIELD: &str = "RL0150";
     /// A window that is over before an absence in it is known.

@@ -41,7 +41,7 @@ pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
 pub use self::report::{
     Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
-    tested_annotations, tested_junit, tested_sarif,
+    tested_annotations, tested_junit, tested_page, tested_sarif,
 };
 pub use self::restored::{handed_over, restored};
 pub use self::saved::after_save;

@@ -387,7 +387,7 @@ fn assert_is_ours<'a>(node: &'a AstNode<'a>) {
 
 /// A page has the markup that we write, one style and one script, and names nothing outside.
 #[track_caller]
-fn assert_is_a_page(text: &str) {
+pub fn assert_is_a_page(text: &str) {
     let ours: BTreeSet<&str> = [
         "!DOCTYPE",
         "html",

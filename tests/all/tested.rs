@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::cli::{err, folder, out, rulectl};
 use crate::diff::git;
 use crate::harness::{lay_over, root};
-use crate::reports::{assert_is_junit, assert_is_sarif};
+use crate::reports::{assert_is_a_page, assert_is_junit, assert_is_sarif};
 
 /// A policy with one suite: a rule of the burst of failures, and what the cases say.
 pub fn policy(suite: &str) -> TempDir {
@@ -51,6 +51,81 @@ fn several_reports_are_written_at_once_and_are_what_their_schemas_say() {
 }
 
 #[test]
+fn a_page_has_the_cases_and_what_they_reach_and_nothing_raw() {
+    let folder = policy(HOSTILE);
+    let words = "test --report html=a.html --coverage";
+    let output = rulectl(folder.path(), words);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let page = fs::read_to_string(folder.path().join("a.html")).expect("a page");
+    assert_is_a_page(&page);
+    for said in [
+        "1 case passed, 1 failed",
+        "<h2>Failed</h2>",
+        "<summary>]]&gt; 50%, a: b\\u{a}::stop-commands::x</summary>",
+        "\\u{202e}::error::",
+        "fixtures/a.test.yml:3",
+        "<h2>Never</h2>",
+        "Coverage: ",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(
+        !page.contains('\u{202e}') && !page.contains("<b>&"),
+        "{page}"
+    );
+    let again = rulectl(folder.path(), words);
+    assert_eq!(again.status.code(), Some(1));
+    let twice = fs::read_to_string(folder.path().join("a.html")).expect("a page");
+    assert_eq!(page, twice);
+}
+
+#[test]
+fn what_a_case_reaches_of_routes_and_slots_is_said() {
+    let burst = "suite: s
+cases:
+  - name: a burst
+    base: {eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com}
+    events: [{at: +0m, repeat: 5, every: 1m}]
+    expect: {findings: 1}
+";
+    let folder = policy(burst);
+    let path = folder.path().join("routing.toml");
+    let routing = fs::read_to_string(&path).expect("it is there");
+    let clauses = "[[route.incident.require_when]]\nseverity = [\"medium\"]\nagents = [\"spare_agent\"]\n\n[[route.incident.require_when]]\nseverity = [\"high\"]\nagents = [\"spare_agent\"]\n\n[agents.spare_agent]\ndescription = \"Suggests\"\nruns = \"commands\"\n\n[promotion]\nthreshold = 0.1\n";
+    let routing = routing
+        .replace(
+            "[promotion]\nseverities = [\"high\", \"critical\"]\n",
+            clauses,
+        )
+        .replace(
+            "\"command_agent\"]\nrequire",
+            "\"command_agent\", \"spare_agent\"]\nrequire",
+        );
+    fs::write(&path, routing).expect("written");
+    let text = out(&rulectl(folder.path(), "test --coverage --format json"));
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    let items = json["coverage"]["items"].as_array().expect("items").iter();
+    let of = items.filter(|item| item["kind"] == "guardrail" || item["kind"] == "slot");
+    let told: Vec<(&str, bool)> = of
+        .map(|item| {
+            (
+                item["name"].as_str().expect("a name"),
+                item["reached"] == true,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("route.incident.require_when[0]", true),
+            ("route.incident.require_when[1]", false),
+            ("risk: medium", true),
+            ("plan: OTHER", true),
+        ]
+    );
+}
+
+#[test]
 fn an_annotation_is_one_command_whatever_a_suite_says() {
     let folder = policy(HOSTILE);
     let text = out(&rulectl(folder.path(), "test --report github"));
@@ -70,8 +145,8 @@ fn a_report_that_cannot_be_written_is_said_before_the_cases_run() {
     let folder = policy(HOSTILE);
     for (words, said) in [
         (
-            "test --report html=a.html",
-            "there are junit, sarif, json; or `github` alone",
+            "test --report markdown=a.md",
+            "there are html, junit, sarif, json; or `github` alone",
         ),
         (
             "test --report junit=none/a.xml",
@@ -557,4 +632,44 @@ fn a_case_says_what_the_route_of_an_incident_holds() {
         assert!(told.contains(said), "{expected}: {told}");
         assert_eq!(code, exit, "{expected}: {told}");
     }
+}
+
+#[test]
+fn the_scope_of_a_command_stands_in_its_notes() {
+    let suite = "suite: scopes
+cases:
+  - name: a burst
+    base: {eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com, actor.id: 00u1234567890abcdefg}
+    events: [{at: +0m, repeat: 5, every: 1m}]
+    expect:
+      commands:
+        - {step_id: collect_auth_logs, notes: ''}
+        - {step_id: lock_account, notes: a token of OAuth needs the scope okta.users.manage}
+";
+    let folder = policy(suite);
+    for (name, from, to) in [
+        (
+            "routing.toml",
+            "severities = [\"high\", \"critical\"]",
+            "threshold = 0.1",
+        ),
+        (
+            "tools.yaml",
+            "lifecycle/suspend\n",
+            "lifecycle/suspend\n    scope: okta.users.manage\n",
+        ),
+        (
+            "rules/sign_in.yml",
+            "finding_type: FAILED_LOGIN_BURST",
+            "{finding_type: FAILED_LOGIN_BURST, user: actor.id}",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        let text = fs::read_to_string(&path).expect("it is there");
+        assert!(text.contains(from), "{name}");
+        fs::write(&path, text.replace(from, to)).expect("written");
+    }
+    let output = rulectl(folder.path(), "test");
+    let told = [out(&output), err(&output)].concat();
+    assert_eq!(output.status.code(), Some(0), "{told}");
 }
