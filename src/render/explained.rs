@@ -226,6 +226,13 @@ fn steps(out: &mut String, steps: &[StepTold]) {
             let found = format!("found instead: {}", found.join(", "));
             let _ = writeln!(out, "{:26}{}", "", visible(&found));
         }
+        if step.found_many {
+            let _ = writeln!(
+                out,
+                "{:26}found instead: more than 1,000 different values",
+                ""
+            );
+        }
     }
 }
 

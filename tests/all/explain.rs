@@ -538,3 +538,24 @@ fn an_event_that_waits_says_so_and_so_does_its_answer() {
         );
     }
 }
+
+#[test]
+fn what_is_found_instead_is_counted_while_it_is_not_too_much() {
+    let of = |count: usize| -> Vec<Value> {
+        let events = (0..count).map(|at| event(&format!("e{at}"), 1, &format!("t.{at}"), "ann"));
+        events.collect()
+    };
+    let rule = "title: X\nname: x\nlogsource: {product: okta}\ndetection: {s: {eventType: t.x}, condition: s}\n";
+    let step = |count: usize| {
+        policy(rule, &of(count)).json(&["--rule", "x"])["rules"][0]["steps"][0].clone()
+    };
+    let few = step(1_000);
+    assert_eq!(few["found"][0], json!({"value": "t.0", "events": 1}));
+    assert_eq!(few.get("found_many"), None);
+    let many = step(1_001);
+    assert_eq!(
+        (many.get("found"), &many["found_many"]),
+        (None, &json!(true))
+    );
+    assert_eq!(many["stopped"], 1_001);
+}
