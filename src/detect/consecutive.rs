@@ -227,10 +227,20 @@ impl Condition for Pair<CaptureId, PairProgram> {
         met
     }
 
-    fn reached(&self, _: &Window) -> Reached {
+    /// Of places, how much slower or nearer they are than is asked; of anything else nobody can say.
+    fn reached(&self, window: &Window) -> Reached {
+        let members: Vec<&Member> = window.from(0).collect();
+        let pair = members.split_last().and_then(|(newest, earlier)| {
+            let travel = self.travel.as_ref()?;
+            let mut located = earlier.iter().rev();
+            let from = located.find_map(|member| Some((member.time, travel.position(member)?)));
+            Some((travel, newest.time, from?, travel.position(newest)?))
+        });
+        let lacks = pair
+            .map(|(travel, time, (before, from), to)| travel.lacks(time.since(before), from, to));
         Reached {
             number: 0.0,
-            lacks: 1.0,
+            lacks: lacks.unwrap_or(TWO_PLACES),
         }
     }
 
@@ -386,7 +396,24 @@ impl Travel<CaptureId> {
     }
 }
 
+/// Two places lack no more than this: what they share is all of a speed and all of a distance.
+const TWO_PLACES: f64 = 2.0;
+
 impl Travel<CaptureId> {
+    /// Which shares of the speed and of the distance that are asked are missing.
+    fn lacks(&self, apart: Nanos, from: (f64, f64), to: (f64, f64)) -> f64 {
+        let km = great_circle_km(from, to);
+        let speed = km / apart.max(Nanos::SECOND).hours();
+        let missing = |number: f64, asked: f64| {
+            if number >= asked {
+                0.0
+            } else {
+                1.0 - number / asked
+            }
+        };
+        missing(km, self.at_least) + self.faster_than.map_or(0.0, |limit| missing(speed, limit))
+    }
+
     /// How fast somebody would have travelled, beside what is asked.
     fn said(&self, apart: Nanos, from: (f64, f64), to: (f64, f64)) -> String {
         let (km, far, within) = (great_circle_km(from, to), self.at_least, self.within);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::diag::counted;
+use crate::diag::{counted, grouped};
 use crate::lab::explain::{
     ClauseTold, EventTold, Explanation, FoundTold, LeftOut, PlaceTold, RuleKind, RuleTold,
     StepTold, WindowEvent, WindowTold, WindowsTold,
@@ -59,7 +59,7 @@ fn of_rule(out: &mut String, rule: &RuleTold, explanation: &Explanation) {
         return;
     }
     let events = counted(explanation.events, "event");
-    let _ = writeln!(out, "  {} of {events} match", rule.matched);
+    let _ = writeln!(out, "  {} of {events} match", grouped(rule.matched));
     steps(out, &rule.steps);
     let most = if explanation.brief {
         1
@@ -69,7 +69,7 @@ fn of_rule(out: &mut String, rule: &RuleTold, explanation: &Explanation) {
     for example in rule.examples.iter().take(most) {
         let alike = match example.alike {
             0 => String::new(),
-            alike => format!(", and {alike} more like it"),
+            alike => format!(", and {} more like it", grouped(alike)),
         };
         let _ = writeln!(out, "  comes near: {}{alike}", event(example));
         tree(out, &example.tree, 4);
@@ -166,7 +166,7 @@ fn of_window(
         (false, _) => "nearest without a hit",
     };
     let _ = writeln!(out, "  {what}: {}", visible(&group));
-    let so_far = padded(&format!("    {}", visible(&window.so_far)), WIDE);
+    let so_far = padded(&format!("    {}", clipped(&window.so_far)), WIDE);
     let _ = writeln!(out, "{so_far}  {}", quiet(&place(at)));
     if !window.missing.is_empty() {
         let _ = writeln!(out, "    missing: {}", visible(&window.missing.join(", ")));
@@ -213,12 +213,12 @@ fn steps(out: &mut String, steps: &[StepTold]) {
         };
         let search = step.search.as_ref();
         let search = search.map_or_else(String::new, |name| format!("{name}: "));
-        let clause = padded(&visible(&format!("{search}{}", step.clause)), 24);
+        let clause = padded(&clipped(&format!("{search}{}", step.clause)), 24);
         let _ = writeln!(
             out,
             "    {mark} {:>7} {:>9}  {clause}  {}",
-            step.reached,
-            step.stopped,
+            grouped(step.reached),
+            grouped(step.stopped),
             quiet(&place(&step.place))
         );
         if !step.found.is_empty() {
@@ -226,11 +226,18 @@ fn steps(out: &mut String, steps: &[StepTold]) {
             let found = format!("found instead: {}", found.join(", "));
             let _ = writeln!(out, "{:26}{}", "", visible(&found));
         }
+        if step.found_many {
+            let _ = writeln!(
+                out,
+                "{:26}found instead: more than 1,000 different values",
+                ""
+            );
+        }
     }
 }
 
 fn often(found: &FoundTold) -> String {
-    format!("{} ({})", shown(&found.value), found.events)
+    format!("{} ({})", shown(&found.value), grouped(found.events))
 }
 
 fn event(example: &EventTold) -> String {
@@ -248,7 +255,7 @@ fn tree(out: &mut String, clause: &ClauseTold, indent: usize) {
     };
     let is_leaf = clause.verdict.is_some();
     let mark = if clause.decides && is_leaf { ">" } else { " " };
-    let text = padded(&visible(&clause.shown), WIDE.saturating_sub(indent));
+    let text = padded(&clipped(&clause.shown), WIDE.saturating_sub(indent));
     let _ = writeln!(
         out,
         "{:indent$}{mark} {style}{word}{style:#} {text}  {}",
@@ -313,6 +320,18 @@ fn shown(value: &Value) -> String {
         other => other.to_string(),
     };
     match text.char_indices().nth(KEPT) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// So much of a clause or of what is said of a window stands in a line.
+const LONGEST: usize = 300;
+
+/// Untrusted text made visible, and cut where it is long.
+fn clipped(text: &str) -> String {
+    let text = visible(text);
+    match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text,
     }

@@ -450,3 +450,112 @@ fn a_failed_case_says_why_its_rule_was_quiet_or_not() {
         "{out}"
     );
 }
+
+#[test]
+fn a_script_is_the_last_to_be_asked() {
+    let rule = "title: X\nname: x\nlogsource: {product: okta}\ndetection: {s: {eventType: t.a}, condition: s}\nrulectl: {script: 'x.rhai#odd'}\n";
+    let script = "fn odd(event) {\n  let n = number(event.field(\"n\"));\n  if n == 7 { return n + [] }\n  n % 2 == 1\n}\n";
+    let of = |uuid: &str, event_type: &str, number: i64| {
+        let mut event = event(uuid, 1, event_type, "ann");
+        event["n"] = json!(number);
+        event
+    };
+    let events = [
+        of("even", "t.a", 2),
+        of("odd", "t.a", 3),
+        of("other", "t.b", 3),
+        of("fails", "t.a", 7),
+    ];
+    let asked = policy(rule, &events);
+    fs::write(asked.0.path().join("rules/x.rhai"), script).expect("written");
+    for (uuid, verdict, matches) in [
+        ("even", "wrong_value", false),
+        ("odd", "matched", true),
+        ("other", "not_asked", false),
+        ("fails", "failed", false),
+    ] {
+        let told = asked.json(&["--rule", "x", "--uuid", uuid]);
+        let example = &told["rules"][0]["examples"][0];
+        assert_eq!(example["matches"], matches, "{example}");
+        let script = &example["tree"]["parts"][1];
+        assert_eq!(
+            (&script["kind"], &script["verdict"]),
+            (&json!("script"), &json!(verdict))
+        );
+        assert_eq!(
+            script["place"],
+            json!({"file": "rules/sign_in.yml", "line": 5, "column": 19})
+        );
+    }
+    let told = asked.json(&["--rule", "x"]);
+    let rule = &told["rules"][0];
+    assert_eq!(
+        (&rule["matched"], &rule["steps"][1]["stopped"]),
+        (&json!(1), &json!(2))
+    );
+}
+
+#[test]
+fn of_two_places_the_fastest_way_between_them_is_nearest() {
+    let rules = correlation(
+        "  type: consecutive\n  rules: [a]\n  condition: {travel: {latitude: lat, longitude: lon, faster_than_kmh: 900}}\n",
+    );
+    let of = |uuid: &str, minute: i64, who: &str, lat: f64| {
+        let mut event = event(uuid, minute, "t.a", who);
+        event["lat"] = json!(lat);
+        event["lon"] = json!(0);
+        event
+    };
+    let events = [
+        of("a", 0, "ann", 0.0),
+        of("b", 9, "ann", 0.1),
+        of("c", 0, "bob", 0.0),
+        of("d", 9, "bob", 1.0),
+    ];
+    let windows = policy(&rules, &events).json(&["--rule", "x"])["rules"][0]["windows"].clone();
+    let nearest = &windows["windows"][0];
+    assert_eq!(nearest["group"]["actor.alternateId"], "bob");
+    let said = "111 km in 9m is 741 km/h, where faster than 900 km/h and at least 0 km within 10m is asked";
+    assert_eq!(nearest["so_far"], said);
+}
+
+#[test]
+fn an_event_that_waits_says_so_and_so_does_its_answer() {
+    let rules = correlation("  type: absent\n  rules: [a, b]\n");
+    let events = timeline(&[("b", 0), ("a", 1), ("a", 2), ("b", 4), ("a", 30), ("c", 50)]);
+    let asked = policy(&rules, &events);
+    let rest = "where no b within 10m after a is asked";
+    for (uuid, said) in [
+        ("e0", "nothing waits for it"),
+        ("e1", "waits"),
+        ("e3", "answered after 3m"),
+    ] {
+        let windows = asked.json(&["--rule", "x", "--uuid", uuid])["rules"][0]["windows"].clone();
+        assert_eq!(windows["windows"][0]["so_far"], format!("{said}, {rest}"));
+        assert_eq!(
+            (&windows["answered"], &windows["hits"]),
+            (&json!(2), &json!(1))
+        );
+    }
+}
+
+#[test]
+fn what_is_found_instead_is_counted_while_it_is_not_too_much() {
+    let of = |count: usize| -> Vec<Value> {
+        let events = (0..count).map(|at| event(&format!("e{at}"), 1, &format!("t.{at}"), "ann"));
+        events.collect()
+    };
+    let rule = "title: X\nname: x\nlogsource: {product: okta}\ndetection: {s: {eventType: t.x}, condition: s}\n";
+    let step = |count: usize| {
+        policy(rule, &of(count)).json(&["--rule", "x"])["rules"][0]["steps"][0].clone()
+    };
+    let few = step(1_000);
+    assert_eq!(few["found"][0], json!({"value": "t.0", "events": 1}));
+    assert_eq!(few.get("found_many"), None);
+    let many = step(1_001);
+    assert_eq!(
+        (many.get("found"), &many["found_many"]),
+        (None, &json!(true))
+    );
+    assert_eq!(many["stopped"], 1_001);
+}

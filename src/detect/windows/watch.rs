@@ -53,6 +53,8 @@ pub struct Watched {
     with_hits: HashSet<Key>,
     /// The events of each group with the rules that they satisfy, a while longer than they count.
     recent: HashMap<Key, VecDeque<Recent>>,
+    /// How many they are, no fewer.
+    remembered: usize,
 }
 
 /// A window of a group, at one event.
@@ -108,8 +110,8 @@ const SHOWN: usize = 50;
 /// So many events of a group are remembered with their rules.
 const REMEMBERED: usize = 10_000;
 
-/// So many groups have theirs remembered before old ones are let go.
-const RECENT_GROUPS: usize = 100_000;
+/// So many events of all groups are; then those that are too old to count are let go.
+const MOST_REMEMBERED: usize = 1 << 20;
 
 impl Watch {
     /// Watches the correlations among these rules, and their windows at these events.
@@ -230,14 +232,13 @@ impl Watch {
         let number = groups.find(key);
         let waiting = number.and_then(|number| groups.get(number));
         let is_chosen = self.chosen.contains(&member.digest());
-        let Some(window) = waiting.map(|group| &group.window) else {
-            return;
-        };
+        let alone = Window::One(member.clone());
+        let window = waiting.map_or(&alone, |group| &group.window);
         let asked = condition.reason(0.0, None);
-        let first = window.first().filter(|first| first.time < member.time);
-        if let Some(first) = first.filter(|_| answers(rules)) {
+        let waits = || window.from(0).filter(|first| first.time < member.time);
+        if let Some(first) = waits().next().filter(|_| answers(rules)) {
             let waited = member.time.since(first.time);
-            watched.answered += 1;
+            watched.answered += waits().count() as u64;
             let lacks = Nanos(consumer.timespan.0.saturating_sub(waited.0)).hours();
             let so_far = format!("answered after {waited}, where {asked} is asked");
             let glimpse = watched.glimpse(consumer, (key, member), (so_far, lacks), window);
@@ -245,8 +246,13 @@ impl Watch {
                 watched.chosen.push(glimpse.clone());
             }
             watched.offer(glimpse);
-        } else if is_chosen && begins(rules) {
-            let so_far = format!("waits, where {asked} is asked");
+        } else if is_chosen {
+            let word = if begins(rules) {
+                "waits"
+            } else {
+                "nothing waits for it"
+            };
+            let so_far = format!("{word}, where {asked} is asked");
             let glimpse = watched.glimpse(consumer, (key, member), (so_far, 0.0), window);
             watched.chosen.push(glimpse);
         }
@@ -274,12 +280,10 @@ impl Watched {
             self.known.insert(key.clone());
         }
         let now = member.time;
-        if self.recent.len() > RECENT_GROUPS {
-            let edge = now.minus(timespan);
-            let is_young = |recent: &Recent| recent.member.time > edge;
-            self.recent
-                .retain(|_, events| events.back().is_some_and(is_young));
+        if self.remembered >= MOST_REMEMBERED {
+            self.forget(now.minus(timespan));
         }
+        self.remembered += 1;
         let events = self.recent.entry(key.clone()).or_default();
         // Twice as long, so that it can be said what was too old.
         let edge = now.minus(timespan).minus(timespan);
@@ -293,6 +297,19 @@ impl Watched {
             member: member.clone(),
             rules,
         });
+    }
+
+    /// Lets go of the events at the edge or before; of all, where that leaves too many.
+    fn forget(&mut self, edge: Time) {
+        for events in self.recent.values_mut() {
+            events.retain(|recent| recent.member.time > edge);
+        }
+        self.recent.retain(|_, events| !events.is_empty());
+        self.remembered = self.recent.values().map(VecDeque::len).sum();
+        if self.remembered > MOST_REMEMBERED / 2 {
+            self.recent.clear();
+            self.remembered = 0;
+        }
     }
 
     /// Whether a window may be among the nearest.

@@ -33,6 +33,8 @@ struct Counted {
     stopped: u64,
     /// What was found where they stopped, with how many.
     found: BTreeMap<String, u64>,
+    /// Whether that is so much that it is not kept.
+    found_many: bool,
 }
 
 /// How far events are from a match: how many clauses they miss, how many they have, and which they miss.
@@ -60,7 +62,8 @@ pub(super) struct Example {
 /// So many ways of missing a rule are told.
 const MOST_NEAR: usize = 3;
 
-/// So many distinct values are counted where events stop.
+/// So many distinct values are counted where events stop; where there are more, none is told, so
+/// that it does not matter which came first.
 const MOST_FOUND: usize = 1_000;
 
 /// So many of them are told.
@@ -138,6 +141,10 @@ impl Funnel {
             for (found, events) in more.found {
                 step.count(found, events);
             }
+            step.found_many |= more.found_many;
+            if step.found_many {
+                step.found.clear();
+            }
         }
         for (rank, near) in more.nearest {
             match self.nearest.get_mut(&rank) {
@@ -186,6 +193,7 @@ impl Funnel {
                     stopped: counted.stopped,
                     passed: counted.passed,
                     found: counted.most(),
+                    found_many: counted.found_many,
                 }
             })
             .collect()
@@ -194,11 +202,12 @@ impl Funnel {
 
 impl Counted {
     fn count(&mut self, found: String, events: u64) {
-        if found.is_empty() {
-            return;
-        }
-        if self.found.len() < MOST_FOUND || self.found.contains_key(&found) {
+        if !found.is_empty() && !self.found_many {
             *self.found.entry(found).or_default() += events;
+            self.found_many = self.found.len() > MOST_FOUND;
+        }
+        if self.found_many {
+            self.found.clear();
         }
     }
 

@@ -37,6 +37,9 @@ pub struct StepTold {
     /// What those that stopped have instead: the values found most often.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<FoundTold>,
+    /// Whether they have more than a thousand different ones, of which none is told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub found_many: bool,
 }
 
 /// A value, and how many events have it.
