@@ -427,13 +427,6 @@ impl Run {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
-        // What changes from here on is one for the run to see.
-        let activated = folder.path().join("data/policies/generations.jsonl");
-        let end = Instant::now() + LONG;
-        while !activated.exists() {
-            assert!(Instant::now() < end, "it begins");
-            thread::sleep(Duration::from_millis(5));
-        }
         let (say, said) = channel();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         thread::spawn(move || {
@@ -442,7 +435,10 @@ impl Run {
             }
         });
         let told = folder.path().join("told");
-        Self { child, said, told }
+        let run = Self { child, said, told };
+        // What changes from here on is one for the run to see.
+        run.says("generation 1 decides");
+        run
     }
 
     fn signal(&self, signal: &str) {
