@@ -65,7 +65,7 @@ impl<'w> Watching<'w> {
                 pace.look.as_secs()
             ));
         }
-        Ok(Self {
+        let watching = Self {
             common,
             audit,
             reload,
@@ -73,7 +73,15 @@ impl<'w> Watching<'w> {
             generation,
             supplied,
             asked,
-        })
+        };
+        watching.tell();
+        Ok(watching)
+    }
+
+    /// Says what decides from now on.
+    fn tell(&self) {
+        let (generation, policy) = (self.generation.load(Ordering::Acquire), self.active);
+        talk(&format!("generation {generation} decides: policy {policy}"));
     }
 
     fn activate(&self, loaded: Loaded) -> Result<Option<Successor>> {
@@ -101,8 +109,7 @@ impl Successors for Watching<'_> {
                 self.active = successor.policy.digest;
                 self.generation
                     .store(successor.generation, Ordering::Release);
-                let (generation, policy) = (successor.generation, self.active);
-                talk(&format!("generation {generation} decides: policy {policy}"));
+                self.tell();
                 Some(successor)
             }
             Err(error) => {

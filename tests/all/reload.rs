@@ -332,15 +332,8 @@ fn a_finding_that_stays_open_is_of_the_policy_that_told_it() {
     let site = Site::new();
     let mut run = Run::begin(&site.folder, &["--state", "state"]);
     let mut input = run.child.stdin.take().expect("a pipe");
-    // The watermark is two minutes behind the last of these: the burst is open, and its end not in sight.
-    let burst = (0..60).map(|number| sign_in("ann", "FAILURE", number / 2));
-    let events: Vec<Value> = burst.chain([sign_in("bob", "SUCCESS", 160)]).collect();
-    let events: Vec<Value> = (0..)
-        .zip(events)
-        .map(|(number, event): (u32, _)| with(event, [("uuid", number.to_string().into())]))
-        .collect();
     input
-        .write_all(lines(&events).as_bytes())
+        .write_all(lines(&burst()).as_bytes())
         .expect("it reads");
     run.tells("Open");
     site.saves(1, true);
@@ -365,6 +358,46 @@ fn a_finding_that_stays_open_is_of_the_policy_that_told_it() {
     assert_eq!(told, [("Steady v0", Some("open"), Some(1))]);
     let run = fs::read_to_string(site.folder.path().join("data/run.json")).expect("a run");
     assert!(run.contains("\"generation\":2"), "{run}");
+}
+
+#[test]
+fn a_finding_of_two_generations_is_one_finding_of_the_audit() {
+    let site = Site::new();
+    let mut run = Run::begin(&site.folder, &[]);
+    let mut input = run.child.stdin.take().expect("a pipe");
+    input
+        .write_all(lines(&burst()).as_bytes())
+        .expect("it reads");
+    run.tells("Open");
+    site.saves(1, true);
+    run.says(&format!("generation 2 decides: policy {}", site.digest()));
+    drop(input);
+    run.ends();
+    let findings = site.records("findings");
+    let opened: Vec<_> = findings
+        .iter()
+        .map(|finding| (&finding["generation"], &finding["opened_generation"]))
+        .collect();
+    assert_eq!(opened.last(), Some(&(&2.into(), &1.into())), "{findings:?}");
+    let output = Command::new(followed())
+        .args(["diff", "generation:1", "policy", "--audits", "data"])
+        .current_dir(site.folder.path())
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let expected = format!("{} recorded finding", findings.len());
+    assert!(told.contains(&expected), "{told}");
+}
+
+/// A burst of failures that is open, and its end not in sight: the watermark is two minutes behind
+/// the last of these.
+fn burst() -> Vec<Value> {
+    let failures = (0..60).map(|number| sign_in("ann", "FAILURE", number / 2));
+    let events = failures.chain([sign_in("bob", "SUCCESS", 160)]);
+    let numbered = (0..).zip(events);
+    numbered
+        .map(|(number, event): (u32, _)| with(event, [("uuid", number.to_string().into())]))
+        .collect()
 }
 
 #[test]
@@ -427,13 +460,6 @@ impl Run {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
-        // What changes from here on is one for the run to see.
-        let activated = folder.path().join("data/policies/generations.jsonl");
-        let end = Instant::now() + LONG;
-        while !activated.exists() {
-            assert!(Instant::now() < end, "it begins");
-            thread::sleep(Duration::from_millis(5));
-        }
         let (say, said) = channel();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         thread::spawn(move || {
@@ -442,7 +468,10 @@ impl Run {
             }
         });
         let told = folder.path().join("told");
-        Self { child, said, told }
+        let run = Self { child, said, told };
+        // What changes from here on is one for the run to see.
+        run.says("generation 1 decides");
+        run
     }
 
     fn signal(&self, signal: &str) {

@@ -52,6 +52,7 @@ pub fn survey(folder: &Path, only: Option<Uuid>) -> Result<Survey, AuditsError> 
             cut: None,
             not_ended: 0,
         },
+        run: None,
         is_of: false,
         met: false,
         under_way: false,
@@ -88,6 +89,8 @@ pub fn survey(folder: &Path, only: Option<Uuid>) -> Result<Survey, AuditsError> 
 
 struct Surveying {
     found: Survey,
+    /// The run that the records here are of.
+    run: Option<Uuid>,
     /// Whether the records here are of a run that is asked for.
     is_of: bool,
     /// Whether such a run was met.
@@ -104,7 +107,11 @@ impl Surveying {
         match record.kind.as_str() {
             "log.begun" => check_format(&record.body)?,
             kinds::BEGUN => {
-                self.leave();
+                // A run goes on under another policy with what it has open.
+                if self.run != record.run {
+                    self.leave();
+                }
+                self.run = record.run;
                 self.is_of = is_wanted(self.found.only, record);
                 self.met |= self.is_of;
                 self.under_way = self.is_of;
