@@ -139,6 +139,7 @@ fn left_out(windows: &WindowsTold) -> String {
         (without_group, "without a value for what is grouped by"),
         (unbegun, "ending what had not begun"),
         (windows.answered, "answered in time"),
+        (windows.waiting, "still waiting when the log ends"),
     ];
     let told = reasons.iter().filter(|(count, _)| *count > 0);
     told.map(|(count, reason)| format!(", {count} {reason}"))

@@ -522,7 +522,15 @@ fn of_two_places_the_fastest_way_between_them_is_nearest() {
 #[test]
 fn an_event_that_waits_says_so_and_so_does_its_answer() {
     let rules = correlation("  type: absent\n  rules: [a, b]\n");
-    let events = timeline(&[("b", 0), ("a", 1), ("a", 2), ("b", 4), ("a", 30), ("c", 50)]);
+    let events = timeline(&[
+        ("b", 0),
+        ("a", 1),
+        ("a", 2),
+        ("b", 4),
+        ("a", 30),
+        ("a", 45),
+        ("c", 50),
+    ]);
     let asked = policy(&rules, &events);
     let rest = "where no b within 10m after a is asked";
     for (uuid, said) in [
@@ -536,6 +544,7 @@ fn an_event_that_waits_says_so_and_so_does_its_answer() {
             (&windows["answered"], &windows["hits"]),
             (&json!(2), &json!(1))
         );
+        assert_eq!(windows["waiting"], 1);
     }
 }
 

@@ -71,7 +71,7 @@ fn turned(clause: &Clause) -> Clause {
 fn explanations_come_to_what_the_engine_comes_to() {
     let each = u32::try_from(Case::EVENTS).expect("few");
     let config = Config {
-        cases: cases().div_ceil(each),
+        cases: cases().div_ceil(4 * each),
         max_shrink_iters: 2_000,
         failure_persistence: None,
         ..Config::default()

@@ -45,6 +45,8 @@ pub struct Watched {
     pub hits: u64,
     /// How many events of an `absent` were answered in time.
     pub answered: u64,
+    /// How many still waited at the end.
+    pub waiting: u64,
     /// The windows that came nearest without a hit, of groups that never had one.
     pub nearest: Vec<Glimpse>,
     /// The windows at the chosen events.
@@ -229,6 +231,7 @@ impl Watch {
             return;
         };
         watched.remember(key, member, rules, consumer.timespan);
+        watched.waiting += u64::from(begins(rules));
         let number = groups.find(key);
         let waiting = number.and_then(|number| groups.get(number));
         let is_chosen = self.chosen.contains(&member.digest());
@@ -238,7 +241,9 @@ impl Watch {
         let waits = || window.from(0).filter(|first| first.time < member.time);
         if let Some(first) = waits().next().filter(|_| answers(rules)) {
             let waited = member.time.since(first.time);
-            watched.answered += waits().count() as u64;
+            let answered = waits().count() as u64;
+            watched.answered += answered;
+            watched.waiting = watched.waiting.saturating_sub(answered);
             let lacks = Nanos(consumer.timespan.0.saturating_sub(waited.0)).hours();
             let so_far = format!("answered after {waited}, where {asked} is asked");
             let glimpse = watched.glimpse(consumer, (key, member), (so_far, lacks), window);
@@ -261,6 +266,7 @@ impl Watch {
     /// A wait ended without an answer.
     pub(super) fn waited(&mut self, at: usize, key: &Key) {
         if let Some(watched) = self.watched.get_mut(&at) {
+            watched.waiting = watched.waiting.saturating_sub(1);
             watched.hit(key);
         }
     }

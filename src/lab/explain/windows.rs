@@ -38,6 +38,9 @@ pub struct WindowsTold {
     /// Of an `absent`, how many events were answered in time.
     #[serde(skip_serializing_if = "is_zero")]
     pub answered: u64,
+    /// Of an `absent`, how many events still waited when the log ended.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waiting: u64,
     /// The windows at the chosen event, or else those that came nearest without a hit, each of
     /// another group.
     pub windows: Vec<WindowTold>,
@@ -214,6 +217,7 @@ pub(super) fn told(
             unbegun: watched.unbegun,
         },
         answered: watched.answered,
+        waiting: watched.waiting,
         windows: windows
             .iter()
             .map(|glimpse| window(glimpse, &names))
