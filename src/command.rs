@@ -51,6 +51,8 @@ fn command(template: &CommandTemplate, plan: &Plan, finding: &Finding) -> Comman
     };
     let open = values.open_holes(template);
     let mut notes: Vec<String> = template.notes.iter().cloned().collect();
+    let scope = template.scope.iter();
+    notes.extend(scope.map(|(scope, _)| format!("a token of OAuth needs the scope {scope}")));
     notes.extend(
         open.iter()
             .map(|hole| format!("fill in {{{}}} by hand: {}", hole.as_str(), why_open(*hole))),

@@ -4,8 +4,17 @@
 //! everything. A code is an opaque text here; each stage owns its own range
 //! (`docs/diagnostics.md` lists them).
 
+mod allow;
+mod fix;
+
+pub use self::allow::{Allowance, Suppressed, codes};
+pub use self::fix::{Fix, with_fixes};
+
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// The page that lists every code, with a row for each.
+pub const PAGE: &str = include_str!("../docs/diagnostics.md");
 
 /// One of the files that a [`Problems`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +69,7 @@ pub struct Diagnostic {
     /// Where.
     pub span: Span,
     advice: Option<Advice>,
+    fix: Option<Fix>,
 }
 
 /// What to do about a problem.
@@ -107,6 +117,8 @@ pub struct Problems {
     list: Vec<Diagnostic>,
     errors: usize,
     spent: usize,
+    allowances: Vec<Allowance>,
+    suppressed: Vec<Suppressed>,
 }
 
 impl Problems {
@@ -182,6 +194,7 @@ impl Problems {
             message: clipped(message),
             span,
             advice: None,
+            fix: None,
         });
         Help(self.list.last_mut())
     }
@@ -202,16 +215,20 @@ impl Problems {
     #[must_use]
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<_> = self.list.iter().collect();
-        list.sort_by_key(|d| {
-            (
-                self.file_name(d.span.file),
-                d.span.start,
-                d.code,
-                &d.message,
-            )
-        });
+        list.sort_by_key(|problem| self.order(problem));
         list.dedup();
         list
+    }
+
+    /// By what problems are put in order.
+    fn order<'p>(&'p self, problem: &'p Diagnostic) -> (&'p str, u32, &'static str, &'p str) {
+        let Diagnostic {
+            span,
+            code,
+            message,
+            ..
+        } = problem;
+        (self.file_name(span.file), span.start, code, message)
     }
 
     /// The name of a file, as given.
@@ -299,6 +316,15 @@ fn clipped(message: String) -> String {
 pub struct Help<'a>(Option<&'a mut Diagnostic>);
 
 impl Help<'_> {
+    /// Says which change puts it right, if one does whatever was meant.
+    #[must_use]
+    pub fn fixed_by(mut self, fix: Option<Fix>) -> Self {
+        if let Some(diagnostic) = &mut self.0 {
+            diagnostic.fix = fix;
+        }
+        self
+    }
+
     /// Says what to do.
     pub fn help(self, text: impl Into<String>) {
         if let Some(diagnostic) = self.0 {

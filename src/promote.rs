@@ -1,5 +1,9 @@
 //! Finding and risk → [`Incident`], or the reason why not.
 
+mod weighed;
+
+pub use self::weighed::Weighed;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +21,8 @@ use crate::script::{Expression, Named};
 pub const WHEN: &str = "RL0320";
 /// The code of severities that leave out a graver one.
 pub const GAP: &str = "RL0321";
+/// The code of a clause beside one that promotes everything.
+pub const VACUOUS: &str = "RL0322";
 
 /// The checked `[promotion]` table: either clause promotes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,12 +107,15 @@ pub fn decode_promotion(root: &mut Table<'_>, problems: &mut Problems) -> Option
         report_gap(&severities, span, problems);
     }
     let when = table.get("when").map(|node| decode_when(node, problems));
+    let places = ["threshold", "severities", "when"].map(|name| (name, table.place_of(name)));
     table.finish(problems);
-    Some(Promotion {
+    let promotion = Promotion {
         threshold,
         severities,
         when: when.flatten(),
-    })
+    };
+    report_vacuous(&promotion, places, problems);
+    Some(promotion)
 }
 
 fn decode_when(node: &Node, problems: &mut Problems) -> Option<Expression> {
@@ -122,6 +131,34 @@ fn decode_when(node: &Node, problems: &mut Problems) -> Option<Expression> {
         return None;
     }
     Some(when)
+}
+
+/// Warns of a clause that promotes every finding, beside which the others decide nothing.
+fn report_vacuous(
+    promotion: &Promotion,
+    places: [(&'static str, Option<Span>); 3],
+    problems: &mut Problems,
+) {
+    let lowest = SEVERITIES.iter().map(|(_, severity)| *severity).min();
+    let takes_all = |name: &str| match name {
+        "threshold" => promotion
+            .threshold
+            .is_some_and(|threshold| threshold <= 0.0),
+        "severities" => lowest.is_some_and(|lowest| promotion.severities.contains(&lowest)),
+        _ => false,
+    };
+    let written = |(name, span): (&'static str, Option<Span>)| Some((name, span?));
+    let written: Vec<(&str, Span)> = places.into_iter().filter_map(written).collect();
+    let Some((first, _)) = written.iter().find(|(name, _)| takes_all(name)) else {
+        return;
+    };
+    for (other, span) in written.iter().filter(|(name, _)| name != first) {
+        let message =
+            format!("`{first}` promotes every finding, so that `{other}` decides nothing");
+        problems
+            .warn(VACUOUS, *span, message)
+            .help(format!("remove `{other}`, or ask for more in `{first}`"));
+    }
 }
 
 /// What `when` may ask.

@@ -48,6 +48,13 @@ pub struct Proposed {
     pub score: f64,
 }
 
+/// The severity of the findings of a rule without a model and without a script.
+#[must_use]
+pub fn declared_severity(level: Level, settings: &Settings) -> Severity {
+    let (of_level, ..) = of_level(level);
+    settings.risk.severity.unwrap_or(of_level)
+}
+
 /// The risk of a finding without a model.
 #[must_use]
 pub fn default_risk(finding: &Finding, settings: &Settings, formula: &Formula) -> Risk {

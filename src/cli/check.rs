@@ -1,17 +1,22 @@
 //! `rulectl check`: every problem of the policy folder.
 
 use anyhow::Result;
+use chrono::NaiveDate;
 
+use crate::cli::fix::fix_files;
 use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Face};
-use crate::diag::counted;
-use crate::policy::{self, Loaded};
+use crate::diag::{Problems, counted};
+use crate::lab::{UNREACHED, all_suites, report_unreached};
+use crate::policy::codes::EXPLODES;
+use crate::policy::{self, Loaded, report_unportable};
 use crate::render::{
     code_page, nearest_code, problems_as_commands, problems_as_sarif, problems_as_text,
-    problems_as_values,
+    problems_as_values, suppressed_as_text,
 };
 use crate::visible::json;
+use crate::world::World;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
@@ -22,6 +27,32 @@ pub struct Args {
     /// Write a report too: sarif= or json=FILE; several at once
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report)]
     reports: Vec<Report>,
+    /// The day, in UTC, on which comments that suppress warnings must hold [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    today: Option<NaiveDate>,
+    /// Run the cases too, and warn of rules that fire in none
+    #[arg(long, conflicts_with = "explain")]
+    coverage: bool,
+    /// Warn of what engines of others cannot take, such as expressions that need very long there
+    #[arg(long, conflicts_with = "explain")]
+    portable: bool,
+    /// Put right what is right whatever was meant, such as the case of a field, and show what is changed
+    #[arg(long, conflicts_with = "explain")]
+    fix: bool,
+    /// With --fix: show it, and write nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
+}
+
+impl Args {
+    /// Whether problems of a code are looked for.
+    fn seeks(&self, code: &str) -> bool {
+        match code {
+            UNREACHED => self.coverage,
+            EXPLODES => self.portable,
+            _ => true,
+        }
+    }
 }
 
 /// Runs the command.
@@ -34,6 +65,11 @@ pub fn check(common: &Common, args: &Args) -> Result<Exit> {
 
 fn report(word: &str) -> Result<Report, String> {
     Report::one_of(word, &[ReportFormat::Sarif, ReportFormat::Json])
+}
+
+fn day(word: &str) -> Result<NaiveDate, String> {
+    let day = NaiveDate::parse_from_str(word, "%Y-%m-%d").ok();
+    day.ok_or_else(|| "expected a day, such as 2027-03-31".to_owned())
 }
 
 fn explain(common: &Common, code: &str) -> Result<Exit> {
@@ -55,7 +91,16 @@ fn explain(common: &Common, code: &str) -> Result<Exit> {
 
 fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     placed(&args.reports)?;
-    let loaded = policy::load(&common.policy);
+    if args.fix && common.face != Face::Text {
+        let message = "`--fix` shows what it changes as text; leave `--format` out, and write what is left with `--report`";
+        return Err(UsageError(message.to_owned()).into());
+    }
+    let today = args.today.unwrap_or_else(|| (World::live().now)().day());
+    let settle = |problems: &mut Problems| problems.settle(today, |code| args.seeks(code));
+    let mut loaded = load(common, args, settle);
+    if args.fix && fix_files(common, &loaded, settle, args.dry_run)? {
+        loaded = load(common, args, settle);
+    }
     let root = root_of(&common.policy);
     match common.face {
         Face::Text => out(&as_text(&loaded))?,
@@ -73,11 +118,28 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
             _ => json(&problems_as_values(&loaded.problems))? + "\n",
         })
     })?;
-    Ok(if loaded.policy.is_some() {
-        Exit::Done
-    } else {
+    Ok(if loaded.problems.has_errors() {
         Exit::Broken
+    } else {
+        Exit::Done
     })
+}
+
+/// The policy with every problem of its files and its suites.
+fn load(common: &Common, args: &Args, settle: impl Fn(&mut Problems)) -> Loaded {
+    let mut loaded = policy::load(&common.policy);
+    let suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    let is_whole = !loaded.problems.has_errors();
+    if let Some(policy) = loaded.policy.as_ref().filter(|_| is_whole) {
+        if args.portable {
+            report_unportable(policy, &mut loaded.problems);
+        }
+        if args.coverage {
+            report_unreached(policy, &suites, &mut loaded.problems);
+        }
+    }
+    settle(&mut loaded.problems);
+    loaded
 }
 
 fn as_text(loaded: &Loaded) -> String {
@@ -86,11 +148,12 @@ fn as_text(loaded: &Loaded) -> String {
     if !clean {
         text.push_str(&problems_as_text(&loaded.problems, true));
     }
-    if let Some(policy) = &loaded.policy {
+    let is_whole = !loaded.problems.has_errors();
+    if let Some(policy) = loaded.policy.as_ref().filter(|_| is_whole) {
         let ready = if clean {
-            "no problems"
+            format!("no problems{}", suppressed_as_text(&loaded.problems))
         } else {
-            "the policy can be activated"
+            "the policy can be activated".to_owned()
         };
         text.push_str(&format!(
             "{ready}: {}, {}, policy {}\n",

@@ -144,15 +144,18 @@ fn side(found: Found, which: &str) -> Option<Side> {
 /// The logs that were named, or else those of the fixtures; reports the words that name none.
 fn logs(common: &Common, args: &Args) -> Option<Vec<Input>> {
     if args.logs.is_empty() {
-        Some(fixtures(&common.policy.join("fixtures/logs")))
+        Some(fixture_logs(&common.policy))
     } else {
         inputs(&args.logs)
     }
 }
 
-/// The logs of the fixtures, by name; a folder need not have any.
-fn fixtures(folder: &Path) -> Vec<Input> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// The logs of the fixtures of a policy folder, by name; it need not have any.
+pub(super) fn fixture_logs(policy: &Path) -> Vec<Input> {
+    let entries = fs::read_dir(policy.join("fixtures/logs"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
     files.retain(|file| {
         file.extension()

@@ -5,9 +5,12 @@ mod audit;
 mod check;
 mod databases;
 mod detect;
+mod dev;
 mod diff;
 mod events;
+mod explain;
 mod faces;
+mod fix;
 mod hostile;
 mod incident;
 mod live;
@@ -182,12 +185,16 @@ enum Command {
     Diff(diff::Args),
     /// Show the findings, incidents, plans and commands of the last run
     Show(show::Args),
+    /// Say why a rule holds for an event or does not, clause by clause, or where the events of a log stop
+    Explain(explain::Args),
     /// Report every problem of the policy folder
     Check(check::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
     Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
     Test(test::Args),
+    /// Check, test and compare with the last commit at each save
+    Dev(dev::Args),
 }
 
 /// Parses the words of a command line and runs the command.
@@ -226,8 +233,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(args) => diff::diff(&cli.common, args),
         Command::Show(args) => show::show(&cli.common, args),
         Command::Audit(args) => audit::audit(&cli.common, args),
+        Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
+        Command::Dev(args) => dev::dev(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));
     ExitCode::from(exit.code())

@@ -9,6 +9,7 @@ use crate::cli::{Color, Exit};
 use crate::diag::Problems;
 use crate::render::{Styles, problems_as_text};
 use crate::visible::{json, reason, visible};
+use crate::world::World;
 
 /// Makes `--color` hold for both streams.
 pub fn set_color(color: Color) {
@@ -41,10 +42,13 @@ pub fn warn(line: &str) {
     talk(&format!("{style}{end}{style:#}: {line}"));
 }
 
-/// Problems of a policy, on stderr, when there are any.
+/// Problems of a policy, on stderr, when there are any that are not suppressed today.
 pub fn talk_problems(problems: &Problems) {
+    let mut problems = problems.clone();
+    // Whether a comment is needed is for `check` to say, which looks for everything.
+    problems.settle((World::live().now)().day(), |_| false);
     if problems.counts() != (0, 0) {
-        let text = problems_as_text(problems, true);
+        let text = problems_as_text(&problems, true);
         let _ = anstream::stderr().write_all(text.as_bytes());
     }
 }

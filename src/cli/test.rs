@@ -11,13 +11,15 @@ use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::SideError;
+use crate::lab::explain::Explanation;
 use crate::lab::{
-    Case, CaseResult, Coverage, Mismatch, Rig, Suite, cases_in_rules, changed_since, cover,
-    load_suites, run_cases,
+    Case, CaseResult, Coverage, Mismatch, Rig, Suite, all_suites, changed_since, cover, run_cases,
 };
 use crate::okta::ADDRESS_FIELDS;
 use crate::policy;
-use crate::render::{covered, failed_case, tested_annotations, tested_junit, tested_sarif};
+use crate::render::{
+    covered, failed_case, tested_annotations, tested_junit, tested_page, tested_sarif,
+};
 use crate::visible;
 
 /// The words of the command.
@@ -28,7 +30,7 @@ pub struct Args {
     /// Only suites whose files or whose rules are others than in a revision, such as `main`
     #[arg(long, value_name = "REV")]
     changed_since: Option<String>,
-    /// Write a report too: junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
+    /// Write a report too: html=, junit=, sarif= or json=FILE, or `github` for annotations on standard output; several at once
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     reports: Vec<Asked>,
     /// Say what the cases reach of the policy, and what they never do
@@ -51,7 +53,12 @@ enum Asked {
 }
 
 /// The reports that are files.
-const FORMATS: [ReportFormat; 3] = [ReportFormat::Junit, ReportFormat::Sarif, ReportFormat::Json];
+const FORMATS: [ReportFormat; 4] = [
+    ReportFormat::Html,
+    ReportFormat::Junit,
+    ReportFormat::Sarif,
+    ReportFormat::Json,
+];
 
 impl FromStr for Asked {
     type Err = String;
@@ -101,8 +108,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     }
     let databases = args.databases.open();
     let mut loaded = policy::load(&common.policy);
-    let mut suites = cases_in_rules(&common.policy, &loaded.files, &mut loaded.problems);
-    suites.extend(load_suites(&common.policy, &mut loaded.problems));
+    let mut suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
     talk_problems(&loaded.problems);
     let broken = loaded.problems.has_errors();
     let (Some(mut policy), Some(databases)) = (loaded.policy.filter(|_| !broken), databases) else {
@@ -128,7 +134,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
         return Ok(Exit::Negative);
     }
     let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
-    let rig = Rig::new(&policy, &databases);
+    let rig = Rig::new(&policy, &databases).explaining(&loaded.problems);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let results = run_cases(&rig, &cases, threads);
     let suites = selected.iter().map(|(suite, _)| *suite);
@@ -263,6 +269,7 @@ impl Told<'_> {
     /// The text of a report.
     fn report(&self, format: ReportFormat, root: &str) -> Result<String> {
         Ok(match format {
+            ReportFormat::Html => tested_page(&self.results, self.coverage.as_ref()),
             ReportFormat::Junit => tested_junit(&self.results),
             ReportFormat::Sarif => visible::json(&tested_sarif(&self.results, root))? + "\n",
             _ => visible::json(&self.document())? + "\n",
@@ -287,6 +294,8 @@ struct Shown<'r> {
     case: &'r str,
     passed: bool,
     mismatches: &'r [Mismatch],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    explained: &'r [Explanation],
 }
 
 impl<'r> Shown<'r> {
@@ -298,6 +307,7 @@ impl<'r> Shown<'r> {
             case: &result.name,
             passed: result.passed(),
             mismatches: &result.mismatches,
+            explained: &result.explained,
         }
     }
 }

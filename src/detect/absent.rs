@@ -36,6 +36,10 @@ pub(super) fn decode_absent(
 }
 
 impl Asked for Absent {
+    fn waits(&self) -> bool {
+        true
+    }
+
     fn compile(&self, _: &mut Scope<'_>) -> Arc<dyn Condition> {
         Arc::new(self.clone())
     }

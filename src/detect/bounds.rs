@@ -55,6 +55,24 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// How much a number lacks to keep all of them; nothing where it does.
+    #[must_use]
+    pub fn lack(&self, number: f64) -> f64 {
+        let lack = |(bound, limit): &(Bound, f64)| {
+            let held = Self(vec![(*bound, *limit)]).hold(number);
+            // A bound that is not met at the limit itself is met right beyond it.
+            let away = (limit - number).abs();
+            if held {
+                0.0
+            } else {
+                away.max(f64::MIN_POSITIVE)
+            }
+        };
+        self.0.iter().map(lack).sum()
+    }
+}
+
 impl std::fmt::Display for Bounds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = |bound: &Bound| {

@@ -36,6 +36,24 @@ impl Condition {
         }
     }
 
+    /// How many searches would have to be otherwise for the condition to hold, or not to hold.
+    pub fn distance(&self, wanted: bool, search: &mut dyn FnMut(usize) -> bool) -> usize {
+        let mut each = |parts: &[Self], all: bool| {
+            let parts = parts.iter().map(|part| part.distance(wanted, search));
+            if all == wanted {
+                parts.sum()
+            } else {
+                parts.min().unwrap_or(0)
+            }
+        };
+        match self {
+            Self::Search(at) => usize::from(search(*at) != wanted),
+            Self::All(parts) => each(parts, true),
+            Self::Any(parts) => each(parts, false),
+            Self::Not(inner) => inner.distance(!wanted, search),
+        }
+    }
+
     /// Whether some of so many searches can be such that the condition holds, each by itself;
     /// where they are many, nobody tries.
     pub fn can_hold(&self, searches: usize) -> bool {

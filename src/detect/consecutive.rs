@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Asked, Condition, Written, codes};
+use crate::detect::correlation::{Asked, Condition, Reached, Written, codes};
 use crate::detect::groups::Window;
 use crate::detect::pair::{PairProgram, check_pair};
 use crate::detect::search::{DecodedDetection, Detection, decode_detection};
@@ -227,6 +227,58 @@ impl Condition for Pair<CaptureId, PairProgram> {
         met
     }
 
+    /// Of places, how much slower or nearer they are than is asked; of anything else nobody can say.
+    fn reached(&self, window: &Window) -> Reached {
+        let members: Vec<&Member> = window.from(0).collect();
+        let pair = members.split_last().and_then(|(newest, earlier)| {
+            let travel = self.travel.as_ref()?;
+            let mut located = earlier.iter().rev();
+            let from = located.find_map(|member| Some((member.time, travel.position(member)?)));
+            Some((travel, newest.time, from?, travel.position(newest)?))
+        });
+        let lacks = pair
+            .map(|(travel, time, (before, from), to)| travel.lacks(time.since(before), from, to));
+        Reached {
+            number: 0.0,
+            lacks: lacks.unwrap_or(TWO_PLACES),
+        }
+    }
+
+    /// It is asked before the pair is looked for, so that those of before are still there.
+    fn so_far(&self, _: &Reached, window: &Window) -> String {
+        let members: Vec<&Member> = window.from(0).collect();
+        let Some((newest, earlier)) = members.split_last() else {
+            return String::new();
+        };
+        let Some(last) = earlier.last() else {
+            return "there is no event before it to compare with".to_owned();
+        };
+        let apart = newest.time.since(last.time);
+        let mut said = Vec::new();
+        if let Some(travel) = &self.travel {
+            let mut located = earlier.iter().rev();
+            let from = located.find_map(|member| Some((member.time, travel.position(member)?)));
+            said.push(match from.zip(travel.position(newest)) {
+                Some(((time, from), to)) => travel.said(newest.time.since(time), from, to),
+                None => "one of the two has no coordinates".to_owned(),
+            });
+        }
+        if let Some(difference) = &self.without_coordinates {
+            let name = |member: &Member| {
+                let text = member.values().first(difference.country);
+                text.unwrap_or("no country").to_owned()
+            };
+            let (from, to, within) = (name(last), name(newest), difference.within);
+            said.push(format!("{from} to {to} in {apart}, asked within {within}"));
+        }
+        if let Some(pair) = &self.pair {
+            let holds = pair.holds(last, newest);
+            let word = if holds { "holds" } else { "does not hold" };
+            said.push(format!("`pair` {word} of it and the event {apart} before"));
+        }
+        said.join("; ")
+    }
+
     fn reason(&self, _: f64, pair: Option<&(Member, Member)>) -> String {
         let met = pair.and_then(|(earlier, later)| {
             let newest = (later, self.position(later));
@@ -341,6 +393,38 @@ impl Travel<CaptureId> {
         let speed = km / apart.hours();
         (speed > limit)
             .then(|| format!("{km:.0} km in {apart} is {speed:.0} km/h, faster than {limit} km/h"))
+    }
+}
+
+/// Two places lack no more than this: what they share is all of a speed and all of a distance.
+const TWO_PLACES: f64 = 2.0;
+
+impl Travel<CaptureId> {
+    /// Which shares of the speed and of the distance that are asked are missing.
+    fn lacks(&self, apart: Nanos, from: (f64, f64), to: (f64, f64)) -> f64 {
+        let km = great_circle_km(from, to);
+        let speed = km / apart.max(Nanos::SECOND).hours();
+        let missing = |number: f64, asked: f64| {
+            if number >= asked {
+                0.0
+            } else {
+                1.0 - number / asked
+            }
+        };
+        missing(km, self.at_least) + self.faster_than.map_or(0.0, |limit| missing(speed, limit))
+    }
+
+    /// How fast somebody would have travelled, beside what is asked.
+    fn said(&self, apart: Nanos, from: (f64, f64), to: (f64, f64)) -> String {
+        let (km, far, within) = (great_circle_km(from, to), self.at_least, self.within);
+        let speed = km / apart.max(Nanos::SECOND).hours();
+        let faster = self.faster_than;
+        let faster = faster.map_or_else(String::new, |limit| {
+            format!("faster than {limit} km/h and ")
+        });
+        format!(
+            "{km:.0} km in {apart} is {speed:.0} km/h, where {faster}at least {far} km within {within} is asked"
+        )
     }
 }
 

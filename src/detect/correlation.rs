@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::detect::Rules;
 use crate::detect::absent::decode_absent;
 use crate::detect::alerts::{Selection, decode_selection, is_of_rule};
+use crate::detect::bounds::Bounds;
 use crate::detect::compile::Scope;
 use crate::detect::consecutive::decode_consecutive;
 use crate::detect::count::decode_event_count;
@@ -66,11 +67,19 @@ pub struct Correlation {
     pub generate: bool,
     /// Every field it names, with its place, for lints.
     pub fields: Vec<(String, Span)>,
+    /// Where its condition is written, or its type, which is then all of it.
+    pub place: Span,
     /// What was written, see [`logic`](crate::detect::logic).
     pub(super) written: Digest,
 }
 
 impl Correlation {
+    /// Whether its hits stand where a wait ends, a timespan behind their event.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.asked.waits()
+    }
+
     /// The fields of which each group has the one value that tells it apart, with their places,
     /// where it only fires if a group has several.
     #[must_use]
@@ -238,6 +247,11 @@ pub(super) trait Asked: Debug + Send + Sync {
         &[]
     }
 
+    /// Whether its hits stand where a wait ends, and not at an event.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// Whether it names functions of scripts.
     fn is_scripted(&self) -> bool {
         false
@@ -283,6 +297,16 @@ pub(super) trait Condition: Debug + Send + Sync {
         None
     }
 
+    /// How far the window has come; not asked where there is an account.
+    fn reached(&self, _window: &Window) -> Reached {
+        Reached::default()
+    }
+
+    /// The same in words.
+    fn so_far(&self, reached: &Reached, _window: &Window) -> String {
+        self.reason(reached.number, None)
+    }
+
     /// Why a window was a hit: at this number, over this pair where a hit is about one.
     fn reason(&self, measure: f64, pair: Option<&(Member, Member)>) -> String;
 
@@ -295,6 +319,25 @@ pub(super) trait Condition: Debug + Send + Sync {
     /// those are left that a later one may meet.
     fn meet(&self, _window: &mut Window) -> Option<Member> {
         None
+    }
+}
+
+/// How far a window has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Reached {
+    /// The number that is asked about.
+    pub(super) number: f64,
+    /// How much it lacks to be a hit, in that number; nothing of a hit.
+    pub(super) lacks: f64,
+}
+
+impl Reached {
+    /// So many of something, of which bounds are asked.
+    pub(super) fn within(number: f64, bounds: &Bounds) -> Self {
+        Self {
+            number,
+            lacks: bounds.lack(number),
+        }
     }
 }
 
@@ -326,6 +369,8 @@ pub(super) trait Account {
     fn leave(&mut self, member: &Member);
     /// Whether the window is a hit, and at which number.
     fn hit(&self) -> Option<f64>;
+    /// How far the window has come.
+    fn reached(&self) -> Reached;
     /// Packs what the events of the window do not say.
     fn save(&self, saving: &mut Saving<'_>);
     /// Takes back what was packed. It is called of an account of nothing, with the events of
@@ -456,6 +501,7 @@ pub fn decode_correlation(
         timespan: timespan?,
         generate,
         fields,
+        place: condition.or(type_node).map_or(node.span, |node| node.span),
         written: logic::written(node, &["generate"], lists),
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Asked, Condition, Written};
+use crate::detect::correlation::{Asked, Condition, Reached, Written};
 use crate::detect::groups::Window;
 use crate::detect::seen::Member;
 use crate::diag::{Problems, noun};
@@ -40,6 +40,11 @@ impl Condition for EventCount {
         #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
         let count = window.len() as f64;
         self.bounds.hold(count).then_some(count)
+    }
+
+    fn reached(&self, window: &Window) -> Reached {
+        #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
+        Reached::within(window.len() as f64, &self.bounds)
     }
 
     fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {

@@ -146,6 +146,13 @@ pub struct OrderKey {
     anchor: Digest,
 }
 
+impl OrderKey {
+    /// The values of the group, as groups are compared.
+    pub(super) fn group(&self) -> &[String] {
+        &self.group
+    }
+}
+
 /// A finding that may still grow. There may be millions: what can be told from
 /// the events that it still has, and what few have, takes no room here.
 #[derive(Debug)]
@@ -334,7 +341,7 @@ impl Growing {
         })
     }
 
-    fn first_seen(&self) -> Option<Time> {
+    pub(super) fn first_seen(&self) -> Option<Time> {
         self.events.first().and_then(|entry| self.timed(entry.time))
     }
 
@@ -518,7 +525,7 @@ impl Growing {
 }
 
 /// The names of the fields that a rule groups by.
-fn group_names(reporter: &Reporter) -> impl Iterator<Item = &str> {
+pub(super) fn group_names(reporter: &Reporter) -> impl Iterator<Item = &str> {
     reporter.group_by.iter().map(|(name, _)| name.as_str())
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::detect::Rules;
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Account, Asked, Condition, Written};
+use crate::detect::correlation::{Account, Asked, Condition, Reached, Written};
+use crate::detect::groups::Window;
 use crate::detect::limits::VALUE;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
@@ -94,6 +95,18 @@ impl Condition for FirstSeen<CaptureId> {
         }))
     }
 
+    fn so_far(&self, reached: &Reached, _: &Window) -> String {
+        let (shown, history, warm_up) = (&self.shown, self.history, self.warm_up);
+        if reached.lacks >= 2.0 {
+            return format!("its value of {shown} was seen in the {history} before");
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a span of nanoseconds")]
+        let known = Nanos((reached.number * 1e9) as i64);
+        format!(
+            "a new value of {shown}, of a group that is known for {known}, where {warm_up} is asked"
+        )
+    }
+
     fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
         let (shown, history) = (&self.shown, self.history);
         format!("a value of {shown} that was not seen in the {history} before")
@@ -147,6 +160,23 @@ impl Account for History {
     fn hit(&self) -> Option<f64> {
         let known = self.newest?.since(self.since);
         (self.is_new && known >= self.asked.warm_up).then_some(NEW)
+    }
+
+    fn reached(&self) -> Reached {
+        let known = self.newest.map(|newest| newest.since(self.since));
+        let (known, warm_up) = (known.unwrap_or_default(), self.asked.warm_up);
+        let is_known = known >= warm_up;
+        // A new value is nearer than a group that is known for long enough.
+        let old = if self.is_new { 0.0 } else { 2.0 };
+        let young = if is_known {
+            0.0
+        } else {
+            1.0 - known.seconds() / warm_up.seconds()
+        };
+        Reached {
+            number: known.seconds(),
+            lacks: old + young,
+        }
     }
 
     fn save(&self, saving: &mut Saving<'_>) {

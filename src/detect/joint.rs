@@ -13,12 +13,12 @@ use crate::detect::capture::{CaptureId, Captures};
 use crate::detect::engine::Engine;
 use crate::detect::enrich::Enriched;
 use crate::detect::failures::Failures;
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, OrderKey};
 use crate::detect::packed::{pack_bytes, pack_number, pack_text};
 use crate::detect::script::Scripted;
 use crate::detect::search::Detection;
 use crate::detect::supplied::Notes;
-use crate::detect::windows::{Tally, Windows};
+use crate::detect::windows::{Closed, Ending, Tally, Windows};
 use crate::detect::{Detector, Logic, Match, Matcher, Outer, Rule};
 use crate::event::{Digest, FieldPath, Nanos, Time};
 use crate::json::Wanted;
@@ -169,6 +169,7 @@ impl<'d> Joint<'d> {
             event: Vec::new(),
             met: HashMap::new(),
             failures: Failures::default(),
+            endings: Vec::new(),
         }
     }
 }
@@ -482,6 +483,8 @@ pub struct JointWindows<'j, 'd> {
     /// How many events each matcher of the scan met, and the earliest of them.
     met: HashMap<u32, (u64, Option<Time>)>,
     failures: Failures,
+    /// Of each detector, at the end: what is left to close, and which finding is next.
+    endings: Vec<(Ending, Option<OrderKey>)>,
 }
 
 impl JointWindows<'_, '_> {
@@ -504,7 +507,8 @@ impl JointWindows<'_, '_> {
         Ok(())
     }
 
-    /// The end of the input, whose latest event was at `last`. What was left out is that of all.
+    /// The end of the input, whose latest event was at `last`: gives what is ready. The rest is
+    /// given by [`Self::finish_next`].
     ///
     /// # Errors
     ///
@@ -513,20 +517,53 @@ impl JointWindows<'_, '_> {
         &mut self,
         last: Option<Time>,
         each: &mut dyn FnMut(&[usize], Finding) -> io::Result<()>,
-    ) -> io::Result<Vec<Tally>> {
+    ) -> io::Result<()> {
         self.step(each)?;
-        let mut tallies = Vec::new();
         for (side, windows) in self.joint.sides.iter().zip(&mut self.windows) {
             let failures = &mut self.failures;
             let give = |finding| give(self.joint, side, finding, failures, each);
-            tallies.push(windows.finish(side.detector, last, give)?);
-            self.failures.merge(windows.take_failures());
+            let mut ending = windows.end(side.detector, last, give)?;
+            let next = windows.next_at_end(side.detector, &mut ending).cloned();
+            self.endings.push((ending, next));
         }
-        Ok(tallies)
+        Ok(())
+    }
+
+    /// Gives the first finding, of all detectors, of what is left at the end; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// That of `each`.
+    pub fn finish_next(
+        &mut self,
+        each: &mut dyn FnMut(&[usize], Finding) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let sides = self.joint.sides.iter().zip(&mut self.windows);
+        let ends = sides.zip(&mut self.endings);
+        let next = ends.filter(|(_, (_, next))| next.is_some());
+        let first = next.min_by(|(_, (_, one)), (_, (_, other))| one.cmp(other));
+        let Some(((side, windows), (ending, next))) = first else {
+            return Ok(false);
+        };
+        let finding = windows.take_at_end(side.detector);
+        *next = windows.next_at_end(side.detector, ending).cloned();
+        let failures = &mut self.failures;
+        let mut finding = finding.into_iter();
+        finding.try_for_each(|finding| give(self.joint, side, finding, failures, each))?;
+        Ok(true)
+    }
+
+    /// What was left out of the windows of each detector.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<Tally> {
+        self.windows.iter().map(Windows::tally).collect()
     }
 
     /// What scripts could not answer.
     pub fn take_failures(&mut self) -> Failures {
+        for windows in &mut self.windows {
+            self.failures.merge(windows.take_failures());
+        }
         std::mem::take(&mut self.failures)
     }
 
@@ -564,6 +601,34 @@ impl JointWindows<'_, '_> {
         reach
     }
 
+    /// What may still come after the newest event, or at the end; nothing where the event has no time.
+    #[must_use]
+    pub fn to_come(&self) -> Option<ToCome<'_>> {
+        let now = if self.endings.is_empty() {
+            self.event.last()?.time?
+        } else {
+            Time(i64::MAX)
+        };
+        let mut come = ToCome {
+            windows: self,
+            since: now,
+            reporters: HashMap::new(),
+            closed: Closed::new(),
+        };
+        for (side, windows) in self.windows.iter().enumerate() {
+            let Some(detector) = self.joint.sides.get(side).map(|side| side.detector) else {
+                continue;
+            };
+            come.since = windows.looked_at(come.since);
+            windows.note_closed(detector, &mut come.closed);
+            for (at, consumer) in detector.consumers.iter().enumerate() {
+                let reporters = come.reporters.entry(consumer.reporter.rule).or_default();
+                reporters.push((side, at));
+            }
+        }
+        Some(come)
+    }
+
     /// Shows the event that is held to all that want it.
     fn step(
         &mut self,
@@ -585,6 +650,36 @@ impl JointWindows<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What may still come of several detectors.
+pub struct ToCome<'w> {
+    windows: &'w JointWindows<'w, 'w>,
+    /// All that is still looked at is not earlier.
+    since: Time,
+    /// The sides and consumers of each rule.
+    reporters: HashMap<Uuid, Vec<(usize, usize)>>,
+    closed: Closed,
+}
+
+impl ToCome<'_> {
+    /// The earliest event that a finding of one of these rules in a group may have which was not
+    /// given yet. The values of the group stand in the order of the names of their fields, folded.
+    #[must_use]
+    pub fn reaches(&self, rules: &[Uuid], group: &[String]) -> Time {
+        let mut earliest = self.since;
+        for rule in rules {
+            let closed = self.closed.get(&(*rule, group.to_vec())).copied();
+            let reporters = self.reporters.get(rule).into_iter().flatten();
+            let open = reporters.filter_map(|(side, at)| {
+                let detector = self.windows.joint.sides.get(*side)?.detector;
+                let windows = self.windows.windows.get(*side)?;
+                windows.reaches(detector, *at, group, self.since)
+            });
+            earliest = open.chain(closed).fold(earliest, Time::min);
+        }
+        earliest
     }
 }
 

@@ -8,12 +8,13 @@ use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::capture::CaptureId;
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Account, Asked, Condition, Linked, Written, save_rules};
+use crate::detect::correlation::{Account, Asked, Condition, Linked, Reached, Written, save_rules};
+use crate::detect::groups::Window;
 use crate::detect::limits::VALUE;
 use crate::detect::script::Named;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
-use crate::diag::Problems;
+use crate::diag::{Problems, noun};
 use crate::event::{FieldPath, Nanos, Time};
 use crate::script::{
     EventView, Failure, Function, Scripts, Source, Value, Verdict, WINDOW_EVENTS, WindowView,
@@ -111,6 +112,15 @@ impl Condition for Judged {
         }))
     }
 
+    fn so_far(&self, reached: &Reached, _: &Window) -> String {
+        let (count, within) = (reached.number, self.timespan);
+        let name = self.function.as_ref().map_or("", Function::name);
+        let asked = self.bounds.as_ref();
+        let asked = asked.map_or_else(|| "true".to_owned(), ToString::to_string);
+        let events = noun(count, "event");
+        format!("{count} {events} within {within}, of which {name} does not say {asked}")
+    }
+
     fn reason(&self, number: f64, _: Option<&(Member, Member)>) -> String {
         let (name, within) = (
             self.function.as_ref().map_or("", Function::name),
@@ -187,6 +197,13 @@ impl Account for Shown {
                 None
             }
         }
+    }
+
+    /// Of what a function answers nobody can say how far it is from another answer.
+    fn reached(&self) -> Reached {
+        #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
+        let number = self.count as f64;
+        Reached { number, lacks: 1.0 }
     }
 
     fn save(&self, saving: &mut Saving<'_>) {

@@ -74,8 +74,14 @@ pub fn decode_predicate(
         return Decoded::Broken;
     }
     if modifiers.all && values.len() == 1 && !modifiers.expand {
+        let written = problems.text(key.span.file);
+        let written = written.get(key.span.start as usize..key.span.end as usize);
+        let behind = written.and_then(|written| written.split_once("|all"));
+        let is_word = behind.is_some_and(|(_, rest)| !rest.starts_with(char::is_alphanumeric));
+        let fix = problems.replacing(key.span, "|all", "");
         problems
             .warn(codes::IDLE, key.span, "`all` of one value changes nothing")
+            .fixed_by(fix.filter(|_| is_word))
             .help("give it a list of values, or leave `all` out");
     }
     let plain = expanded.iter().filter(|_| modifiers.is_plain());

@@ -21,6 +21,7 @@ mod encoding;
 mod engine;
 mod enrich;
 mod events;
+mod explain;
 mod failures;
 mod filter;
 mod finding;
@@ -37,6 +38,7 @@ mod modifiers;
 mod packed;
 mod pair;
 mod pattern;
+mod portable;
 mod predicate;
 mod probe;
 mod program;
@@ -61,13 +63,18 @@ mod versions;
 mod windows;
 
 pub use self::accessors::{Accessors, decode_accessors, is_accessors};
+pub use self::correlation::Correlation;
 pub use self::engine::Scratch;
+pub use self::explain::{
+    Clause, Explainer, Kind as ValueKind, Line as ClauseLine, Step, Verdict, Walked, What,
+};
 pub use self::failures::{Failed, Failures};
 pub use self::filter::{Filter, apply_filters, decode_filter, is_filter};
 pub use self::finding::{Finding, Moment, OrderKey, Status};
-pub use self::joint::{Joined, Joint, JointWindows, Reach};
+pub use self::joint::{Joined, Joint, JointWindows, Reach, ToCome};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
+pub use self::portable::exploding;
 pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{
@@ -78,7 +85,7 @@ pub use self::search::codes as search_codes;
 pub use self::settings::{FloorSetting, RiskSetting, SEVERITIES, Settings, Severity};
 pub use self::state::{Fate, Restored, Restoring, Saving, StateError};
 pub use self::versions::{Relation, Remark, Versions, compare_versions, remarks};
-pub use self::windows::{Tally, Windows};
+pub use self::windows::{Glimpse, Glimpsed, Tally, Watch, Watched, Windows};
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -302,6 +302,29 @@ impl Test {
         }
     }
 
+    /// The same test without regard to case; `None` where case does not decide it.
+    #[must_use]
+    pub fn without_case(&self) -> Option<Self> {
+        match self {
+            Self::Text(patterns) if patterns.iter().any(Pattern::is_cased) => {
+                Some(Self::Text(patterns.iter().map(Pattern::uncased).collect()))
+            }
+            Self::Regex(regex, flags) if !flags.ignore_case => {
+                let built = RegexBuilder::new(regex.as_str())
+                    .case_insensitive(true)
+                    .multi_line(flags.multi_line)
+                    .dot_matches_new_line(flags.dot_all)
+                    .size_limit(LARGEST)
+                    .dfa_size_limit(1 << 20)
+                    .nest_limit(64)
+                    .build();
+                Some(Self::Regex(built.ok()?, *flags))
+            }
+            Self::SameAs(other, anchor, true) => Some(Self::SameAs(other.clone(), *anchor, false)),
+            _ => None,
+        }
+    }
+
     /// Takes in another test, where one of texts or networks can stand for both: a value
     /// passes it that passes either. Gives it back where that is not so.
     #[must_use]
@@ -474,7 +497,9 @@ fn expression(value: &Node, modifiers: &Modifiers, problems: &mut Problems) -> O
 }
 
 /// How large an expression may be when compiled: the sizes that are tried, one after the other.
-const SIZES: [usize; 4] = [8 << 10, 64 << 10, 256 << 10, 1 << 20];
+const SIZES: [usize; 4] = [8 << 10, 64 << 10, 256 << 10, LARGEST];
+/// The largest of them.
+const LARGEST: usize = 1 << 20;
 /// How large all expressions may be together, by the sizes that were tried with success.
 const SIZE_OF_ALL: usize = 128 << 20;
 

@@ -140,6 +140,16 @@ impl Pattern {
         self.cased
     }
 
+    /// The same without regard to case.
+    #[must_use]
+    pub fn uncased(&self) -> Self {
+        match &self.shape {
+            Shape::Plain(text) => Self::literal(text, self.anchor, false),
+            // Its runs say where it is anchored.
+            Shape::Wild(parts) => Self::of(parts.clone(), Anchor::Whole, false),
+        }
+    }
+
     /// What it is made of, the anchor left out where there are no wildcards.
     #[must_use]
     pub fn parts(&self) -> Vec<Part> {

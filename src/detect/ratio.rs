@@ -7,8 +7,9 @@ use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, Kind, decode_bounds};
 use crate::detect::compile::Scope;
 use crate::detect::correlation::{
-    Account, Asked, Condition, Written, codes, enter_anew, save_rules,
+    Account, Asked, Condition, Reached, Written, codes, enter_anew, save_rules,
 };
+use crate::detect::groups::Window;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
@@ -80,6 +81,11 @@ impl Condition for Ratio {
         }))
     }
 
+    fn so_far(&self, reached: &Reached, _: &Window) -> String {
+        let (asked, least) = (self.reason(reached.number, None), self.at_least);
+        format!("{asked} of {least} of {} at least", self.compared)
+    }
+
     fn reason(&self, ratio: f64, _: Option<&(Member, Member)>) -> String {
         let (counted, compared, within) = (&self.counted, &self.compared, self.timespan);
         let bounds = &self.bounds;
@@ -121,6 +127,17 @@ impl Account for Counts {
         }
         let ratio = self.counted as f64 / self.compared as f64;
         self.asked.bounds.hold(ratio).then_some(ratio)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
+    fn reached(&self) -> Reached {
+        let ratio = self.counted as f64 / self.compared.max(1) as f64;
+        let reached = Reached::within(ratio, &self.asked.bounds);
+        let missing = self.asked.at_least.saturating_sub(self.compared);
+        Reached {
+            lacks: reached.lacks + missing as f64,
+            ..reached
+        }
     }
 
     fn save(&self, saving: &mut Saving<'_>) {

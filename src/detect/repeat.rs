@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Account, Asked, Condition, Written};
+use crate::detect::correlation::{Account, Asked, Condition, Reached, Written};
+use crate::detect::groups::Window;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::{Problems, noun};
@@ -66,6 +67,15 @@ impl Condition for RepeatUntil {
         }))
     }
 
+    fn so_far(&self, reached: &Reached, _: &Window) -> String {
+        let (count, repeated, last) = (reached.number, &self.repeated, &self.last);
+        let (within, bounds) = (self.timespan, &self.bounds);
+        let events = noun(count, "event");
+        format!(
+            "{count} {events} of {repeated} within {within}, where {bounds} and then {last} is asked"
+        )
+    }
+
     fn reason(&self, count: f64, _: Option<&(Member, Member)>) -> String {
         let (repeated, last, within) = (&self.repeated, &self.last, self.timespan);
         let (bounds, events) = (&self.bounds, noun(count, "event"));
@@ -98,6 +108,16 @@ impl Account for Row {
         let repeated = self.repeated as f64;
         let holds = self.is_over && self.repeated > 0 && self.asked.bounds.hold(repeated);
         holds.then_some(repeated)
+    }
+
+    fn reached(&self) -> Reached {
+        #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 events")]
+        let repeated = Reached::within(self.repeated as f64, &self.asked.bounds);
+        Reached {
+            // Then the last one is missing.
+            lacks: repeated.lacks + if self.is_over { 0.0 } else { 1.0 },
+            ..repeated
+        }
     }
 
     fn save(&self, saving: &mut Saving<'_>) {

@@ -168,6 +168,15 @@ impl Rule {
         fields
     }
 
+    /// The fields that tell its findings apart.
+    #[must_use]
+    pub fn groups(&self) -> &[FieldPath] {
+        match &self.logic {
+            Logic::Correlation(correlation) => &correlation.group_by,
+            Logic::Detection(_) | Logic::Inactive => &self.settings.group_by,
+        }
+    }
+
     /// Whether it names a function of a script.
     #[must_use]
     pub fn names_scripts(&self) -> bool {

@@ -57,6 +57,16 @@ impl Named {
         })
     }
 
+    /// The function as the rule names it, and where.
+    pub(super) fn written(&self) -> (String, Span) {
+        let Reference {
+            file,
+            function,
+            span,
+        } = &self.reference;
+        (format!("{file}#{function}"), *span)
+    }
+
     /// The function, which [`link_scripts`] has found.
     #[must_use]
     pub fn function(&self) -> Option<&Function> {
@@ -291,6 +301,12 @@ impl Scripted {
             self.failed(event, &why, failures);
             false
         })
+    }
+
+    /// What the function that is the last predicate says of an event, if there is one.
+    pub(super) fn answer(&self, event: &Event<'_>) -> Option<Result<bool, Failure>> {
+        let matches = self.matches.as_ref()?;
+        Some(matches.function.holds(matches.view(event)))
     }
 
     fn failed(&self, event: &Event<'_>, why: &Failure, failures: &mut Failures) {

@@ -39,6 +39,8 @@ pub struct Detection {
 pub struct Search {
     /// Its name.
     pub name: String,
+    /// Where the name is written.
+    pub span: Span,
     /// What it takes to hold.
     pub alternatives: Vec<Vec<Predicate>>,
 }
@@ -153,6 +155,7 @@ pub fn decode_detection(
             key,
             Search {
                 name: key.text.clone(),
+                span: key.span,
                 alternatives,
             },
         ));

@@ -8,8 +8,9 @@ use crate::detect::bounds::{Bounds, decode_count};
 use crate::detect::compile::Scope;
 use crate::detect::condition::{self, Words};
 use crate::detect::correlation::{
-    Account, Asked, Condition, Written, codes, enter_anew, save_rules,
+    Account, Asked, Condition, Reached, Written, codes, enter_anew, save_rules,
 };
+use crate::detect::groups::Window;
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
 use crate::diag::Problems;
@@ -145,6 +146,19 @@ impl Condition for Temporal {
         })
     }
 
+    fn so_far(&self, reached: &Reached, _: &Window) -> String {
+        let (met, asked) = (reached.number, self.reason(0.0, None));
+        match self.asked {
+            Meeting::Ordered => {
+                format!("the first {met} in this order, where {asked} is asked")
+            }
+            _ => format!(
+                "{met} of {} rules are met, where {asked} is asked",
+                self.rules
+            ),
+        }
+    }
+
     fn reason(&self, _: f64, _: Option<&(Member, Member)>) -> String {
         format!("{} within {}", self.shown, self.timespan)
     }
@@ -192,6 +206,20 @@ impl Account for Met {
             Meeting::Ordered => false,
         };
         holds.then_some(MET)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "at most 64")]
+    fn reached(&self) -> Reached {
+        let met = self.times.iter().filter(|times| **times > 0).count() as f64;
+        let mut is_met = |at: usize| self.times.get(at).is_some_and(|times| *times > 0);
+        match &self.asked.asked {
+            Meeting::SoMany(bounds) => Reached::within(met, bounds),
+            Meeting::Expression(expression) => Reached {
+                number: met,
+                lacks: expression.distance(true, &mut is_met) as f64,
+            },
+            Meeting::Ordered => Reached::default(),
+        }
     }
 
     fn save(&self, saving: &mut Saving<'_>) {
@@ -350,6 +378,16 @@ impl Account for Chain {
     fn hit(&self) -> Option<f64> {
         let start = self.starts.last().copied().flatten();
         (start.is_some() && start > self.gone).then_some(MET)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "at most 64")]
+    fn reached(&self) -> Reached {
+        let is_row = |start: &&Option<Time>| start.is_some() && **start > self.gone;
+        let met = self.starts.iter().take_while(is_row).count();
+        Reached {
+            number: met as f64,
+            lacks: (self.starts.len() - met) as f64,
+        }
     }
 
     fn weight(&self) -> usize {

@@ -1,14 +1,15 @@
 //! `value_count`, `value_sum`, `value_avg`, `value_percentile` and `value_median`:
 //! a number made of the values of a field over the events of a window.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::detect::Rules;
 use crate::detect::bounds::{Bounds, FARTHEST, Kind, decode_bounds};
 use crate::detect::capture::{CaptureId, MAX_VALUES};
 use crate::detect::compile::Scope;
-use crate::detect::correlation::{Account, Asked, Condition, Written, codes};
+use crate::detect::correlation::{Account, Asked, Condition, Reached, Written, codes};
+use crate::detect::groups::Window;
 use crate::detect::limits::{NUMBER, VALUE};
 use crate::detect::seen::Member;
 use crate::detect::state::{Restoring, Saving};
@@ -39,6 +40,9 @@ enum Of {
     /// The percentile of the half.
     Median,
 }
+
+/// So many of the values that were counted are said.
+const SAID: usize = 5;
 
 /// Thousandths of a percent in the whole.
 const WHOLE: u64 = 100_000;
@@ -222,6 +226,23 @@ impl Condition for Value<CaptureId> {
         })
     }
 
+    fn so_far(&self, reached: &Reached, window: &Window) -> String {
+        let said = self.reason(reached.number, None);
+        if self.of != Of::Count || self.fields.len() != 1 {
+            return said;
+        }
+        let values = window
+            .from(0)
+            .flat_map(|member| texts(&self.fields, member));
+        let values: BTreeSet<String> = values.collect();
+        let first: Vec<&str> = values.iter().take(SAID).map(String::as_str).collect();
+        let more = match values.len().saturating_sub(SAID) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{said}: {}{more}", first.join(", "))
+    }
+
     fn reason(&self, number: f64, _: Option<&(Member, Member)>) -> String {
         let (shown, within, bounds) = (&self.shown, self.timespan, &self.bounds);
         let what = match self.of {
@@ -307,6 +328,11 @@ impl Account for Distinct {
         self.asked.held(self.times.len() as f64)
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
+    fn reached(&self) -> Reached {
+        Reached::within(self.times.len() as f64, &self.asked.bounds)
+    }
+
     fn weight(&self) -> usize {
         self.weight
     }
@@ -341,16 +367,12 @@ impl Account for Total {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
     fn hit(&self) -> Option<f64> {
-        let sum = self.sum.rounded();
-        let average = self.asked.of == Of::Average;
-        let number = if average {
-            sum / self.values as f64
-        } else {
-            sum
-        };
-        self.asked.held(number)
+        self.asked.held(self.number())
+    }
+
+    fn reached(&self) -> Reached {
+        Reached::within(self.number(), &self.asked.bounds)
     }
 
     fn save(&self, _: &mut Saving<'_>) {}
@@ -358,6 +380,19 @@ impl Account for Total {
     fn restore(&mut self, _: &mut Restoring<'_>, members: &VecDeque<Member>) -> Option<()> {
         members.iter().for_each(|member| self.enter(member, 0));
         Some(())
+    }
+}
+
+impl Total {
+    /// The sum or the average.
+    #[expect(clippy::cast_precision_loss, reason = "no window holds 2^53 values")]
+    fn number(&self) -> f64 {
+        let sum = self.sum.rounded();
+        if self.asked.of == Of::Average {
+            sum / self.values as f64
+        } else {
+            sum
+        }
     }
 }
 
@@ -440,6 +475,11 @@ impl Account for Ranked {
 
     fn hit(&self) -> Option<f64> {
         self.asked.held(self.split.at_rank()?)
+    }
+
+    fn reached(&self) -> Reached {
+        let number = self.split.at_rank().unwrap_or_default();
+        Reached::within(number, &self.asked.bounds)
     }
 
     fn weight(&self) -> usize {

@@ -1,11 +1,14 @@
 //! The beat after the scan: matches in event-time order → hits → findings.
 
+mod ending;
 mod eviction;
 mod hits;
 mod ledger;
 mod membership;
 mod saved;
+mod to_come;
 mod waits;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,10 +21,13 @@ use crate::detect::seen::Seen;
 use crate::detect::{Consumer, ConsumerKind, Detector, Match};
 use crate::event::{Nanos, Time};
 
+pub(super) use self::ending::Ending;
 use self::hits::{correlate, report, wait};
 use self::ledger::{LONGEST, Ledger};
 pub(super) use self::membership::display;
 use self::membership::{Feeds, Sighting, pass_on};
+pub(super) use self::to_come::Closed;
+pub use self::watch::{Glimpse, Glimpsed, Watch, Watched};
 
 /// What was left out of correlation, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,6 +91,8 @@ pub struct Windows {
     limits: Limits,
     /// How many bytes all groups keep: the sum of theirs.
     weight: usize,
+    /// Who looks at the windows of some correlations.
+    watch: Option<Watch>,
 }
 
 impl Windows {
@@ -115,6 +123,7 @@ impl Windows {
             left_out: HashSet::new(),
             limits: Limits::default(),
             weight: 0,
+            watch: None,
         }
     }
 
@@ -125,6 +134,20 @@ impl Windows {
             limits,
             ..Self::new(detector)
         }
+    }
+
+    /// No windows yet, and somebody who looks at those of some correlations.
+    #[must_use]
+    pub fn watched(detector: &Detector, watch: Watch) -> Self {
+        Self {
+            watch: Some(watch),
+            ..Self::new(detector)
+        }
+    }
+
+    /// Who looked at the windows, with what was seen.
+    pub fn take_watch(&mut self) -> Option<Watch> {
+        self.watch.take()
     }
 
     /// No windows yet, and never any of some consumers.
@@ -220,52 +243,6 @@ impl Windows {
         ready
     }
 
-    /// The end of the input, whose latest event was at `last`, matched or not:
-    /// closes everything that is open, and gives what that makes complete one
-    /// at a time, since it may be much.
-    ///
-    /// # Errors
-    ///
-    /// The first of `each`.
-    pub fn finish<E>(
-        &mut self,
-        detector: &Detector,
-        last: Option<Time>,
-        mut each: impl FnMut(Finding) -> Result<(), E>,
-    ) -> Result<Tally, E> {
-        self.step(detector).into_iter().try_for_each(&mut each)?;
-        while let Some(end) = self.first_end().filter(|end| Some(*end) <= last) {
-            let findings = self.end_waits(detector, end);
-            findings.into_iter().try_for_each(&mut each)?;
-        }
-        let waiting = self.waiting.iter().filter_map(|at| self.consumers.get(*at));
-        self.ledger.tally.pending = waiting.map(|groups| groups.waiting() as u64).sum();
-        let mut open: Vec<(Time, u32, u32)> = (0..)
-            .zip(&self.consumers)
-            .flat_map(|(at, groups)| groups.open().map(move |(last, number)| (last, at, number)))
-            .collect();
-        open.sort_unstable();
-        for (last, at, number) in open {
-            let at = at as usize;
-            while let Some(finding) = self.ledger.next_before(detector, Some(last)) {
-                each(finding)?;
-            }
-            if let (Some(consumer), Some(groups)) =
-                (detector.consumers.get(at), self.consumers.get_mut(at))
-            {
-                self.ledger.close_group(at, consumer, groups, number);
-            }
-        }
-        while let Some((_, (at, closed))) = self.ledger.closed.pop_first() {
-            if let Some(consumer) = detector.consumers.get(at) {
-                each(closed.finding(consumer))?;
-            }
-        }
-        let live = self.ledger.live.take().unwrap_or_default();
-        live.into_iter().try_for_each(each)?;
-        Ok(self.ledger.tally)
-    }
-
     /// What scripts could not answer since this was asked last.
     pub fn take_failures(&mut self) -> Failures {
         std::mem::take(&mut self.ledger.failures)
@@ -322,18 +299,16 @@ impl Windows {
             let ledger = &mut self.ledger;
             match &consumer.kind {
                 ConsumerKind::Over(condition) if condition.waits() => {
-                    wait(
-                        ledger,
-                        groups,
-                        consumer,
-                        condition,
-                        &sightings,
-                        self.limits.group,
-                    );
+                    let most = self.limits.group;
+                    let watch = self.watch.as_mut();
+                    let place = (at, consumer);
+                    wait(ledger, groups, place, condition, &sightings, most, watch);
                 }
                 ConsumerKind::Over(condition) => {
                     let most = self.limits.group;
-                    let hits = correlate(ledger, groups, at, consumer, condition, &sightings, most);
+                    let watch = self.watch.as_mut();
+                    let place = (at, consumer);
+                    let hits = correlate(ledger, groups, place, condition, &sightings, most, watch);
                     pass_on(consumer, &hits, &mut feeds);
                 }
                 ConsumerKind::Each => {

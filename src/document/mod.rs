@@ -4,11 +4,13 @@
 //! decoder can report every problem of a file in one run, each at its place.
 //! Serde's derive stops at the first one.
 
+mod allow;
 mod plain;
 mod table;
 mod toml;
 mod yaml;
 
+pub use self::allow::read_allowances;
 pub use self::table::Table;
 pub use self::toml::parse_toml;
 pub use self::yaml::{parse_yaml, parse_yaml_documents};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path};
 
+use serde_json::Value;
+
 use crate::detect::Rule;
 use crate::lab::diff::{SideError, files_of, revision};
 use crate::lab::suite::{Suite, Wanted};
@@ -72,15 +74,15 @@ fn concerns_all(path: &str) -> bool {
 }
 
 /// The rules that the cases of a suite name.
-fn names(suite: &Suite) -> Vec<&str> {
+fn names<'s>(suite: &'s Suite) -> Vec<&'s str> {
     let expected = suite.cases.iter().flat_map(|case| &case.expect);
-    let records = expected.flat_map(|expected| match &expected.wanted {
-        Wanted::Count(_) => [].as_slice(),
-        Wanted::Records(records) => records.as_slice(),
+    let named = |record: &'s Value| record.get("rule")?.as_str();
+    let names = expected.map(|expected| match &expected.wanted {
+        Wanted::Count(_) => Vec::new(),
+        Wanted::Records(records) => records.iter().filter_map(named).collect(),
+        Wanted::OfRule(names, _) => names.first().map(String::as_str).into_iter().collect(),
     });
-    records
-        .filter_map(|record| record.get("rule")?.as_str())
-        .collect()
+    names.flatten().collect()
 }
 
 /// For each suite whether its file and all its logs are those of the revision. A log outside of

@@ -81,6 +81,21 @@ pub fn compare(expectation: &Expectation, received: &[Value]) -> Vec<Mismatch> {
             received: received.to_vec(),
         }],
         Wanted::Records(expected) => compare_records(kind, expected, received),
+        Wanted::OfRule(names, count) => {
+            let is_named = |rule: &Value| names.iter().any(|name| rule == name);
+            let of_rule = received.iter();
+            let of_rule = of_rule.filter(|record| record.get("rule").is_some_and(is_named));
+            let found: Vec<Value> = of_rule.cloned().collect();
+            let expected = count.unwrap_or_else(|| (found.len() as u64).max(1));
+            if expected == found.len() as u64 {
+                return Vec::new();
+            }
+            vec![Mismatch::Count {
+                kind,
+                expected,
+                received: found,
+            }]
+        }
     }
 }
 

@@ -5,25 +5,34 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::detect::{Logic, Rule};
-use crate::lab::run::Reached;
+use crate::detect::{Logic, Rule, Severity};
+use crate::diag::{Problems, Span};
+use crate::geo::Databases;
+use crate::lab::run::{Reached, Rig, run_cases};
+use crate::lab::suite::{Case, Suite};
 use crate::policy::Policy;
+use crate::risk::declared_severity;
+use crate::route::Context;
+
+/// The code of a rule that fires in no case.
+pub const UNREACHED: &str = "RL0606";
 
 /// What there is to reach, each with whether some case did.
 #[derive(Clone, Debug)]
 pub struct Coverage {
-    /// Rules, their searches, agents and steps.
+    /// Rules, their searches, agents, steps, clauses of guardrails and values of slots.
     pub items: Vec<Item>,
 }
 
 /// Something to be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// `rule`, `selection`, `agent` or `step`.
+    /// `rule`, `selection`, `agent`, `step`, `guardrail` or `slot`.
     pub kind: &'static str,
     /// Its name; that of a selection begins with that of its rule.
     pub name: String,
-    /// What must happen to it: `fires`, `stays quiet`, `holds`, `does not hold`, `runs` or `is planned`.
+    /// What must happen to it: `fires`, `stays quiet`, `holds`, `does not hold`, `runs`, `is planned`,
+    /// `applies` or `is given`.
     pub wanted: &'static str,
     /// The file it stands in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +59,7 @@ impl Coverage {
     }
 }
 
-/// What cases reach of a policy, in the order of its rules' files, its agents and its steps.
+/// What cases reach of a policy, in the order of its rules' files, its agents, steps, clauses and slots.
 #[must_use]
 pub fn cover<'r>(policy: &Policy, cases: impl Iterator<Item = &'r Reached>) -> Coverage {
     let cases: Vec<&Reached> = cases.collect();
@@ -69,7 +78,79 @@ pub fn cover<'r>(policy: &Policy, cases: impl Iterator<Item = &'r Reached>) -> C
         .collect();
     let steps = policy.planning.step_ids();
     items.extend(steps.map(|name| item("step", name, "is planned", planned.contains(name))));
+    items.extend(of_clauses(policy, &cases));
+    items.extend(of_slots(policy, &rules, &cases));
     Coverage { items }
+}
+
+/// The clauses of guardrails that hold for some incidents alone.
+fn of_clauses(policy: &Policy, cases: &[&Reached]) -> Vec<Item> {
+    let rails = policy.routing.guardrails.get(&Context::Incident);
+    let clauses = rails.into_iter().flat_map(|rails| &rails.require_when);
+    let items = clauses.enumerate().map(|(at, clause)| {
+        let holds = |severity: &Severity| clause.severity.contains(severity);
+        let reached = cases.iter().any(|case| case.incidents.iter().any(holds));
+        let name = format!("route.incident.require_when[{at}]");
+        item("guardrail", &name, "applies", reached)
+    });
+    items.collect()
+}
+
+/// What the slots hold without a model: the severities that rules declare, and the plans of the
+/// types that have one.
+fn of_slots(policy: &Policy, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
+    let runs = rules.iter().filter(|rule| match rule.logic {
+        Logic::Inactive => false,
+        // A detection, too, may only feed others.
+        Logic::Correlation(_) | Logic::Detection(_) => !is_silent(rule, rules),
+    });
+    let declared = runs.map(|rule| declared_severity(rule.level, &rule.settings));
+    let declared: BTreeSet<Severity> = declared.collect();
+    let risks = declared.into_iter().map(|severity| {
+        let reached = cases.iter().any(|case| case.severities.contains(&severity));
+        item(
+            "slot",
+            &format!("risk: {}", severity.as_str()),
+            "is given",
+            reached,
+        )
+    });
+    let types = policy.planning.finding_types();
+    let types: BTreeSet<&String> = types.iter().map(|(name, _)| name).collect();
+    let plans = types.iter().map(|name| {
+        let is_meant = |planned: &String| match name.as_str() {
+            "OTHER" => planned == *name || !types.contains(planned),
+            _ => planned == *name,
+        };
+        let reached = cases.iter().any(|case| case.planned.iter().any(is_meant));
+        item("slot", &format!("plan: {name}"), "is given", reached)
+    });
+    risks.chain(plans).collect()
+}
+
+/// Warns of the rules that fire in no case. Rules that never run, and correlations that only feed
+/// others, are left out, as in the coverage.
+pub fn report_unreached(policy: &Policy, suites: &[Suite], problems: &mut Problems) {
+    let cases: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
+    let databases = Databases::new(None, None);
+    let rig = Rig::new(policy, &databases);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let results = run_cases(&rig, &cases, threads);
+    let reached: Vec<&Reached> = results.iter().map(|result| &result.reached).collect();
+    let rules: Vec<&Rule> = policy.rules.values().collect();
+    for rule in &rules {
+        let items = of_rule(rule, &rules, &reached);
+        if items.first().is_some_and(|fires| !fires.reached) {
+            let message = format!("no case makes `{}` fire", rule.label());
+            let at = Span {
+                end: rule.span.start,
+                ..rule.span
+            };
+            problems.warn(UNREACHED, at, message).help(
+                "write a case with events that it finds, as `tests` of its `rulectl` block or in a suite",
+            );
+        }
+    }
 }
 
 fn item(kind: &'static str, name: &str, wanted: &'static str, reached: bool) -> Item {

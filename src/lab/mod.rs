@@ -1,19 +1,26 @@
 //! The same spine with nothing live: `test`, the suites of a policy, `replay`, what an audit records,
-//! `diff`, what a change of a policy means, and `hostile`, a policy under attack.
+//! `diff`, what a change of a policy means, `hostile`, a policy under attack, and `explain`, why rules
+//! hold for events or do not. `dev` does what `check`, `test` and `diff` do at each save.
 
 mod changed;
 mod compare;
 mod coverage;
 pub mod diff;
+pub mod explain;
+mod fix;
 pub mod hostile;
 mod observed;
+mod regression;
 pub mod replay;
 mod run;
+mod saved;
 mod suite;
 
 pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
-pub use self::coverage::{Coverage, Item, cover};
+pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
+pub use self::fix::{Fixed, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
-pub use self::suite::{Case, Expectation, Suite, Wanted, cases_in_rules, codes, load_suites};
+pub use self::saved::{Asked, Differs, Saved, Sound, saved};
+pub use self::suite::{Case, Events, Expectation, Suite, Wanted, all_suites, codes, load_suites};

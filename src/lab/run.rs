@@ -8,9 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::detect::Probe;
+use crate::detect::{Probe, Severity};
+use crate::diag::Problems;
 use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
+use crate::lab::explain::{Explanation, explain_mismatches};
 use crate::lab::observed::{Observed, observe};
 use crate::lab::suite::{Case, Events};
 use crate::okta::Mapping;
@@ -28,6 +30,8 @@ pub struct CaseResult {
     pub line: usize,
     /// What did not come out as expected; nothing for a case that passed.
     pub mismatches: Vec<Mismatch>,
+    /// Why rules did not find what was expected, or found what was not.
+    pub explained: Vec<Explanation>,
     /// What was reached on the way.
     pub reached: Reached,
 }
@@ -41,6 +45,12 @@ pub struct Reached {
     pub agents: BTreeSet<String>,
     /// The steps of plans.
     pub steps: BTreeSet<String>,
+    /// The severities of risks.
+    pub severities: BTreeSet<Severity>,
+    /// The severities of incidents.
+    pub incidents: BTreeSet<Severity>,
+    /// The types of the findings that got a plan.
+    pub planned: BTreeSet<String>,
     /// What the events satisfied.
     pub observed: Observed,
 }
@@ -51,6 +61,8 @@ pub struct Rig<'p> {
     policy: &'p Policy,
     probe: Probe,
     databases: &'p Databases,
+    /// The texts of the policy, where failures are explained.
+    texts: Option<&'p Problems>,
 }
 
 impl<'p> Rig<'p> {
@@ -61,6 +73,16 @@ impl<'p> Rig<'p> {
             policy,
             probe: Probe::new(policy.rules.values(), &policy.detector),
             databases,
+            texts: None,
+        }
+    }
+
+    /// The same, which explains what does not come out as expected with the texts of the policy.
+    #[must_use]
+    pub fn explaining(self, texts: &'p Problems) -> Self {
+        Self {
+            texts: Some(texts),
+            ..self
         }
     }
 }
@@ -130,7 +152,8 @@ pub fn run_case(rig: &Rig<'_>, case: &Case) -> CaseResult {
         mismatches.push(Mismatch::Broken(error));
         Observed::default()
     });
-    match pipeline::run(policy, &filling, vec![input], &settings, &mut sink, &|_| {}) {
+    let inputs = vec![input.clone()];
+    match pipeline::run(policy, &filling, inputs, &settings, &mut sink, &|_| {}) {
         Ok((counts, failed)) => {
             let inputs = failed.iter().map(ToString::to_string);
             // A rule that is quiet because its script failed is not quiet as it should be.
@@ -162,9 +185,13 @@ pub fn run_case(rig: &Rig<'_>, case: &Case) -> CaseResult {
         };
         mismatches.extend(compare(expectation, &records));
     }
+    let texts = rig.texts.filter(|_| !mismatches.is_empty());
+    let explained =
+        texts.map(|texts| explain_mismatches((policy, texts), &mismatches, &input, &settings));
     CaseResult {
         name: case.name.clone(),
         line: case.line,
+        explained: explained.unwrap_or_default(),
         mismatches,
         reached: received.reached(sink.agents, observed),
     }
@@ -214,7 +241,22 @@ impl Received {
         agents.extend(routed.map(|step| step.agent_name.clone()));
         let plans = responses().flat_map(|response| &response.plan);
         let steps = plans.flat_map(|plan| &plan.steps);
+        let is_planned = |outcome: &&Outcome| {
+            let response = outcome.response.as_ref();
+            response.is_some_and(|response| response.plan.is_some())
+        };
+        let planned = self.outcomes.iter().filter(is_planned);
+        let incidents = responses().map(|response| response.incident.severity);
         Reached {
+            severities: self
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.risk.severity)
+                .collect(),
+            incidents: incidents.collect(),
+            planned: planned
+                .map(|outcome| outcome.finding.finding_type.clone())
+                .collect(),
             found: self
                 .outcomes
                 .iter()

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents};
+use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents, read_allowances};
 use crate::event::{Nanos, Time};
+use crate::lab::fix::Texts;
+use crate::lab::regression::regression_cases;
 use crate::okta::{MAPPINGS, Mapping, place};
 use crate::policy::PolicyFile;
 
@@ -75,6 +77,9 @@ pub enum Wanted {
     Count(u64),
     /// These and no others; each gives some of a record's fields.
     Records(Vec<Value>),
+    /// So many of a rule that is called like this, or some where no number is given; those of other
+    /// rules are not looked at.
+    OfRule(Vec<String>, Option<u64>),
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
@@ -142,11 +147,37 @@ const KINDS: [(&str, &[&str]); 8] = [
 const MAX_FILE: u64 = 4 << 20;
 /// A case has at most so many inline events.
 const MAX_EVENTS: u64 = 100_000;
+/// All inline events of a policy together have at most so many bytes.
+const MAX_BYTES: usize = 256 << 20;
+/// A dotted path of a field has at most so many steps.
+const MAX_STEPS: usize = 32;
 /// Where the time of inline events begins unless a case says `start`.
 const START: &str = "2026-01-01T00:00:00Z";
 
+/// All cases of a policy: those that stand in its rules, then its suites; reports what is wrong in
+/// them. `files` are those of the policy.
+pub fn all_suites(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+    all_suites_over(policy, files, &Texts::new(), problems)
+}
+
+/// The same with other texts in the place of those of some suites.
+pub(super) fn all_suites_over(
+    policy: &Path,
+    files: &[PolicyFile],
+    texts: &Texts,
+    problems: &mut Problems,
+) -> Vec<Suite> {
+    let mut suites = cases_in_rules(policy, files, problems);
+    suites.extend(suites_over(policy, texts, problems));
+    suites
+}
+
 /// The suites of a policy folder, in the order of their paths; reports what is wrong in them.
 pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
+    suites_over(policy, &Texts::new(), problems)
+}
+
+fn suites_over(policy: &Path, texts: &Texts, problems: &mut Problems) -> Vec<Suite> {
     let mut files = Vec::new();
     let found = find(&policy.join("fixtures"), 0, &mut files);
     if let Err(error) = found
@@ -162,12 +193,12 @@ pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
     files.sort();
     files
         .iter()
-        .filter_map(|path| load(policy, path, problems))
+        .filter_map(|path| load(policy, path, texts, problems))
         .collect()
 }
 
 /// The cases that stand in rules: each rule that has some is a suite of its name.
-pub fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
     let files = files.iter().filter(|file| file.is_rule());
     let with_tests = files.filter(|file| file.text.contains("tests"));
     let mut suites = Vec::new();
@@ -175,18 +206,22 @@ pub fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Proble
         // What is wrong with the file as a whole was reported when the policy was loaded.
         let mut known = Problems::default();
         for document in parse_yaml_documents(file.id, &file.text, &mut known) {
-            let Some(tests) = document.at("/rulectl/tests") else {
+            let tests = document.at("/rulectl/tests");
+            let mut regression = regression_cases(policy, &document, problems);
+            if tests.is_none() && regression.is_empty() {
                 continue;
-            };
+            }
             let said = |pointer| document.at(pointer).and_then(Node::scalar_text);
             let name = said("/name").or_else(|| said("/title"));
             let full = policy.join(&file.path);
             let folder = full.parent().unwrap_or(policy);
-            let cases = tests.list(problems).unwrap_or_default();
+            let listed = tests.and_then(|tests| tests.list(problems));
+            let mut cases = decode_cases(listed.unwrap_or_default(), folder, problems);
+            cases.append(&mut regression);
             suites.push(Suite {
                 name: name.unwrap_or_else(|| file.path.clone()),
                 file: file.path.clone(),
-                cases: decode_cases(cases, folder, problems),
+                cases,
             });
         }
     }
@@ -217,13 +252,14 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
     Ok(())
 }
 
-fn load(policy: &Path, path: &Path, problems: &mut Problems) -> Option<Suite> {
+fn load(policy: &Path, path: &Path, texts: &Texts, problems: &mut Problems) -> Option<Suite> {
     let name = path
         .strip_prefix(policy)
         .unwrap_or(path)
         .to_string_lossy()
         .into_owned();
     let text = match fs::metadata(path) {
+        _ if texts.contains_key(&name) => Ok(texts.get(&name).cloned().unwrap_or_default()),
         Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
             fs::read_to_string(path).map_err(|error| error.to_string())
         }
@@ -261,6 +297,7 @@ fn decode(
     problems: &mut Problems,
 ) -> Option<Suite> {
     let errors = problems.counts().0;
+    read_allowances(file, text, problems);
     let documents = parse_yaml_documents(file, text, problems);
     let root = match documents.as_slice() {
         [root] => root,
@@ -404,6 +441,7 @@ fn decode_events(
                 base,
                 clock: start,
                 number: 0,
+                is_full: false,
                 lines: String::new(),
             };
             for item in items {
@@ -444,6 +482,8 @@ struct Inline<'c> {
     /// The time from which `at` counts, which `advance` moves on.
     clock: Time,
     number: u64,
+    /// Whether there is no room for more.
+    is_full: bool,
     lines: String,
 }
 
@@ -478,7 +518,7 @@ impl Inline<'_> {
         let event = overlay(event, node, &DIRECTIVES, problems);
         for turn in 0..repeat.min(MAX_EVENTS + 1) {
             self.number += 1;
-            if self.number > MAX_EVENTS {
+            if self.number > MAX_EVENTS || self.is_full {
                 return;
             }
             let mut event = event.clone();
@@ -488,7 +528,14 @@ impl Inline<'_> {
             default_field(&mut event, "published", Value::from(time.to_string()));
             let uuid = format!("event-{}", self.number);
             default_field(&mut event, "uuid", Value::from(uuid));
-            self.lines.push_str(&event.to_string());
+            let line = event.to_string();
+            if !problems.spend(line.len(), MAX_BYTES) {
+                self.is_full = true;
+                let message = "the events of all cases have more than 256 MiB together";
+                problems.error(codes::EVENT, node.span, message);
+                return;
+            }
+            self.lines.push_str(&line);
             self.lines.push('\n');
         }
     }
@@ -515,16 +562,18 @@ fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value
         .and_then(|node| node.text(problems));
     let line = table.get("line").and_then(|node| node.count(problems));
     let uuid = table.get("uuid").and_then(|node| node.text(problems));
+    let marks = table.get("where").and_then(|node| marks(node, problems));
     table.finish(problems);
-    let which = match (line, uuid) {
-        (Some(line), None) => Which::Line(line),
-        (None, Some(uuid)) => Which::Uuid(uuid),
+    let which = match (line, uuid, &marks) {
+        (Some(line), None, None) => Which::Line(line),
+        (None, Some(uuid), None) => Which::Uuid(uuid),
+        (None, None, Some(marks)) => Which::Marked(marks),
         _ => {
             problems
                 .error(
                     codes::EVENT,
                     from.span,
-                    "expected the `line` or the `uuid` of one event of the log",
+                    "expected the `line` or the `uuid` of one event of the log, or `where`, fields that it alone has",
                 )
                 .help("write it like `{file: logs/a.ndjson, line: 3}`");
             return None;
@@ -544,6 +593,38 @@ fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value
 enum Which<'n> {
     Line(u64),
     Uuid(&'n str),
+    /// The one with these values in these fields.
+    Marked(&'n [(String, Value)]),
+}
+
+/// The fields and values that an event is told by.
+fn marks(node: &Node, problems: &mut Problems) -> Option<Vec<(String, Value)>> {
+    report_unknown_fields(node, &[], problems);
+    let table = node.table(problems)?;
+    let entries = table.entries().iter();
+    let marks: Vec<(String, Value)> = entries
+        .map(|(key, value)| (key.text.clone(), value.to_json()))
+        .collect();
+    if marks.is_empty() {
+        let help = "name a field that only this event has with its value";
+        let message = "`where` names no field";
+        problems.error(codes::EVENT, node.span, message).help(help);
+        return None;
+    }
+    Some(marks)
+}
+
+/// Whether a value stands at a dotted path, through arrays in any of their items.
+fn has(event: &Value, path: &str, value: &Value) -> bool {
+    if let Value::Array(items) = event {
+        return items.iter().any(|item| has(item, path, value));
+    }
+    match path.split_once('.') {
+        None => event.get(path).is_some_and(|found| {
+            found == value || found.as_array().is_some_and(|all| all.contains(value))
+        }),
+        Some((step, rest)) => event.get(step).is_some_and(|inner| has(inner, rest, value)),
+    }
 }
 
 /// A longer line is no event.
@@ -562,6 +643,7 @@ fn take(path: &Path, which: Which<'_>) -> Result<Value, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         return Err(format!("there is no log file `{name}`"));
     }
+    let mut marked: Option<(u64, Value)> = None;
     let mut log = BufReader::new(fs::File::open(path).map_err(|error| unread(&error))?);
     for number in 1_u64.. {
         let mut line = Vec::new();
@@ -588,11 +670,29 @@ fn take(path: &Path, which: Which<'_>) -> Result<Value, String> {
                     return Ok(event);
                 }
             }
+            Which::Marked(marks) => {
+                let event: Option<Value> = serde_json::from_slice(&line).ok();
+                let is_meant =
+                    |event: &Value| marks.iter().all(|(path, value)| has(event, path, value));
+                let Some(event) = event.filter(is_meant) else {
+                    continue;
+                };
+                if let Some((first, _)) = marked {
+                    return Err(format!(
+                        "lines {first} and {number} of the log both have what `where` asks for"
+                    ));
+                }
+                marked = Some((number, event));
+            }
             Which::Line(_) => {}
         }
     }
+    if let Some((_, event)) = marked {
+        return Ok(event);
+    }
     Err(match which {
         Which::Line(line) => format!("the log has no line {line}"),
+        Which::Marked(_) => "the log has no event with what `where` asks for".to_owned(),
         Which::Uuid(uuid) => format!("the log has no event whose `uuid` is `{uuid}`"),
     })
 }
@@ -613,7 +713,12 @@ fn overlay(mut record: Value, node: &Node, skipped: &[&str], problems: &mut Prob
         .iter()
         .filter(|(key, _)| !skipped.contains(&key.text.as_str()))
     {
-        place(&mut record, &key.text, value.to_json());
+        if key.text.split('.').count() > MAX_STEPS {
+            let message = format!("the path of a field has at most {MAX_STEPS} steps");
+            problems.error(codes::EVENT, key.span, message);
+        } else {
+            place(&mut record, &key.text, value.to_json());
+        }
     }
     record
 }
@@ -632,8 +737,11 @@ fn report_unknown_fields(node: &Node, skipped: &[&str], problems: &mut Problems)
         {
             let message = format!("Okta sends no field `{}`", key.text);
             let known = skipped.iter().chain(known).copied();
+            let right = crate::okta::spelling(&key.text);
+            let fix = right.and_then(|right| problems.replacing(key.span, &key.text, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, key.span, message)
+                .fixed_by(fix)
                 .did_you_mean_only(&key.text, known);
         }
     }

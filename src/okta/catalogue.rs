@@ -37,6 +37,40 @@ const TEXTS: [(&str, &str); 8] = [
     ("debugContext.debugData.tunnels", "json"),
 ];
 
+/// What may open an account or an application, as Okta's catalogue names it.
+const SECRETS: [&str; 5] = [
+    "debugContext.debugData.assertion",
+    "debugContext.debugData.authCode",
+    "debugContext.debugData.credential",
+    "debugContext.debugData.interactionCode",
+    "debugContext.debugData.tokenEncryptionKey",
+];
+
+/// What the names of other fields end in that may.
+const SECRET_ENDINGS: [&str; 9] = [
+    "token",
+    "secret",
+    "secrets",
+    "password",
+    "passcode",
+    "cookie",
+    "authorization",
+    "privatekey",
+    "apikey",
+];
+
+/// Whether the values of a field may be secrets, by its name: not ids and hashes of tokens, by
+/// which events are told to belong together.
+#[must_use]
+pub fn is_secret(field: &str) -> bool {
+    let last = field
+        .rsplit('.')
+        .next()
+        .unwrap_or(field)
+        .to_ascii_lowercase();
+    SECRETS.contains(&field) || SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
+}
+
 /// Every event type of the catalogue, sorted.
 #[must_use]
 pub fn event_types() -> &'static [&'static str] {
@@ -48,6 +82,16 @@ pub fn event_types() -> &'static [&'static str] {
 #[must_use]
 pub fn fields() -> &'static [&'static str] {
     &FIELDS
+}
+
+/// How Okta spells a field that differs from a documented one in nothing but its case; `None` where
+/// several do.
+#[must_use]
+pub fn spelling(field: &str) -> Option<&'static str> {
+    let alike = |known: &&&str| known.eq_ignore_ascii_case(field);
+    let mut found = fields().iter().filter(alike);
+    let only = found.next()?;
+    found.next().is_none().then_some(*only)
 }
 
 /// Whether an event is known to have no more than one value of the field: it is Okta's, and
@@ -82,6 +126,22 @@ pub fn text_above(path: &str) -> Option<(&'static str, &'static str)> {
 /// is used; none where it does not have the path.
 #[must_use]
 pub fn methods(segments: &[Option<&str>]) -> Vec<&'static str> {
+    let of_path = operations(segments).into_iter();
+    of_path.map(|(method, _)| method).collect()
+}
+
+/// The scopes of OAuth of which Okta's description asks one for an operation; none where it has no
+/// such operation, or asks for none.
+#[must_use]
+pub fn scopes(segments: &[Option<&str>], method: &str) -> Vec<&'static str> {
+    let of_path = operations(segments).into_iter();
+    let of_method = of_path.filter(|(known, _)| *known == method);
+    let scopes = of_method.flat_map(|(_, scopes)| scopes.split(','));
+    scopes.filter(|scope| !scope.is_empty()).collect()
+}
+
+/// The methods of a path, each with its scopes.
+fn operations(segments: &[Option<&str>]) -> Vec<(&'static str, &'static str)> {
     let fits = |known: &str, asked: Option<&str>| known == "{}" || asked == Some(known);
     let mut found = Vec::new();
     for line in OPERATIONS.iter() {
@@ -93,7 +153,7 @@ pub fn methods(segments: &[Option<&str>]) -> Vec<&'static str> {
                 .zip(segments)
                 .all(|(known, asked)| fits(known, *asked));
         if fits {
-            found.extend(words);
+            found.extend(words.map(|word| word.split_once(':').unwrap_or((word, ""))));
         }
     }
     found
@@ -142,7 +202,28 @@ mod tests {
         assert_eq!(of("api/v1/logs"), ["GET"]);
         assert_eq!(of("api/v1/users/{}/lifecycle/suspend"), ["POST"]);
         assert_eq!(of("api/v1/groups/00g1/users/{}"), ["PUT", "DELETE"]);
+        let users = ["api", "v1", "users", "00u1"].map(Some);
+        assert_eq!(scopes(&users, "GET"), ["okta.users.read"]);
+        assert_eq!(scopes(&users, "DELETE"), ["okta.users.manage"]);
+        assert!(scopes(&users, "PATCH").is_empty());
         assert!(of("api/v1/users/{}/lifecycle/suspnd").is_empty() && of("api/v1").is_empty());
+        assert_eq!(spelling("Actor.alternateid"), Some("actor.alternateId"));
+        assert_eq!(
+            spelling("debugContext.debugData.REASON"),
+            None,
+            "two have it"
+        );
+        for (field, expected) in [
+            ("debugContext.debugData.clientSecret", true),
+            ("debugContext.debugData.RECOVERY_TOKEN", true),
+            ("debugContext.debugData.authCode", true),
+            ("debugContext.debugData.tokenId", false),
+            ("debugContext.debugData.dtHash", false),
+            ("authenticationContext.externalSessionId", false),
+            ("authenticationContext.credentialType", false),
+        ] {
+            assert_eq!(is_secret(field), expected, "{field}");
+        }
         assert!(is_open_map("debugContext.debugData.anything"));
         assert!(!is_open_map("debugContext.debugDataX"));
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::detect::{Detector, Failures, Finding, Heading, Match, Tally, Windows};
+use crate::detect::{Detector, Failures, Finding, Heading, Match, Tally, Watch, Windows};
 use crate::event::Time;
 use crate::pipeline::feed::Feed;
 use crate::pipeline::scan::{Scanned, Scanner, scan};
@@ -66,8 +66,38 @@ pub fn detect(
     detect_in(detector, feed, settings, sink, progress)
 }
 
+/// The same while somebody looks at the windows of some correlations, and gives that back.
+///
+/// # Errors
+///
+/// See [`detect`].
+pub fn detect_watched(
+    detector: &Detector,
+    inputs: Vec<Input>,
+    settings: &Settings,
+    watch: Watch,
+    sink: &mut dyn DetectSink,
+) -> Result<Watch, RunError> {
+    let feed = Feed::new(inputs, settings);
+    let mut windows = Windows::watched(detector, watch);
+    detect_with(&mut windows, detector, feed, settings, sink, &|_| {})?;
+    Ok(windows.take_watch().unwrap_or_default())
+}
+
 /// The same over inputs of which some may be read already.
 pub(super) fn detect_in(
+    detector: &Detector,
+    feed: Feed,
+    settings: &Settings,
+    sink: &mut dyn DetectSink,
+    progress: &dyn Fn(Progress),
+) -> Result<(Counts, Vec<SourceError>), RunError> {
+    let mut windows = Windows::new(detector);
+    detect_with(&mut windows, detector, feed, settings, sink, progress)
+}
+
+fn detect_with(
+    windows: &mut Windows,
     detector: &Detector,
     feed: Feed,
     settings: &Settings,
@@ -108,7 +138,7 @@ pub(super) fn detect_in(
         read.map_err(RunError::Sink)?;
     }
     let mut failures = Failures::default();
-    counts.correlation = correlate(detector, sorter, counts.last, sink, &mut failures)?;
+    counts.correlation = correlate_in(windows, detector, sorter, counts.last, sink, &mut failures)?;
     counts.scripts.merge(failures);
     Ok((counts, failed))
 }
@@ -139,6 +169,17 @@ pub(super) fn correlate(
     failures: &mut Failures,
 ) -> Result<Tally, RunError> {
     let mut windows = Windows::new(detector);
+    correlate_in(&mut windows, detector, sorter, last, sink, failures)
+}
+
+fn correlate_in(
+    windows: &mut Windows,
+    detector: &Detector,
+    sorter: Sorter,
+    last: Option<Time>,
+    sink: &mut dyn DetectSink,
+    failures: &mut Failures,
+) -> Result<Tally, RunError> {
     let mut hand_on = |mut finding: Finding| {
         detector.enrich(&mut finding, failures);
         sink.finding(finding)

@@ -16,6 +16,9 @@ pub trait JointSink {
     ///
     /// When it cannot be kept; detection then ends.
     fn finding(&mut self, of: &[usize], finding: Finding) -> io::Result<()>;
+    /// The windows have taken one match more, and given what that completes; or, at the end, one
+    /// of the findings that are left.
+    fn advanced(&mut self, windows: &JointWindows<'_, '_>);
     /// Everything was read and correlated; the windows tell what rules have met.
     ///
     /// # Errors
@@ -71,10 +74,18 @@ pub fn detect_jointly(
     let mut windows = joint.windows();
     for found in sorter.sorted().map_err(RunError::Sort)? {
         advance(&mut windows, found.map_err(RunError::Sort)?, sink)?;
+        sink.advanced(&windows);
     }
     let each = &mut |of: &[usize], finding: Finding| sink.finding(of, finding);
-    let tallies = windows.finish(counts.last, each);
-    counts.correlation = most(&tallies.map_err(RunError::Sink)?);
+    windows.finish(counts.last, each).map_err(RunError::Sink)?;
+    loop {
+        let each = &mut |of: &[usize], finding: Finding| sink.finding(of, finding);
+        if !windows.finish_next(each).map_err(RunError::Sink)? {
+            break;
+        }
+        sink.advanced(&windows);
+    }
+    counts.correlation = most(&windows.tallies());
     counts.scripts.merge(windows.take_failures());
     sink.met(&windows, &counts).map_err(RunError::Sink)?;
     Ok((counts, failed))

@@ -14,19 +14,21 @@ mod follow;
 mod following;
 mod joint;
 mod live;
+mod look;
 mod parallel;
 mod scan;
 mod sorter;
 mod watermark;
 
 pub use self::again::{AgainError, Came, detect_again};
-pub use self::detect::{DetectSink, detect};
+pub use self::detect::{DetectSink, detect, detect_watched};
 pub use self::evidence::{Evidence, Kept, Step, steps};
 pub use self::fills::{Fills, SlotFills};
 pub use self::follow::{Beginning, Filled, Filling, Outcome, Response, begin, follow};
 pub use self::following::{Following, following};
 pub use self::joint::{JointSink, detect_jointly};
 pub use self::live::{Advance, Late, Leaving, Live, LiveSink};
+pub use self::look::{Look, look};
 pub use self::scan::{Rejected, Settings, newest};
 
 use std::io;

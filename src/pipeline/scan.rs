@@ -146,9 +146,7 @@ impl Scanner<'_> {
             }
         });
         if let Err(reason) = read {
-            let kept = record.bytes.get(..KEPT).unwrap_or(record.bytes);
-            let length = record.bytes.len() as u64;
-            let rejected = Rejected::new(record.place, names, reason.to_string(), kept, length);
+            let rejected = Rejected::record(record, names, reason.to_string());
             scanned.counts.rejected += 1;
             scanned.rejected.push(rejected);
         }
@@ -160,6 +158,13 @@ impl Rejected {
     pub(super) fn stretch(reject: &Reject, names: &[String]) -> Self {
         let reason = reject.reason.clone();
         Self::new(reject.place, names, reason, &reject.bytes, reject.length)
+    }
+
+    /// A record that is no event.
+    pub(super) fn record(record: &Record<'_>, names: &[String], reason: String) -> Self {
+        let kept = record.bytes.get(..KEPT).unwrap_or(record.bytes);
+        let length = record.bytes.len() as u64;
+        Self::new(record.place, names, reason, kept, length)
     }
 
     fn new(place: Place, names: &[String], reason: String, kept: &[u8], length: u64) -> Self {
@@ -179,7 +184,7 @@ impl Rejected {
 
 impl Scanned {
     /// Counts an event: whether it is in the time range.
-    fn event(&mut self, event: &Event<'_>, kind: Kind, settings: &Settings) -> bool {
+    pub(super) fn event(&mut self, event: &Event<'_>, kind: Kind, settings: &Settings) -> bool {
         if !in_range(event.time, settings) {
             self.counts.outside_range += 1;
             return false;

@@ -1,10 +1,16 @@
 //! What a rule may say and probably does not mean: fields and event types that Okta never sends.
 
-use crate::detect::{Accessors, Detector, Filter, Logic, Remark, Rule, remarks, search_codes};
+use std::collections::BTreeMap;
+
+use crate::detect::{
+    Accessors, Detector, Filter, Logic, Remark, Rule, exploding, remarks, search_codes,
+};
 use crate::diag::{Problems, Span};
+use crate::event::FieldPath;
 use crate::okta;
 use crate::policy::codes;
 use crate::redact::{self, Secrets};
+use crate::slots::Prompt;
 use crate::tools::{CommandTemplate, Piece};
 
 /// Warns about the fields and event types of rules.
@@ -100,6 +106,101 @@ pub(super) fn groups(rules: &[Rule], problems: &mut Problems) {
     }
 }
 
+/// Warns about correlations that ask for an absence and for what it began with in a window that is
+/// over before the absence is known.
+pub(super) fn absences(rules: &[Rule], problems: &mut Problems) {
+    let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
+    for rule in rules {
+        let Logic::Correlation(outer) = &rule.logic else {
+            continue;
+        };
+        for (name, span) in &outer.rules {
+            let Some(Logic::Correlation(absence)) = named(name).map(|rule| &rule.logic) else {
+                continue;
+            };
+            let began = absence.rules.first().and_then(|(first, _)| named(first));
+            let Some(began) = began.filter(|_| absence.waits()) else {
+                continue;
+            };
+            let asks_for_both = outer.rules.iter().any(|(other, _)| began.is_called(other));
+            if asks_for_both && outer.timespan <= absence.timespan {
+                let (window, wait) = (outer.timespan, absence.timespan);
+                let message = format!(
+                    "`{name}` is known {wait} after `{}`, which has left this window of {window} by then",
+                    began.label()
+                );
+                problems
+                    .warn(codes::SHORTER, *span, message)
+                    .help(format!("write a `timespan` of more than {wait}"));
+            }
+        }
+    }
+}
+
+/// Warns about expressions that engines of others may need very long for.
+pub(super) fn portable<'r>(rules: impl Iterator<Item = &'r Rule>, problems: &mut Problems) {
+    for rule in rules {
+        let Logic::Detection(detection) = &rule.logic else {
+            continue;
+        };
+        for at in exploding(detection) {
+            problems
+                .warn(codes::EXPLODES, at, "an engine that tries one way after another may need very long for this: it repeats what is repeated")
+                .help("write one repetition, as `a+` for `(a+)+`, or put between the rounds what each must have");
+        }
+    }
+}
+
+/// Warns about rules that keep what is secret where a prompt shows it.
+pub(super) fn shown_secrets(
+    rules: &[Rule],
+    prompts: &BTreeMap<String, Prompt>,
+    problems: &mut Problems,
+) {
+    for rule in rules {
+        let fields = rule.fields().into_iter();
+        for (field, span) in fields.filter(|(field, _)| okta::is_secret(field)) {
+            let Some((slot, shown)) = shown_in(rule, field, prompts) else {
+                continue;
+            };
+            let message = format!(
+                "`{field}` may hold a secret, and the prompt of the slot `{slot}` shows it to a model in `{shown}`"
+            );
+            problems
+                .warn(codes::SHOWN_SECRET, span, message)
+                .help(format!(
+                    "keep another field, or leave `{shown}` out of the prompt"
+                ));
+        }
+    }
+}
+
+/// The slot whose prompt shows a field that findings of a rule keep, and in what.
+fn shown_in<'p>(
+    rule: &Rule,
+    field: &str,
+    prompts: &'p BTreeMap<String, Prompt>,
+) -> Option<(&'p str, &'p str)> {
+    let is = |path: &FieldPath| path.as_str() == field;
+    let settings = &rule.settings;
+    let (listed, groups) = (
+        settings.metadata.iter().any(is),
+        rule.groups().iter().any(is),
+    );
+    let named = settings.fields.iter().any(|(name, _)| name == field);
+    let told = named && !listed && !groups && !settings.user.iter().any(is);
+    let keeps = |shown: &str| match shown {
+        "finding.metadata" | "incident.metadata" => listed,
+        "finding.group" => groups,
+        "finding.description" | "incident.description" => told,
+        _ => false,
+    };
+    prompts.values().find_map(|prompt| {
+        let shown = prompt.context.iter().find(|shown| keeps(shown))?;
+        Some((prompt.slot.as_str(), shown.as_str()))
+    })
+}
+
 /// Warns about conditions that never or always hold, and about what in a search says nothing.
 pub(super) fn conditions(rules: &[Rule], problems: &mut Problems) {
     for rule in rules {
@@ -176,6 +277,7 @@ pub(super) fn commands(commands: &[CommandTemplate], problems: &mut Problems) {
         let methods = okta::methods(&segments);
         let method = command.method.as_str();
         if methods.contains(&method) {
+            scope(command, &okta::scopes(&segments, method), problems);
             continue;
         }
         if methods.is_empty() {
@@ -193,13 +295,32 @@ pub(super) fn commands(commands: &[CommandTemplate], problems: &mut Problems) {
     }
 }
 
+/// Warns of a scope that is none of those of which Okta's description asks one.
+fn scope(command: &CommandTemplate, asked: &[&str], problems: &mut Problems) {
+    let Some((scope, span)) = &command.scope else {
+        return;
+    };
+    if asked.contains(&scope.as_str()) {
+        return;
+    }
+    let message = format!("Okta's description does not ask for the scope `{scope}` here");
+    let problem = problems.warn(codes::NO_SCOPE, *span, message);
+    problem.help(match asked {
+        [] => "it asks for none".to_owned(),
+        asked => format!("it asks for `{}`", asked.join("` or `")),
+    });
+}
+
 fn fields(named: &[(&str, Span)], accessors: &Accessors, problems: &mut Problems) {
     for (field, span) in named {
         let is_known = okta::fields().binary_search(field).is_ok();
         if !is_known && !okta::is_open_map(field) && !accessors.lead_to(field) {
             let message = format!("Okta sends no field `{field}`");
+            let spelling = okta::spelling(field);
+            let fix = spelling.and_then(|right| problems.replacing(*span, field, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, *span, message)
+                .fixed_by(fix)
                 .did_you_mean_one_of(field, okta::fields());
         }
     }

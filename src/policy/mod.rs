@@ -23,7 +23,7 @@ use crate::detect::{
     link_scripts, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents};
+use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents, read_allowances};
 use crate::event::Digest;
 use crate::gate::{Gate, decode_gate};
 use crate::plan::{Planning, decode_planning};
@@ -58,8 +58,16 @@ pub mod codes {
     pub const OPEN_HOST: &str = "RL0127";
     /// A command that Okta's description does not have.
     pub const NO_OPERATION: &str = "RL0506";
+    /// A scope that Okta's description does not ask for.
+    pub const NO_SCOPE: &str = "RL0507";
     /// A field that Okta never sends.
     pub const UNKNOWN_FIELD: &str = "RL0150";
+    /// A window that is over before an absence in it is known.
+    pub const SHORTER: &str = "RL0155";
+    /// An expression that another engine may need very long for.
+    pub const EXPLODES: &str = "RL0128";
+    /// A secret field that a prompt shows.
+    pub const SHOWN_SECRET: &str = "RL0412";
     /// A finding type that no rule produces.
     pub const UNKNOWN_FINDING_TYPE: &str = "RL0152";
     /// A correlation that compares values of fields by which it groups.
@@ -145,6 +153,11 @@ pub fn load_texts<'t>(texts: impl Iterator<Item = (&'t str, Arc<str>)>) -> Loade
     }
 }
 
+/// Warns of what engines of others cannot take as it is written.
+pub fn report_unportable(policy: &Policy, problems: &mut Problems) {
+    lint::portable(policy.rules.values(), problems);
+}
+
 /// Rules alone, without a policy around them.
 #[derive(Debug)]
 pub struct LoadedRules {
@@ -218,12 +231,14 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::filters(&filters, &accessors, problems);
     lint::texts(&rules, &filters, &accessors, problems);
     lint::groups(&rules, problems);
+    lint::absences(&rules, problems);
     lint::conditions(&rules, problems);
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
         let secrets = (&audit.secrets, &accessors);
         lint::secrets(&rules, &filters, secrets, &detector, problems);
     }
     let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
+    lint::shown_secrets(&rules, &prompts, problems);
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
     let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
     let commands = check_tools(files, steps.as_deref(), problems);
@@ -361,6 +376,9 @@ struct Documents {
 
 /// The documents that are for this log, with the filters applied.
 fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
+    for file in files {
+        read_allowances(file.id, &file.text, problems);
+    }
     let mut found = decode_documents(files, problems);
     sources::leave_out_others(&mut found.rules, &mut found.filters, problems);
     apply_filters(&found.filters, &mut found.rules, &found.broken, problems);

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use crate::diag::nearest;
-
-/// A row for each code: what it means and what to do.
-const ROWS: &str = include_str!("../../docs/diagnostics.md");
+use crate::diag::{PAGE, nearest};
 
 /// A broken example of each code, with the message that it gives.
 const EXAMPLES: &str = include_str!("../../docs/diagnostics/examples.md");
@@ -34,7 +31,7 @@ pub struct CodePage {
 
 /// The page of every code, in their order.
 pub fn code_pages() -> impl Iterator<Item = CodePage> {
-    ROWS.lines().filter_map(of_row)
+    PAGE.lines().filter_map(of_row)
 }
 
 /// The page of a code, written in capitals or not.

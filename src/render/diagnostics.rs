@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
+use similar::TextDiff;
 
 use crate::diag::{Diagnostic, Problems, Severity};
+use crate::lab::Fixed;
 use crate::visible::visible;
 
 /// Every problem, as a compiler would show it, and a last line that counts them.
@@ -39,10 +41,36 @@ pub fn problems_as_text(problems: &Problems, colour: bool) -> String {
     let (errors, warnings) = problems.counts();
     let counted = |count: usize, word: &str| crate::diag::counted(count as u64, word);
     text.push_str(&format!(
-        "{}, {}\n",
+        "{}, {}{}\n",
         counted(errors, "error"),
-        counted(warnings, "warning")
+        counted(warnings, "warning"),
+        suppressed_as_text(problems)
     ));
+    text
+}
+
+/// How many warnings are suppressed, behind other numbers: `, 2 suppressed`.
+#[must_use]
+pub fn suppressed_as_text(problems: &Problems) -> String {
+    match problems.suppressed().len() {
+        0 => String::new(),
+        count => format!(", {count} suppressed"),
+    }
+}
+
+/// What a fix changes of a file, as a unified diff.
+#[must_use]
+pub fn fix_as_text(fixed: &Fixed) -> String {
+    let diff = TextDiff::from_lines(fixed.before.as_str(), fixed.after.as_str());
+    let mut text = format!("--- {0}\n+++ {0}\n", visible(&fixed.file));
+    for hunk in diff.unified_diff().context_radius(2).iter_hunks() {
+        text.push_str(&format!("{}\n", hunk.header()));
+        for change in hunk.iter_changes() {
+            let line = change.value().trim_end_matches(['\n', '\r']);
+            text.push_str(&format!("{}{}\n", change.tag(), visible_keeping_tabs(line)));
+        }
+    }
+    text.push('\n');
     text
 }
 

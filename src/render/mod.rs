@@ -4,9 +4,11 @@ mod asked;
 mod audit;
 mod audits;
 mod codes;
+mod decided;
 mod diagnostics;
 mod diff;
 mod effect;
+mod explained;
 mod fills;
 mod finding;
 mod gate;
@@ -16,6 +18,7 @@ mod lists;
 mod replay;
 mod report;
 mod restored;
+mod saved;
 mod status;
 mod style;
 mod summary;
@@ -24,8 +27,12 @@ mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
-pub use self::diagnostics::{problems_as_text, problems_as_values};
+pub use self::decided::{explained_finding, explained_incident};
+pub use self::diagnostics::{
+    fix_as_text, problems_as_text, problems_as_values, suppressed_as_text,
+};
 pub use self::diff::{changed, changed_in_audits, text_diff};
+pub use self::explained::explained;
 pub use self::fills::{filled, filled_by_slot};
 pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::hostile::attacked;
@@ -34,9 +41,10 @@ pub use self::lists::{commands, drafts, findings, incidents, plans};
 pub use self::replay::{decided_again, replayed};
 pub use self::report::{
     Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
-    tested_annotations, tested_junit, tested_sarif,
+    tested_annotations, tested_junit, tested_page, tested_sarif,
 };
 pub use self::restored::{handed_over, restored};
+pub use self::saved::after_save;
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use crate::diag::counted;
 use crate::lab::{CaseResult, Coverage, Mismatch, Suite};
+use crate::render::explained::explained;
 use crate::render::style::{Styles, styled};
 use crate::visible::visible;
 
@@ -24,12 +26,34 @@ pub fn failed_case(suite: &Suite, result: &CaseResult) -> String {
     for mismatch in &result.mismatches {
         one(&mut out, mismatch);
     }
+    for explanation in &result.explained {
+        why(&mut out, &explained(explanation));
+    }
     let _ = writeln!(
         out,
         "  again: rulectl test {}\n",
         quoted(&format!("{}: {}", suite.name, result.name))
     );
     out
+}
+
+/// So many lines of an explanation are shown; JSON has it whole.
+const LINES: usize = 40;
+
+/// Why a rule found what it did, below what was expected of it.
+fn why(out: &mut String, explained: &str) {
+    let mut lines = explained.lines();
+    for line in lines.by_ref().take(LINES) {
+        let _ = writeln!(out, "  | {line}");
+    }
+    let more = lines.count() as u64;
+    if more > 0 {
+        let _ = writeln!(
+            out,
+            "  | and {}; `--format json` has them",
+            counted(more, "line more")
+        );
+    }
 }
 
 /// What the cases reach of a policy, and first what they do not.

@@ -6,6 +6,7 @@ use crate::detect::SEVERITIES;
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
 use crate::route::guardrails::RequireWhen;
+use crate::route::vacuous::{report_order, report_require_when};
 use crate::route::{Agent, Context, Guardrails, Routing, Runs};
 use crate::script::Reference;
 use crate::slots::SLOTS;
@@ -205,6 +206,7 @@ fn decode_guardrails(
     agents: &BTreeMap<String, Agent>,
     problems: &mut Problems,
 ) -> Option<Guardrails> {
+    let errors = problems.counts().0;
     let mut table = node.table(problems)?;
     let phase = table
         .require("phase", problems)
@@ -225,14 +227,12 @@ fn decode_guardrails(
         .get("require_when")
         .and_then(|node| node.list(problems))
         .unwrap_or_default();
-    let mut required = require.clone();
-    let mut require_when = Vec::new();
-    for node in conditions {
-        if let Some((when, named)) = decode_require_when(node, agents, problems) {
-            require_when.push(when);
-            required.extend(named);
-        }
-    }
+    let clauses = conditions
+        .iter()
+        .filter_map(|node| decode_require_when(node, agents, problems));
+    let clauses: Vec<(RequireWhen, Vec<(String, Span)>)> = clauses.collect();
+    let named = clauses.iter().flat_map(|(_, named)| named);
+    let mut required: Vec<(String, Span)> = require.iter().chain(named).cloned().collect();
     let span = table.span();
     table.finish(problems);
     // A misspelt name was reported; what it leaves out of `allow` follows from that.
@@ -241,8 +241,15 @@ fn decode_guardrails(
         report_not_allowed(&allow, &required, problems);
     }
     if let Some(node) = order_node {
-        report_cycle(&order, node.span, problems);
+        let pairs = order.iter().map(|(pair, _)| pair);
+        report_cycle(pairs, node.span, problems);
     }
+    // What a misspelt word makes vacuous is not.
+    if problems.counts().0 == errors {
+        report_order(&allow, &order, problems);
+        report_require_when(context, &require, &clauses, problems);
+    }
+    let order: Vec<(String, String)> = order.into_iter().map(|(pair, _)| pair).collect();
     if context == Context::RawEvents {
         report_drafting(allow.iter().chain(&required), agents, problems);
     }
@@ -252,7 +259,7 @@ fn decode_guardrails(
         phase: phase?.to_owned(),
         allow: texts(allow),
         require: texts(require),
-        require_when,
+        require_when: clauses.into_iter().map(|(clause, _)| clause).collect(),
         order,
     })
 }
@@ -316,7 +323,7 @@ fn decode_order(
     node: &Node,
     agents: &BTreeMap<String, Agent>,
     problems: &mut Problems,
-) -> Vec<(String, String)> {
+) -> Vec<((String, String), Span)> {
     let mut order = Vec::new();
     for pair in node.list(problems).unwrap_or_default() {
         let Kind::List(_) = &pair.kind else {
@@ -328,7 +335,12 @@ fn decode_order(
             continue;
         };
         match agent_names(pair, agents, problems).as_slice() {
-            [(left, _), (right, _)] => order.push((left.clone(), right.clone())),
+            [(left, _), (right, _)] => {
+                // A misspelt name was reported.
+                if [left, right].iter().all(|name| agents.contains_key(*name)) {
+                    order.push(((left.clone(), right.clone()), pair.span));
+                }
+            }
             other => {
                 let message = format!("expected a pair of agents, found {}", other.len());
                 problems
@@ -378,8 +390,12 @@ fn report_drafting<'n>(
 }
 
 /// An order with a cycle cannot be kept by a route that holds the agents on it.
-fn report_cycle(order: &[(String, String)], span: Span, problems: &mut Problems) {
-    let mut left: Vec<_> = order.iter().collect();
+fn report_cycle<'n>(
+    order: impl Iterator<Item = &'n (String, String)>,
+    span: Span,
+    problems: &mut Problems,
+) {
+    let mut left: Vec<_> = order.collect();
     // Take away what has nothing before it or nothing behind it, until nothing changes.
     loop {
         let count = left.len();

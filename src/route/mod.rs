@@ -3,6 +3,7 @@
 mod decode;
 mod guardrails;
 mod proposal;
+mod vacuous;
 
 pub use self::decode::{codes, decode_routing, slots_run};
 pub use self::guardrails::Guardrails;

@@ -77,6 +77,9 @@ fn decode_command(
         .get("notes")
         .and_then(|node| node.text(problems))
         .map(str::to_owned);
+    let scope = table
+        .get("scope")
+        .and_then(|node| Some((node.text(problems)?.to_owned(), node.span)));
     let operation = decode_operation(&mut table, name_span, problems);
     let query = table
         .get("query")
@@ -102,6 +105,7 @@ fn decode_command(
         system: system?.to_owned(),
         description: description?.to_owned(),
         notes,
+        scope,
         at,
         method,
         path,

@@ -17,6 +17,8 @@ pub struct CommandTemplate {
     pub description: String,
     /// What to know before running it.
     pub notes: Option<String>,
+    /// The scope of OAuth that a token needs for it, and where that is written.
+    pub scope: Option<(String, Span)>,
     /// Where the path is written.
     pub at: Span,
     /// The HTTP method.

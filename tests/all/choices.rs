@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::diff_audits;
 use crate::diff_effect;
+use crate::explain;
 use crate::harness::{lay_over, lines, memory, policy_of, root, run_inputs, run_with, shipped};
 
 /// A search, a record as it is written, and whether the record matches.
@@ -1035,4 +1036,137 @@ fn what_past_runs_found_and_what_was_proposed_then() {
     assert_eq!(told.routing.proposals.head["risk"][&Carrying::Refused], 6);
     assert_eq!(told.routing.proposals.head["route"][&Carrying::NotAsked], 2);
     assert!(told.effect.conclusive);
+}
+
+/// What is told of a rule that every event satisfies, on a day, with the lines around its condition.
+fn told_with(before: &str, behind: &str, day: &str) -> Vec<String> {
+    let rule = format!(
+        "title: Everything\nlogsource: {{product: okta}}\ndetection:\n  s: {{eventType: user.session.start}}\n{before}  condition: s or not s{behind}\n"
+    );
+    let good = root().join("tests/diagnostics/good");
+    let folder = tempfile::tempdir().expect("a folder");
+    lay_over(&good, folder.path());
+    fs::write(folder.path().join("rules/every.yml"), rule).expect("written");
+    let mut problems = policy::load(folder.path()).problems;
+    problems.settle(day.parse().expect("a day"), |_| true);
+    let told = problems.sorted().into_iter();
+    told.map(|problem| problem.code.to_owned()).collect()
+}
+
+#[test]
+fn what_a_comment_suppresses() {
+    let allow = |code: &str| format!("# rulectl:allow {code} until 2026-12-31: why\n");
+    let (this, other) = (allow("RL0124"), allow("RL0123"));
+    for (before, behind, day, expected) in [
+        (this.clone(), String::new(), "2026-12-31", vec![]),
+        (String::new(), format!(" {this}"), "2026-12-31", vec![]),
+        (
+            this.clone(),
+            String::new(),
+            "2027-01-01",
+            vec!["RL0021", "RL0124"],
+        ),
+        (
+            format!("{this}{other}"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0022"],
+        ),
+        (
+            format!("{this}\n"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0022", "RL0124"],
+        ),
+        (
+            format!("{other}  t: {{}}\n"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0122", "RL0121"],
+        ),
+        (
+            allow("RL0121"),
+            String::new(),
+            "2026-12-31",
+            vec!["RL0020", "RL0124"],
+        ),
+        (
+            format!("  t: {{actor.id: 'a {}'}}\n", this.trim()),
+            " or t".to_owned(),
+            "2026-12-31",
+            vec!["RL0124"],
+        ),
+    ] {
+        assert_eq!(
+            told_with(&before, &behind, day),
+            expected,
+            "{before}{behind}"
+        );
+    }
+}
+
+#[test]
+fn an_absence_is_warned_of_where_its_window_never_holds_both() {
+    for (timespan, fires) in [("1h", false), ("2h", false), ("121m", true)] {
+        let rules = format!(
+            "title: Reset\nname: reset\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.account.reset_password}}, condition: s}}\n---\ntitle: In\nname: sign_in\nlogsource: {{product: okta}}\ndetection: {{s: {{eventType: user.session.start}}, condition: s}}\n---\ntitle: Absent\nname: never_in\ncorrelation: {{type: absent, rules: [reset, sign_in], timespan: 2h}}\n---\ntitle: Both\nname: both\ncorrelation: {{type: temporal, rules: [reset, never_in], timespan: {timespan}}}\n"
+        );
+        let good = root().join("tests/diagnostics/good");
+        let folder = tempfile::tempdir().expect("a folder");
+        lay_over(&good, folder.path());
+        fs::write(folder.path().join("rules/sign_in.yml"), rules).expect("written");
+        let loaded = policy::load(folder.path());
+        let told = loaded.problems.sorted().into_iter();
+        let is_warned = told.filter(|problem| problem.code == "RL0155").count() == 1;
+        assert_eq!(is_warned, !fires, "{timespan}");
+        let events = r#"{"eventType":"user.account.reset_password","published":"2026-01-01T00:00:00Z","uuid":"a"}
+{"eventType":"x","published":"2026-01-02T00:00:00Z","uuid":"b"}
+"#;
+        let policy = loaded.policy.expect("a policy");
+        let inputs = vec![memory(events.as_bytes().to_vec())];
+        let received = run_inputs(&policy, inputs, Mapping::Okta, 1);
+        let both = received
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.finding.rule_name.as_deref() == Some("both"));
+        assert_eq!(both.count() == 1, fires, "{timespan}");
+    }
+}
+
+#[test]
+fn what_is_near() {
+    let nearest = |detection: &str, events: &[Value]| -> Vec<Value> {
+        let rule = format!(
+            "title: seen\nname: seen\nlogsource: {{product: okta}}\ndetection:\n{detection}"
+        );
+        let told = explain::policy(&rule, events).json(&["--rule", "seen"]);
+        let examples = told["rules"][0]["examples"].as_array().cloned();
+        let uuid = |example: &Value| example["uuid"].clone();
+        examples.iter().flatten().map(uuid).collect()
+    };
+    let of = |uuid: &str, fields: Value| {
+        let mut event = explain::event(uuid, 1, "t", "ann");
+        let Value::Object(fields) = fields else {
+            panic!("fields");
+        };
+        fields
+            .into_iter()
+            .for_each(|(name, value)| event[name] = value);
+        event
+    };
+    let [one, two, none] = [
+        of("one", json!({"x": 1})),
+        of("two", json!({"x": 1, "y": 1, "w": 1, "v": 1})),
+        of("none", json!({})),
+    ];
+    // The fewest clauses, of alternatives those of the nearest; then the most that are satisfied.
+    let either = "  a: {x: 1, y: 2, z: 3}\n  b: {w: 1, v: 1, u: 2}\n  condition: a or b\n";
+    let events = [one.clone(), none.clone(), two.clone()];
+    assert_eq!(nearest(either, &events), ["two", "one"]);
+    // Nothing that is satisfied is asked for.
+    assert!(nearest("  a: {x: 2}\n  condition: a\n", std::slice::from_ref(&one)).is_empty());
+    let known = "  a: {x: 1}\n  known: {y: 1}\n  condition: a and not known\n";
+    assert_eq!(nearest(known, &[none, two]), ["two"]);
+    let missing = "  a: {x: 2, y|neq: 7}\n  condition: a\n";
+    assert!(nearest(missing, &[one]).is_empty());
 }

@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 40] = [
+const CASES: [(&str, i32, Made); 44] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -55,6 +55,7 @@ const CASES: [(&str, i32, Made); 40] = [
     ("huge-files", 2, Changed(huge_files)),
     ("lists", 2, Overlay),
     ("modifiers", 2, Overlay),
+    ("moot", 0, Overlay),
     ("no-rules", 2, Changed(|folder| fs::remove_file(folder.join("rules/sign_in.yml")).expect("removed"))),
     ("not-yaml", 2, Overlay),
     ("order-cycle", 2, Overlay),
@@ -67,6 +68,9 @@ const CASES: [(&str, i32, Made); 40] = [
     ("secrets", 2, Overlay),
     ("senseless", 0, Overlay),
     ("settings", 2, Overlay),
+    ("suites", 2, Overlay),
+    ("suppressions", 0, Overlay),
+    ("suppressions-broken", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),
     ("warnings", 0, Overlay),

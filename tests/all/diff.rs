@@ -257,7 +257,7 @@ fn repository() -> TempDir {
     place
 }
 
-fn commit(place: &Path) {
+pub fn commit(place: &Path) {
     git(place, &["add", "-A"]);
     git(
         place,

@@ -1,15 +1,18 @@
 //! What a change of a policy does to logs: which findings and what follows from them, and by which edit.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use rulectl::detect::{Finding, Joined, Joint, JointWindows};
+use rulectl::event::{Digest, Nanos, Time};
 use rulectl::geo::Databases;
 use rulectl::lab::diff::effect::{About, Cause, Changed, Delta, Effect, Field, How, Kind, One};
 use rulectl::lab::diff::{Side, effect, folder};
 use rulectl::okta::Mapping;
-use rulectl::pipeline::Settings;
+use rulectl::pipeline::{Counts, JointSink, Outcome, Settings, detect_jointly};
 use rulectl::policy;
 use serde_json::Value;
 use uuid::Uuid;
@@ -564,6 +567,218 @@ proptest! {
         let threaded = effect(&base, &head, inputs, &settings(3)).expect("it runs");
         let json = |effect: &Effect| serde_json::to_string(effect).expect("JSON");
         prop_assert_eq!(json(&threaded), json(&forth));
+    }
+}
+
+/// Correlations of several kinds over days, whose numbers are replaced.
+const LONG: &str = "\
+title: Failed sign-in
+name: failed
+logsource: {product: okta}
+detection: {s: {outcome.result: FAILURE}, condition: s}
+---
+title: Successful sign-in
+name: succeeded
+logsource: {product: okta}
+detection: {s: {outcome.result: SUCCESS}, condition: s}
+---
+title: Burst
+name: burst
+level: medium
+correlation: {type: event_count, rules: [failed], group-by: [actor.alternateId], timespan: 20m, condition: {gte: 2}}
+rulectl: {suppress: SUPPRESS}
+---
+title: Guessed
+name: guessed
+level: medium
+correlation: {type: temporal_ordered, rules: [failed, succeeded], group-by: [actor.alternateId], timespan: 15m}
+---
+title: Still out
+name: still_out
+level: medium
+correlation: {type: absent, rules: [failed, succeeded], group-by: [actor.alternateId], timespan: 30m}
+---
+title: Busy
+name: busy
+level: medium
+correlation: {type: event_count, rules: [burst], timespan: 2h, condition: {gte: 2}}
+rulectl: {suppress: 10m}
+";
+
+/// Three days of sign-ins, which come in bursts.
+fn days() -> impl Strategy<Value = Vec<Value>> {
+    let burst = (
+        select(vec!["ann", "bob", "cleo", "dan", "eve"]),
+        0..(3 * 24 * 60_i64),
+        proptest::collection::vec((0..40_i64, any::<bool>()), 1..8),
+    );
+    proptest::collection::vec(burst, 150..250).prop_map(|bursts| {
+        let events = bursts.iter().flat_map(|(who, start, events)| {
+            events.iter().map(move |(minutes, succeeds)| {
+                let result = if *succeeds { "SUCCESS" } else { "FAILURE" };
+                sign_in(who, result, (start + minutes) * 60)
+            })
+        });
+        events.collect()
+    })
+}
+
+/// Pairs the findings of two runs as it is documented, all at once: those that are the same, then
+/// by the largest overlap, then the earliest.
+fn pairs(base: &[Outcome], head: &[Outcome]) -> Vec<(Uuid, Uuid)> {
+    let is_same = |one: &Outcome, other: &Outcome| {
+        let continued = |outcome: &Outcome| {
+            let mut outcome = outcome.clone();
+            outcome.finding.continues = outcome.finding.continues.map(|_| Uuid::nil());
+            outcome
+        };
+        one.finding.id == other.finding.id && continued(one) == continued(other)
+    };
+    let mut paired: Vec<(Uuid, Uuid)> = Vec::new();
+    let mut overlaps = Vec::new();
+    for one in base.iter().map(|outcome| (outcome, &outcome.finding)) {
+        for other in head.iter().map(|outcome| (outcome, &outcome.finding)) {
+            let ((was, old), (is, new)) = (one, other);
+            if old.rule != new.rule || old.group != new.group {
+                continue;
+            }
+            if is_same(was, is) {
+                paired.push((old.id, new.id));
+            } else if old.count == 1 && new.count == 1 {
+                if old.anchor == new.anchor {
+                    overlaps.push((Reverse(Nanos(0)), old.first_seen, old.id, new.id));
+                }
+            } else {
+                let start = old.first_seen.max(new.first_seen);
+                let end = old.last_seen.min(new.last_seen);
+                if let Some((start, end)) = start.zip(end).filter(|(start, end)| start <= end) {
+                    overlaps.push((Reverse(end.since(start)), Some(start), old.id, new.id));
+                }
+            }
+        }
+    }
+    overlaps.sort_by_key(|(overlap, start, ..)| (*overlap, *start));
+    for (.., old, new) in overlaps {
+        if paired
+            .iter()
+            .all(|(one, other)| *one != old && *other != new)
+        {
+            paired.push((old, new));
+        }
+    }
+    paired
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
+    /// Findings are paired before the log ends, and as if all of them had waited for its end.
+    #[test]
+    fn findings_are_paired_whenever_nothing_more_can_come(
+        events in days(),
+        suppress in select(vec!["0s", "10m", "3h"]),
+        edit in select(vec![
+            ("gte: 2}}\nrulectl: {suppress: SUPPRESS}", "gte: 3}}\nrulectl: {suppress: SUPPRESS}"),
+            ("suppress: SUPPRESS", "suppress: 25m"),
+            ("timespan: 20m", "timespan: 7m"),
+            ("timespan: 15m", "timespan: 40m"),
+            ("timespan: 30m", "timespan: 50m"),
+            ("timespan: 2h", "timespan: 9h"),
+        ]),
+    ) {
+        let (from, to) = edit;
+        let of = |rules: &str| side(&rules.replace("SUPPRESS", suppress), &[]);
+        let (base, head) = (of(LONG), of(&LONG.replace(from, to)));
+        let effect = diff(&base, &head, &events);
+        let [old, new] = [&base, &head].map(|side| run(&side.policy, &events).outcomes);
+        let ids = |outcomes: &[Outcome]| -> BTreeSet<Option<Uuid>> {
+            outcomes.iter().map(|outcome| Some(outcome.finding.id)).collect()
+        };
+        let (mut removed, mut added) = (ids(&old), ids(&new));
+        let mut same = BTreeSet::new();
+        for (one, other) in pairs(&old, &new) {
+            prop_assert!(removed.remove(&Some(one)) && added.remove(&Some(other)));
+            same.insert((Some(one), Some(other)));
+        }
+        let delta = &effect.findings;
+        prop_assume!(delta.left_out == 0);
+        let told = |ones: &[One]| ones.iter().map(|one| one.subject.finding).collect::<BTreeSet<_>>();
+        prop_assert_eq!(told(&delta.removed), removed);
+        prop_assert_eq!(told(&delta.added), added);
+        for changed in &delta.changed {
+            prop_assert!(same.contains(&(changed.base.finding, changed.head.finding)));
+        }
+    }
+}
+
+/// A rule and a group, whose values are folded.
+type Of = (Uuid, Vec<String>);
+
+fn of(finding: &Finding) -> Of {
+    let group = finding.group.values().map(|value| value.to_lowercase());
+    (finding.rule, group.collect())
+}
+
+/// Asks after every match what may still come, and holds every finding against the answers.
+#[derive(Default)]
+struct Foretold {
+    reaches: BTreeMap<Of, Option<Time>>,
+    broken: Vec<String>,
+}
+
+impl JointSink for Foretold {
+    fn finding(&mut self, _: &[usize], finding: Finding) -> std::io::Result<()> {
+        if finding.first_seen < self.reaches[&of(&finding)] {
+            self.broken.push(format!("{finding:?}"));
+        }
+        Ok(())
+    }
+
+    fn advanced(&mut self, windows: &JointWindows<'_, '_>) {
+        let come = windows.to_come().expect("events have a time");
+        for ((rule, group), reaches) in &mut self.reaches {
+            *reaches = (*reaches).max(Some(come.reaches(&[*rule], group)));
+        }
+    }
+
+    fn met(&mut self, _: &JointWindows<'_, '_>, _: &Counts) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) })]
+    /// No finding reaches further back than was ever foretold of its rule and group, and for each
+    /// that is later than the log begins it is foretold at last that it is over.
+    #[test]
+    fn findings_reach_no_further_back_than_foretold(
+        events in days(),
+        suppress in select(vec!["0s", "10m", "3h"]),
+    ) {
+        let sides = [LONG.replace("SUPPRESS", suppress), LONG.replace("SUPPRESS", "1h")];
+        let sides = sides.map(|rules| side(&rules, &[]));
+        let joined = sides.iter().map(|side| Joined {
+            detector: &side.policy.detector,
+            rules: &side.policy.rules,
+            outside: Digest::of(b""),
+        });
+        let joined: Vec<Joined<'_>> = joined.collect();
+        let joint = Joint::new(&joined);
+        let findings = sides.iter().flat_map(|side| run(&side.policy, &events).outcomes);
+        let findings: Vec<Finding> = findings.map(|outcome| outcome.finding).collect();
+        let mut sink = Foretold {
+            reaches: findings.iter().map(|finding| (of(finding), None)).collect(),
+            ..Foretold::default()
+        };
+        let inputs = vec![memory(lines(&events).into_bytes())];
+        detect_jointly(&joint, inputs, &settings(1), &mut sink, &|_| {}).expect("it runs");
+        prop_assert!(sink.broken.is_empty(), "{:?}", sink.broken);
+        // A day is the longest that a finding stays open.
+        let last = findings.iter().filter_map(|finding| finding.last_seen).max();
+        for finding in &findings {
+            if last.zip(finding.last_seen).is_some_and(|(last, seen)| last.since(seen) > Nanos::DAY) {
+                prop_assert!(sink.reaches[&of(finding)] > finding.last_seen);
+            }
+        }
     }
 }
 

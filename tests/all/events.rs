@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rulectl::diag::Severity;
+use rulectl::diag::{Problems, Severity};
 use rulectl::okta::Mapping;
 use rulectl::pipeline::Counts;
 use rulectl::policy;
@@ -262,6 +262,9 @@ fn sigmahq_s_rules_load_unmodified_and_match() {
     let policy = loaded
         .policy
         .expect("warnings do not keep a policy from running");
+    let mut unportable = Problems::default();
+    policy::report_unportable(&policy, &mut unportable);
+    assert_eq!(unportable.counts(), (0, 0));
     assert_eq!(policy.rules.len(), 24);
     let received = run_inputs(
         &policy,

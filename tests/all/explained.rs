@@ -19,13 +19,16 @@ const LIVE: [&str; 5] = ["run", "--events", "routing.toml", "--slots", "live"];
 type Files<'f> = &'f [(&'f str, &'f str)];
 
 #[rustfmt::skip]
-const BROKEN: [(&[&str], Files<'_>); 7] = [
+const BROKEN: [(&[&str], Files<'_>); 10] = [
     (&["check"], &[
         ("rules/one.yml", "title: One of one\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|contains|all: admin\n  condition: selection\n"),
         ("rules/quiet.yml", "title: On a list\nname: on_a_list\nlogsource: {product: okta}\ndetection:\n  selection:\n    actor.alternateId|expand: '%nobody%'\n  condition: selection\n---\ntitle: Often on a list\ncorrelation:\n  type: event_count\n  rules: [on_a_list]\n  timespan: 1h\n  condition: {gte: 3}\n"),
     ]),
     (&["check"], &[("routing.toml", ROUTED_AROUND)]),
-    (&["test"], &[
+    (&["check"], &[("rules/tokens.yml", UNTESTED)]),
+    (&["check", "--coverage"], &[("rules/sign_in.yml", UNREACHED)]),
+    (&["check", "--portable"], &[("rules/long.yml", EXPLODING)]),
+    (&["check"], &[
         ("fixtures/none.test.yml", "suite: none\ncases: []\n"),
         ("fixtures/odd.test.yml", "suite: odd\ncases:\n  - name: soon\n    events:\n      - {at: soon, eventType: user.session.start}\n    expect: {findings: []}\n  - name: spelled\n    events:\n      - {eventype: user.session.start}\n    expect: {findings: []}\n  - name: expects nothing\n    events:\n      - {eventType: user.session.start}\n    expect: {}\n"),
     ]),
@@ -36,6 +39,12 @@ const BROKEN: [(&[&str], Files<'_>); 7] = [
 ];
 
 const ROUTED_AROUND: &str = "[route.raw_events]\nphase = \"ingest\"\nallow = [\"detector_agent\"]\nrequire = []\n\n[agents.detector_agent]\ndescription = \"Runs the rules\"\nruns = \"detect\"\n";
+
+const UNREACHED: &str = "title: A token was made\nname: tokens\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nrulectl:\n  tests:\n    - name: nothing is made\n      events: [{eventType: user.session.start}]\n      expect: {findings: []}\n";
+
+const UNTESTED: &str = "title: A token was made\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nregression_tests_path: regression_data/okta/tokens/info.yml\n";
+
+const EXPLODING: &str = "title: A long name\nlogsource: {product: okta}\ndetection:\n  s:\n    actor.displayName|re: '^([a-z]+)*@'\n  condition: s\n";
 
 /// The problems of a text, each with its code.
 fn problems(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -236,4 +245,53 @@ fn reports_stand_beside_what_is_printed_and_faces_are_those_of_check() {
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// A policy with one warning, which a comment suppresses to the end of 2026.
+fn suppressing() -> tempfile::TempDir {
+    over_good(&[(
+        "rules/every.yml",
+        "title: Everything\nlogsource: {product: okta}\ndetection:\n  s: {eventType: user.session.start}\n  condition: s or not s # rulectl:allow RL0124 until 2026-12-31: \u{202e}for the first weeks\n",
+    )])
+}
+
+#[test]
+fn a_suppression_holds_to_the_end_of_its_last_day() {
+    let folder = suppressing();
+    for (day, expected) in [
+        ("2026-12-31", "no problems, 1 suppressed: 3 rules"),
+        ("2027-01-01", "0 errors, 2 warnings\n"),
+    ] {
+        let words = ["check", "--today", day];
+        let output = program()
+            .current_dir(folder.path())
+            .args(words)
+            .output()
+            .expect("it runs");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains(expected), "{day}: {told}");
+    }
+    let output = program()
+        .args(["check", "--today", "tomorrow"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn what_is_suppressed_stands_in_sarif_with_its_reason() {
+    let folder = suppressing();
+    let output = program()
+        .current_dir(folder.path())
+        .args(["check", "--today", "2026-12-31", "--format", "sarif"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    crate::reports::assert_is_sarif(&text);
+    let sarif: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "RL0124");
+    let suppression = &result["suppressions"][0];
+    assert_eq!(suppression["kind"], "inSource");
+    assert_eq!(suppression["justification"], "\\u{202e}for the first weeks");
 }

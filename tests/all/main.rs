@@ -12,6 +12,7 @@
 //! | `semantics` | what is a finding and what is not |
 //! | `correlations` | every type of correlation: timelines that just hit and just miss |
 //! | `events` | the bundled logs and rules |
+//! | `explain` | why a rule holds for an event or does not |
 //! | `cli` | exit codes, formats, inputs |
 //! | `hostile` | text that an attacker wrote |
 //! | `recordings` | what a model answered, kept and said again |
@@ -26,6 +27,7 @@
 //! | `reload` | a live run whose policy changes |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
+//! | `dev` | what each save of a policy comes to |
 //! | `diff` | what a change of a policy means |
 //! | `diff_audits` | what a change of a policy does to what an audit records |
 //! | `diff_effect` | what a change of a policy does to logs |
@@ -52,6 +54,7 @@ mod config;
 mod correlations;
 mod detect;
 mod determinism;
+mod dev;
 mod diagnostics;
 mod diff;
 mod diff_audits;
@@ -61,8 +64,10 @@ mod docs;
 mod documents;
 mod enrichment;
 mod events;
+mod explain;
 mod explained;
 mod filling;
+mod fixing;
 mod gate;
 mod harness;
 mod hostile;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 use chrono::NaiveDate;
@@ -83,7 +84,8 @@ static TWO_CHANGES: LazyLock<Found> = LazyLock::new(|| scenario("two_changes"));
 
 /// Puts a text wherever one of a log stands.
 fn say_in_log(effect: &mut Effect, text: &str) {
-    let about = |subject: &mut Subject| {
+    let about = |subject: &mut Arc<Subject>| {
+        let subject = Arc::make_mut(subject);
         subject.description = text.to_owned();
         subject.actor = Some(text.to_owned());
         subject.group = BTreeMap::from([(text.to_owned(), text.to_owned())]);
@@ -141,18 +143,18 @@ fn say_in_policy(found: &mut Found, text: &str) {
     for delta in deltas(&mut found.effect) {
         for one in delta.added.iter_mut().chain(&mut delta.removed) {
             one.name = said();
-            one.subject.rule = said();
+            Arc::make_mut(&mut one.subject).rule = said();
         }
         for changed in &mut delta.changed {
             changed.name = said();
-            changed.head.rule = said();
+            Arc::make_mut(&mut changed.head).rule = said();
             for field in &mut changed.fields {
                 (field.field, field.base, field.head) = (said(), said().into(), said().into());
             }
         }
     }
     for lost in &mut found.effect.lost {
-        lost.one.subject.rule = said();
+        Arc::make_mut(&mut lost.one.subject).rule = said();
         lost.clauses
             .iter_mut()
             .for_each(|clause| clause.clause = said());
@@ -385,7 +387,7 @@ fn assert_is_ours<'a>(node: &'a AstNode<'a>) {
 
 /// A page has the markup that we write, one style and one script, and names nothing outside.
 #[track_caller]
-fn assert_is_a_page(text: &str) {
+pub fn assert_is_a_page(text: &str) {
     let ours: BTreeSet<&str> = [
         "!DOCTYPE",
         "html",
@@ -592,7 +594,9 @@ fn what_a_log_says_is_told_only_where_actors_are_named() {
 #[test]
 fn the_same_actor_has_the_same_number_throughout() {
     let mut found = scenario("two_changes");
-    let address = |one: &mut One| one.subject.actor = Some("203.0.113.9".to_owned());
+    let address = |one: &mut One| {
+        Arc::make_mut(&mut one.subject).actor = Some("203.0.113.9".to_owned());
+    };
     found.effect.findings.added.iter_mut().for_each(address);
     let text = markdown(&found.told(["base", "head"], Actors::Numbered));
     // What is lost comes first, then findings, risks and incidents that differ.
@@ -613,8 +617,9 @@ fn a_comment_fits_whatever_there_is_to_tell() {
     let lost: Vec<Lost> = found.effect.lost.clone();
     for number in 0..10_000 {
         let mut one = lost[number % lost.len()].clone();
-        one.one.subject.finding = Some(uuid::Uuid::from_u128(number as u128));
-        one.one.subject.actor = Some(format!("actor {number}"));
+        let subject = Arc::make_mut(&mut one.one.subject);
+        subject.finding = Some(uuid::Uuid::from_u128(number as u128));
+        subject.actor = Some(format!("actor {number}"));
         one.clauses = vec![
             OfEdit {
                 clause: long.clone(),

@@ -28,6 +28,26 @@ fn rule_files() {
 }
 
 #[test]
+fn routing() {
+    replay("routing", checks::routing);
+}
+
+#[test]
+fn tools() {
+    replay("tools", checks::tools);
+}
+
+#[test]
+fn prompts() {
+    replay("prompt", checks::prompt);
+}
+
+#[test]
+fn suites() {
+    replay("suite", checks::suite);
+}
+
+#[test]
 fn segments() {
     replay("audit", checks::audit);
 }
@@ -107,4 +127,96 @@ proptest::proptest! {
         }
         checks::state(&state);
     }
+}
+
+/// What must hold of the bytes of a file.
+type Check = fn(&[u8]);
+
+/// The targets of whole files, and what checks them.
+const FILES: [(&str, Check); 5] = [
+    ("routing", checks::routing),
+    ("tools", checks::tools),
+    ("prompt", checks::prompt),
+    ("suite", checks::suite),
+    ("rule", checks::rule),
+];
+
+/// What a damaged file may have somewhere.
+const ODD: [&str; 14] = [
+    "# rulectl:allow RL0150 until 2026-12-31: x\n",
+    " # rulectl:allow ",
+    "\u{feff}",
+    "\u{202e}",
+    "\r\n",
+    "&a [*a]",
+    "9999999999999999999",
+    "-1",
+    "[[",
+    "{{",
+    "\"\"\"",
+    ": ",
+    ".a.a.a.a.a.a.a.a",
+    "null",
+];
+
+/// The seeds of a target, in the order of their names.
+fn seeds(target: &str) -> Vec<String> {
+    let folder = fs::read_dir(root().join("fuzz/seeds").join(target)).expect("seeds");
+    let mut paths: Vec<_> = folder
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.sort();
+    let texts = paths.iter().map(|path| fs::read(path).expect("a seed"));
+    texts
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect()
+}
+
+/// A place in a text, from its beginning, 0.0, to its end, 1.0.
+fn place(text: &str, at: f64) -> usize {
+    let at = (at * text.len() as f64) as usize;
+    let mut before = (0..=at).rev();
+    before
+        .find(|at| text.is_char_boundary(*at))
+        .expect("0 is one")
+}
+
+/// A text with a part of another one, or an odd word, in the place of a part of its own.
+fn damaged(text: &str, other: &str, [from, to, start, end]: [f64; 4]) -> String {
+    let (from, to) = (place(text, from.min(to)), place(text, from.max(to)));
+    let part = &other[place(other, start.min(end))..place(other, start.max(end))];
+    [&text[..from], part, &text[to..]].concat()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: damages(), failure_persistence: None, ..Default::default() })]
+
+    /// Files that were cut and put together in odd ways.
+    #[test]
+    fn damaged_files(
+        target in 0..FILES.len(),
+        (one, other) in (0..1_000_usize, 0..1_000_usize),
+        cuts in proptest::collection::vec(proptest::array::uniform4(0.0..=1.0_f64), 1..4),
+        odd in proptest::collection::vec((0..ODD.len(), 0.0..=1.0_f64), 0..4),
+    ) {
+        let (name, check) = FILES[target];
+        let all = seeds(name);
+        let (one, other) = (&all[one % all.len()], &all[other % all.len()]);
+        // Most cuts are short: what is torn apart says little.
+        let cuts = cuts.into_iter().map(|[from, to, start, end]| {
+            [from, from + (to - from) * 0.1, start, start + (end - start) * 0.2]
+        });
+        let mut text = cuts.fold(one.clone(), |text, cut| damaged(&text, other, cut));
+        for (word, at) in odd {
+            let at = place(&text, at);
+            text.insert_str(at, ODD[word]);
+        }
+        check(text.as_bytes());
+    }
+}
+
+/// How many files are damaged: `RULECTL_CASES` says more, for a long run by hand.
+fn damages() -> u32 {
+    let asked = std::env::var("RULECTL_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(120)
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::cli::{err, folder, out, rulectl};
 use crate::diff::git;
 use crate::harness::{lay_over, root};
-use crate::reports::{assert_is_junit, assert_is_sarif};
+use crate::reports::{assert_is_a_page, assert_is_junit, assert_is_sarif};
 
 /// A policy with one suite: a rule of the burst of failures, and what the cases say.
 pub fn policy(suite: &str) -> TempDir {
@@ -51,6 +51,81 @@ fn several_reports_are_written_at_once_and_are_what_their_schemas_say() {
 }
 
 #[test]
+fn a_page_has_the_cases_and_what_they_reach_and_nothing_raw() {
+    let folder = policy(HOSTILE);
+    let words = "test --report html=a.html --coverage";
+    let output = rulectl(folder.path(), words);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let page = fs::read_to_string(folder.path().join("a.html")).expect("a page");
+    assert_is_a_page(&page);
+    for said in [
+        "1 case passed, 1 failed",
+        "<h2>Failed</h2>",
+        "<summary>]]&gt; 50%, a: b\\u{a}::stop-commands::x</summary>",
+        "\\u{202e}::error::",
+        "fixtures/a.test.yml:3",
+        "<h2>Never</h2>",
+        "Coverage: ",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(
+        !page.contains('\u{202e}') && !page.contains("<b>&"),
+        "{page}"
+    );
+    let again = rulectl(folder.path(), words);
+    assert_eq!(again.status.code(), Some(1));
+    let twice = fs::read_to_string(folder.path().join("a.html")).expect("a page");
+    assert_eq!(page, twice);
+}
+
+#[test]
+fn what_a_case_reaches_of_routes_and_slots_is_said() {
+    let burst = "suite: s
+cases:
+  - name: a burst
+    base: {eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com}
+    events: [{at: +0m, repeat: 5, every: 1m}]
+    expect: {findings: 1}
+";
+    let folder = policy(burst);
+    let path = folder.path().join("routing.toml");
+    let routing = fs::read_to_string(&path).expect("it is there");
+    let clauses = "[[route.incident.require_when]]\nseverity = [\"medium\"]\nagents = [\"spare_agent\"]\n\n[[route.incident.require_when]]\nseverity = [\"high\"]\nagents = [\"spare_agent\"]\n\n[agents.spare_agent]\ndescription = \"Suggests\"\nruns = \"commands\"\n\n[promotion]\nthreshold = 0.1\n";
+    let routing = routing
+        .replace(
+            "[promotion]\nseverities = [\"high\", \"critical\"]\n",
+            clauses,
+        )
+        .replace(
+            "\"command_agent\"]\nrequire",
+            "\"command_agent\", \"spare_agent\"]\nrequire",
+        );
+    fs::write(&path, routing).expect("written");
+    let text = out(&rulectl(folder.path(), "test --coverage --format json"));
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    let items = json["coverage"]["items"].as_array().expect("items").iter();
+    let of = items.filter(|item| item["kind"] == "guardrail" || item["kind"] == "slot");
+    let told: Vec<(&str, bool)> = of
+        .map(|item| {
+            (
+                item["name"].as_str().expect("a name"),
+                item["reached"] == true,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("route.incident.require_when[0]", true),
+            ("route.incident.require_when[1]", false),
+            ("risk: medium", true),
+            ("plan: OTHER", true),
+        ]
+    );
+}
+
+#[test]
 fn an_annotation_is_one_command_whatever_a_suite_says() {
     let folder = policy(HOSTILE);
     let text = out(&rulectl(folder.path(), "test --report github"));
@@ -70,8 +145,8 @@ fn a_report_that_cannot_be_written_is_said_before_the_cases_run() {
     let folder = policy(HOSTILE);
     for (words, said) in [
         (
-            "test --report html=a.html",
-            "there are junit, sarif, json; or `github` alone",
+            "test --report markdown=a.md",
+            "there are html, junit, sarif, json; or `github` alone",
         ),
         (
             "test --report junit=none/a.xml",
@@ -397,4 +472,204 @@ fn only_suites_that_a_change_concerns_are_run() {
         "{}",
         err(&output)
     );
+}
+
+/// A field of any depth would be followed as deep when the event is written, read and let go.
+#[test]
+fn a_path_of_very_many_steps_is_refused_and_breaks_nothing() {
+    let path = vec!["a"; 500_000].join(".");
+    let case = format!(
+        "suite: deep\ncases:\n  - name: deep\n    base: {{? {path}\n: 1}}\n    events: [{{at: +1m}}]\n    expect: {{findings: []}}\n"
+    );
+    let folder = policy(&case);
+    for words in ["check", "test"] {
+        let output = rulectl(folder.path(), words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        let told = [out(&output), err(&output)].concat();
+        assert!(told.contains("at most 32 steps"), "{told}");
+    }
+}
+
+const TOKENS: &str = "title: A token was made
+id: 5f0a2e5c-8d0e-4a4e-9f5e-0d2f6d3f3a11
+logsource: {product: okta, service: okta}
+detection:
+  made: {eventType: system.api_token.create}
+  condition: made
+regression_tests_path: regression_data/tokens/info.yml
+";
+
+/// Test data as SigmaHQ lays it out: what it is about, and files of which one is none of ours.
+fn regression(match_count: &str, kind: &str) -> TempDir {
+    let folder = folder();
+    lay_over(&root().join("tests/diagnostics/good"), folder.path());
+    let info = format!(
+        "id: 0d2f6d3f-3a11-4a4e-9f5e-5f0a2e5c8d0e\ndescription: N/A\ndate: 2026-01-01\nauthor: us\nrule_metadata:\n    - id: 5f0a2e5c-8d0e-4a4e-9f5e-0d2f6d3f3a11\n      title: A token was made\nregression_tests_info:\n    - name: Two of three\n      type: {kind}\n      provider: okta\n{match_count}      path: regression_data/tokens/events.json\n"
+    );
+    let event = |kind: &str, at: u8| {
+        format!(
+            "{{\"eventType\":\"{kind}\",\"uuid\":\"e-{at}\",\"published\":\"2026-01-01T00:0{at}:00Z\"}}\n"
+        )
+    };
+    let events = [
+        event("system.api_token.create", 1),
+        event("user.session.start", 2),
+        event("system.api_token.create", 3),
+    ];
+    let data = folder.path().join("regression_data/tokens");
+    fs::create_dir_all(&data).expect("a folder");
+    fs::write(data.join("info.yml"), info).expect("written");
+    fs::write(data.join("events.json"), events.concat()).expect("written");
+    fs::write(folder.path().join("rules/tokens.yml"), TOKENS).expect("written");
+    folder
+}
+
+#[test]
+fn the_test_data_of_a_rule_are_cases() {
+    for (count, kind, exit, said) in [
+        ("      match_count: 2\n", "json", 0, "1 passed, 0 failed"),
+        ("", "json", 0, "1 passed, 0 failed"),
+        (
+            "      match_count: 3\n",
+            "json",
+            1,
+            "expected 3 matches, received 2",
+        ),
+        (
+            "      match_count: 2\n",
+            "evtx",
+            1,
+            "the policy has no suites",
+        ),
+        ("      match_count: many\n", "json", 2, "found a text"),
+    ] {
+        let folder = regression(count, kind);
+        let output = rulectl(folder.path(), "test");
+        let told = [out(&output), err(&output)].concat();
+        assert!(told.contains(said), "{count}{kind}: {told}");
+        assert_eq!(output.status.code(), Some(exit), "{count}{kind}: {told}");
+    }
+    let folder = regression("", "json");
+    let rule = TOKENS.replace("create", "revoke");
+    fs::write(folder.path().join("rules/tokens.yml"), rule).expect("written");
+    let told = out(&rulectl(folder.path(), "test"));
+    assert!(told.contains("expected 1 matches, received 0"), "{told}");
+    fs::remove_dir_all(folder.path().join("regression_data")).expect("removed");
+    let output = rulectl(folder.path(), "check");
+    assert_eq!(output.status.code(), Some(0), "rules are copied without it");
+    assert!(out(&output).contains("warning[RL0607]"), "{}", out(&output));
+}
+
+#[test]
+fn an_event_of_a_log_is_told_by_what_it_alone_has() {
+    let log = "{\"eventType\":\"user.session.start\",\"uuid\":\"a\",\"published\":\"2026-01-01T00:00:00Z\",\"target\":[{\"id\":\"t-1\"},{\"id\":\"t-2\"}]}\n{\"eventType\":\"user.session.end\",\"uuid\":\"b\",\"published\":\"2026-01-01T00:01:00Z\",\"target\":[{\"id\":\"t-2\"}]}\n";
+    for (marks, exit, said) in [
+        ("{target.id: t-1}", 0, "1 passed"),
+        (
+            "{target.id: t-2, eventType: user.session.start}",
+            0,
+            "1 passed",
+        ),
+        (
+            "{target.id: t-2}",
+            2,
+            "lines 1 and 2 of the log both have what `where` asks for",
+        ),
+        ("{target.id: t-3}", 2, "no event with what `where` asks for"),
+        ("{}", 2, "`where` names no field"),
+        ("{targt.id: t-1}", 2, "did you mean `target.id`?"),
+    ] {
+        let suite = format!(
+            "suite: marked\ncases:\n  - name: marked\n    events: [{{from: {{file: log.ndjson, where: {marks}}}, outcome.result: FAILURE}}]\n    expect: {{matches: [{{rule: failed_login, event: a}}]}}\n"
+        );
+        let folder = policy(&suite);
+        fs::write(folder.path().join("fixtures/log.ndjson"), log).expect("written");
+        let output = rulectl(folder.path(), "test");
+        let told = [out(&output), err(&output)].concat();
+        assert!(told.contains(said), "{marks}: {told}");
+        assert_eq!(output.status.code(), Some(exit), "{marks}: {told}");
+    }
+}
+
+/// A burst that is promoted, and what its route holds.
+fn routed(expected: &str) -> (Option<i32>, String) {
+    let suite = format!(
+        "suite: routes\ncases:\n  - name: a burst\n    base: {{eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com}}\n    events: [{{at: +0m, repeat: 5, every: 1m}}]\n    expect:\n      routes: {expected}\n"
+    );
+    let folder = policy(&suite);
+    let path = folder.path().join("routing.toml");
+    let routing = fs::read_to_string(&path).expect("it is there");
+    let all = routing.replace("severities = [\"high\", \"critical\"]", "threshold = 0.1");
+    fs::write(&path, all).expect("written");
+    let output = rulectl(folder.path(), "test");
+    (output.status.code(), [out(&output), err(&output)].concat())
+}
+
+#[test]
+fn a_case_says_what_the_route_of_an_incident_holds() {
+    for (expected, exit, said) in [
+        ("1", Some(0), "1 passed"),
+        (
+            "[{phase: response, agents: [planner_agent, command_agent]}]",
+            Some(0),
+            "1 passed",
+        ),
+        (
+            "[{agents: [command_agent, planner_agent]}]",
+            Some(1),
+            "expected one of the routes to be this (-), and the nearest is (+)",
+        ),
+        ("[{phase: ingest}]", Some(1), "+   \"phase\": \"response\""),
+        ("0", Some(1), "expected 0 routes, received 1"),
+        ("[{agent: planner_agent}]", Some(2), "unknown key `agent`"),
+        (
+            "[{edits: [{action: added, agent: planner_agent}, {action: added, agent: command_agent}]}]",
+            Some(0),
+            "1 passed",
+        ),
+    ] {
+        let (code, told) = routed(expected);
+        assert!(told.contains(said), "{expected}: {told}");
+        assert_eq!(code, exit, "{expected}: {told}");
+    }
+}
+
+#[test]
+fn the_scope_of_a_command_stands_in_its_notes() {
+    let suite = "suite: scopes
+cases:
+  - name: a burst
+    base: {eventType: user.session.start, outcome.result: FAILURE, actor.alternateId: a@example.com, actor.id: 00u1234567890abcdefg}
+    events: [{at: +0m, repeat: 5, every: 1m}]
+    expect:
+      commands:
+        - {step_id: collect_auth_logs, notes: ''}
+        - {step_id: lock_account, notes: a token of OAuth needs the scope okta.users.manage}
+";
+    let folder = policy(suite);
+    for (name, from, to) in [
+        (
+            "routing.toml",
+            "severities = [\"high\", \"critical\"]",
+            "threshold = 0.1",
+        ),
+        (
+            "tools.yaml",
+            "lifecycle/suspend\n",
+            "lifecycle/suspend\n    scope: okta.users.manage\n",
+        ),
+        (
+            "rules/sign_in.yml",
+            "finding_type: FAILED_LOGIN_BURST",
+            "{finding_type: FAILED_LOGIN_BURST, user: actor.id}",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        let text = fs::read_to_string(&path).expect("it is there");
+        assert!(text.contains(from), "{name}");
+        fs::write(&path, text.replace(from, to)).expect("written");
+    }
+    let output = rulectl(folder.path(), "test");
+    let told = [out(&output), err(&output)].concat();
+    assert_eq!(output.status.code(), Some(0), "{told}");
 }

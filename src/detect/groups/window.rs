@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
-use crate::detect::correlation::{Account, Condition};
+use crate::detect::correlation::{Account, Condition, Reached};
 use crate::detect::events::{Telling, Told};
 use crate::detect::limits::left_of;
 use crate::detect::seen::Member;
@@ -129,6 +129,17 @@ impl Window {
         match self {
             Self::Many(many) if many.account.is_some() => many.account.as_ref()?.hit(),
             _ => condition.hit(self),
+        }
+    }
+
+    /// How far it has come.
+    pub(in crate::detect) fn reached(&self, condition: &dyn Condition) -> Reached {
+        match self {
+            Self::Many(many) => {
+                let account = many.account.as_ref();
+                account.map_or_else(|| condition.reached(self), |kept| kept.reached())
+            }
+            Self::One(_) => condition.reached(self),
         }
     }
 

@@ -2,6 +2,7 @@
 //! boundaries of their windows, and the two engines asked the same.
 
 mod joined;
+mod watched;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,7 @@ use crate::detect::reference::generate::{ACCESSORS, Case, a_case};
 use crate::detect::reference::tests::{answers, cases, detection};
 use crate::detect::reference::{Asked, matches};
 use crate::detect::search::Detection;
-use crate::detect::versions::{Relation, Versions, compare_detections};
+use crate::detect::versions::{Relation, Remark, Versions, compare_detections, remarks};
 
 /// Compares two detections, events being shown to the reference.
 fn compare(base: &Detection, head: &Detection) -> Versions {
@@ -265,4 +265,77 @@ fn no_claim_contradicts_the_engine() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     let share = 100 * decided.get() / all.get();
     assert!(share >= 40, "{share} % of {} pairs are decided", all.get());
+}
+
+/// A detection with the second search like the first, where it is to be so.
+fn with_twins(text: &str, condition: &str, are_twins: bool) -> String {
+    let searches = text.split("condition: ").next().unwrap_or_default();
+    let first = searches.split("s1:\n").next().unwrap_or_default();
+    let twins = format!("{first}{}", first.replacen("s0:", "s1:", 1));
+    let searches = if are_twins { &twins } else { searches };
+    format!("{searches}condition: {condition}\n")
+}
+
+/// Whether every field of an event has one value: no array stands in it, nor a text with values.
+fn is_simple(event: &Value) -> bool {
+    match event {
+        Value::Array(_) => false,
+        Value::Object(fields) => !fields.contains_key("t") && fields.values().all(is_simple),
+        _ => true,
+    }
+}
+
+#[test]
+fn what_never_or_always_holds_does_so_for_the_reference() {
+    const CONDITIONS: [&str; 6] = [
+        "s0 and s1",
+        "s0 and not s1",
+        "s0 or not s1",
+        "not s0 or s1",
+        "not s0 and not s1",
+        "s0 or s1",
+    ];
+    let config = Config {
+        cases: cases().div_ceil(100),
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let (never, always) = (Cell::new(0), Cell::new(0));
+    let made = (a_case(), select(CONDITIONS.to_vec()), proptest::bool::ANY);
+    let outcome = TestRunner::new(config).run(&made, |(case, condition, are_twins)| {
+        for text in &case.detections {
+            let text = with_twins(text, condition, are_twins);
+            let Ok(detection) = detection(&text) else {
+                continue;
+            };
+            let events = case.events.iter();
+            let events = events.map(|event| serde_json::from_str(event).expect("an event"));
+            let events: Vec<Value> = events.collect();
+            for is_single in [false, true] {
+                let told = remarks(&detection, &|_| is_single);
+                let is_never = told.iter().any(|one| matches!(one, Remark::Never(_)));
+                let is_always = told.iter().any(|one| matches!(one, Remark::Always(_)));
+                never.set(never.get() + u32::from(is_never));
+                always.set(always.get() + u32::from(is_always));
+                for event in events.iter().filter(|event| !is_single || is_simple(event)) {
+                    let asked = Asked {
+                        event,
+                        accessors: &ACCESSORS,
+                        known: &[],
+                    };
+                    let holds = matches(&detection, asked);
+                    prop_assert!(!(is_never && holds), "never: {}{}", text, event);
+                    prop_assert!(!is_always || holds, "always: {}{}", text, event);
+                }
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let (never, always) = (never.get(), always.get());
+    assert!(
+        never >= 20 && always >= 20,
+        "{never} never, {always} always"
+    );
 }

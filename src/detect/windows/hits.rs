@@ -9,6 +9,7 @@ use crate::detect::finding::Why;
 use crate::detect::groups::{Groups, Window};
 use crate::detect::windows::ledger::Ledger;
 use crate::detect::windows::membership::{Passed, Sighting, groups_of, memberships};
+use crate::detect::windows::watch::Watch;
 use crate::event::Nanos;
 
 /// There is no number to a pair.
@@ -43,15 +44,21 @@ pub(super) fn report(
 pub(super) fn correlate(
     ledger: &mut Ledger,
     groups: &mut Groups,
-    at: usize,
-    consumer: &Consumer,
+    (at, consumer): (usize, &Consumer),
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
     most: usize,
+    mut watch: Option<&mut Watch>,
 ) -> Vec<Passed> {
     let mut hits = Vec::new();
+    if let Some(watch) = &mut watch {
+        watch.comes(at, consumer, condition, sightings);
+    }
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
         if !condition.opens(rules) && groups.find(&key).is_none() {
+            if let Some(watch) = &mut watch {
+                watch.begins_nothing(at);
+            }
             continue;
         }
         let mut evicted = 0;
@@ -61,6 +68,11 @@ pub(super) fn correlate(
         };
         let number = groups.enter(&key, slide, || Window::new(consumer, &member, rules));
         ledger.tally.evicted += evicted as u64;
+        let glimpse = watch.as_mut().and_then(|watch| {
+            let window = &groups.get(number)?.window;
+            let entered = (&key, &member, rules);
+            watch.entered((at, consumer), condition, entered, window)
+        });
         let met = groups.change(number, |group| condition.meet(&mut group.window));
         let met = met.flatten();
         let measure = match &met {
@@ -70,6 +82,9 @@ pub(super) fn correlate(
                 .get(number)
                 .and_then(|group| group.window.hit(condition.as_ref())),
         };
+        if let Some(watch) = &mut watch {
+            watch.decided(at, &key, glimpse, measure.is_some());
+        }
         let Some(measure) = measure else {
             let failure = groups.change(number, |group| group.window.failure());
             if let Some(why) = failure.flatten() {
@@ -94,12 +109,20 @@ pub(super) fn correlate(
 pub(super) fn wait(
     ledger: &mut Ledger,
     groups: &mut Groups,
-    consumer: &Consumer,
+    (at, consumer): (usize, &Consumer),
     condition: &Arc<dyn Condition>,
     sightings: &[Sighting],
     most: usize,
+    mut watch: Option<&mut Watch>,
 ) {
+    if let Some(watch) = &mut watch {
+        watch.comes(at, consumer, condition, sightings);
+    }
     for (key, member, rules) in memberships(ledger, consumer, condition, sightings) {
+        if let Some(watch) = &mut watch {
+            let comes = (&key, &member, rules);
+            watch.waits((at, consumer), condition, comes, groups);
+        }
         if answers(rules)
             && let Some(number) = groups.find(&key)
         {

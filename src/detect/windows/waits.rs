@@ -66,6 +66,9 @@ impl Windows {
         else {
             return;
         };
+        if let Some(watch) = &mut self.watch {
+            watch.waited(at, &key);
+        }
         let member = Member {
             time: end,
             seen: waited.seen.clone(),

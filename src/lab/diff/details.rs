@@ -551,7 +551,7 @@ fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
         (Kind::Filter, [_, ..]) => Nothing,
         (Kind::Agent, ["description" | "input" | "output" | "phase"]) => Shown,
         (Kind::Table, ["step", _, "description" | "rationale"] | ["goal", ..]) => Shown,
-        (Kind::Command, ["description" | "notes"]) => Shown,
+        (Kind::Command, ["description" | "notes" | "scope"]) => Shown,
         (Kind::Slot, ["formula"]) => Decides,
         (Kind::Gate, _) => Nothing,
         _ => Decides,

@@ -16,7 +16,10 @@ use crate::visible::visible;
 #[must_use]
 pub fn problems_as_sarif(problems: &Problems, root: &str) -> Value {
     let found = problems.sorted();
-    let codes: BTreeSet<&str> = found.iter().map(|problem| problem.code).collect();
+    let suppressed = problems.suppressed();
+    let of_suppressed = suppressed.iter().map(|one| &one.problem);
+    let all = found.iter().copied().chain(of_suppressed);
+    let codes: BTreeSet<&str> = all.map(|problem| problem.code).collect();
     let pages: Vec<_> = code_pages()
         .filter(|page| codes.contains(page.code.as_str()))
         .collect();
@@ -33,13 +36,20 @@ pub fn problems_as_sarif(problems: &Problems, root: &str) -> Value {
             help: &page.fix,
         })
         .collect();
-    let results: Vec<Value> = found
-        .into_iter()
-        .map(|problem| {
-            let index = rules.iter().position(|rule| rule.id == problem.code);
-            result(problems, problem, index, root)
-        })
-        .collect();
+    let told = |problem: &Diagnostic| {
+        let index = rules.iter().position(|rule| rule.id == problem.code);
+        result(problems, problem, index, root)
+    };
+    let mut results: Vec<Value> = found.into_iter().map(told).collect();
+    for one in suppressed {
+        let mut result = told(&one.problem);
+        if let Value::Object(result) = &mut result {
+            let reason = visible(&one.reason);
+            let suppressions = json!([{"kind": "inSource", "justification": reason}]);
+            result.insert("suppressions".to_owned(), suppressions);
+        }
+        results.push(result);
+    }
     sarif::document("rulectl check", &rules, &[], &results)
 }
 

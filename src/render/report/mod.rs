@@ -11,6 +11,7 @@ mod plot;
 mod records;
 mod sarif;
 mod tested;
+mod tested_page;
 
 pub use self::checked::{problems_as_commands, problems_as_sarif};
 pub use self::junit::junit;
@@ -19,6 +20,7 @@ pub use self::naming::Actors;
 pub use self::page::page;
 pub use self::sarif::sarif;
 pub use self::tested::{tested_annotations, tested_junit, tested_sarif};
+pub use self::tested_page::tested_page;
 
 use crate::diag::counted;
 use crate::lab::diff::audits::Audits;

@@ -27,7 +27,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// So many entries of a table are on the page; JSON has more.
-const ROWS: usize = 1_000;
+pub(super) const ROWS: usize = 1_000;
 
 /// What a diff found, as a page. Its own style and script are named by their digests, and nothing
 /// else may be loaded or run.
@@ -35,6 +35,16 @@ const ROWS: usize = 1_000;
 pub fn page(diffed: &Diffed<'_>) -> String {
     let naming = Naming::of(diffed.actors, diffed.effect);
     let [base, head] = diffed.names.map(Said);
+    let header = html! {
+        h1 { "rulectl diff: " code { (base) } " → " code { (head) } }
+        (news(&News::of(diffed, &naming)))
+    };
+    let title = html! { "rulectl diff: " (base) " → " (head) };
+    document(&title, &header, &told(diffed, &naming))
+}
+
+/// A page whose own style and script are all that it may load or run.
+pub(super) fn document(title: &Markup, header: &Markup, body: &Markup) -> String {
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
         source(STYLE),
@@ -48,16 +58,13 @@ pub fn page(diffed: &Diffed<'_>) -> String {
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
-                title { "rulectl diff: " (base) " → " (head) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header {
-                    h1 { "rulectl diff: " code { (base) } " → " code { (head) } }
-                    (news(&News::of(diffed, &naming)))
-                }
+                header { (header) }
                 (tools())
-                main { (told(diffed, &naming)) }
+                main { (body) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -66,7 +73,7 @@ pub fn page(diffed: &Diffed<'_>) -> String {
 }
 
 /// A text that is not ours: seen as it is, and never as markup.
-struct Said<'t>(&'t str);
+pub(super) struct Said<'t>(pub(super) &'t str);
 
 impl Render for Said<'_> {
     fn render_to(&self, out: &mut String) {
@@ -148,7 +155,7 @@ fn told(diffed: &Diffed<'_>, naming: &Naming) -> Markup {
 }
 
 /// A part of the page; nothing where there are no rows.
-fn section(heading: &str, rows: usize, left_out: u64, body: &Markup) -> Markup {
+pub(super) fn section(heading: &str, rows: usize, left_out: u64, body: &Markup) -> Markup {
     let more = rows.saturating_sub(ROWS) as u64 + left_out;
     html! {
         @if rows > 0 {
@@ -164,7 +171,7 @@ fn section(heading: &str, rows: usize, left_out: u64, body: &Markup) -> Markup {
 }
 
 /// A table whose columns sort; a name that begins with `#` is of numbers.
-fn table(columns: &[&str], body: &Markup) -> Markup {
+pub(super) fn table(columns: &[&str], body: &Markup) -> Markup {
     html! {
         div.wide {
             table {

@@ -11,7 +11,7 @@ use crate::render::report::sarif::{self, Rule, location};
 use crate::visible::visible;
 
 /// A case and what came of it.
-type Tested<'t> = (&'t Suite, CaseResult);
+pub(super) type Tested<'t> = (&'t Suite, CaseResult);
 
 /// Cases as JUnit's XML: a suite is one there too.
 #[must_use]
@@ -48,7 +48,7 @@ fn place(suite: &Suite, result: &CaseResult) -> Place {
 }
 
 /// What a failed case says, in plain text.
-fn told(suite: &Suite, result: &CaseResult) -> String {
+pub(super) fn told(suite: &Suite, result: &CaseResult) -> String {
     anstream::adapter::strip_str(&failed_case(suite, result)).to_string()
 }
 

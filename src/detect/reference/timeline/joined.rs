@@ -76,6 +76,7 @@ fn jointly(joined: &[Joined<'_>], timeline: &[Moment]) -> Vec<Vec<Finding>> {
     }
     let last = timeline.iter().map(|moment| Time(moment.at * SECOND)).max();
     windows.finish(last, &mut each).expect("nothing fails");
+    while windows.finish_next(&mut each).expect("nothing fails") {}
     findings
 }
 

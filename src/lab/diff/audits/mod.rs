@@ -233,7 +233,7 @@ pub fn audits(
     let mut again = Again {
         audit: folder,
         range,
-        following: Following::new(&policies),
+        following: Following::new(&policies, &tried),
         known: policies
             .iter()
             .map(|between| between.policy.detector.reporting())
@@ -264,7 +264,7 @@ pub fn audits(
         doubts.iter_mut().for_each(|doubt| doubt.decisive = false);
     }
     Ok(Audits {
-        effect: following.tell(Read::default(), &tried, doubts, [base, head]),
+        effect: following.tell(Read::default(), doubts, [base, head]),
         read,
         routing,
     })

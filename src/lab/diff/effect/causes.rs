@@ -3,7 +3,7 @@
 //! Edits are tried one by one, then those of a rule or a table together, then those of a file.
 //! What none of these makes is made by edits of several files together.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::event::{Digest, FieldPath};
 use crate::lab::diff::Side;
 use crate::lab::diff::effect::edits::{Taken, with_edits};
-use crate::lab::diff::effect::pairing::{Differences, Differs};
+use crate::lab::diff::effect::pairing::Differs;
 use crate::lab::diff::effect::told::{Cause, How};
 use crate::lab::diff::effect::traced::{Kind, Subject};
 use crate::policy::{Policy, PolicyFile};
@@ -44,8 +44,24 @@ pub struct Causes {
     tried: Vec<Vec<usize>>,
     /// Whether each edit was tried by itself.
     is_attributed: bool,
-    /// The variants that make a difference.
-    known: HashMap<Digest, Vec<usize>>,
+}
+
+/// Of findings that are compared together: which variants make each difference.
+#[derive(Debug, Default)]
+pub struct Makers {
+    of: HashMap<Digest, Vec<usize>>,
+}
+
+impl Makers {
+    /// Notes what differs between the base and a variant. Variants are told one after the other.
+    pub fn note(&mut self, variant: usize, differs: &Differs) {
+        for mark in marks(differs) {
+            let makers = self.of.entry(mark).or_default();
+            if makers.last() != Some(&variant) {
+                makers.push(variant);
+            }
+        }
+    }
 }
 
 /// Policies between the base and the head, as many as are worth trying.
@@ -101,18 +117,10 @@ fn worth_trying(taken: &[Taken], is_attributed: &mut bool) -> Vec<Vec<usize>> {
 }
 
 impl Causes {
-    /// With what differs between the base and each variant, and how much of that is not known.
+    /// Whether nothing was edited.
     #[must_use]
-    pub fn known(mut self, differing: impl Iterator<Item = Differences>) -> Self {
-        for (at, differences) in differing.enumerate() {
-            self.is_attributed &= differences.not_paired == 0;
-            let made = differences.list.iter();
-            let made: HashSet<Digest> = made.flat_map(|one| marks(&one.what)).collect();
-            for mark in made {
-                self.known.entry(mark).or_default().push(at);
-            }
-        }
-        self
+    pub fn is_without_edits(&self) -> bool {
+        self.edits == 0
     }
 
     /// Whether each edit was tried.
@@ -121,9 +129,9 @@ impl Causes {
         self.is_attributed
     }
 
-    /// What makes a difference.
+    /// What makes a difference; `is_attributed` where all that may make it was compared.
     #[must_use]
-    pub fn of(&self, differs: &Differs) -> Cause {
+    pub fn of(&self, differs: &Differs, makers: &Makers, is_attributed: bool) -> Cause {
         if self.edits == 1 {
             return Cause {
                 how: How::Alone,
@@ -135,11 +143,11 @@ impl Causes {
             edits: Vec::new(),
         };
         for mark in marks(differs) {
-            let makers = self.makers(mark);
-            if makers.how != How::Alone {
-                return makers;
+            let made = self.smallest(makers.of.get(&mark), is_attributed);
+            if made.how != How::Alone {
+                return made;
             }
-            cause.edits.extend(makers.edits);
+            cause.edits.extend(made.edits);
         }
         cause.edits.sort_unstable();
         cause.edits.dedup();
@@ -147,8 +155,8 @@ impl Causes {
     }
 
     /// The smallest sets of edits that make a difference.
-    fn makers(&self, mark: Digest) -> Cause {
-        let made_by = self.known.get(&mark).into_iter().flatten();
+    fn smallest(&self, makers: Option<&Vec<usize>>, is_attributed: bool) -> Cause {
+        let made_by = makers.into_iter().flatten();
         let sets: Vec<&Vec<usize>> = made_by.filter_map(|at| self.tried.get(*at)).collect();
         let smallest = sets.iter().map(|set| set.len()).min();
         let mut alone = sets
@@ -164,7 +172,7 @@ impl Causes {
                 how: How::Together,
                 edits: sets.first().map(|set| (*set).clone()).unwrap_or_default(),
             },
-            None if self.is_attributed => Cause {
+            None if is_attributed => Cause {
                 how: How::Together,
                 edits: (0..self.edits).collect(),
             },

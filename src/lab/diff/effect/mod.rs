@@ -7,10 +7,12 @@ mod certainty;
 mod doubts;
 mod edits;
 mod fills;
+mod gathered;
 mod pairing;
 mod possible;
 mod told;
 mod traced;
+mod waiting;
 
 pub use self::certainty::{Certainty, Least};
 pub use self::doubts::{About, Doubt};
@@ -22,24 +24,25 @@ pub use self::told::{
 };
 pub use self::traced::{Kind, Subject};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::rc::Rc;
 
 use uuid::Uuid;
 
-use self::causes::{Variants, variants};
-use self::certainty::{Way, Weighed};
+use self::causes::{Causes, Makers, Variants, variants};
+use self::certainty::{Certain, Way, Weighed, possible, weigh, weigh_open};
 use self::edits::{Taken, edits};
 use self::fills::{Asks, Fills, Known};
+use self::gathered::{Gathered, Place, day_of, order_of};
 pub(super) use self::pairing::Rules;
-use self::pairing::{Comparison, Difference, Differences, Differs};
+use self::pairing::{Difference, Pair, Whose, differ, pair};
 use self::possible::{Latitude, Marks, Open, Possible, Presence, Span, Spans};
-use self::told::{LOST, TOLD};
 pub(super) use self::traced::Traced;
 use self::traced::{Again, Beside, KINDS, Reckoned, count};
-use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, Severity};
-use crate::event::{Digest, FieldPath, Time};
+use self::waiting::{Compare, Together, Waiting};
+use crate::detect::{Finding, FloorSetting, Joined, Joint, JointWindows, RiskSetting, ToCome};
+use crate::event::{Digest, FieldPath};
 use crate::lab::diff::Side;
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::{
@@ -88,7 +91,7 @@ pub fn effect_with(
     let joined: Vec<Joined<'_>> = joined.collect();
     let joint = Joint::new(&joined);
     let known = Known::new(answers);
-    let mut following = Following::new(&policies);
+    let mut following = Following::new(&policies, &tried);
     following.known = Some(&known);
     following.begin(&policies);
     let mut sink = Sink {
@@ -106,7 +109,7 @@ pub fn effect_with(
         first: counts.first,
         last: counts.last,
     };
-    Ok(sink.following.tell(read, &tried, doubts, [base, head]))
+    Ok(sink.following.tell(read, doubts, [base, head]))
 }
 
 /// The edits that take the base to the head, and the policies with some of them.
@@ -121,6 +124,10 @@ impl Tried {
         let taken = edits(base, head);
         let variants = variants(base, head, &taken, supplied);
         Self { taken, variants }
+    }
+
+    fn edits(&self) -> Vec<Edit> {
+        self.taken.iter().map(|taken| taken.edit.clone()).collect()
     }
 
     /// Whether anything may be decided otherwise.
@@ -259,8 +266,13 @@ pub(super) struct Following<'p> {
     chains: Vec<Digest>,
     /// Whether each policy detects, and whether it asks for risks.
     runs: Vec<(bool, bool)>,
-    /// One for each policy but the base.
-    comparisons: Vec<Comparison>,
+    /// What is compared of each policy with the base, and not told yet.
+    waiting: Waiting,
+    /// How many of these are worth a look for what is complete.
+    look_at: usize,
+    causes: &'p Causes,
+    gathered: Gathered,
+    weighed: Weighed,
     /// The base and the head.
     ends: Vec<End<'p>>,
     /// The findings of each rule.
@@ -270,15 +282,18 @@ pub(super) struct Following<'p> {
 }
 
 impl<'p> Following<'p> {
-    pub(super) fn new(policies: &[Between<'p>]) -> Self {
+    pub(super) fn new(policies: &[Between<'p>], tried: &'p Tried) -> Self {
         let all: Vec<&Policy> = policies.iter().map(|between| between.policy).collect();
         // Scripts may write drafts.
         let is_chain = |path: &str| !path.starts_with("rules/") || path.ends_with(".rhai");
-        let (base, others) = (all.first(), all.iter().skip(1).enumerate());
-        let comparison =
-            |(at, other): (usize, &&Policy)| base.map(|base| Comparison::new(base, other, at == 0));
+        let (base, others) = all.split_at(1.min(all.len()));
+        let waiting = base.first().map(|base| Waiting::new(base, others));
         Self {
-            comparisons: others.filter_map(comparison).collect(),
+            waiting: waiting.unwrap_or_default(),
+            look_at: WORTH_A_LOOK,
+            causes: &tried.variants.causes,
+            gathered: Gathered::new(tried.edits()),
+            weighed: Weighed::new(),
             known: None,
             chains: policies
                 .iter()
@@ -316,7 +331,7 @@ impl<'p> Following<'p> {
         let Some((base, others)) = begun.split_first() else {
             return;
         };
-        for (at, (comparison, other)) in self.comparisons.iter_mut().zip(others).enumerate() {
+        for (at, other) in others.iter().enumerate() {
             let traced = |(beginning, fills): &(Beginning, Fills)| {
                 let beside = Beside {
                     fills: fills.clone(),
@@ -329,9 +344,9 @@ impl<'p> Following<'p> {
                 _ => None,
             };
             if base.0.route != other.0.route {
-                comparison.both(traced(base), traced(other), both);
+                self.both(at, traced(base), traced(other), both);
             } else if let Some((base, head)) = both {
-                comparison.open(&base, &head);
+                weigh_open(&base, &head, &mut self.weighed);
             }
         }
     }
@@ -343,18 +358,19 @@ impl<'p> Following<'p> {
         let Some((base, others)) = begun.split_first() else {
             return;
         };
-        for (comparison, other) in self.comparisons.iter_mut().zip(others) {
+        for (at, other) in others.iter().enumerate() {
             if base.route != other.route {
                 let traced = |beginning: &Beginning| {
                     Rc::new(Traced::of_run(&beginning.route).recorded(record))
                 };
                 let (base, other) = (traced(base), traced(other));
                 if base != other {
-                    comparison.both(base, other, None);
+                    self.both(at, base, other, None);
                 }
             }
         }
         self.ends.iter_mut().for_each(End::add_run);
+        self.complete(None);
     }
 
     /// What is done under each policy from now on.
@@ -453,6 +469,117 @@ impl<'p> Following<'p> {
         let followed: Vec<Option<Rc<Followed>>> = followed.collect();
         let reckoned = self.reckon(&followed);
         self.compare(&followed, &reckoned, record);
+        self.complete(None);
+    }
+
+    /// Tells what of that which waits is complete, where there is so much that it is worth a look.
+    fn advanced(&mut self, windows: &JointWindows<'_, '_>) {
+        if self.waiting.len() < self.look_at {
+            return;
+        }
+        if let Some(come) = windows.to_come() {
+            self.complete(Some(&come));
+        }
+    }
+
+    /// Tells what is complete beside what may still come; all where nothing may.
+    fn complete(&mut self, come: Option<&ToCome<'_>>) {
+        for together in self.waiting.complete(come) {
+            self.tell_of(together);
+        }
+        self.look_at = WORTH_A_LOOK.max(2 * self.waiting.len());
+    }
+
+    /// Tells what differs between the base and the head, with what makes it.
+    fn tell_of(&mut self, together: Together) {
+        let mut together = together.into_iter().enumerate();
+        let Some((of_head, compare)) = together.next() else {
+            return;
+        };
+        let differing = self.differing(of_head, compare);
+        if differing.is_empty() {
+            return;
+        }
+        let mut makers = Makers::default();
+        for (of, compare) in together {
+            for (_, difference) in self.differing(of, compare) {
+                makers.note(of - 1, &difference.what);
+            }
+        }
+        let is_attributed = self.is_attributed();
+        let is_detecting = self.is_detecting();
+        for (place, mut difference) in differing {
+            if !is_detecting {
+                difference.certainty = Certainty::DependsOnModel;
+            }
+            let cause = self.causes.of(&difference.what, &makers, is_attributed);
+            self.gathered.note(place, difference, cause);
+        }
+    }
+
+    /// Whether all that may make a difference was tried.
+    fn is_attributed(&self) -> bool {
+        let mut variants = 1..self.policies.len().saturating_sub(1);
+        self.causes.is_attributed() && variants.all(|of| self.waiting.not_paired(of) == 0)
+    }
+
+    /// Where nothing was edited, a model says the same on both sides.
+    fn is_detecting(&self) -> bool {
+        self.causes.is_without_edits() || !self.ends.iter().any(End::may_detect)
+    }
+
+    /// What differs between the base and a policy.
+    fn differing(&mut self, of: usize, compare: Compare) -> Vec<(Place, Difference)> {
+        let mut all = compare.pairs;
+        for (base, head) in compare.of_rules.into_values() {
+            let (pairs, left) = pair(base, head);
+            self.waiting.leave_out(of, left);
+            all.extend(pairs.into_iter().map(|pair| (pair, None)));
+        }
+        all.sort_by_cached_key(|(pair, _)| order_of(pair));
+        let mut differing = Vec::new();
+        for ((base, head), certain) in all {
+            let again = head.as_ref();
+            let again = again.and_then(|head| self.again(of + 1, head, base.as_deref()));
+            let both: Pair = (base, again.or(head));
+            let Some(order) = order_of(&both) else {
+                continue;
+            };
+            let certain = certain.or_else(|| self.weigh(of, &both));
+            let (base, head) = both;
+            let what = differ(base.as_deref(), head.as_deref());
+            differing.extend(what.into_iter().enumerate().map(|(at, what)| {
+                let is_certain = certain.as_ref().is_none_or(|all| all.contains(&what.key()));
+                let certainty = if is_certain {
+                    Certainty::Certain
+                } else {
+                    Certainty::DependsOnModel
+                };
+                ((Rc::clone(&order), at), Difference { what, certainty })
+            }));
+        }
+        differing
+    }
+
+    /// Weighs what may come of a pair of the base and the head.
+    fn weigh(&mut self, of: usize, (base, head): &Pair) -> Option<Certain> {
+        (of == 0).then(|| {
+            let [base, head] = [base, head].map(|it| possible(it.as_deref()));
+            weigh(&base, &head, &mut self.weighed)
+        })
+    }
+
+    /// Takes a finding that the base and a policy have, and that leads to different things: to
+    /// these, or to what else may come of it where that is told.
+    fn both(
+        &mut self,
+        of: usize,
+        base: Rc<Traced>,
+        other: Rc<Traced>,
+        possible: Option<(Possible, Possible)>,
+    ) {
+        let certain = possible.map(|(base, head)| weigh(&base, &head, &mut self.weighed));
+        self.waiting.known(of, (Some(base), Some(other)), certain);
     }
 
     fn compare(
@@ -464,14 +591,13 @@ impl<'p> Following<'p> {
         let mut known: Vec<(Rc<Followed>, Rc<Traced>)> = Vec::new();
         let of = |at: usize| outcomes.get(at).and_then(Option::as_ref);
         let base = of(0);
-        let mut comparisons = std::mem::take(&mut self.comparisons);
-        for (at, comparison) in (1..).zip(&mut comparisons) {
+        for at in 1..self.policies.len() {
             let other = of(at);
             if let Some((base, other)) = base.zip(other)
                 && (Rc::ptr_eq(base, other) || base.outcome == other.outcome)
             {
                 if at < ENDS && !Rc::ptr_eq(base, other) {
-                    self.compare_open(comparison, base, other);
+                    self.compare_open(base, other);
                 }
                 continue;
             }
@@ -496,11 +622,12 @@ impl<'p> Following<'p> {
                 known.push((Rc::clone(followed), Rc::clone(&traced)));
                 Some(traced)
             };
+            let (compared, is_end) = (at - 1, at < ENDS);
             match (traced(0, base), traced(at, other)) {
                 (base, other) if record.is_some() && base == other => {}
-                pair if record.is_some() => comparison.known(pair),
+                pair if record.is_some() => self.waiting.known(compared, pair, None),
                 (Some(one), Some(two)) => {
-                    let possible = base.zip(other).filter(|_| at < ENDS);
+                    let possible = base.zip(other).filter(|_| is_end);
                     let possible = possible.map(|(base, head)| {
                         let base = self.possible(0, base, &one);
                         let head = self.possible(at, head, &two);
@@ -509,14 +636,13 @@ impl<'p> Following<'p> {
                             head.unwrap_or_else(|| Possible::exactly(&two)),
                         )
                     });
-                    comparison.both(one, two, possible);
+                    self.both(compared, one, two, possible);
                 }
-                (Some(base), None) => comparison.base(base),
-                (None, Some(other)) => comparison.head(other),
+                (Some(base), None) => self.waiting.take(compared, Whose::Base, base, is_end),
+                (None, Some(other)) => self.waiting.take(compared, Whose::Head, other, is_end),
                 (None, None) => {}
             }
         }
-        self.comparisons = comparisons;
     }
 
     /// Counts what comes of a finding under the base and the head.
@@ -566,7 +692,7 @@ impl<'p> Following<'p> {
     }
 
     /// Adds what a model could make differ of a finding that is the same on both sides so far.
-    fn compare_open(&self, comparison: &mut Comparison, base: &Followed, head: &Followed) {
+    fn compare_open(&mut self, base: &Followed, head: &Followed) {
         let ends = [(0, base), (1, head)];
         let is_open = |(at, followed): &(usize, &Followed)| {
             let end = self.ends.get(*at);
@@ -582,7 +708,7 @@ impl<'p> Following<'p> {
             Some(possible.unwrap_or_else(|| Possible::exactly(&traced)))
         });
         if let Some((base, head)) = base.zip(head) {
-            comparison.open(&base, &head);
+            weigh_open(&base, &head, &mut self.weighed);
         }
     }
 
@@ -623,32 +749,21 @@ impl<'p> Following<'p> {
     }
 
     /// Everything that is told.
-    pub(super) fn tell(
-        mut self,
-        read: Read,
-        tried: &Tried,
-        mut doubts: Vec<Doubt>,
-        sides: [&Side; 2],
-    ) -> Effect {
-        let Tried { taken, variants } = tried;
-        let comparisons = std::mem::take(&mut self.comparisons);
-        let comparisons = (1..).zip(comparisons).map(|(at, comparison)| {
-            comparison.finish(&mut |head, base| self.again(at, head, base))
-        });
-        let mut comparisons: VecDeque<Differences> = comparisons.collect();
-        let mut differences = comparisons.pop_front().unwrap_or_default();
-        let causes = variants.causes.clone().known(comparisons.into_iter());
-        if differences.not_paired > 0 {
+    pub(super) fn tell(mut self, read: Read, mut doubts: Vec<Doubt>, sides: [&Side; 2]) -> Effect {
+        self.complete(None);
+        let not_paired = self.waiting.not_paired(0);
+        if not_paired > 0 {
             let about = About::NotPaired {
-                findings: differences.not_paired,
+                findings: not_paired,
             };
             doubts.push(Doubt {
                 about,
                 decisive: true,
             });
         }
-        if !causes.is_attributed() && !differences.list.is_empty() {
-            let edits = taken.len();
+        let gathered = std::mem::take(&mut self.gathered);
+        if !self.is_attributed() && !gathered.is_empty() {
+            let edits = gathered.edits();
             let about = About::NotAttributed { edits };
             doubts.push(Doubt {
                 about,
@@ -658,7 +773,7 @@ impl<'p> Following<'p> {
         doubts.extend(self.prompts(sides));
         let mut effect = Effect {
             read,
-            edits: taken.iter().map(|taken| taken.edit.clone()).collect(),
+            edits: Vec::new(),
             findings: Delta::default(),
             risks: Delta::default(),
             incidents: Delta::default(),
@@ -680,18 +795,10 @@ impl<'p> Following<'p> {
                 ..Tally::default()
             },
         };
-        // Where nothing was edited, a model says the same on both sides.
-        let is_detecting = effect.edits.is_empty() || !self.ends.iter().any(End::may_detect);
-        let mut by_rule: BTreeMap<Uuid, Differing> = BTreeMap::new();
-        for mut difference in std::mem::take(&mut differences.list) {
-            if !is_detecting {
-                difference.certainty = Certainty::DependsOnModel;
-            }
-            let cause = causes.of(&difference.what);
-            effect.note(difference, cause, &mut by_rule);
-        }
+        let by_rule = gathered.into_effect(&mut effect);
+        let is_detecting = self.is_detecting();
         for kind in KINDS {
-            let bounds = self.bounds(kind, &differences.weighed, is_detecting);
+            let bounds = self.bounds(kind, &self.weighed, is_detecting);
             let spans = self.ends.iter().map(|end| end.spans.get(&kind).copied());
             let spans: Vec<Span> = spans.map(Option::unwrap_or_default).collect();
             let counts = &mut effect.delta(kind).counts;
@@ -763,6 +870,9 @@ impl<'p> Following<'p> {
     }
 }
 
+/// So many findings that wait are worth a look for those that need not any more.
+const WORTH_A_LOOK: usize = 64;
+
 /// So many of the policies are ends: the base and the head.
 const ENDS: usize = 2;
 
@@ -798,178 +908,6 @@ fn of_rules(
     rules.collect()
 }
 
-impl Effect {
-    /// Counts a difference wherever it belongs, and lists it.
-    fn note(
-        &mut self,
-        difference: Difference,
-        cause: Cause,
-        by_rule: &mut BTreeMap<Uuid, Differing>,
-    ) {
-        let certainty = difference.certainty;
-        match difference.what {
-            Differs::Added(subject, record) => {
-                self.count(record.kind, Way::Added, &subject, by_rule);
-                if let (Kind::Finding, Some(rule)) = (record.kind, subject.rule_id) {
-                    let day = (rule, day_of(subject.at));
-                    *self.tally.added.entry(day).or_default() += 1;
-                }
-                let delta = self.delta(record.kind);
-                let one = One {
-                    name: record.name,
-                    subject,
-                    cause,
-                    certainty,
-                };
-                keep(&mut delta.added, one, &mut delta.left_out);
-            }
-            Differs::Removed(subject, record) => {
-                self.count(record.kind, Way::Removed, &subject, by_rule);
-                let one = One {
-                    name: record.name,
-                    subject,
-                    cause,
-                    certainty,
-                };
-                self.lose(record.kind, &one);
-                let delta = self.delta(record.kind);
-                keep(&mut delta.removed, one, &mut delta.left_out);
-            }
-            Differs::Changed {
-                base,
-                head,
-                kind,
-                name,
-                fields,
-            } => {
-                self.count(kind, Way::Changed, &head, by_rule);
-                let fields = fields.into_iter();
-                let fields = fields.map(|(field, base, head)| Field { field, base, head });
-                let changed = Changed {
-                    name,
-                    base: *base,
-                    head: *head,
-                    fields: fields.collect(),
-                    cause,
-                    certainty,
-                };
-                let delta = self.delta(kind);
-                keep(&mut delta.changed, changed, &mut delta.left_out);
-            }
-        }
-    }
-
-    fn count(
-        &mut self,
-        kind: Kind,
-        way: Way,
-        subject: &Subject,
-        by_rule: &mut BTreeMap<Uuid, Differing>,
-    ) {
-        let counts = &mut self.delta(kind).counts;
-        add(
-            way,
-            &mut counts.added,
-            &mut counts.removed,
-            &mut counts.changed,
-        );
-        let Some(rule) = subject.rule_id else {
-            return;
-        };
-        by_rule.entry(rule).or_default().add(kind, way);
-        let unknown = || "unknown".to_owned();
-        let actor = subject.actor.clone().unwrap_or_else(unknown);
-        self.by_actor.entry(actor).or_default().add(kind, way);
-        let day = day_of(subject.at);
-        self.by_day.entry(day).or_default().add(kind, way);
-        for technique in &subject.techniques {
-            let of_technique = self.by_technique.entry(technique.clone()).or_default();
-            of_technique.add(kind, way);
-        }
-    }
-
-    /// Counts a finding or an incident that is gone.
-    fn miss(&mut self, kind: Kind, one: &One) {
-        let subject = &one.subject;
-        let (Kind::Finding | Kind::Incident, Some(rule), Some(severity)) =
-            (kind, subject.rule_id, subject.severity)
-        else {
-            return;
-        };
-        let mut edits = one.cause.edits.iter().filter_map(|at| self.edits.get(*at));
-        let gone = self.tally.gone.entry((kind, rule, severity)).or_default();
-        gone.count += 1;
-        if gone.clause.is_none() {
-            gone.clause = edits.next().map(Clause::of);
-        }
-    }
-
-    /// Lists a record that is gone, where it was grave.
-    fn lose(&mut self, kind: Kind, one: &One) {
-        self.miss(kind, one);
-        let is_listed = matches!(
-            kind,
-            Kind::Finding | Kind::Incident | Kind::Step | Kind::Command
-        );
-        let severity = one
-            .subject
-            .severity
-            .filter(|severity| *severity >= Severity::High);
-        let Some(severity) = severity.filter(|_| is_listed) else {
-            return;
-        };
-        if self.lost.len() >= LOST {
-            self.lost_left_out += 1;
-            return;
-        }
-        let edits = one.cause.edits.iter().filter_map(|at| self.edits.get(*at));
-        self.lost.push(Lost {
-            kind,
-            severity,
-            one: one.clone(),
-            clauses: edits.map(Clause::of).collect(),
-        });
-    }
-}
-
-/// The day of a time, in UTC.
-fn day_of(at: Option<Time>) -> String {
-    at.map_or_else(|| "unknown".to_owned(), |at| at.day().to_string())
-}
-
-/// Lists a record, while there is room.
-fn keep<T>(list: &mut Vec<T>, one: T, left_out: &mut u64) {
-    if list.len() < TOLD {
-        list.push(one);
-    } else {
-        *left_out += 1;
-    }
-}
-
-fn add(way: Way, added: &mut u64, removed: &mut u64, changed: &mut u64) {
-    match way {
-        Way::Added => *added += 1,
-        Way::Removed => *removed += 1,
-        Way::Changed => *changed += 1,
-    }
-}
-
-impl Differing {
-    fn add(&mut self, kind: Kind, way: Way) {
-        let signed = match kind {
-            Kind::Finding => &mut self.findings,
-            Kind::Incident => &mut self.incidents,
-            _ => &mut self.others,
-        };
-        add(
-            way,
-            &mut signed.added,
-            &mut signed.removed,
-            &mut signed.changed,
-        );
-    }
-}
-
 /// Takes findings from the windows.
 struct Sink<'s, 'p> {
     following: Following<'p>,
@@ -982,6 +920,10 @@ impl JointSink for Sink<'_, '_> {
     fn finding(&mut self, of: &[usize], finding: Finding) -> io::Result<()> {
         self.following.take(of, &finding);
         Ok(())
+    }
+
+    fn advanced(&mut self, windows: &JointWindows<'_, '_>) {
+        self.following.advanced(windows);
     }
 
     fn met(&mut self, windows: &JointWindows<'_, '_>, counts: &Counts) -> io::Result<()> {

@@ -3,21 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::detect::Detector;
 use crate::event::{Digest, Nanos, Time};
-use crate::lab::diff::effect::certainty::{
-    Certain, Certainty, Way, Weighed, possible, weigh, weigh_open,
-};
-use crate::lab::diff::effect::possible::Possible;
+use crate::lab::diff::effect::certainty::{Certainty, Way};
 use crate::lab::diff::effect::traced::{Compared, Kind, Subject, Traced};
 use crate::policy::Policy;
-
-/// So many findings of a side may wait for their pair.
-const WAITING: usize = 20_000;
 
 /// So many possible pairs of one group are weighed against each other.
 const WEIGHED: usize = 200_000;
@@ -70,6 +65,24 @@ impl Rules {
         twins
     }
 
+    /// The number of the pair that a rule is of.
+    pub(super) fn pair_of(&self, whose: Whose, rule: Uuid) -> Option<usize> {
+        let numbers = match whose {
+            Whose::Base => &self.base,
+            Whose::Head => &self.head,
+        };
+        numbers.get(&rule).copied()
+    }
+
+    /// The rules of each pair.
+    pub(super) fn pairs(&self) -> BTreeMap<usize, Vec<Uuid>> {
+        let mut pairs: BTreeMap<usize, Vec<Uuid>> = BTreeMap::new();
+        for (id, number) in self.base.iter().chain(&self.head) {
+            pairs.entry(*number).or_default().push(*id);
+        }
+        pairs
+    }
+
     fn add(&mut self, base: Option<Uuid>, head: Option<Uuid>) {
         let number = self.base.len() + self.head.len();
         self.base.extend(base.map(|id| (id, number)));
@@ -77,19 +90,28 @@ impl Rules {
     }
 }
 
+/// Whose a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// The base's, so far.
+    Base,
+    /// The other policy's, so far.
+    Head,
+}
+
 /// What differs between the sides.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Differs {
     /// It is in the head alone.
-    Added(Subject, Compared),
+    Added(Arc<Subject>, Compared),
     /// It is in the base alone.
-    Removed(Subject, Compared),
+    Removed(Arc<Subject>, Compared),
     /// It says something else: each field with what it was and is.
     Changed {
         /// What it was about.
-        base: Box<Subject>,
+        base: Arc<Subject>,
         /// What it is about.
-        head: Box<Subject>,
+        head: Arc<Subject>,
         /// The kind of the record.
         kind: Kind,
         /// What tells it from others of its kind.
@@ -108,147 +130,9 @@ pub struct Difference {
     pub certainty: Certainty,
 }
 
-/// Everything that differs between two sides.
-#[derive(Debug, Default)]
-pub struct Differences {
-    /// In the order of the findings.
-    pub list: Vec<Difference>,
-    /// How many findings were too many to be paired.
-    pub not_paired: u64,
-    /// How many records differ at least and at most.
-    pub weighed: Weighed,
-}
-
-/// Follows a finding again that was followed before its pair was known.
-pub type FollowAgain<'f> = &'f mut dyn FnMut(&Traced, Option<&Traced>) -> Option<Rc<Traced>>;
-
-/// Takes the findings of two sides and pairs them.
-#[derive(Debug, Default)]
-pub struct Comparison {
-    /// Whether it is told what a model could make of the findings.
-    with_bounds: bool,
-    weighed: Weighed,
-    rules: Rules,
-    base: HashMap<Uuid, Rc<Traced>>,
-    head: HashMap<Uuid, Rc<Traced>>,
-    paired: Vec<(Pair, Option<Certain>)>,
-    /// How many could not wait for their pair.
-    not_paired: u64,
-}
-
-impl Comparison {
-    /// Of two policies; `with_bounds` where it is told what a model could make of the findings.
-    #[must_use]
-    pub fn new(base: &Policy, head: &Policy, with_bounds: bool) -> Self {
-        Self {
-            with_bounds,
-            rules: Rules::new(base, head),
-            ..Self::default()
-        }
-    }
-
-    /// Takes a finding that both sides have, and that leads to different things: to these, or to
-    /// what else may come of it where that is told.
-    pub fn both(
-        &mut self,
-        base: Rc<Traced>,
-        head: Rc<Traced>,
-        possible: Option<(Possible, Possible)>,
-    ) {
-        if self.paired.len() >= WAITING {
-            self.not_paired += 1;
-            return;
-        }
-        let certain = possible.map(|(base, head)| weigh(&base, &head, &mut self.weighed));
-        self.paired.push(((Some(base), Some(head)), certain));
-    }
-
-    /// Takes a finding of which it is known whether the sides have it, and that no other is the pair of.
-    pub fn known(&mut self, pair: Pair) {
-        if self.paired.len() >= WAITING {
-            self.not_paired += 1;
-            return;
-        }
-        self.paired.push((pair, None));
-    }
-
-    /// Takes a finding that leads to the same on both sides with what is known of fills.
-    pub fn open(&mut self, base: &Possible, head: &Possible) {
-        weigh_open(base, head, &mut self.weighed);
-    }
-
-    /// Takes a finding of the base. One that the head has likewise is its pair.
-    pub fn base(&mut self, traced: Rc<Traced>) {
-        let Self { base, head, .. } = self;
-        self.not_paired += wait(base, head, traced, self.with_bounds);
-    }
-
-    /// Takes a finding of the head.
-    pub fn head(&mut self, traced: Rc<Traced>) {
-        let Self { base, head, .. } = self;
-        self.not_paired += wait(head, base, traced, self.with_bounds);
-    }
-
-    /// What differs.
-    #[must_use]
-    pub fn finish(self, again: FollowAgain<'_>) -> Differences {
-        let mut not_paired = self.not_paired;
-        let mut all: Vec<(Pair, Option<Certain>)> = self.paired;
-        let mut groups: BTreeMap<(usize, Vec<String>), Beside> = BTreeMap::new();
-        for traced in self.base.into_values() {
-            let rule = self.rules.base.get(&traced.rule).copied();
-            let key = (rule.unwrap_or(usize::MAX), traced.group.clone());
-            groups.entry(key).or_default().0.push(traced);
-        }
-        for traced in self.head.into_values() {
-            let rule = self.rules.head.get(&traced.rule).copied();
-            let key = (rule.unwrap_or(usize::MAX), traced.group.clone());
-            groups.entry(key).or_default().1.push(traced);
-        }
-        for (mut base, mut head) in groups.into_values() {
-            base.sort_by_key(|traced| order(traced));
-            head.sort_by_key(|traced| order(traced));
-            let (pairs, left) = pair(base, head);
-            all.extend(pairs.into_iter().map(|pair| (pair, None)));
-            not_paired += left;
-        }
-        all.sort_by_cached_key(|((base, head), _)| {
-            let one = head.as_ref().or(base.as_ref());
-            one.map(|one| (one.subject.at, one.rule, one.group.clone(), one.anchor))
-        });
-        let mut weighed = self.weighed;
-        let mut list = Vec::new();
-        for ((base, head), certain) in all {
-            let followed = head.as_ref().and_then(|head| again(head, base.as_deref()));
-            let (base, head) = (base, followed.or(head));
-            let mut differing = Vec::new();
-            differ(base.as_deref(), head.as_deref(), &mut differing);
-            let weigh_now = || {
-                let [base, head] = [&base, &head].map(|it| possible(it.as_deref()));
-                weigh(&base, &head, &mut weighed)
-            };
-            let certain = certain.or_else(|| self.with_bounds.then(weigh_now));
-            list.extend(differing.into_iter().map(|what| {
-                let is_certain = certain.as_ref().is_none_or(|all| all.contains(&what.key()));
-                let certainty = if is_certain {
-                    Certainty::Certain
-                } else {
-                    Certainty::DependsOnModel
-                };
-                Difference { what, certainty }
-            }));
-        }
-        Differences {
-            list,
-            not_paired,
-            weighed,
-        }
-    }
-}
-
 impl Differs {
     /// What tells it from the others of a finding.
-    fn key(&self) -> (Way, Kind, String) {
+    pub(super) fn key(&self) -> (Way, Kind, String) {
         match self {
             Self::Added(_, record) => (Way::Added, record.kind, record.name.clone()),
             Self::Removed(_, record) => (Way::Removed, record.kind, record.name.clone()),
@@ -257,38 +141,19 @@ impl Differs {
     }
 }
 
-/// Lets a finding wait for its pair, unless the other side has the same one. Counts what cannot wait.
-fn wait(
-    own: &mut HashMap<Uuid, Rc<Traced>>,
-    other: &mut HashMap<Uuid, Rc<Traced>>,
-    traced: Rc<Traced>,
-    with_bounds: bool,
-) -> u64 {
-    let same = other.get(&traced.id);
-    if same.is_some_and(|same| same.is_same(&traced, with_bounds)) {
-        other.remove(&traced.id);
-        return 0;
-    }
-    if own.len() >= WAITING {
-        return 1;
-    }
-    own.insert(traced.id, traced);
-    0
-}
-
+/// In which order findings of a group are paired.
 fn order(traced: &Traced) -> (Option<(Time, Time)>, Digest, Uuid) {
     (traced.time, traced.anchor, traced.id)
 }
-
-/// The findings of one group, of the base and of the head.
-type Beside = (Vec<Rc<Traced>>, Vec<Rc<Traced>>);
 
 /// A finding of the base and one of the head, or one that has no pair.
 pub type Pair = (Option<Rc<Traced>>, Option<Rc<Traced>>);
 
 /// Pairs the findings of one group: by the largest overlap, then the earliest, each used once. And
 /// how many were not looked at, since they overlap with too many others.
-fn pair(base: Vec<Rc<Traced>>, head: Vec<Rc<Traced>>) -> (Vec<Pair>, u64) {
+pub fn pair(mut base: Vec<Rc<Traced>>, mut head: Vec<Rc<Traced>>) -> (Vec<Pair>, u64) {
+    base.sort_by_key(|traced| order(traced));
+    head.sort_by_key(|traced| order(traced));
     let mut weighed: Vec<(Reverse<Nanos>, Option<Time>, usize, usize)> = Vec::new();
     let mut left = 0;
     let mut from = 0;
@@ -356,20 +221,22 @@ fn overlap(one: &Traced, other: &Traced) -> Option<(Nanos, Option<Time>)> {
     (start <= end).then(|| (end.since(start), Some(start)))
 }
 
-/// Appends what differs between the records of a pair, or of one that has none.
-fn differ(base: Option<&Traced>, head: Option<&Traced>, differing: &mut Vec<Differs>) {
+/// What differs between the records of a pair, or of one that has none.
+pub fn differ(base: Option<&Traced>, head: Option<&Traced>) -> Vec<Differs> {
+    let mut differing = Vec::new();
     let (base, head) = match (base, head) {
         (Some(base), Some(head)) => (base, head),
         (Some(base), None) => {
             let removed =
-                |record: &Compared| Differs::Removed(base.subject.clone(), record.clone());
-            return differing.extend(base.records.iter().map(removed));
+                |record: &Compared| Differs::Removed(Arc::clone(&base.subject), record.clone());
+            return base.records.iter().map(removed).collect();
         }
         (None, Some(head)) => {
-            let added = |record: &Compared| Differs::Added(head.subject.clone(), record.clone());
-            return differing.extend(head.records.iter().map(added));
+            let added =
+                |record: &Compared| Differs::Added(Arc::clone(&head.subject), record.clone());
+            return head.records.iter().map(added).collect();
         }
-        (None, None) => return,
+        (None, None) => return differing,
     };
     let mut old: BTreeMap<(Kind, &str), &Compared> = BTreeMap::new();
     for record in &base.records {
@@ -377,11 +244,11 @@ fn differ(base: Option<&Traced>, head: Option<&Traced>, differing: &mut Vec<Diff
     }
     for new in &head.records {
         match old.remove(&(new.kind, new.name.as_str())) {
-            None => differing.push(Differs::Added(head.subject.clone(), new.clone())),
+            None => differing.push(Differs::Added(Arc::clone(&head.subject), new.clone())),
             Some(was) if was == new => {}
             Some(was) => differing.push(Differs::Changed {
-                base: Box::new(base.subject.clone()),
-                head: Box::new(head.subject.clone()),
+                base: Arc::clone(&base.subject),
+                head: Arc::clone(&head.subject),
                 kind: new.kind,
                 fields: fields(was, new),
                 name: new.name.clone(),
@@ -389,7 +256,9 @@ fn differ(base: Option<&Traced>, head: Option<&Traced>, differing: &mut Vec<Diff
         }
     }
     let left = old.into_values();
-    differing.extend(left.map(|record| Differs::Removed(base.subject.clone(), record.clone())));
+    differing
+        .extend(left.map(|record| Differs::Removed(Arc::clone(&base.subject), record.clone())));
+    differing
 }
 
 /// The fields in which two records differ, with what they were and are.

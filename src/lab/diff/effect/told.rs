@@ -1,6 +1,7 @@
 //! What is told of an effect: the same value for every face.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -177,7 +178,7 @@ pub struct One {
     pub name: String,
     /// What it is about.
     #[serde(flatten)]
-    pub subject: Subject,
+    pub subject: Arc<Subject>,
     /// What makes the difference.
     pub cause: Cause,
     /// Whether it is one whatever a model says.
@@ -191,9 +192,9 @@ pub struct Changed {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// What it was about.
-    pub base: Subject,
+    pub base: Arc<Subject>,
     /// What it is about.
-    pub head: Subject,
+    pub head: Arc<Subject>,
     /// The fields that differ.
     pub fields: Vec<Field>,
     /// What makes the difference.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -133,7 +134,7 @@ pub struct Traced {
     /// The first and the last event.
     pub time: Option<(Time, Time)>,
     /// What it is about.
-    pub subject: Subject,
+    pub subject: Arc<Subject>,
     /// Its records.
     pub records: Vec<Compared>,
     /// What is not compared.
@@ -194,7 +195,7 @@ impl Traced {
             is_single: finding.count == 1,
             group: finding.group.values().map(|value| fold(value)).collect(),
             time: finding.first_seen.zip(finding.last_seen),
-            subject: Subject {
+            subject: Arc::new(Subject {
                 finding: Some(finding.id),
                 record: None,
                 rule: label.clone(),
@@ -206,7 +207,7 @@ impl Traced {
                 severity: Some(outcome.risk.severity),
                 techniques: techniques(&finding.tags),
                 fills: BTreeMap::new(),
-            },
+            }),
             records,
             beside: Beside::default(),
         }
@@ -215,7 +216,7 @@ impl Traced {
     /// The same, with what is known of it beside its records.
     #[must_use]
     pub fn with(mut self, beside: Beside) -> Self {
-        self.subject.fills = sources(&beside.fills);
+        Arc::make_mut(&mut self.subject).fills = sources(&beside.fills);
         self.beside = beside;
         self
     }
@@ -223,7 +224,7 @@ impl Traced {
     /// The same, as an audit records it.
     #[must_use]
     pub fn recorded(mut self, record: Option<u64>) -> Self {
-        self.subject.record = record;
+        Arc::make_mut(&mut self.subject).record = record;
         self
     }
 
@@ -237,7 +238,7 @@ impl Traced {
             is_single: true,
             group: Vec::new(),
             time: None,
-            subject: Subject {
+            subject: Arc::new(Subject {
                 finding: None,
                 record: None,
                 rule: String::new(),
@@ -249,7 +250,7 @@ impl Traced {
                 severity: None,
                 techniques: Vec::new(),
                 fills: BTreeMap::new(),
-            },
+            }),
             records: vec![Compared::new(
                 Kind::Route,
                 "raw_events",
