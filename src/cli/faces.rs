@@ -53,6 +53,8 @@ pub(super) struct Faces<'a> {
     open: BTreeMap<Uuid, (Digest, u64, Outcome)>,
     /// Whether the artifacts would say something new.
     changed: bool,
+    /// Of a live run: how the route came about under the policy that decides.
+    beginning: Option<Beginning>,
     live: bool,
     quiet: Quiet,
 }
@@ -112,6 +114,7 @@ impl<'a> Faces<'a> {
             pending: String::new(),
             open: BTreeMap::new(),
             changed: false,
+            beginning: None,
             live,
             quiet: Quiet::since((World::live().now)()),
         })
@@ -178,14 +181,18 @@ impl<'a> Faces<'a> {
         Ok((record, collected, worst))
     }
 
-    /// Findings that are open are in the artifacts too, and are replaced when they close.
+    /// Findings that are open are in the artifacts too, and are replaced when they close, as the
+    /// route of the run is when another policy decides.
     fn write_open(&mut self) -> io::Result<()> {
         let Self {
             open,
             writer,
             about,
+            beginning,
             ..
         } = self;
+        let mut beginning = beginning.iter();
+        beginning.try_for_each(|beginning| writer.begin(beginning))?;
         for (policy, generation, outcome) in open.values() {
             writer.under(*policy, *generation);
             writer.outcome(outcome)?;
@@ -276,6 +283,11 @@ impl Sink for Faces<'_> {
         self.slots.begin(beginning);
         self.collected.begin(beginning);
         self.stream_route(beginning)?;
+        if self.live {
+            // Another policy may have another route, and the artifacts have that of the last.
+            self.beginning = Some(beginning.clone());
+            return Ok(());
+        }
         self.writer.begin(beginning)
     }
 

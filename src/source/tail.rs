@@ -47,24 +47,18 @@ impl Tail {
         Arc::clone(&self.drained)
     }
 
-    /// Goes on to where more is to be read; whether that is another text than before.
-    fn turn(&mut self) -> io::Result<bool> {
-        let length = self.file.metadata()?.len();
-        if length < self.position || !self.is_continued()? {
-            self.file.rewind()?;
-            return Ok(true);
-        }
-        if length > self.position || !self.is_replaced()? {
-            return Ok(false);
-        }
-        match File::open(&self.path) {
-            Ok(file) => {
-                self.file = file;
-                Ok(true)
+    /// Another text is read from its beginning; whether a line has to end before it, for which
+    /// there is room.
+    fn begin_anew(&mut self, room: &mut [u8]) -> bool {
+        let is_cut = self.recent.last().is_some_and(|last| *last != b'\n');
+        self.position = 0;
+        self.recent.clear();
+        match room.first_mut().filter(|_| is_cut) {
+            Some(first) => {
+                *first = b'\n';
+                true
             }
-            // It was moved away again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+            None => false,
         }
     }
 
@@ -112,25 +106,41 @@ fn identity(metadata: &fs::Metadata) -> impl PartialEq + use<> {
 
 impl Read for Tail {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let mut is_left = false;
         loop {
-            // Between two looks the file may have become another.
-            if self.drained.load(Ordering::Acquire) && self.turn()? {
-                let is_cut = self.recent.last().is_some_and(|last| *last != b'\n');
-                self.position = 0;
-                self.recent.clear();
-                if let (true, Some(first)) = (is_cut, room.first_mut()) {
-                    *first = b'\n';
-                    return Ok(1);
-                }
-            }
             let count = self.file.read(room)?;
+            if self.drained.load(Ordering::Acquire) {
+                // Since the last look the file may have become another: what was read is of that then.
+                if !self.is_continued()? {
+                    self.file.rewind()?;
+                    if self.begin_anew(room) {
+                        return Ok(1);
+                    }
+                    continue;
+                }
+                self.file
+                    .seek(SeekFrom::Start(self.position + count as u64))?;
+            }
             self.note(room.get(..count).unwrap_or_default());
             let is_drained = self.file.metadata()?.len() <= self.position;
             self.drained.store(is_drained, Ordering::Release);
             if count > 0 || room.is_empty() {
                 return Ok(count);
             }
-            thread::sleep(self.pause);
+            if !self.is_replaced()? {
+                thread::sleep(self.pause);
+            } else if !is_left {
+                // What was written before the other file was made is read first.
+                is_left = true;
+            } else if let Ok(file) = File::open(&self.path) {
+                self.file = file;
+                is_left = false;
+                if self.begin_anew(room) {
+                    return Ok(1);
+                }
+            } else {
+                thread::sleep(self.pause);
+            }
         }
     }
 }

@@ -379,6 +379,12 @@ fn a_finding_of_two_generations_is_one_finding_of_the_audit() {
         .map(|finding| (&finding["generation"], &finding["opened_generation"]))
         .collect();
     assert_eq!(opened.last(), Some(&(&2.into(), &1.into())), "{findings:?}");
+    let routes = site.records("routes");
+    let of_run = routes
+        .iter()
+        .filter(|route| route["context"] == "raw_events");
+    let of_run: Vec<_> = of_run.map(|route| &route["generation"]).collect();
+    assert_eq!(of_run, [2]);
     let output = Command::new(followed())
         .args(["diff", "generation:1", "policy", "--audits", "data"])
         .current_dir(site.folder.path())
