@@ -561,6 +561,29 @@ fn the_test_data_of_a_rule_are_cases() {
 }
 
 #[test]
+fn test_data_that_is_another_is_run_again() {
+    let folder = regression("      match_count: 2\n", "json");
+    let path = folder.path();
+    let commit = "-c user.name=a -c user.email=a@example.com commit --quiet -m a";
+    git(path, &["init", "--quiet"]);
+    git(path, &["add", "--all"]);
+    git(path, &commit.split(' ').collect::<Vec<_>>());
+    let told = || {
+        let output = rulectl(path, "test --changed-since HEAD");
+        [out(&output), err(&output)].concat()
+    };
+    assert!(told().contains("no suite is concerned"), "{}", told());
+    let data = path.join("regression_data/tokens/events.json");
+    let events = fs::read_to_string(&data).expect("it is there");
+    fs::write(&data, events.replace("create", "revoke")).expect("written");
+    assert!(
+        told().contains("expected 2 matches, received 0"),
+        "{}",
+        told()
+    );
+}
+
+#[test]
 fn an_event_of_a_log_is_told_by_what_it_alone_has() {
     let log = "{\"eventType\":\"user.session.start\",\"uuid\":\"a\",\"published\":\"2026-01-01T00:00:00Z\",\"target\":[{\"id\":\"t-1\"},{\"id\":\"t-2\"}]}\n{\"eventType\":\"user.session.end\",\"uuid\":\"b\",\"published\":\"2026-01-01T00:01:00Z\",\"target\":[{\"id\":\"t-2\"}]}\n";
     for (marks, exit, said) in [
