@@ -98,7 +98,11 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     let today = args.today.unwrap_or_else(|| (World::live().now)().day());
     let settle = |problems: &mut Problems| problems.settle(today, |code| args.seeks(code));
     let mut loaded = load(common, args, settle);
-    if args.fix && fix_files(common, &loaded, settle, args.dry_run)? {
+    // What only a flag looks for is not looked for again with the changes.
+    let settle_fixed = |problems: &mut Problems| {
+        problems.settle(today, |code| ![UNREACHED, EXPLODES].contains(&code));
+    };
+    if args.fix && fix_files(common, &loaded, settle_fixed, args.dry_run)? {
         loaded = load(common, args, settle);
     }
     let root = root_of(&common.policy);

@@ -12,7 +12,7 @@ use crate::cli::diff::fixture_logs;
 use crate::cli::output::{out, out_json, talk, warn};
 use crate::cli::{Common, Exit, Format};
 use crate::geo::Databases;
-use crate::lab::{Asked, Saved, Sound, saved};
+use crate::lab::{Asked, Saved, Sound, Standing, saved};
 use crate::okta::Mapping;
 use crate::pipeline::Settings;
 use crate::render::{after_save, problems_as_values};
@@ -26,7 +26,7 @@ pub struct Args {
     /// What to compare with: a revision such as `main`
     #[arg(default_value = "HEAD")]
     base: String,
-    /// Say it once, and end: 2 for a policy with errors, 1 for a failed case or gate
+    /// Say it once, and end: 2 for a policy with errors, 1 for a failed case or gate, 4 where it is not known
     #[arg(long)]
     once: bool,
     #[command(flatten)]
@@ -91,10 +91,12 @@ fn verdict(common: &Common, args: &Args, databases: &Databases) -> Result<Exit> 
         today: (World::live().now)().day(),
     });
     show(common.format, &args.base, &saved, begun.elapsed())?;
-    Ok(match &saved.sound {
+    let standing = saved.sound.as_ref().map(Sound::standing);
+    Ok(match standing {
         None => Exit::Broken,
-        Some(sound) if sound.is_failing() => Exit::Negative,
-        Some(_) => Exit::Done,
+        Some(Standing::Failing) => Exit::Negative,
+        Some(Standing::NotKnown) => Exit::Inconclusive,
+        Some(Standing::Good) => Exit::Done,
     })
 }
 
@@ -144,6 +146,6 @@ fn differs(sound: &Sound) -> Value {
             "effect": differs.effect,
             "gate": differs.verdict,
         }),
-        Err(reason) => json!({"not_compared": reason}),
+        Err(not) => json!({"not_compared": not.reason()}),
     }
 }

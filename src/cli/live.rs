@@ -308,11 +308,15 @@ impl Following<'_> {
                 Err(RecvTimeoutError::Timeout) => is_told,
                 Ok(_) => is_told && left == 0,
             };
-            if is_over {
+            let is_read = next.is_ok();
+            if is_over && !is_read {
                 break;
             }
             if let Err(error) = self.step(next) {
                 return Ok(Ended::Over(Err(error)));
+            }
+            if is_over {
+                break;
             }
             if (self.coming.world.now)().since(self.coming.kept) >= KEEP {
                 self.keep()?;

@@ -125,13 +125,13 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
                 "no suite is concerned by what changed since `{}`",
                 visible::visible(word)
             ));
-            return Ok(Exit::Done);
+            return none_ran(common, &reports).map(|()| Exit::Done);
         }
     }
     let selected = selected(&suites, &args.names);
     if selected.is_empty() {
         bad(&nothing_selected(&suites, &args.names));
-        return Ok(Exit::Negative);
+        return none_ran(common, &reports).map(|()| Exit::Negative);
     }
     let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
     let rig = Rig::new(&policy, &databases).explaining(&loaded.problems);
@@ -151,6 +151,20 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     }
     write(&reports, |format| told.report(format, &root))?;
     Ok(told.exit())
+}
+
+/// What is told where no case ran: a report of an earlier run must not stay as if it were of this one.
+fn none_ran(common: &Common, reports: &[Report]) -> Result<()> {
+    let told = Told {
+        results: Vec::new(),
+        coverage: None,
+        least: None,
+    };
+    if common.format != Format::Text {
+        told.show(common.format)?;
+    }
+    let root = root_of(&common.policy);
+    write(reports, |format| told.report(format, &root))
 }
 
 /// A revision that is not there is a mistake of who named it.

@@ -1,5 +1,7 @@
 //! Expected records against received ones: each expected one needs its own.
 
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value};
 
 use crate::lab::suite::{Expectation, Wanted};
@@ -100,7 +102,12 @@ pub fn compare(expectation: &Expectation, received: &[Value]) -> Vec<Mismatch> {
 }
 
 fn compare_records(kind: &'static str, expected: &[Value], received: &[Value]) -> Vec<Mismatch> {
-    let owner = assign(expected, received);
+    let Some(owner) = assign(expected, received) else {
+        let (expected, received) = (expected.len(), received.len());
+        return vec![Mismatch::Broken(format!(
+            "{expected} expected {kind} cannot be held against {received}: expect a number, or fewer events"
+        ))];
+    };
     let mut left: Vec<&Value> = received
         .iter()
         .zip(&owner)
@@ -131,44 +138,116 @@ fn compare_records(kind: &'static str, expected: &[Value], received: &[Value]) -
     mismatches
 }
 
+/// So often an expected record is held against a received one.
+const COMPARED: u32 = 10_000_000;
+
 /// Gives as many expected records as can be a received one of their own
 /// (maximum bipartite matching by augmenting paths): which expected one owns each received.
-fn assign(expected: &[Value], received: &[Value]) -> Vec<Option<usize>> {
-    let mut owner = vec![None; received.len()];
+/// Nothing where there are too many for that.
+fn assign(expected: &[Value], received: &[Value]) -> Option<Vec<Option<usize>>> {
+    let mut claiming = Claiming {
+        expected,
+        received,
+        owner: vec![None; received.len()],
+        left: COMPARED,
+    };
     for at in 0..expected.len() {
-        let mut tried = vec![false; received.len()];
-        claim(at, expected, received, &mut owner, &mut tried);
+        let free = claiming.free(at)?;
+        match free {
+            Some(free) => claiming.give(free, at),
+            None => claiming.make_room(at)?,
+        }
     }
-    owner
+    Some(claiming.owner)
 }
 
-fn claim(
-    at: usize,
-    expected: &[Value],
-    received: &[Value],
-    owner: &mut [Option<usize>],
-    tried: &mut [bool],
-) -> bool {
-    for (candidate, record) in received.iter().enumerate() {
-        let Some(wanted) = expected.get(at) else {
-            return false;
-        };
-        if tried.get(candidate) != Some(&false) || !contains(record, wanted) {
-            continue;
-        }
-        if let Some(mark) = tried.get_mut(candidate) {
-            *mark = true;
-        }
-        let free = match owner.get(candidate).copied().flatten() {
-            None => true,
-            Some(other) => claim(other, expected, received, owner, tried),
-        };
-        if free && let Some(slot) = owner.get_mut(candidate) {
-            *slot = Some(at);
-            return true;
+/// Received records on their way to be owned.
+struct Claiming<'r> {
+    expected: &'r [Value],
+    received: &'r [Value],
+    owner: Vec<Option<usize>>,
+    /// So often they may still be held against each other.
+    left: u32,
+}
+
+impl Claiming<'_> {
+    /// Whether a received record is what is expected; nothing once that was asked too often.
+    fn fits(&mut self, at: usize, candidate: usize) -> Option<bool> {
+        self.left = self.left.checked_sub(1)?;
+        let both = self.expected.get(at).zip(self.received.get(candidate));
+        Some(both.is_some_and(|(wanted, record)| holds(record, wanted)))
+    }
+
+    fn owner_of(&self, candidate: usize) -> Option<usize> {
+        self.owner.get(candidate).copied().flatten()
+    }
+
+    fn give(&mut self, candidate: usize, to: usize) {
+        if let Some(owner) = self.owner.get_mut(candidate) {
+            *owner = Some(to);
         }
     }
-    false
+
+    /// The first record that fits and that nobody owns.
+    fn free(&mut self, at: usize) -> Option<Option<usize>> {
+        for candidate in 0..self.received.len() {
+            if self.owner_of(candidate).is_none() && self.fits(at, candidate)? {
+                return Some(Some(candidate));
+            }
+        }
+        Some(None)
+    }
+
+    /// Gives a record to an expected one by giving others another one, where that goes.
+    fn make_room(&mut self, at: usize) -> Option<()> {
+        // Who would take each record, the nearest first.
+        let mut takers: Vec<Option<usize>> = vec![None; self.received.len()];
+        let mut waiting = VecDeque::from([at]);
+        while let Some(taker) = waiting.pop_front() {
+            for candidate in 0..self.received.len() {
+                let is_new = takers.get(candidate) == Some(&None);
+                if !is_new
+                    || self.owner_of(candidate) == Some(taker)
+                    || !self.fits(taker, candidate)?
+                {
+                    continue;
+                }
+                if let Some(slot) = takers.get_mut(candidate) {
+                    *slot = Some(taker);
+                }
+                match self.owner_of(candidate) {
+                    Some(owner) => waiting.push_back(owner),
+                    None => {
+                        self.hand_over(candidate, &takers);
+                        return Some(());
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Gives a record that nobody owns to its taker, what that had to the taker of that, and so on.
+    fn hand_over(&mut self, free: usize, takers: &[Option<usize>]) {
+        let mut next = Some(free);
+        while let Some(candidate) = next {
+            let Some(taker) = takers.get(candidate).copied().flatten() else {
+                return;
+            };
+            next = self.owner.iter().position(|owner| *owner == Some(taker));
+            self.give(candidate, taker);
+        }
+    }
+}
+
+/// Whether a record is what is wanted; a field of it that is not there is null.
+fn holds(record: &Value, wanted: &Value) -> bool {
+    match (record, wanted) {
+        (Value::Object(record), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| contains(record.get(key).unwrap_or(&Value::Null), wanted)),
+        _ => contains(record, wanted),
+    }
 }
 
 /// Whether a record has everything that is wanted: mappings may have more keys, all else is equal.
@@ -176,7 +255,7 @@ fn contains(record: &Value, wanted: &Value) -> bool {
     match (record, wanted) {
         (Value::Object(record), Value::Object(wanted)) => wanted
             .iter()
-            .all(|(key, wanted)| contains(record.get(key).unwrap_or(&Value::Null), wanted)),
+            .all(|(key, wanted)| record.get(key).is_some_and(|found| contains(found, wanted))),
         (Value::Number(record), Value::Number(wanted)) => record.as_f64() == wanted.as_f64(),
         _ => record == wanted,
     }
@@ -209,6 +288,28 @@ fn project(record: &Value, wanted: &Value) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn long_chains_and_many_alike_are_no_trouble() {
+        let many = 3_000;
+        // Each fits two, and the last one leaves room only where all others move on.
+        let received: Vec<Value> = (0..many)
+            .map(|at| json!({"a": at / 2, "b": (at + 1) / 2}))
+            .collect();
+        let of = |at: usize| match at % 2 {
+            0 => json!({"a": at / 2}),
+            _ => json!({"b": at.div_ceil(2)}),
+        };
+        let mut expected: Vec<Value> = (0..many - 1).map(of).collect();
+        expected.push(json!({"a": 0}));
+        let owner = assign(&expected, &received).expect("not too many");
+        assert_eq!(owner.iter().flatten().count(), many);
+        let alike = vec![json!({"a": 1}); 12_000];
+        let owner = assign(&alike, &alike).expect("not too many");
+        assert!(owner.iter().all(Option::is_some));
+        let never = vec![json!({"a": 2}); 12_000];
+        assert_eq!(assign(&never, &alike), None);
+    }
 
     #[test]
     fn each_expected_record_needs_its_own() {

@@ -36,7 +36,10 @@ const TRIED: usize = 100;
 pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Vec<Fixed> {
     let problems = &loaded.problems;
     let mut wanted = problems.fixes();
-    wanted.retain(|file, _| is_read(problems, *file));
+    // What looks like a comment may be inside of a text of a script.
+    wanted.retain(|file, _| {
+        is_read(problems, *file) && !problems.file_name(*file).ends_with(".rhai")
+    });
     let told = |texts: &Texts| {
         let mut problems = checked_again(folder, loaded, texts);
         settle(&mut problems);
@@ -95,13 +98,14 @@ fn texts(problems: &Problems, fixes: &BTreeMap<FileId, Vec<&Fix>>) -> Texts {
     texts.collect()
 }
 
-/// How often each problem is told of each file, wherever in it.
+/// How often each problem is told of each file, wherever in it: lines that a message names may be
+/// others after a change.
 fn counted(problems: &Problems) -> BTreeMap<(String, &'static str, String), usize> {
     let mut counts = BTreeMap::new();
     for one in problems.sorted() {
         let file = problems.file_name(one.span.file).to_owned();
         *counts
-            .entry((file, one.code, one.message.clone()))
+            .entry((file, one.code, one.message.replace(char::is_numeric, "")))
             .or_insert(0) += 1;
     }
     counts

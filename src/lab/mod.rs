@@ -22,5 +22,5 @@ pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
 pub use self::fix::{Fixed, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
-pub use self::saved::{Asked, Differs, Saved, Sound, saved};
+pub use self::saved::{Asked, Differs, NotCompared, Saved, Sound, Standing, saved};
 pub use self::suite::{Case, Events, Expectation, Suite, Wanted, all_suites, codes, load_suites};

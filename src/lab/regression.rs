@@ -29,7 +29,7 @@ pub(super) fn regression_cases(policy: &Path, rule: &Node, problems: &mut Proble
     let Some(path) = named.scalar_text() else {
         return Vec::new(); // whatever it means there
     };
-    let about = match read(&policy.join(&path)) {
+    let about = match within(policy, &policy.join(&path)).and_then(|file| read(&file)) {
         Ok(text) => text,
         Err(why) => {
             let message = format!("the test data `{path}` is not read: {why}");
@@ -44,8 +44,14 @@ pub(super) fn regression_cases(policy: &Path, rule: &Node, problems: &mut Proble
         return Vec::new();
     };
     let of_rule = Rule::of(rule);
-    let entries = info.at("/regression_tests_info");
-    let entries = entries.and_then(|entries| entries.list(problems));
+    let Some(entries) = info.at("/regression_tests_info") else {
+        let message = format!("`{path}` describes no test data");
+        problems
+            .warn(UNREAD, info.span, message)
+            .help("it stands in a list under the key `regression_tests_info`");
+        return Vec::new();
+    };
+    let entries = entries.list(problems);
     let read = |entry: &Node| case(policy, Path::new(&path), &of_rule, entry, problems);
     let cases: Vec<Case> = entries
         .unwrap_or_default()
@@ -114,7 +120,7 @@ fn case(
     Some(Case {
         name: format!("regression: {}", name.unwrap_or(path)),
         line: 1,
-        logs: vec![log.clone()],
+        logs: vec![policy.join(info), log.clone()],
         events: Events::File(log, Mapping::Auto),
         expect: vec![Expectation {
             kind: rule.records,
@@ -128,13 +134,24 @@ fn place(policy: &Path, info: &Path, path: &str) -> Option<PathBuf> {
     let info = policy.join(info);
     let beside = info.parent().unwrap_or(policy);
     let mut places = [policy, beside].into_iter().map(|folder| folder.join(path));
-    places.find(|place| place.is_file())
+    places.find_map(|place| within(policy, &place).ok())
+}
+
+/// A file of the policy folder: what a rule names must not lead to what is none of its, since
+/// problems show the lines that they are in.
+fn within(policy: &Path, file: &Path) -> Result<PathBuf, String> {
+    let is_inside = || {
+        let (policy, file) = (policy.canonicalize().ok()?, file.canonicalize().ok()?);
+        Some(file.starts_with(policy))
+    };
+    match is_inside() {
+        _ if !file.is_file() => Err("there is no such file".to_owned()),
+        Some(true) => Ok(file.to_owned()),
+        _ => Err("it leads out of the policy folder".to_owned()),
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    if !path.is_file() {
-        return Err("there is no such file".to_owned());
-    }
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|error| reason(&error))?;
     let read = file.take(MAX_FILE + 1).read_to_string(&mut text);

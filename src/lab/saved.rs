@@ -48,8 +48,38 @@ pub struct Sound {
     pub suites: Vec<Suite>,
     /// What came of each case, with the place of its suite.
     pub results: Vec<(usize, CaseResult)>,
-    /// What differs; where it cannot be told, why.
-    pub differs: Result<Box<Differs>, String>,
+    /// What differs.
+    pub differs: Result<Box<Differs>, NotCompared>,
+}
+
+/// Why a policy is not compared.
+#[derive(Debug)]
+pub enum NotCompared {
+    /// There is no last commit, or no policy in it.
+    NothingYet(String),
+    /// The revision that was named, or the logs, cannot be had, and why.
+    Failed(String),
+}
+
+impl NotCompared {
+    /// In words.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::NothingYet(reason) | Self::Failed(reason) => reason,
+        }
+    }
+}
+
+/// Whether a policy without errors is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As far as anybody asks.
+    Good,
+    /// What it is compared with cannot be had, or a clause of the gate cannot be judged.
+    NotKnown,
+    /// A case fails, or a clause of the gate.
+    Failing,
 }
 
 /// What differs between a revision and the folder as it is.
@@ -70,14 +100,22 @@ impl Sound {
         failed.filter_map(|(suite, result)| Some((self.suites.get(*suite)?, result)))
     }
 
-    /// Whether a case failed, or the gate.
+    /// Whether it is good.
     #[must_use]
-    pub fn is_failing(&self) -> bool {
+    pub fn standing(&self) -> Standing {
         let verdict = self.differs.as_ref().ok();
         let clauses = verdict.and_then(|differs| differs.verdict.as_ref());
-        let mut clauses = clauses.into_iter().flat_map(|verdict| &verdict.clauses);
-        let gate_fails = clauses.any(|judged| judged.outcome == Outcome::Failed);
-        self.failed().next().is_some() || gate_fails
+        let clauses = clauses.into_iter().flat_map(|verdict| &verdict.clauses);
+        let outcomes: Vec<Outcome> = clauses.map(|judged| judged.outcome).collect();
+        if self.failed().next().is_some() || outcomes.contains(&Outcome::Failed) {
+            Standing::Failing
+        } else if outcomes.contains(&Outcome::NotJudged)
+            || matches!(self.differs, Err(NotCompared::Failed(_)))
+        {
+            Standing::NotKnown
+        } else {
+            Standing::Good
+        }
     }
 }
 
@@ -126,14 +164,24 @@ pub fn saved(asked: Asked<'_>) -> Saved {
     }
 }
 
-fn differs(asked: Asked<'_>, head: &Side) -> Result<Differs, String> {
-    let found = revision(asked.against, asked.folder).map_err(|error| match error {
-        SideError::Named(text) => text,
-        error => error.to_string(),
+/// The last commit.
+const LAST: &str = "HEAD";
+
+fn differs(asked: Asked<'_>, head: &Side) -> Result<Differs, NotCompared> {
+    let found = revision(asked.against, asked.folder).map_err(|error| {
+        let reason = match error {
+            SideError::Named(text) => text,
+            error => error.to_string(),
+        };
+        match asked.against {
+            LAST => NotCompared::NothingYet(reason),
+            _ => NotCompared::Failed(reason),
+        }
     })?;
     let name = found.name.clone();
     let Some(mut base) = found.side() else {
-        return Err(format!("`{name}` has errors, and is no policy"));
+        let reason = format!("`{name}` has errors, and is no policy");
+        return Err(NotCompared::Failed(reason));
     };
     let supplied = asked.settings.databases.paths(&ADDRESS_FIELDS);
     base.policy.detector.note_supplied(&supplied);
@@ -142,7 +190,7 @@ fn differs(asked: Asked<'_>, head: &Side) -> Result<Differs, String> {
         None
     } else {
         let told = effect(&base, head, asked.logs, asked.settings);
-        Some(told.map_err(|error| error.to_string())?)
+        Some(told.map_err(|error| NotCompared::Failed(error.to_string()))?)
     };
     let verdict = judge([&base, head], &changes, effect.as_ref(), asked.today);
     Ok(Differs {

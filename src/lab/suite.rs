@@ -725,24 +725,37 @@ fn overlay(mut record: Value, node: &Node, skipped: &[&str], problems: &mut Prob
 
 /// A field that Okta never sends is probably misspelt, and a case that stays quiet for that proves nothing.
 fn report_unknown_fields(node: &Node, skipped: &[&str], problems: &mut Problems) {
-    let Kind::Map(entries) = &node.kind else {
-        return;
+    report_unknown_below("", node, skipped, problems);
+}
+
+/// The same of what stands in a field, whose name is told with a dot behind it.
+fn report_unknown_below(above: &str, node: &Node, skipped: &[&str], problems: &mut Problems) {
+    let entries = match &node.kind {
+        Kind::Map(entries) => entries,
+        Kind::List(items) if !above.is_empty() => {
+            let items = items.iter();
+            return items.for_each(|item| report_unknown_below(above, item, skipped, problems));
+        }
+        _ => return,
     };
-    for (key, _) in entries
-        .iter()
-        .filter(|(key, _)| !skipped.contains(&key.text.as_str()))
-    {
+    let is_told = |key: &str| above.is_empty() && skipped.contains(&key);
+    for (key, value) in entries.iter().filter(|(key, _)| !is_told(&key.text)) {
+        let field = format!("{above}{}", key.text);
+        let below = format!("{field}.");
         let known = crate::okta::fields();
-        if known.binary_search(&key.text.as_str()).is_err() && !crate::okta::is_open_map(&key.text)
+        let is_object = known.iter().any(|known| known.starts_with(&below));
+        if is_object && matches!(value.kind, Kind::Map(_) | Kind::List(_)) {
+            report_unknown_below(&below, value, skipped, problems);
+        } else if known.binary_search(&field.as_str()).is_err() && !crate::okta::is_open_map(&field)
         {
-            let message = format!("Okta sends no field `{}`", key.text);
+            let message = format!("Okta sends no field `{field}`");
             let known = skipped.iter().chain(known).copied();
-            let right = crate::okta::spelling(&key.text);
+            let right = crate::okta::spelling(&field).and_then(|right| right.strip_prefix(above));
             let fix = right.and_then(|right| problems.replacing(key.span, &key.text, right));
             problems
                 .warn(codes::UNKNOWN_FIELD, key.span, message)
                 .fixed_by(fix)
-                .did_you_mean_only(&key.text, known);
+                .did_you_mean_only(&field, known);
         }
     }
 }

@@ -202,7 +202,15 @@ fn shown_in<'p>(
 }
 
 /// Warns about conditions that never or always hold, and about what in a search says nothing.
-pub(super) fn conditions(rules: &[Rule], problems: &mut Problems) {
+pub(super) fn conditions(rules: &[Rule], filters: &[Filter], problems: &mut Problems) {
+    for detection in filters.iter().filter_map(Filter::detection) {
+        for remark in remarks(detection, &okta::has_one_value) {
+            // Whether a filter always or never holds is for the rules that it is for.
+            if !matches!(remark, Remark::Never(_) | Remark::Always(_)) {
+                report(remark, problems);
+            }
+        }
+    }
     for rule in rules {
         let Logic::Detection(detection) = &rule.logic else {
             continue;

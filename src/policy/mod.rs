@@ -232,7 +232,7 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     lint::texts(&rules, &filters, &accessors, problems);
     lint::groups(&rules, problems);
     lint::absences(&rules, problems);
-    lint::conditions(&rules, problems);
+    lint::conditions(&rules, &filters, problems);
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
         let secrets = (&audit.secrets, &accessors);
         lint::secrets(&rules, &filters, secrets, &detector, problems);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::diag::counted;
-use crate::lab::{Saved, Sound};
+use crate::lab::{Saved, Sound, Standing};
 use crate::render::style::{Styles, styled};
 use crate::render::{changed, failed_case, problems_as_text};
 use crate::visible::visible;
@@ -47,12 +47,12 @@ fn sound_line(out: &mut String, base: &str, sound: &Sound) -> String {
             out.push('\n');
             format!("differs from `{base}`, as above")
         }
-        Err(reason) => format!("not compared with `{base}`: {}", visible(reason)),
+        Err(not) => format!("not compared with `{base}`: {}", visible(not.reason())),
     };
-    let good = if sound.is_failing() {
-        styled(Styles::BAD, "failing")
-    } else {
-        styled(Styles::GOOD, "good")
+    let good = match sound.standing() {
+        Standing::Good => styled(Styles::GOOD, "good"),
+        Standing::NotKnown => styled(Styles::BAD, "not known"),
+        Standing::Failing => styled(Styles::BAD, "failing"),
     };
     let passed = sound.results.len() - failed;
     let cases = match failed {

@@ -109,18 +109,16 @@ impl Read for Tail {
         let mut is_left = false;
         loop {
             let count = self.file.read(room)?;
-            if self.drained.load(Ordering::Acquire) {
-                // Since the last look the file may have become another: what was read is of that then.
-                if !self.is_continued()? {
-                    self.file.rewind()?;
-                    if self.begin_anew(room) {
-                        return Ok(1);
-                    }
-                    continue;
+            // Since the last look the file may have become another: what was read is of that then.
+            if !self.is_continued()? {
+                self.file.rewind()?;
+                if self.begin_anew(room) {
+                    return Ok(1);
                 }
-                self.file
-                    .seek(SeekFrom::Start(self.position + count as u64))?;
+                continue;
             }
+            self.file
+                .seek(SeekFrom::Start(self.position + count as u64))?;
             self.note(room.get(..count).unwrap_or_default());
             let is_drained = self.file.metadata()?.len() <= self.position;
             self.drained.store(is_drained, Ordering::Release);
@@ -223,6 +221,25 @@ mod tests {
         fs::remove_file(site.path()).unwrap();
         site.append("five\n");
         site.reads(&["five"]);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_read_from_its_beginning() {
+        let site = tempfile::tempdir().unwrap();
+        let path = site.path().join("log");
+        fs::write(&path, "one\ntwo\nthree\nfour\n").unwrap();
+        let mut tail = Tail::open(&path, File::open(&path).unwrap(), Duration::from_millis(1));
+        let mut room = [0; 6];
+        let mut next = || {
+            let count = tail.read(&mut room).unwrap();
+            String::from_utf8(room[..count].to_vec()).unwrap()
+        };
+        assert_eq!(next(), "one\ntw");
+        fs::write(&path, "another text that is longer\n").unwrap();
+        // The line that was cut ends.
+        assert_eq!(next(), "\n");
+        assert_eq!(next(), "anothe");
+        assert_eq!(next(), "r text");
     }
 
     #[test]

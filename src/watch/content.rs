@@ -208,5 +208,6 @@ fn large(metadata: &Metadata) -> String {
 /// Whether a name is one that an editor or a system leaves beside files for a while.
 fn is_passing(name: &str) -> bool {
     let is_backup = name.ends_with('~') || name.ends_with(".swp") || name.ends_with(".tmp");
-    name.starts_with(['.', '#']) || is_backup
+    let is_autosave = name.starts_with('#') && name.ends_with('#');
+    name.starts_with('.') || is_autosave || is_backup
 }

@@ -99,6 +99,8 @@ impl<T: FnMut(&News<'_>)> Loading<T> {
     fn load(&mut self) {
         let loaded = policy::load(&self.folder);
         let Some(policy) = &loaded.policy else {
+            // What was saved before is in no file any more.
+            locked(&self.state).ready = None;
             return (self.tell)(&News::Rejected(&loaded.problems));
         };
         // What is told comes before what is said when it is taken.

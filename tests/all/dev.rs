@@ -108,6 +108,10 @@ fn without_a_repository_the_rest_is_told() {
         "{line}"
     );
     assert_eq!(code, Some(0));
+    // Another revision is one that somebody wanted.
+    let output = rulectl(path, "dev --once main");
+    assert!(out(&output).starts_with("not known: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(4));
     let output = rulectl(path, "dev --once --format json");
     let told: Value = serde_json::from_str(&out(&output)).expect("JSON");
     assert_eq!(told["schema"], "rulectl.dev/1");

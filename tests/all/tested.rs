@@ -696,3 +696,46 @@ cases:
     let told = [out(&output), err(&output)].concat();
     assert_eq!(output.status.code(), Some(0), "{told}");
 }
+
+#[test]
+fn what_check_says_of_files_beside_a_policy() {
+    let rule = "title: r\nname: r\nlogsource: {product: okta}\ndetection: {s: {eventType: user.session.start}, condition: s}\n";
+    let outside = format!("{rule}regression_tests_path: /etc/hostname\n");
+    let above = format!("{rule}regression_tests_path: ../secret.yml\n");
+    let misspelt = format!("{rule}regression_tests_path: data/info.yml\n");
+    let filter = "title: f\nlogsource: {product: okta}\nfilter:\n  rules: any\n  selection: {actor.alternateId|contains: [admin, administrator]}\n  condition: not selection\n";
+    let suite = "suite: s\ncases:\n  - name: c\n    events: [{outcome: {Result: FAILURE}, actor: {alternateId: x}, target: [{alternateid: y}]}]\n    expect: {findings: []}\n";
+    for (file, text, expected) in [
+        (
+            "rules/r.yml",
+            outside.as_str(),
+            "leads out of the policy folder",
+        ),
+        (
+            "rules/r.yml",
+            above.as_str(),
+            "leads out of the policy folder",
+        ),
+        ("rules/r.yml", misspelt.as_str(), "describes no test data"),
+        ("rules/f.yml", filter, "beside `admin`"),
+        ("fixtures/s.test.yml", suite, "`outcome.Result`"),
+        ("fixtures/s.test.yml", suite, "`target.alternateid`"),
+    ] {
+        let place = tempfile::tempdir().expect("a folder");
+        let policy = place.path().join("policy");
+        lay_over(&root().join("tests/diagnostics/good"), &policy);
+        for (file, text) in [
+            ("policy/data/info.yml", "regression_test_info: []\n"),
+            ("secret.yml", "token: hidden\n"),
+            (&*format!("policy/{file}"), text),
+        ] {
+            let path = place.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("written");
+        }
+        let output = rulectl(&policy, "check");
+        let said = out(&output);
+        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(!said.contains("hidden"), "{said}");
+    }
+}

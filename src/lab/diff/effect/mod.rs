@@ -487,7 +487,8 @@ impl<'p> Following<'p> {
         for together in self.waiting.complete(come) {
             self.tell_of(together);
         }
-        self.look_at = WORTH_A_LOOK.max(2 * self.waiting.len());
+        let len = self.waiting.len();
+        self.look_at = WORTH_A_LOOK.max(2 * len).min(len + LOOK_AGAIN);
     }
 
     /// Tells what differs between the base and the head, with what makes it.
@@ -872,6 +873,9 @@ impl<'p> Following<'p> {
 
 /// So many findings that wait are worth a look for those that need not any more.
 const WORTH_A_LOOK: usize = 64;
+
+/// So many more are worth another look, however many wait: there is room for so many of a side alone.
+const LOOK_AGAIN: usize = 1_000;
 
 /// So many of the policies are ends: the base and the head.
 const ENDS: usize = 2;
