@@ -291,10 +291,10 @@ mod tests {
 
     #[test]
     fn long_chains_and_many_alike_are_no_trouble() {
-        let many = 3_000;
+        let many: usize = 3_000;
         // Each fits two, and the last one leaves room only where all others move on.
         let received: Vec<Value> = (0..many)
-            .map(|at| json!({"a": at / 2, "b": (at + 1) / 2}))
+            .map(|at| json!({"a": at / 2, "b": at.div_ceil(2)}))
             .collect();
         let of = |at: usize| match at % 2 {
             0 => json!({"a": at / 2}),
