@@ -279,3 +279,47 @@ fn what_cannot_be_read_is_content_too() {
     distinct.dedup();
     assert_eq!(distinct.len(), seen.len());
 }
+
+#[test]
+fn a_rule_whose_name_begins_as_a_comment_is_watched() {
+    let site = Site::new(HINTED, |_| {});
+    write(&site.at("rules/#b.yml"), "title: b");
+    site.is_told("a rule with a sign before its name");
+    write(&site.at("rules/#b.yml"), "title: c");
+    site.is_told("a change of it");
+}
+
+#[test]
+fn a_policy_that_was_saved_and_then_broken_is_not_taken() {
+    let place = tempfile::tempdir().unwrap();
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics/good");
+    for file in [
+        "rules/sign_in.yml",
+        "routing.toml",
+        "tools.yaml",
+        "prompts/risk.md",
+    ] {
+        write(
+            &place.path().join(file),
+            &fs::read_to_string(good.join(file)).unwrap(),
+        );
+    }
+    let active = crate::policy::load(place.path()).policy.unwrap().digest;
+    let (tell, told) = channel();
+    let reload = Reload::begin(
+        place.path(),
+        HINTED,
+        digest(place.path(), Watched::Policy),
+        active,
+        move |news| {
+            let _ = tell.send(matches!(news, News::Ready(_)));
+        },
+    );
+    let rule = place.path().join("rules/sign_in.yml");
+    let text = fs::read_to_string(&rule).unwrap();
+    write(&rule, &format!("{text}# another\n"));
+    assert_eq!(told.recv_timeout(LONG), Ok(true));
+    write(&rule, "title: [");
+    assert_eq!(told.recv_timeout(LONG), Ok(false));
+    assert!(reload.take().is_none());
+}
