@@ -125,7 +125,7 @@ pub struct Loaded {
 pub fn load(folder: &Path) -> Loaded {
     let mut problems = Problems::default();
     let files = read_folder(folder, &mut problems);
-    let policy = check(&files, &mut problems);
+    let policy = check(&files, None, &mut problems);
     Loaded {
         policy,
         files,
@@ -136,6 +136,20 @@ pub fn load(folder: &Path) -> Loaded {
 /// Checks and compiles a policy whose files are at hand, each with its path in the folder.
 #[must_use]
 pub fn load_texts<'t>(texts: impl Iterator<Item = (&'t str, Arc<str>)>) -> Loaded {
+    load_like(None, texts)
+}
+
+/// The same for one that is much like another, of which only errors matter: what the other made of
+/// the same prompts is taken from there, and nothing is warned of that takes a look of its own.
+#[must_use]
+pub fn load_beside<'t>(like: &Policy, texts: impl Iterator<Item = (&'t str, Arc<str>)>) -> Loaded {
+    load_like(Some(like), texts)
+}
+
+fn load_like<'t>(
+    like: Option<&Policy>,
+    texts: impl Iterator<Item = (&'t str, Arc<str>)>,
+) -> Loaded {
     let mut problems = Problems::default();
     let mut files: Vec<PolicyFile> = texts
         .map(|(path, text)| PolicyFile {
@@ -145,7 +159,7 @@ pub fn load_texts<'t>(texts: impl Iterator<Item = (&'t str, Arc<str>)>) -> Loade
         })
         .collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
-    let policy = check(&files, &mut problems);
+    let policy = check(&files, like, &mut problems);
     Loaded {
         policy,
         files,
@@ -208,7 +222,8 @@ pub fn load_rules(place: &Path) -> LoadedRules {
     }
 }
 
-fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
+/// Of a policy that is like another one, what only warns is left out.
+fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -> Option<Policy> {
     let errors = problems.counts().0;
     let Documents {
         lists,
@@ -227,22 +242,30 @@ fn check(files: &[PolicyFile], problems: &mut Problems) -> Option<Policy> {
     }
     let mut detector = Detector::compile(&rules, &broken, problems);
     detector.read_inside(&accessors);
-    lint::rules(&rules, &accessors, problems);
-    lint::filters(&filters, &accessors, problems);
-    lint::texts(&rules, &filters, &accessors, problems);
-    lint::groups(&rules, problems);
-    lint::absences(&rules, problems);
-    lint::conditions(&rules, &filters, problems);
+    let warns = like.is_none();
+    if warns {
+        lint::rules(&rules, &accessors, problems);
+        lint::filters(&filters, &accessors, problems);
+        lint::texts(&rules, &filters, &accessors, problems);
+        lint::groups(&rules, problems);
+        lint::absences(&rules, problems);
+        lint::conditions(&rules, &filters, problems);
+    }
     if let Some(audit) = settings.as_ref().and_then(|s| s.audit.as_ref()) {
         let secrets = (&audit.secrets, &accessors);
         lint::secrets(&rules, &filters, secrets, &detector, problems);
     }
-    let prompts = check_prompts(files, settings.as_ref().map(|s| &s.slots), problems);
-    lint::shown_secrets(&rules, &prompts, problems);
+    let slots = settings.as_ref().map(|s| &s.slots);
+    let prompts = check_prompts(files, slots, like, problems);
+    if warns {
+        lint::shown_secrets(&rules, &prompts, problems);
+    }
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
     let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
     let commands = check_tools(files, steps.as_deref(), problems);
-    lint::commands(&commands, problems);
+    if warns {
+        lint::commands(&commands, problems);
+    }
     // The finding type of a broken rule is not known.
     if let Some(planning) = planning.filter(|_| rules_are_whole) {
         lint::finding_types(&rules, planning.finding_types(), problems);
@@ -306,8 +329,11 @@ fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<Routin
 fn check_prompts(
     files: &[PolicyFile],
     slots: Option<&BTreeMap<String, SlotSettings>>,
+    like: Option<&Policy>,
     problems: &mut Problems,
 ) -> BTreeMap<String, Prompt> {
+    // A prompt is right or not beside the slots that there are.
+    let like = like.filter(|like| slots.is_some_and(|slots| like.slots.keys().eq(slots.keys())));
     let mut by_path = BTreeMap::new();
     let declared = slots.map(|slots| {
         let of_engineer = slots.keys().map(String::as_str);
@@ -318,7 +344,13 @@ fn check_prompts(
         .iter()
         .filter(|file| file.path.starts_with("prompts/"))
     {
-        let decoded = decode_prompt(file.id, &file.text, declared.as_deref(), problems);
+        let digest = Digest::of(file.text.as_bytes());
+        let known = like.and_then(|like| {
+            let mut prompts = like.prompts.values();
+            prompts.find(|prompt| prompt.digest == digest).cloned()
+        });
+        let decoded =
+            known.or_else(|| decode_prompt(file.id, &file.text, declared.as_deref(), problems));
         by_path.insert(file.path.as_str(), decoded);
     }
     let paths: Vec<&str> = by_path.keys().copied().collect();
@@ -341,7 +373,13 @@ fn check_prompts(
                 )
                 .help(format!("name a prompt with `slot: {name}`")),
             Some(Some(prompt)) => {
-                if let Some(default) = &slot.default {
+                let is_known = like.is_some_and(|like| {
+                    let same = like.slots.get(name).map(|same| &same.default);
+                    let prompts = [like.prompts.get(name), Some(prompt)];
+                    let [one, other] = prompts.map(|prompt| prompt.map(|prompt| prompt.digest));
+                    same == Some(&slot.default) && one == other
+                });
+                if let Some(default) = slot.default.as_ref().filter(|_| !is_known) {
                     default.check(path, prompt, problems);
                 }
                 prompts.insert(name.clone(), prompt.clone());

@@ -15,7 +15,7 @@ use crate::diag::{Problems, Span};
 use crate::document::{Key, Kind, Node, parse_toml, parse_yaml_documents};
 use crate::lab::diff::Side;
 use crate::lab::diff::changes::description_is_read;
-use crate::policy::{Loaded, PolicyFile, load_texts};
+use crate::policy::{Loaded, PolicyFile, load_beside};
 
 /// One edit between two policies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -318,7 +318,7 @@ pub fn with_edits(base: &Side, head: &Side, taken: &[&Taken]) -> Option<Loaded> 
         let text = edited(olds.get(path)?, new?, &edits)?;
         texts.insert(path, text.into());
     }
-    let loaded = load_texts(texts.into_iter());
+    let loaded = load_beside(&base.policy, texts.into_iter());
     loaded.policy.is_some().then_some(loaded)
 }
 

@@ -6,6 +6,7 @@ mod causes;
 mod certainty;
 mod doubts;
 mod edits;
+mod entries;
 mod fills;
 mod gathered;
 mod pairing;

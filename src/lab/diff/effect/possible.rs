@@ -14,10 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::command::render;
 use crate::detect::{Finding, SEVERITIES, Settings, Severity};
 use crate::event::Digest;
+use crate::lab::diff::effect::entries::without;
 use crate::lab::diff::effect::fills::Fills;
-use crate::lab::diff::effect::traced::{
-    Compared, KINDS, Kind, Traced, finding_fields, plan_fields, route_fields, without,
-};
+use crate::lab::diff::effect::traced::{Compared, KINDS, Kind, Traced, plan_fields, route_fields};
 use crate::pipeline::{Beginning, Outcome};
 use crate::plan::{Plan, Step};
 use crate::policy::{Policy, PolicyFile};
@@ -141,7 +140,9 @@ fn same(one: Mark, other: Mark) -> bool {
 fn both(one: Mark, other: Mark) -> Mark {
     match (one, other) {
         (None, mark) | (mark, None) => mark,
-        (Some(one), Some(other)) => Some(mark(&json!([one, other]))),
+        (Some(one), Some(other)) => {
+            Some(Digest::of(&[*one.as_bytes(), *other.as_bytes()].concat()))
+        }
     }
 }
 
@@ -280,7 +281,7 @@ pub struct Latitude<'p> {
     policy: &'p Policy,
     run: OfRun,
     /// Every step of the closed list.
-    steps: Vec<Step>,
+    steps: Vec<OpenStep>,
     /// What is required for an incident of each severity.
     required: Vec<Required>,
     /// How far scores go.
@@ -436,6 +437,25 @@ impl Required {
     }
 }
 
+/// A step that a plan may have.
+struct OpenStep {
+    step: Step,
+    /// What it says in every plan that has it: where it is optional, and where it is mandatory.
+    says: [Rc<str>; 2],
+}
+
+impl OpenStep {
+    fn new(step: Step) -> Self {
+        let says = [false, true].map(|mandatory| {
+            let mut fields = without(&step, &["step_id", "dependencies"]);
+            fields.insert("mandatory".to_owned(), mandatory.into());
+            fields.retain(|key, value| key != "requires_human_approval" || *value == true);
+            Value::Object(fields).to_string().into()
+        });
+        Self { step, says }
+    }
+}
+
 impl<'p> Latitude<'p> {
     /// Of a policy whose run begins so.
     #[must_use]
@@ -447,12 +467,13 @@ impl<'p> Latitude<'p> {
     ) -> Self {
         let rails = policy.routing.guardrails.get(&Context::Incident);
         let steps = policy.planning.every_step();
+        let planning = mark(&json!(steps));
         Self {
             policy,
             run: OfRun::new(policy, beginning, fills),
             routing: mark(&json!([format!("{rails:?}"), shown_agents(policy)])),
-            planning: mark(&json!(steps)),
-            steps,
+            planning,
+            steps: steps.into_iter().map(OpenStep::new).collect(),
             required: SEVERITIES
                 .map(|(_, severity)| Required::of(policy, severity))
                 .into(),
@@ -466,6 +487,14 @@ impl<'p> Latitude<'p> {
     #[must_use]
     pub fn run(&self) -> &OfRun {
         &self.run
+    }
+
+    /// What a step says that is in the plan because a reply has it, or because it is mandatory.
+    fn says(&self, step: &Step, is_mandatory: bool) -> Option<Rc<str>> {
+        let mut steps = self.steps.iter();
+        let open = steps.find(|open| open.step.step_id == step.step_id)?;
+        let [optional, mandatory] = &open.says;
+        Some(Rc::clone(if is_mandatory { mandatory } else { optional }))
     }
 
     fn scores(&self) -> (f64, f64) {
@@ -610,8 +639,6 @@ pub struct Open<'o> {
     promotion: Mark,
     agents: Agents<'o>,
     plan: Planned,
-    /// What the finding says.
-    fields: Map<String, Value>,
 }
 
 impl<'o> Open<'o> {
@@ -632,10 +659,6 @@ impl<'o> Open<'o> {
             promotion: None,
             agents: Agents::default(),
             plan: Planned::Open(Digest::of(b"")),
-            fields: match marks {
-                Marks::Made => finding_fields(outcome),
-                Marks::LeftOut => Map::new(),
-            },
         };
         open.decide_risk();
         if open.promoted > Presence::Never {
@@ -863,7 +886,7 @@ impl<'o> Open<'o> {
                         Presence::Sometimes
                     }
                 };
-                let steps = self.latitude.steps.iter();
+                let steps = self.latitude.steps.iter().map(|open| &open.step);
                 steps.map(|step| (step, presence(step))).collect()
             }
         }
@@ -961,7 +984,7 @@ impl<'o> Open<'o> {
     #[must_use]
     pub fn possible(&self, traced: &Traced) -> Possible {
         let mut possible = Possible::default();
-        self.add_finding(&mut possible);
+        self.add_finding(&mut possible, traced);
         self.add_risk(&mut possible, traced);
         if self.promoted == Presence::Never {
             return possible;
@@ -986,26 +1009,22 @@ impl<'o> Open<'o> {
             .filter(|_| self.promoted == Presence::Sometimes)
     }
 
-    fn add_finding(&self, possible: &mut Possible) {
+    fn add_finding(&self, possible: &mut Possible, traced: &Traced) {
         let bound = possible.add(Kind::Finding, "", Presence::Always, None);
-        let mut fields = self.fields.clone();
+        traced
+            .of_kind(Kind::Finding)
+            .for_each(|record| bound.settle(record.text()));
         if self.promoted == Presence::Sometimes {
-            fields.remove("promoted");
-        } else {
-            let promoted = self.promoted == Presence::Always;
-            fields.insert("promoted".to_owned(), promoted.into());
+            let either = Within::These(vec![true.into(), false.into()]);
+            bound.ranges.push(("promoted", either));
         }
-        bound.exactly(fields);
         bound.follows_from(self.promoted_by());
     }
 
     fn add_risk(&self, possible: &mut Possible, traced: &Traced) {
         let Some(risk) = &self.risk else {
-            let records = traced.records.iter();
-            records
-                .filter(|record| record.kind == Kind::Risk)
-                .for_each(|record| possible.keep(record));
-            return;
+            let risk = traced.of_kind(Kind::Risk);
+            return risk.for_each(|record| possible.keep(record));
         };
         let bound = possible.add(Kind::Risk, "", Presence::Always, None);
         risk.limit(bound, "score");
@@ -1014,11 +1033,8 @@ impl<'o> Open<'o> {
 
     fn add_incident(&self, possible: &mut Possible, traced: &Traced) {
         let Some(risk) = &self.risk else {
-            let records = traced.records.iter();
-            records
-                .filter(|record| record.kind == Kind::Incident)
-                .for_each(|record| possible.keep(record));
-            return;
+            let incident = traced.of_kind(Kind::Incident);
+            return incident.for_each(|record| possible.keep(record));
         };
         let incident = incident(self.finding(), &risk.default, &self.outcome.promotion);
         let bound = self.add(possible, Kind::Incident, "", Presence::Always, None);
@@ -1034,9 +1050,8 @@ impl<'o> Open<'o> {
     fn add_route(&self, possible: &mut Possible, traced: &Traced) {
         let is_known = self.risk.is_none() && !self.slots.iter().any(|slot| slot == "route");
         if is_known {
-            let records = traced.records.iter();
-            let mut routes = records.filter(|record| record.kind == Kind::Route);
-            return routes.by_ref().for_each(|record| possible.keep(record));
+            let route = traced.of_kind(Kind::Route);
+            return route.for_each(|record| possible.keep(record));
         }
         let rails = self.policy().routing.guardrails.get(&Context::Incident);
         let by = json!([self.agents.routes, self.latitude.routing]);
@@ -1095,17 +1110,11 @@ impl<'o> Open<'o> {
                 false => both(is_there, by),
             };
             let bound = self.add(possible, Kind::Step, &step.step_id, presence, is_there);
-            let mut fields = without(step, &["step_id"]);
             match by {
-                None => bound.exactly(fields),
+                None => bound.exactly(without(step, &["step_id"])),
                 Some(_) => {
-                    fields.insert("mandatory".to_owned(), self.is_mandatory(step).into());
-                    fields.retain(|key, value| match key.as_str() {
-                        "dependencies" => false,
-                        "requires_human_approval" => *value == true,
-                        _ => true,
-                    });
-                    bound.exactly(fields);
+                    let says = self.latitude.says(step, self.is_mandatory(step));
+                    says.into_iter().for_each(|says| bound.settle(says));
                     bound.follows_from(by);
                 }
             }
@@ -1161,6 +1170,8 @@ impl<'o> Open<'o> {
         let description = rules.get(&self.finding().rule);
         let description = description.filter(|_| self.latitude.shows_description);
         let description = description.and_then(|rule| rule.description.as_deref());
+        let finding = possible.records.get(&(Kind::Finding, String::new()));
+        let finding = finding.and_then(|bound| bound.says);
         let by = json!([
             self.promotion,
             risk,
@@ -1168,14 +1179,14 @@ impl<'o> Open<'o> {
             self.agents.routes,
             plan,
             replies,
-            self.fields,
+            finding,
             description,
             self.latitude.drafting,
         ]);
         let by = Some(mark(&by));
         for (agent, presence) in self.drafts() {
-            let mut known = traced.records.iter();
-            let known = known.find(|record| record.kind == Kind::Draft && record.name == agent);
+            let mut known = traced.of_kind(Kind::Draft);
+            let known = known.find(|record| record.name == agent);
             match known.filter(|_| presence == Presence::Always && self.is_known_draft(agent)) {
                 Some(record) => possible.keep(record),
                 None => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::detect::{Finding, NAMESPACE, Severity};
 use crate::event::{Digest, Time, fold};
+use crate::lab::diff::effect::entries::without;
 use crate::lab::diff::effect::fills::Fills;
 use crate::lab::diff::effect::possible::{Possible, Span, Spans};
 use crate::pipeline::{Outcome, Response};
@@ -260,6 +261,12 @@ impl Traced {
         }
     }
 
+    /// Its records of a kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Compared> {
+        let records = self.records.iter();
+        records.filter(move |record| record.kind == kind)
+    }
+
     /// Whether another finding is the same to the last field; `with_bounds` also in what a model
     /// could make of it.
     #[must_use]
@@ -333,17 +340,8 @@ impl Compared {
     }
 }
 
-/// A record as JSON, without some of its fields. Which model was asked, and at what cost, is part of
-/// no decision.
-pub(super) fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
-    let Ok(Value::Object(mut fields)) = serde_json::to_value(record) else {
-        return Map::new();
-    };
-    fields.retain(|key, _| !left_out.contains(&key.as_str()));
-    fields
-}
-
-pub(super) fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
+/// What a finding says. Which model was asked, and at what cost, is part of no decision, here and below.
+fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
     let ids = [
         "id",
         "anchor",
@@ -354,13 +352,12 @@ pub(super) fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
     ];
     let mut fields = without(&outcome.finding, &ids);
     // The lists of events are long, and what matters of them is whether they are the same.
-    let events: Vec<String> = outcome
-        .finding
-        .event_digests
-        .iter()
-        .map(Digest::to_string)
-        .collect();
-    let events = Digest::of(events.join(" ").as_bytes()).to_string();
+    let mut events = String::new();
+    for digest in &outcome.finding.event_digests {
+        let space = if events.is_empty() { "" } else { " " };
+        events.extend([space, &digest.to_string()]);
+    }
+    let events = Digest::of(events.as_bytes()).to_string();
     fields.insert("events".to_owned(), events.into());
     let is_continued = outcome.finding.continues.is_some();
     fields.insert("continues".to_owned(), is_continued.into());
@@ -386,7 +383,8 @@ fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compar
             let name = json!(["command", command.incident_id, name]).to_string();
             Uuid::new_v5(&NAMESPACE, name.as_bytes()) == command.id
         };
-        let mut templates = policy.commands.iter();
+        let templates = policy.commands.iter();
+        let mut templates = templates.filter(|template| template.step == command.step_id);
         let template = templates.find(|template| is_its(&template.name));
         let name = template.map_or(&command.step_id, |template| &template.name);
         let fields = without(command, &["id", "incident_id"]);
