@@ -39,12 +39,14 @@ pub fn render(templates: &[CommandTemplate], plan: &Plan, finding: &Finding) -> 
     };
     let pairs = plan.steps.iter().flat_map(|step| of_step(&step.step_id));
     pairs
-        .map(|template| command(template, plan, finding))
+        .map(|template| command(template, plan.incident_id, finding))
         .collect()
 }
 
-fn command(template: &CommandTemplate, plan: &Plan, finding: &Finding) -> Command {
-    let name = serde_json::json!(["command", plan.incident_id, template.name]).to_string();
+/// The command of a template, for an incident.
+#[must_use]
+pub fn command(template: &CommandTemplate, incident_id: Uuid, finding: &Finding) -> Command {
+    let name = serde_json::json!(["command", incident_id, template.name]).to_string();
     let values = Values {
         user: finding.user_id.as_deref().filter(|id| is_user_id(id)),
         finding,
@@ -59,7 +61,7 @@ fn command(template: &CommandTemplate, plan: &Plan, finding: &Finding) -> Comman
     );
     Command {
         id: Uuid::new_v5(&NAMESPACE, name.as_bytes()),
-        incident_id: plan.incident_id,
+        incident_id,
         step_id: template.step.clone(),
         description: template.description.clone(),
         command: curl(template, &values),

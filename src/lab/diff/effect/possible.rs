@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
-use crate::command::render;
+use crate::command::command;
 use crate::detect::{Finding, SEVERITIES, Settings, Severity};
 use crate::event::Digest;
 use crate::lab::diff::effect::entries::without;
@@ -1100,9 +1101,6 @@ impl<'o> Open<'o> {
             }
         };
         let (suggested, times) = self.suggests();
-        let incident = incident(self.finding(), &self.outcome.risk, &self.outcome.promotion);
-        let planning = &self.policy().planning;
-        let mut plan = planning.default_plan(&incident, self.finding());
         for (step, presence) in self.steps() {
             // A mandatory step is there whatever the reply is.
             let is_there = match presence == self.presence_of_plan() && self.is_mandatory(step) {
@@ -1121,8 +1119,7 @@ impl<'o> Open<'o> {
             let presence = presence.min(suggested);
             let is_there = both(is_there, self.with_agents(suggested));
             if presence > Presence::Never {
-                plan.steps = vec![step.clone()];
-                self.add_commands(possible, &plan, (presence, times), is_there);
+                self.add_commands(possible, &step.step_id, (presence, times), is_there);
             }
         }
     }
@@ -1135,20 +1132,21 @@ impl<'o> Open<'o> {
             .contains(&step.step_id)
     }
 
-    /// The commands of a plan of one step.
+    /// The commands of a step.
     fn add_commands(
         &self,
         possible: &mut Possible,
-        plan: &Plan,
+        step: &str,
         (presence, times): (Presence, u64),
         is_there: Mark,
     ) {
-        for template in &self.policy().commands {
-            for command in render(std::slice::from_ref(template), plan, self.finding()) {
-                let bound = self.add(possible, Kind::Command, &template.name, presence, is_there);
-                bound.times = times;
-                bound.exactly(without(&command, &["id", "incident_id"]));
-            }
+        let templates = self.policy().commands.iter();
+        for template in templates.filter(|template| template.step == step) {
+            // What it says has the incident in its ids alone, which are left out.
+            let command = command(template, Uuid::nil(), self.finding());
+            let bound = self.add(possible, Kind::Command, &template.name, presence, is_there);
+            bound.times = times;
+            bound.exactly(without(&command, &["id", "incident_id"]));
         }
     }
 
