@@ -15,6 +15,7 @@ mod hostile;
 mod incident;
 mod live;
 mod output;
+mod pack;
 mod progress;
 mod replay;
 mod reports;
@@ -195,6 +196,10 @@ enum Command {
     Test(test::Args),
     /// Check, test and compare with the last commit at each save
     Dev(dev::Args),
+    /// Say which behaviours and ATT&CK techniques the rules cover, and how many cases hold each
+    Coverage(pack::CoverageArgs),
+    /// Write a page for each rule, from the rule and its cases
+    Docs(pack::DocsArgs),
 }
 
 /// Parses the words of a command line and runs the command.
@@ -237,6 +242,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),
+        Command::Coverage(args) => pack::coverage_of(&cli.common, args),
+        Command::Docs(args) => pack::docs(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));
     ExitCode::from(exit.code())

@@ -165,31 +165,12 @@ fn item(kind: &'static str, name: &str, wanted: &'static str, reached: bool) -> 
 
 /// What is to be reached of a rule: nothing where it never runs, or where nobody sees it fire.
 fn of_rule(rule: &Rule, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
-    let (fires, quiet) = match &rule.logic {
-        Logic::Inactive => return Vec::new(),
-        Logic::Correlation(_) if is_silent(rule, rules) => return Vec::new(),
-        Logic::Detection(detection) => {
-            let is_one = detection.parts().0.len() == 1;
-            let fires = |case: &&Reached| case.observed.of(rule.id).any(|met| met.matched);
-            let quiet = |case: &&Reached| stays_quiet(case, rule.id, is_one);
-            (cases.iter().any(fires), cases.iter().any(quiet))
-        }
-        Logic::Correlation(correlation) => {
-            let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
-            let fed: Vec<Uuid> = correlation
-                .rules
-                .iter()
-                .filter_map(|(name, _)| Some(named(name)?.id))
-                .collect();
-            let fires = |case: &&Reached| case.found.contains(&rule.id);
-            let is_fed = |case: &&Reached| match fed.as_slice() {
-                [] => !case.found.is_empty(),
-                fed => fed.iter().any(|rule| feeds(case, *rule)),
-            };
-            let quiet = |case: &&Reached| !fires(case) && is_fed(case);
-            (cases.iter().any(fires), cases.iter().any(quiet))
-        }
-    };
+    let is_hidden = matches!(rule.logic, Logic::Correlation(_)) && is_silent(rule, rules);
+    if is_hidden || matches!(rule.logic, Logic::Inactive) {
+        return Vec::new();
+    }
+    let fires = cases.iter().any(|case| fires(case, rule));
+    let quiet = cases.iter().any(|case| stays_quiet(case, rule, rules));
     let mut items = vec![
         item("rule", rule.label(), "fires", fires),
         item("rule", rule.label(), "stays quiet", quiet),
@@ -201,12 +182,37 @@ fn of_rule(rule: &Rule, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
     items
 }
 
-/// Whether a case has an event that a rule nearly matches: one that satisfies a search of it and
-/// not the rule. Where there is one search alone, it is any event that the rule does not match.
-fn stays_quiet(case: &Reached, rule: Uuid, is_one: bool) -> bool {
-    let matched = case.observed.of(rule).filter(|met| met.matched).count() as u64;
-    let nearly = case.observed.of(rule).any(|met| !met.matched);
-    nearly || is_one && case.observed.events > matched
+/// Whether a rule fires in a case.
+pub(super) fn fires(case: &Reached, rule: &Rule) -> bool {
+    match &rule.logic {
+        Logic::Inactive => false,
+        Logic::Detection(_) => case.observed.of(rule.id).any(|met| met.matched),
+        Logic::Correlation(_) => case.found.contains(&rule.id),
+    }
+}
+
+/// Whether a rule nearly fires in a case. Of a detection: there is an event that satisfies a search
+/// of it and not the rule; where there is one search alone, any event that the rule does not match.
+/// Of a correlation: it does not fire, and a rule that it is about did something.
+pub(super) fn stays_quiet(case: &Reached, rule: &Rule, rules: &[&Rule]) -> bool {
+    match &rule.logic {
+        Logic::Inactive => false,
+        Logic::Detection(detection) => {
+            let met = || case.observed.of(rule.id);
+            let matched = met().filter(|met| met.matched).count() as u64;
+            let is_one = detection.parts().0.len() == 1;
+            met().any(|met| !met.matched) || is_one && case.observed.events > matched
+        }
+        Logic::Correlation(correlation) => {
+            let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
+            let mut fed = correlation.rules.iter();
+            let is_fed = match correlation.rules.as_slice() {
+                [] => !case.found.is_empty(),
+                _ => fed.any(|(name, _)| named(name).is_some_and(|rule| feeds(case, rule.id))),
+            };
+            is_fed && !fires(case, rule)
+        }
+    }
 }
 
 /// Whether a rule made something of a case that a correlation over it could see.
@@ -215,7 +221,7 @@ fn feeds(case: &Reached, rule: Uuid) -> bool {
 }
 
 /// Whether a correlation only feeds others: nothing tells when it fires.
-fn is_silent(rule: &Rule, rules: &[&Rule]) -> bool {
+pub(super) fn is_silent(rule: &Rule, rules: &[&Rule]) -> bool {
     let mut over = rules.iter().filter_map(|other| match &other.logic {
         Logic::Correlation(correlation) => {
             let mut named = correlation.rules.iter();

@@ -15,6 +15,7 @@ mod gate;
 mod hostile;
 mod lines;
 mod lists;
+mod pack;
 mod replay;
 mod report;
 mod restored;
@@ -38,6 +39,7 @@ pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::hostile::attacked;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
+pub use self::pack::{CoverageBy, WRITTEN, coverage, navigator, pages};
 pub use self::replay::{decided_again, replayed};
 pub use self::report::{
     Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
