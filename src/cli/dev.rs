@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::diff::fixture_logs;
+use crate::cli::events::plain_settings;
 use crate::cli::output::{out, out_json, talk, warn};
 use crate::cli::{Common, Exit, Format};
 use crate::geo::Databases;
 use crate::lab::{Asked, Saved, Sound, Standing, saved};
-use crate::okta::Mapping;
-use crate::pipeline::Settings;
 use crate::render::{after_save, problems_as_values};
 use crate::visible::visible;
 use crate::watch::{Pace, Watch, Watched};
@@ -73,16 +72,7 @@ pub fn dev(common: &Common, args: &Args) -> Result<Exit> {
 /// Tells what the folder comes to as it is.
 fn verdict(common: &Common, args: &Args, databases: &Databases) -> Result<Exit> {
     let begun = Instant::now();
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = Settings {
-        mapping: Mapping::Auto,
-        since: None,
-        until: None,
-        strict: false,
-        threads,
-        databases: databases.clone(),
-        evidence: None,
-    };
+    let settings = plain_settings(databases.clone());
     let saved = saved(Asked {
         folder: &common.policy,
         against: &args.base,
@@ -90,7 +80,7 @@ fn verdict(common: &Common, args: &Args, databases: &Databases) -> Result<Exit> 
         settings: &settings,
         today: (World::live().now)().day(),
     });
-    show(common.format, &args.base, &saved, begun.elapsed())?;
+    show(common, &args.base, &saved, begun.elapsed())?;
     let standing = saved.sound.as_ref().map(Sound::standing);
     Ok(match standing {
         None => Exit::Broken,
@@ -100,16 +90,16 @@ fn verdict(common: &Common, args: &Args, databases: &Databases) -> Result<Exit> 
     })
 }
 
-fn show(format: Format, base: &str, saved: &Saved, took: Duration) -> Result<()> {
-    if format != Format::Text {
+fn show(common: &Common, base: &str, saved: &Saved, took: Duration) -> Result<()> {
+    if common.format != Format::Text {
         return out_json(&document(base, saved));
     }
     // A terminal shows the newest alone, and how long it took.
     if stdout().is_terminal() {
-        let text = after_save(base, saved, Some(took));
+        let text = after_save(&common.policy, base, saved, Some(took));
         return out(&format!("{CLEAR}{text}"));
     }
-    out(&after_save(base, saved, None))
+    out(&after_save(&common.policy, base, saved, None))
 }
 
 /// Clears a terminal.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::detect::{Logic, Rule, Severity};
 use crate::diag::{Problems, Span};
 use crate::geo::Databases;
-use crate::lab::run::{Reached, Rig, run_cases};
+use crate::lab::project::run_all;
+use crate::lab::run::{Reached, Rig};
 use crate::lab::suite::{Case, Suite};
 use crate::policy::Policy;
 use crate::risk::declared_severity;
@@ -134,8 +135,7 @@ pub fn report_unreached(policy: &Policy, suites: &[Suite], problems: &mut Proble
     let cases: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
     let databases = Databases::new(None, None);
     let rig = Rig::new(policy, &databases);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let results = run_cases(&rig, &cases, threads);
+    let results = run_all(&rig, &cases);
     let reached: Vec<&Reached> = results.iter().map(|result| &result.reached).collect();
     let rules: Vec<&Rule> = policy.rules.values().collect();
     for rule in &rules {

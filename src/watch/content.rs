@@ -115,7 +115,7 @@ impl Looking<'_> {
             Some((name, entry.file_type().ok()?))
         });
         let mut entries: Vec<(String, FileType)> = entries
-            .filter(|(name, _)| !is_passing(name))
+            .filter(|(name, _)| !policy::is_passing(name))
             .take(MOST_NAMES.saturating_sub(self.names))
             .collect();
         self.names += entries.len();
@@ -203,11 +203,4 @@ fn large(metadata: &Metadata) -> String {
     let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let since = since.unwrap_or_default().as_nanos();
     format!("{} bytes of {since}", metadata.len())
-}
-
-/// Whether a name is one that an editor or a system leaves beside files for a while.
-fn is_passing(name: &str) -> bool {
-    let is_backup = name.ends_with('~') || name.ends_with(".swp") || name.ends_with(".tmp");
-    let is_autosave = name.starts_with('#') && name.ends_with('#');
-    name.starts_with('.') || is_autosave || is_backup
 }
