@@ -1,7 +1,7 @@
 //! What a save of the policy comes to: its problems, the cases that fail, and what differs from
 //! what it was.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
@@ -97,6 +97,12 @@ impl Sound {
     pub fn failed(&self) -> impl Iterator<Item = (&Suite, &CaseResult)> {
         let failed = self.results.iter().filter(|(_, result)| !result.passed());
         failed.filter_map(|(suite, result)| Some((self.suites.get(*suite)?, result)))
+    }
+
+    /// The files that cases take events from, and what says which those are.
+    pub fn logs(&self) -> impl Iterator<Item = &PathBuf> {
+        let cases = self.suites.iter().flat_map(|suite| &suite.cases);
+        cases.flat_map(|case| &case.logs)
     }
 
     /// Whether it is good.
