@@ -9,7 +9,7 @@ use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Face};
 use crate::diag::{Problems, counted};
 use crate::lab::{Project, UNREACHED, report_unreached};
-use crate::policy::codes::EXPLODES;
+use crate::policy::codes::{EXPLODES, OF_OURS};
 use crate::policy::{Loaded, report_unportable};
 use crate::render::{
     code_page, codes_beside, nearest_code, problems_as_commands, problems_as_sarif,
@@ -52,7 +52,7 @@ impl Args {
     fn seeks(&self, code: &str) -> bool {
         match code {
             UNREACHED => self.coverage,
-            EXPLODES => self.portable,
+            EXPLODES | OF_OURS => self.portable,
             _ => true,
         }
     }
@@ -116,7 +116,9 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     let mut loaded = load(common, args, settle);
     // What only a flag looks for is not looked for again with the changes.
     let settle_fixed = |problems: &mut Problems| {
-        problems.settle(today, |code| ![UNREACHED, EXPLODES].contains(&code));
+        problems.settle(today, |code| {
+            ![UNREACHED, EXPLODES, OF_OURS].contains(&code)
+        });
     };
     if args.fix && fix_files(common, &loaded, settle_fixed, args.dry_run)? {
         loaded = load(common, args, settle);

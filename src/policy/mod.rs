@@ -68,6 +68,8 @@ pub mod codes {
     pub const SHORTER: &str = "RL0155";
     /// An expression that another engine may need very long for.
     pub const EXPLODES: &str = "RL0128";
+    /// An expression that another engine reads otherwise.
+    pub const OF_OURS: &str = "RL0129";
     /// A secret field that a prompt shows.
     pub const SHOWN_SECRET: &str = "RL0412";
     /// A finding type that no rule produces.

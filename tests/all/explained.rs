@@ -44,7 +44,7 @@ const UNREACHED: &str = "title: A token was made\nname: tokens\nlogsource: {prod
 
 const UNTESTED: &str = "title: A token was made\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nregression_tests_path: regression_data/okta/tokens/info.yml\n";
 
-const EXPLODING: &str = "title: A long name\nlogsource: {product: okta}\ndetection:\n  s:\n    actor.displayName|re: '^([a-z]+)*@'\n  condition: s\n";
+const EXPLODING: &str = "title: A long name\nlogsource: {product: okta}\ndetection:\n  s:\n    actor.displayName|re: '^([a-z]+)*@'\n  condition: s\n---\ntitle: A filter\nlogsource: {product: okta}\nfilter:\n  rules: any\n  x: {actor.displayName|re: '[a-z&&[^x]]'}\n  condition: x\n";
 
 /// The problems of a text, each with its code.
 fn problems(text: &str) -> impl Iterator<Item = (&str, &str)> {
