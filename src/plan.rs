@@ -164,11 +164,7 @@ impl Planning {
     pub fn default_plan(&self, incident: &Incident, finding: &Finding) -> Plan {
         let finding_type = finding.finding_type.as_str();
         let mandatory = self.mandatory(finding_type);
-        let (source, declared) = match (self.default.get(finding_type), self.default.get(OTHER)) {
-            (Some(steps), _) => (finding_type, steps.as_slice()),
-            (None, Some(steps)) => (OTHER, steps.as_slice()),
-            (None, None) => (OTHER, &[][..]),
-        };
+        let (source, declared) = self.steps_declared(finding_type);
         let wanted = |id: &str| mandatory.iter().chain(declared).any(|step| step == id);
         let steps = self.in_order().into_iter().filter(|step| wanted(&step.id));
         let steps = steps.map(|step| Step {
@@ -200,6 +196,22 @@ impl Planning {
             proposed: None,
             consulted: None,
         }
+    }
+
+    /// The steps that are declared for a type of finding, and for which type they stand there.
+    fn steps_declared<'t>(&'t self, finding_type: &'t str) -> (&'t str, &'t [String]) {
+        match (self.default.get(finding_type), self.default.get(OTHER)) {
+            (Some(steps), _) => (finding_type, steps),
+            (None, Some(steps)) => (OTHER, steps),
+            (None, None) => (OTHER, &[]),
+        }
+    }
+
+    /// The steps of the plan of a type of finding without a model.
+    pub fn default_steps<'t>(&'t self, finding_type: &'t str) -> impl Iterator<Item = &'t str> {
+        let (_, declared) = self.steps_declared(finding_type);
+        let mandatory = self.mandatory(finding_type).iter();
+        mandatory.chain(declared).map(String::as_str)
     }
 
     /// A step as it is declared, beside no other.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::{err, folder, out, rulectl};
 use crate::diff::git;
-use crate::harness::{lay_over, root};
+use crate::harness::{lay_over, root, shipped_folder};
 use crate::reports::{assert_is_a_page, assert_is_junit, assert_is_sarif};
 
 /// A policy with one suite: a rule of the burst of failures, and what the cases say.
@@ -904,4 +904,45 @@ fn nothing_is_read_over_a_link_that_leads_out() {
         assert!(told.contains("that leads out of the"), "{name}: {told}");
         assert!(!told.contains("hidden"), "{name}: {told}");
     }
+}
+
+/// A rule of a low severity is promoted by a model alone, and cases ask none.
+#[test]
+fn what_only_a_model_brings_about_is_not_counted() {
+    let items = |level: &str| -> Vec<String> {
+        let folder = shipped_folder();
+        let path = folder.path().join("rules/sign_in.yml");
+        let rule = fs::read_to_string(&path).expect("a rule");
+        assert!(rule.contains("level: medium"));
+        fs::write(&path, rule.replace("level: medium", level)).expect("written");
+        let suites = folder.path().join("fixtures");
+        fs::create_dir_all(&suites).expect("a folder");
+        let suite = "suite: s\ncases:\n  - {name: c, events: [], expect: {findings: 0}}\n";
+        fs::write(suites.join("a.test.yml"), suite).expect("written");
+        let told = out(&rulectl(folder.path(), "test --coverage"));
+        let plans = told.lines().filter_map(|line| line.strip_prefix("never: "));
+        let plans = plans.filter(|line| line.contains("lock_account") || line.contains("plan: "));
+        plans.map(|line| line.trim_end().to_owned()).collect()
+    };
+    let travel_and_fatigue = [
+        "slot plan: IMPOSSIBLE_TRAVEL is given",
+        "slot plan: MFA_FATIGUE is given",
+    ];
+    assert_eq!(items("level: medium"), travel_and_fatigue);
+    let with_burst = [
+        "step lock_account is planned",
+        "slot plan: FAILED_LOGIN_BURST is given",
+        travel_and_fatigue[0],
+        travel_and_fatigue[1],
+    ];
+    assert_eq!(items("level: high"), with_burst);
+}
+
+#[test]
+fn the_shipped_suites_reach_all_that_there_is() {
+    let output = crate::harness::program()
+        .args(["test", "--fail-under", "100"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", out(&output));
 }
