@@ -20,6 +20,9 @@ use crate::world::World;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "`--format` takes `sarif` and `github` here too: the document that forges show beside the lines of files, and commands of a workflow."
+)]
 pub struct Args {
     /// End with 1 where there are warnings
     #[arg(long, conflicts_with = "explain")]

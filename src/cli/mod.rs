@@ -104,7 +104,7 @@ pub struct Common {
     /// The data folder, for artifacts and archived policies
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
-    /// How results are written to standard output: text, json or ndjson, and by `check` sarif or github
+    /// How results are written to standard output: text, json or ndjson
     #[arg(
         long = "format",
         global = true,

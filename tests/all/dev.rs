@@ -229,5 +229,7 @@ fn a_file_in_the_place_of_the_folder_is_one_mistake() {
         "{told}"
     );
     let help = out(&rulectl(place.path(), "dev --help"));
-    assert!(!help.contains("Of `check`:"), "{help}");
+    assert!(help.contains("ndjson") && !help.contains("sarif"), "{help}");
+    let help = out(&rulectl(place.path(), "check --help"));
+    assert!(help.contains("`sarif` and `github`"), "{help}");
 }
