@@ -22,16 +22,13 @@ pub fn fix_files(
     settle: impl Fn(&mut Problems),
     is_dry: bool,
 ) -> Result<bool> {
-    let Fixes {
-        files: fixed,
-        refused,
-        untried,
-    } = fix(&common.policy, loaded, settle);
-    for file in &fixed {
+    let fixes = fix(&common.policy, loaded, settle);
+    let fixed = &fixes.files;
+    for file in fixed {
         out(&fix_as_text(file))?;
     }
     if !is_dry {
-        for file in &fixed {
+        for file in fixed {
             write(&common.policy, file)?;
         }
     }
@@ -40,7 +37,7 @@ pub fn fix_files(
         counted(changes as u64, "problem"),
         counted(fixed.len() as u64, "file"),
     );
-    let left = left_out(refused, untried);
+    let left = left_out(&fixes);
     out(&match (fixed.is_empty(), is_dry) {
         (true, _) => format!("nothing to fix\n{left}"),
         (false, true) => {
@@ -52,22 +49,21 @@ pub fn fix_files(
 }
 
 /// What is known to be wrong and is not put right.
-fn left_out(refused: usize, untried: usize) -> String {
-    let of = |count: usize| counted(count as u64, "problem");
-    let mut text = String::new();
-    if refused > 0 {
-        let refused = of(refused);
-        text.push_str(&format!(
-            "{refused} left: the change would bring another problem\n"
-        ));
-    }
-    if untried > 0 {
-        let untried = of(untried);
-        text.push_str(&format!(
-            "{untried} left for now: mend what is told, and run the command again\n"
-        ));
-    }
-    text
+fn left_out(fixes: &Fixes) -> String {
+    let reasons = [
+        (
+            fixes.refused,
+            "left: the change would bring another problem",
+        ),
+        (
+            fixes.untried,
+            "left for now: mend what is told, and run the command again",
+        ),
+        (fixes.in_scripts, "left in scripts, which are for a person"),
+    ];
+    let told = reasons.iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, why)| format!("{} {why}\n", counted(*count as u64, "problem")))
+        .collect()
 }
 
 fn write(folder: &Path, fixed: &Fixed) -> Result<()> {

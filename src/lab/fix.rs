@@ -30,8 +30,11 @@ pub struct Fixes {
     pub files: Vec<Fixed>,
     /// How many changes are left out since they bring another problem.
     pub refused: usize,
-    /// How many were not tried: they touch others, or there are too many to try one by one.
+    /// How many were not tried: they touch others, stand in a file that cannot be parsed, or are too
+    /// many to try one by one.
     pub untried: usize,
+    /// How many are in scripts, in which what looks like a comment may be inside of a text.
+    pub in_scripts: usize,
 }
 
 /// Texts in the place of those of files, by their paths in the policy folder.
@@ -47,16 +50,20 @@ const TRIED: usize = 100;
 pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Fixes {
     let problems = &loaded.problems;
     let (mut wanted, mut untried) = problems.fixes();
+    let mut in_scripts = 0;
     let mut names = BTreeSet::new();
     wanted.retain(|file, fixes| {
         let name = problems.file_name(*file);
-        // What looks like a comment may be inside of a text of a script.
-        let is_kept = is_read(problems, *file) && !name.ends_with(".rhai");
-        if !is_kept {
+        if name.ends_with(".rhai") {
+            in_scripts += fixes.len();
+            return false;
+        }
+        if !is_read(problems, *file) {
             untried += fixes.len();
+            return false;
         }
         // Test data that two rules name is read twice.
-        is_kept && names.insert(name)
+        names.insert(name)
     });
     let told = |texts: &Texts| {
         let mut problems = checked_again(folder, loaded, texts);
@@ -90,6 +97,7 @@ pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Fi
         files: files.collect(),
         refused,
         untried,
+        in_scripts,
     }
 }
 

@@ -15,6 +15,9 @@ const MOST_DEEP: usize = 8;
 /// So many names are looked at in folders that are not entered.
 const MOST_NAMES: usize = 10_000;
 
+/// Why a link is not read.
+const ELSEWHERE: &str = "it is a link that leads out of the policy folder";
+
 /// The files of the suites of a policy folder, in the order of their paths. What looks like a
 /// suite and is not read is warned of. Links to folders are not followed: they may go in a circle.
 pub(super) fn find_suites(policy: &Path, problems: &mut Problems) -> Vec<PathBuf> {
@@ -30,10 +33,7 @@ pub(super) fn find_suites(policy: &Path, problems: &mut Problems) -> Vec<PathBuf
     }
     let fixtures = policy.join("fixtures");
     if leads_out(policy, &fixtures) {
-        finding.unreadable(
-            "fixtures",
-            "it is a link that leads out of the policy folder",
-        );
+        finding.unreadable("fixtures", ELSEWHERE);
         return Vec::new();
     }
     if let Err(error) = finding.enter(&fixtures, 0)
@@ -68,14 +68,8 @@ impl Finding<'_> {
             } else if kind.is_dir() {
                 let why = format!("it is nested deeper than {MOST_DEEP} folders");
                 self.leave_folder(&path, &why, "move it up");
-            } else if is_suite(&name) && !self.is_text(&path) {
-                let shown = self.shown(&path);
-                self.unreadable(&shown, "its name is not UTF-8");
-            } else if is_suite(&name) && kind.is_symlink() && leads_out(self.policy, &path) {
-                let shown = self.shown(&path);
-                self.unreadable(&shown, "it is a link that leads out of the policy folder");
             } else if is_suite(&name) {
-                self.found.push(path);
+                self.suite(path, kind.is_symlink());
             } else if is_suite(&name.to_lowercase()) {
                 let shown = self.shown(&path);
                 let message = format!("`{shown}` is not read as a suite: case counts in its name");
@@ -87,6 +81,18 @@ impl Finding<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes a suite, unless problems could not name it, or could show what is none of the policy's.
+    fn suite(&mut self, path: PathBuf, is_link: bool) {
+        let shown = self.shown(&path);
+        if !self.is_text(&path) {
+            self.unreadable(&shown, "its name is not UTF-8");
+        } else if is_link && leads_out(self.policy, &path) {
+            self.unreadable(&shown, ELSEWHERE);
+        } else {
+            self.found.push(path);
+        }
     }
 
     /// Warns of a folder that is not entered, where it holds suites.
