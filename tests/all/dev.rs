@@ -184,14 +184,19 @@ fn each_save_is_seen() {
 #[test]
 fn a_commit_alone_has_a_verdict() {
     let place = repository();
-    let path = place.path();
-    edit(path, "rules/sign_in.yml", "timespan: 10m", "timespan: 11m");
-    let mut dev = Dev::begin(path);
-    let line = dev.says("good: ");
-    assert!(line.ends_with("differs from `HEAD`, as above"), "{line}");
-    commit(path);
-    let line = dev.says("good: ");
-    assert!(line.ends_with("the same as in `HEAD`"), "{line}");
+    let beside = tempfile::tempdir().expect("a folder");
+    let tree = beside.path().join("tree");
+    let name = tree.to_str().expect("UTF-8");
+    git(place.path(), &["worktree", "add", "-q", name]);
+    for path in [place.path(), &tree] {
+        edit(path, "rules/sign_in.yml", "timespan: 10m", "timespan: 11m");
+        let mut dev = Dev::begin(path);
+        let line = dev.says("good: ");
+        assert!(line.ends_with("differs from `HEAD`, as above"), "{line}");
+        commit(path);
+        let line = dev.says("good: ");
+        assert!(line.ends_with("the same as in `HEAD`"), "{line}");
+    }
 }
 
 #[test]

@@ -906,6 +906,27 @@ fn nothing_is_read_over_a_link_that_leads_out() {
     }
 }
 
+/// Whoever names a file means it, wherever it leads; of a folder what stands in it is meant.
+#[test]
+fn a_folder_of_rules_is_read_as_far_as_it_reaches() {
+    let folder = folder();
+    let rules = folder.path().join("rules");
+    fs::create_dir_all(&rules).expect("a folder");
+    fs::write(folder.path().join("a.yml"), "hidden: [\n").expect("written");
+    std::os::unix::fs::symlink("../a.yml", rules.join("a.yml")).expect("a link");
+    std::os::unix::fs::symlink("rules", folder.path().join("linked")).expect("a link");
+    for (rules, said) in [
+        ("rules", "error[RL0007]"),
+        ("linked", "error[RL0007]"),
+        ("rules/a.yml", "error[RL0010]"),
+    ] {
+        let words = format!("detect --rules {rules} --events a.yml");
+        let output = rulectl(folder.path(), &words);
+        assert_eq!(output.status.code(), Some(2), "{rules}: {}", err(&output));
+        assert!(err(&output).contains(said), "{rules}: {}", err(&output));
+    }
+}
+
 /// A rule of a low severity is promoted by a model alone, and cases ask none.
 #[test]
 fn what_only_a_model_brings_about_is_not_counted() {
