@@ -33,6 +33,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::render::DEFAULT_POLICY;
+
 /// How a command ended: the same numbers for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -98,16 +100,17 @@ struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
     /// The policy folder
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_POLICY)]
     pub policy: PathBuf,
     /// The data folder, for artifacts and archived policies
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
-    /// How results are written to standard output
+    /// How results are written to standard output: text, json or ndjson
     #[arg(
         long = "format",
         global = true,
         value_enum,
+        hide_possible_values = true,
         value_name = "FORMAT",
         default_value = "text"
     )]

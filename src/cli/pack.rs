@@ -11,8 +11,8 @@ use clap::ValueEnum;
 use crate::cli::output::{out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
 use crate::diag::counted;
-use crate::lab::{Covered, all_suites, covered};
-use crate::policy;
+use crate::geo::Databases;
+use crate::lab::{Covered, Project, covered};
 use crate::render::{CoverageBy, WRITTEN, coverage, navigator, pages};
 use crate::visible::{json, reason, visible};
 
@@ -104,12 +104,10 @@ fn shown(folder: &Path, file: &str) -> String {
 
 /// What the rules of the policy cover; nothing where it is broken.
 fn rules(common: &Common) -> Option<Vec<Covered>> {
-    let mut loaded = policy::load(&common.policy);
-    let suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
-    talk_problems(&loaded.problems);
-    let is_broken = loaded.problems.has_errors();
-    let policy = loaded.policy.filter(|_| !is_broken)?;
-    Some(covered(&policy, &loaded.files, &suites))
+    let mut project = Project::read(&common.policy);
+    talk_problems(&project.loaded.problems);
+    let policy = project.take_policy(&Databases::new(None, None))?;
+    Some(covered(&policy, &project.loaded.files, &project.suites))
 }
 
 /// The pages that a folder lacks or has otherwise, and those that it has of no rule any more.

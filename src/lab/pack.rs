@@ -11,7 +11,8 @@ use crate::diag::Problems;
 use crate::document::{Kind, Node, parse_yaml_documents};
 use crate::geo::Databases;
 use crate::lab::coverage::{fires, is_silent, stays_quiet};
-use crate::lab::run::{CaseResult, Rig, run_cases};
+use crate::lab::project::run_all;
+use crate::lab::run::{CaseResult, Rig};
 use crate::lab::suite::{Case, Events, Suite};
 use crate::plan::Step;
 use crate::policy::{Policy, PolicyFile};
@@ -94,8 +95,7 @@ pub fn covered(policy: &Policy, files: &[PolicyFile], suites: &[Suite]) -> Vec<C
         .flat_map(|suite| suite.cases.iter().map(move |case| (suite, case)));
     let (of, cases): (Vec<&Suite>, Vec<&Case>) = pairs.unzip();
     let databases = Databases::new(None, None);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let results = run_cases(&Rig::new(policy, &databases), &cases, threads);
+    let results = run_all(&Rig::new(policy, &databases), &cases);
     let mut rules: Vec<&Rule> = policy.rules.values().collect();
     rules.sort_by_key(|rule| (&rule.file, rule.span.start));
     let read = |file: &PolicyFile| {
@@ -136,7 +136,6 @@ impl Pack<'_> {
         let document = self.document(rule);
         let texts = |at: &str| document.map(|it| texts(it.at(at))).unwrap_or_default();
         let kept = kept(rule.level, &rule.settings, self.policy.slots.get("risk"));
-        let promotion = &self.policy.promotion;
         let (tactics, techniques) = attack(&rule.tags);
         let (fires, quiet) = self.cases(rule);
         Covered {
@@ -155,8 +154,7 @@ impl Pack<'_> {
             finding_type: rule.settings.finding_type.clone(),
             severity: kept.severity.as_str(),
             score: kept.score,
-            promoted: promotion.severities.contains(&kept.severity)
-                || promotion.threshold.is_some_and(|least| kept.score >= least),
+            promoted: self.policy.promotion.takes(kept.severity, kept.score),
             user: rule
                 .settings
                 .user

@@ -27,7 +27,7 @@ mod test;
 mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
-pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
+pub use self::codes::{CodePage, code_page, code_pages, codes_beside, nearest_code};
 pub use self::decided::{explained_finding, explained_incident};
 pub use self::diagnostics::{
     fix_as_text, problems_as_text, problems_as_values, suppressed_as_text,
@@ -50,5 +50,5 @@ pub use self::saved::after_save;
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};
-pub use self::test::{covered, failed_case};
+pub use self::test::{DEFAULT_POLICY, covered, failed_case};
 pub use self::told::told;
