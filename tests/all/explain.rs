@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, lines, log, program, root, shipped_folder};
+use crate::harness::{lay_over, lines, log, program, root, small_folder};
 
 /// A policy of these rules, with a log of these events beside it.
 pub struct Asked(TempDir);
@@ -312,7 +312,7 @@ fn in_folder(folder: &TempDir, words: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn decisions_are_explained_by_the_policy_that_made_them() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let routing = folder.path().join("routing.toml");
     let text = fs::read_to_string(&routing).expect("routing");
     let when = "severities = [\"critical\"]\nwhen = \"severity == \\\"low\\\" || (hits >= 2 && finding_type != \\\"MFA_FATIGUE\\\")\"";
@@ -383,7 +383,7 @@ fn decisions_are_explained_by_the_policy_that_made_them() {
 
 #[test]
 fn it_is_said_who_put_an_agent_into_a_route() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     lay_over(&root().join("fixtures"), &folder.path().join("fixtures"));
     let words = [
         "run",

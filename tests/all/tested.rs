@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::{err, folder, out, rulectl};
 use crate::diff::git;
-use crate::harness::{lay_over, root, shipped_folder};
+use crate::harness::{lay_over, root, small_folder};
 use crate::reports::{assert_is_a_page, assert_is_junit, assert_is_sarif};
 
 /// A policy with one suite: a rule of the burst of failures, and what the cases say.
@@ -931,7 +931,7 @@ fn a_folder_of_rules_is_read_as_far_as_it_reaches() {
 #[test]
 fn what_only_a_model_brings_about_is_not_counted() {
     let items = |level: &str| -> Vec<String> {
-        let folder = shipped_folder();
+        let folder = small_folder();
         let path = folder.path().join("rules/sign_in.yml");
         let rule = fs::read_to_string(&path).expect("a rule");
         assert!(rule.contains("level: medium"));
