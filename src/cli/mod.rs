@@ -15,6 +15,7 @@ mod hostile;
 mod incident;
 mod live;
 mod output;
+mod pack;
 mod progress;
 mod replay;
 mod reports;
@@ -31,6 +32,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::render::DEFAULT_POLICY;
 
 /// How a command ended: the same numbers for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,16 +100,17 @@ struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
     /// The policy folder
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_POLICY)]
     pub policy: PathBuf,
     /// The data folder, for artifacts and archived policies
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
-    /// How results are written to standard output
+    /// How results are written to standard output: text, json or ndjson
     #[arg(
         long = "format",
         global = true,
         value_enum,
+        hide_possible_values = true,
         value_name = "FORMAT",
         default_value = "text"
     )]
@@ -195,6 +199,10 @@ enum Command {
     Test(test::Args),
     /// Check, test and compare with the last commit at each save
     Dev(dev::Args),
+    /// Say which behaviours and ATT&CK techniques the rules cover, and how many cases hold each
+    Coverage(pack::CoverageArgs),
+    /// Write a page for each rule, from the rule and its cases
+    Docs(pack::DocsArgs),
 }
 
 /// Parses the words of a command line and runs the command.
@@ -237,6 +245,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),
+        Command::Coverage(args) => pack::coverage_of(&cli.common, args),
+        Command::Docs(args) => pack::docs(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));
     ExitCode::from(exit.code())

@@ -74,7 +74,7 @@ pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::joint::{Joined, Joint, JointWindows, Reach, ToCome};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
-pub use self::portable::exploding;
+pub use self::portable::{exploding, of_ours};
 pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{

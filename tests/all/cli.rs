@@ -933,7 +933,7 @@ fn suites_pass_fail_or_are_broken() {
         ("a case that expects nothing", change("{findings: [{rule: failed_login_burst, count: 8}]}", "{}"), "test", 2, "", "the case expects nothing"),
         ("no such log", change("[{at: +0m, repeat: 7, every: +1m}]", "{file: logs/none.ndjson}"), "test", 2, "", "there is no log file `logs/none.ndjson`"),
         ("a bad offset", change("at: +0m, repeat: 7", "at: soon, repeat: 7"), "test", 2, "", "`soon` is not a time from the start"),
-        ("a rule that does not exist", change("rule: failed_login_burst, count: 8", "rule: failed_logon_burst, count: 7"), "test", 1, "failed_logon_burst", ""),
+        ("a rule that does not exist", change("rule: failed_login_burst, count: 8", "rule: failed_logon_burst, count: 7"), "test", 1, "failed_logon_burst", "did you mean `failed_login_burst`?"),
         ("no cases", "suite: bursts\ncases: []\n".to_owned(), "test", 2, "", "the suite has no cases"),
         ("an empty file", String::new(), "test", 2, "", "one YAML document"),
     ];

@@ -79,6 +79,7 @@ mod layout;
 mod live;
 mod llm;
 mod logic;
+mod pack;
 mod power;
 mod promotion;
 mod recordings;
