@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::detect::{Logic, Rule, Severity};
 use crate::diag::{Problems, Span};
@@ -240,20 +239,30 @@ pub(super) fn stays_quiet(case: &Reached, rule: &Rule, rules: &[&Rule]) -> bool 
             met().any(|met| !met.matched) || is_one && case.observed.events > matched
         }
         Logic::Correlation(correlation) => {
-            let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
-            let mut fed = correlation.rules.iter();
             let is_fed = match correlation.rules.as_slice() {
                 [] => !case.found.is_empty(),
-                _ => fed.any(|(name, _)| named(name).is_some_and(|rule| feeds(case, rule.id))),
+                below => is_fed(case, below, rules),
             };
             is_fed && !fires(case, rule)
         }
     }
 }
 
-/// Whether a rule made something of a case that a correlation over it could see.
-fn feeds(case: &Reached, rule: Uuid) -> bool {
-    case.found.contains(&rule) || case.observed.of(rule).any(|met| met.matched)
+/// Whether a rule of these made something of a case that a correlation over it could see. What only
+/// feeds others tells nobody that it fired: there it is the rules below.
+fn is_fed(case: &Reached, below: &[(String, Span)], rules: &[&Rule]) -> bool {
+    below.iter().any(|(name, _)| {
+        let mut named = rules.iter().filter(|rule| rule.is_called(name));
+        named.any(|rule| match &rule.logic {
+            Logic::Correlation(under) if is_silent(rule, rules) => {
+                is_fed(case, &under.rules, rules)
+            }
+            _ => {
+                let matched = || case.observed.of(rule.id).any(|met| met.matched);
+                case.found.contains(&rule.id) || matched()
+            }
+        })
+    })
 }
 
 /// Whether a correlation only feeds others: nothing tells when it fires.

@@ -252,7 +252,8 @@ impl Pack<'_> {
     }
 }
 
-/// The types of event that the searches of a detection name.
+/// The types of event that the searches of a detection name; none where they ask for nothing else,
+/// so that no event of the type is a near miss.
 fn event_types(document: &Node) -> Vec<String> {
     let Some(Kind::Map(searches)) = document.at("/detection").map(|node| &node.kind) else {
         return Vec::new();
@@ -261,8 +262,14 @@ fn event_types(document: &Node) -> Vec<String> {
         Kind::Map(lines) => lines.as_slice(),
         _ => &[],
     });
-    let of_type = lines.filter(|(key, _)| key.text == "eventType");
-    of_type.flat_map(|(_, value)| texts(Some(value))).collect()
+    let (of_type, others): (Vec<_>, Vec<_>) = lines.partition(|(key, _)| key.text == "eventType");
+    if others.is_empty() {
+        return Vec::new();
+    }
+    of_type
+        .into_iter()
+        .flat_map(|(_, value)| texts(Some(value)))
+        .collect()
 }
 
 /// Whether a case has an event of one of these types, where that can be seen.

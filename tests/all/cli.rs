@@ -640,7 +640,7 @@ fn a_damaged_archive_of_a_policy_is_mended() {
     for file in ["tools.yaml", "routing.toml"] {
         assert_eq!(
             fs::read(archived.join(file)).ok(),
-            fs::read(root().join(file)).ok(),
+            fs::read(small_place().join(file)).ok(),
             "{file}"
         );
     }

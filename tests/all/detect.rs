@@ -291,7 +291,8 @@ fn the_demo_day_has_the_findings_of_a_run() {
     let words = format!("--rules {rules} --events LOGS/demo-day.ndjson --sorted");
     let detected = text(&detect(folder.path(), &words, "").stdout);
     let mut run = program();
-    run.args(["run", "--format", "ndjson", "--events"]);
+    run.args(["run", "--policy", "tests/policy", "--format", "ndjson"]);
+    run.arg("--events");
     run.arg(log("demo-day.ndjson"))
         .arg("--data")
         .arg(folder.path());

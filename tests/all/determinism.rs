@@ -23,7 +23,7 @@ fn run(bytes: &[u8], name: &str, words: &[&str]) -> Left {
     let (file, data) = (folder.path().join(name), folder.path().join("data"));
     fs::write(&file, bytes).expect("written");
     let ran = program()
-        .arg("run")
+        .args(["run", "--policy", "tests/policy"])
         .arg("--data")
         .arg(&data)
         .arg("--events")

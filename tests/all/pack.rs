@@ -30,7 +30,7 @@ fn every_shipped_rule_says_what_it_is_for_and_is_held_by_cases() {
         ] {
             assert!(has(key), "{name} has no {key}");
         }
-        for key in ["description", "behaviour", "user"] {
+        for key in ["description", "behaviour"] {
             assert!(rule[key].is_string(), "{name} has no {key}");
         }
         let plan = format!("\n{} ", rule["finding_type"].as_str().expect("a type"));

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, root, small_folder};
+use crate::harness::{lay_over, root};
 
 /// The workflows, as they are read.
 fn workflows() -> Vec<Value> {
@@ -135,8 +135,14 @@ fn git(place: &Path, words: &[&str]) {
 
 #[test]
 fn what_the_first_runs_is_there_and_leaves_the_reports() {
-    let policy = small_folder();
+    let policy = tempfile::tempdir().expect("a folder");
     let folder = policy.path();
+    for part in ["rules", "prompts"] {
+        lay_over(&root().join(part), &folder.join(part));
+    }
+    for file in ["routing.toml", "tools.yaml"] {
+        fs::copy(root().join(file), folder.join(file)).expect("copied");
+    }
     lay_over(&root().join("fixtures"), &folder.join("fixtures"));
     git(folder, &["init", "-q"]);
     git(folder, &["add", "-A"]);
