@@ -11,6 +11,7 @@
 //! | [`geo`] | where an address is and whose, from databases |
 //! | [`diag`] | what is wrong in a file that a person wrote |
 //! | [`document`] | such a file as a tree in which everything knows its place |
+//! | [`fmt`] | the canonical layout of such a file |
 //! | [`visible`] | log text made safe to show |
 //! | [`redact`] | fields that no record may keep |
 //! | [`audit`] | what happened and was decided, in a form that proves itself |
@@ -54,6 +55,7 @@ pub mod diag;
 pub mod document;
 pub mod draft;
 pub mod event;
+pub mod fmt;
 pub mod gate;
 pub mod geo;
 pub mod json;

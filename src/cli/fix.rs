@@ -45,7 +45,8 @@ pub fn fix_files(
 }
 
 fn write(folder: &Path, fixed: &Fixed) -> Result<()> {
-    replace(&folder.join(&fixed.file), fixed).map_err(|error| {
+    let path = folder.join(&fixed.file);
+    replace(&path, &fixed.before, &fixed.after).map_err(|error| {
         let (name, reason) = (visible(&fixed.file), reason(&error));
         anyhow::anyhow!("`{name}` cannot be written: {reason}")
     })
@@ -53,17 +54,17 @@ fn write(folder: &Path, fixed: &Fixed) -> Result<()> {
 
 /// Writes a file beside its place and moves it there, with the rights that it had. One that
 /// somebody else changed meanwhile is left.
-fn replace(path: &Path, fixed: &Fixed) -> io::Result<()> {
+pub fn replace(path: &Path, before: &str, after: &str) -> io::Result<()> {
     // A link stays one: what it leads to is written.
     let path = fs::canonicalize(path)?;
-    if fs::read(&path)? != fixed.before.as_bytes() {
+    if fs::read(&path)? != before.as_bytes() {
         return Err(io::Error::other(
             "it was changed meanwhile; run the command again",
         ));
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut staged = tempfile::NamedTempFile::new_in(folder)?;
-    staged.write_all(fixed.after.as_bytes())?;
+    staged.write_all(after.as_bytes())?;
     staged
         .as_file()
         .set_permissions(fs::metadata(&path)?.permissions())?;

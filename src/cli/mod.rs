@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod faces;
 mod fix;
+mod fmt;
 mod hostile;
 mod incident;
 mod live;
@@ -189,6 +190,8 @@ enum Command {
     Explain(explain::Args),
     /// Report every problem of the policy folder
     Check(check::Args),
+    /// Lay out YAML and TOML: keys in their order, comments kept, the meaning unchanged
+    Fmt(fmt::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
     Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
@@ -235,6 +238,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Audit(args) => audit::audit(&cli.common, args),
         Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
+        Command::Fmt(args) => fmt::fmt(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),
     };

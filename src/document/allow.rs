@@ -10,14 +10,14 @@ use crate::diag::{Allowance, FileId, PAGE, Problems, Span, codes};
 use crate::document::{Kind, Node, parse_toml, parse_yaml_documents};
 
 /// What such a comment begins with.
-const WORD: &str = "rulectl:allow";
+pub const WORD_OF_ALLOWANCES: &str = "rulectl:allow";
 
 /// What may stand in the place of each part.
 const FORM: &str = "write it like `rulectl:allow RL0124 until 2027-01-01: why`";
 
 /// Notes the suppressions of a file; reports those that cannot be read.
 pub fn read_allowances(file: FileId, text: &str, problems: &mut Problems) {
-    if !text.contains(WORD) {
+    if !text.contains(WORD_OF_ALLOWANCES) {
         return;
     }
     let name = problems.file_name(file).to_owned();
@@ -35,7 +35,9 @@ pub fn read_allowances(file: FileId, text: &str, problems: &mut Problems) {
     for comment in found {
         let span = span(file, &comment.place);
         let said = text.get(comment.place.clone()).unwrap_or_default();
-        let about = said.split_once(WORD).map_or("", |(_, about)| about);
+        let about = said
+            .split_once(WORD_OF_ALLOWANCES)
+            .map_or("", |(_, about)| about);
         let last = below.get(&comment.line).copied();
         match Said::read(about) {
             Ok(said) => problems.allow(Allowance {
@@ -151,7 +153,7 @@ fn comments<'t>(text: &'t str, opening: &str) -> Vec<Comment<'t>> {
     let mut found = Vec::new();
     let mut start = 0;
     for (at, line) in text.split_inclusive('\n').enumerate() {
-        let before = line.find(WORD).and_then(|at| line.get(..at));
+        let before = line.find(WORD_OF_ALLOWANCES).and_then(|at| line.get(..at));
         let before = before.and_then(|before| before.trim_end().strip_suffix(opening));
         let is_apart = |before: &&str| !before.ends_with(|c: char| !c.is_whitespace());
         if let Some(before) = before.filter(|before| before == &"\u{feff}" || is_apart(before)) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rulectl::detect::{Relation, Severity};
 use rulectl::event::{Digest, Time};
+use rulectl::fmt::{FileKind, formatted};
 use rulectl::geo::Databases;
 use rulectl::lab::diff::audits::Carrying;
 use rulectl::lab::diff::effect::{Bounds, Least, effect_with};
@@ -1169,4 +1170,31 @@ fn what_is_near() {
     assert_eq!(nearest(known, &[none, two]), ["two"]);
     let missing = "  a: {x: 2, y|neq: 7}\n  condition: a\n";
     assert!(nearest(missing, &[one]).is_empty());
+}
+
+#[test]
+fn layouts() {
+    let laid_out = |name: &str, text: &str| {
+        let kind = FileKind::of(name).expect("a kind of file");
+        formatted(name, text, kind).expect("it can be laid out")
+    };
+    for (name, text, expected) in [
+        (
+            "routing.toml",
+            "[agents.z]\nruns = \"a\"\ndescription = \"b\"\n[agents.a]\n",
+            "[agents.z]\ndescription = \"b\"\nruns = \"a\"\n[agents.a]\n",
+        ),
+        (
+            "a.yml",
+            "# a head\nlevel: low\n# a name\ntitle: x\ndetection: {}\n",
+            "# a head\n# a name\ntitle: x\nlevel: low\ndetection: {}\n",
+        ),
+        (
+            "a.yml",
+            "level: &a low\ntitle: *a\ndetection: {}\n",
+            "level: &a low\ntitle: *a\ndetection: {}\n",
+        ),
+    ] {
+        assert_eq!(laid_out(name, text), expected);
+    }
 }
