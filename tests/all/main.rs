@@ -68,6 +68,7 @@ mod explain;
 mod explained;
 mod filling;
 mod fixing;
+mod fmt;
 mod gate;
 mod harness;
 mod hostile;
