@@ -35,6 +35,7 @@
 //! | [`policy`] | all of the above from one folder, checked and immutable |
 //! | [`watch`] | whether the files of a policy have changed |
 //! | [`pipeline`] | the spine |
+//! | [`starter`] | the files of a folder to begin with |
 //! | [`store`] | artifacts, written whole and read back |
 //! | [`record`] | what a run says in the audit |
 //! | [`lab`] | the same spine for tests |
@@ -75,6 +76,7 @@ pub mod route;
 pub mod script;
 pub mod slots;
 pub mod source;
+pub mod starter;
 pub mod store;
 pub mod tools;
 pub mod visible;

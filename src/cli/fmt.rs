@@ -73,7 +73,7 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
         left,
         unread,
     } = match args.paths.is_empty() {
-        true => of_policy(&common.policy),
+        true => of_policy(common.beginning()),
         false => find(&args.paths),
     };
     let mut told = Vec::new();
