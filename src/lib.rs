@@ -33,6 +33,7 @@
 //! | [`command`] | steps and templates → suggested commands |
 //! | [`gate`] | what a change of the policy may do |
 //! | [`policy`] | all of the above from one folder, checked and immutable |
+//! | [`import`] | rules of others as files of a policy |
 //! | [`watch`] | whether the files of a policy have changed |
 //! | [`pipeline`] | the spine |
 //! | [`starter`] | the files of a folder to begin with |
@@ -59,6 +60,7 @@ pub mod event;
 pub mod fmt;
 pub mod gate;
 pub mod geo;
+pub mod import;
 pub mod json;
 pub mod lab;
 pub mod llm;

@@ -13,6 +13,7 @@ mod faces;
 mod fix;
 mod fmt;
 mod hostile;
+mod import;
 mod incident;
 mod init;
 mod live;
@@ -203,6 +204,8 @@ enum Command {
     Check(check::Args),
     /// Write a folder to begin with: a rule, its tests, and all that a policy needs
     Init(init::Args),
+    /// Bring in rules of others: those that can run, and why the rest cannot
+    Import(import::Args),
     /// Lay out YAML and TOML: keys in their order, comments kept, the meaning unchanged
     Fmt(fmt::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
@@ -252,6 +255,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
         Command::Init(args) => init::init(&cli.common, args),
+        Command::Import(args) => import::run(&cli.common, args),
         Command::Fmt(args) => fmt::fmt(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),

@@ -8,6 +8,7 @@ use rulectl::detect::{Relation, Severity};
 use rulectl::event::{Digest, Time};
 use rulectl::fmt::{FileKind, formatted};
 use rulectl::geo::Databases;
+use rulectl::import::{Source, import};
 use rulectl::lab::diff::audits::Carrying;
 use rulectl::lab::diff::effect::{Bounds, Least, effect_with};
 use rulectl::lab::diff::{self, Answers, Effect, Moved, Side, changes};
@@ -19,6 +20,7 @@ use rulectl::recording::{Key, Of, Recording, ReplayingModel};
 use rulectl::render::{Actors, Diffed, junit, markdown};
 use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, Provenance, fill};
+use rulectl::starter::FILES;
 use serde_json::{Value, json};
 
 use crate::diff_audits;
@@ -1197,4 +1199,19 @@ fn layouts() {
     ] {
         assert_eq!(laid_out(name, text), expected);
     }
+}
+
+#[test]
+fn imports() {
+    let text = "title: A\nlogsource: {product: okta}\ndetection:\n  s: {event.outcome: success}\n  condition: s\n";
+    let source = Source {
+        name: "a.yml".to_owned(),
+        path: "a.yml".to_owned(),
+        text: text.to_owned(),
+    };
+    let base = FILES.map(|(path, text)| (path.to_owned(), text.into()));
+    let result = import(&base.into_iter().collect(), &[source]);
+    let written = &result.imported[0].text;
+    assert!(written.contains("{outcome.result: success}"), "{written}");
+    assert!(written.contains("rulectl: {user: actor.id}"), "{written}");
 }

@@ -73,6 +73,7 @@ mod gate;
 mod harness;
 mod hostile;
 mod huge;
+mod import;
 mod init;
 mod injection;
 mod joined;
