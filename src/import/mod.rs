@@ -94,6 +94,7 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
             }),
         }
     }
+    // Chains of correlations have a greatest length, and so have the rounds.
     let warnings = loop {
         let texts = |at: usize| open.get(&at).map(|adapted| adapted.text.as_str());
         let told = told(base, sources, texts);

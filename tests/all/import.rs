@@ -166,3 +166,23 @@ fn what_cannot_come_in_is_listed_with_its_reasons_and_lines() {
     );
     assert!(path.join("rules/imported/good.yml").exists());
 }
+
+#[test]
+fn a_long_chain_of_rules_that_name_refused_ones_has_an_end() {
+    let folder = started();
+    let path = folder.path();
+    for at in 0..150 {
+        let rule = format!(
+            "title: C{at}\nname: c{at}\ncorrelation:\n  type: event_count\n  rules: [c{}]\n  timespan: 5m\n  condition: {{gte: 2}}\n",
+            at + 1
+        );
+        write(path, &format!("theirs/{at:03}.yml"), &rule);
+    }
+    let done = rulectl(path, "import sigma theirs");
+    assert_eq!(done.status.code(), Some(1), "{}", err(&done));
+    let told = out(&done);
+    assert!(
+        told.ends_with("0 rules in 0 files imported; 150 files not\n"),
+        "{told}"
+    );
+}
