@@ -11,6 +11,7 @@
 //! | [`geo`] | where an address is and whose, from databases |
 //! | [`diag`] | what is wrong in a file that a person wrote |
 //! | [`document`] | such a file as a tree in which everything knows its place |
+//! | [`fmt`] | the canonical layout of such a file |
 //! | [`visible`] | log text made safe to show |
 //! | [`redact`] | fields that no record may keep |
 //! | [`audit`] | what happened and was decided, in a form that proves itself |
@@ -32,8 +33,10 @@
 //! | [`command`] | steps and templates → suggested commands |
 //! | [`gate`] | what a change of the policy may do |
 //! | [`policy`] | all of the above from one folder, checked and immutable |
+//! | [`import`] | rules of others as files of a policy |
 //! | [`watch`] | whether the files of a policy have changed |
 //! | [`pipeline`] | the spine |
+//! | [`starter`] | the files of a folder to begin with |
 //! | [`store`] | artifacts, written whole and read back |
 //! | [`record`] | what a run says in the audit |
 //! | [`lab`] | the same spine for tests |
@@ -54,8 +57,10 @@ pub mod diag;
 pub mod document;
 pub mod draft;
 pub mod event;
+pub mod fmt;
 pub mod gate;
 pub mod geo;
+pub mod import;
 pub mod json;
 pub mod lab;
 pub mod llm;
@@ -73,6 +78,7 @@ pub mod route;
 pub mod script;
 pub mod slots;
 pub mod source;
+pub mod starter;
 pub mod store;
 pub mod tools;
 pub mod visible;

@@ -67,7 +67,13 @@ fn left_out(fixes: &Fixes) -> String {
 }
 
 fn write(folder: &Path, fixed: &Fixed) -> Result<()> {
-    replace(folder, &folder.join(&fixed.file), fixed).map_err(|error| {
+    let path = folder.join(&fixed.file);
+    let replaced = if leads_out(folder, &path) {
+        Err(io::Error::other("it leads out of the policy folder"))
+    } else {
+        replace(&path, &fixed.before, &fixed.after)
+    };
+    replaced.map_err(|error| {
         let (name, reason) = (visible(&fixed.file), reason(&error));
         anyhow::anyhow!("`{name}` cannot be written: {reason}")
     })
@@ -75,20 +81,17 @@ fn write(folder: &Path, fixed: &Fixed) -> Result<()> {
 
 /// Writes a file beside its place and moves it there, with the rights that it had, and the owner
 /// where the system allows it. One that somebody else changed meanwhile is left.
-fn replace(folder: &Path, path: &Path, fixed: &Fixed) -> io::Result<()> {
-    if leads_out(folder, path) {
-        return Err(io::Error::other("it leads out of the policy folder"));
-    }
-    // A link stays one: what it leads to in the folder is written.
+pub fn replace(path: &Path, before: &str, after: &str) -> io::Result<()> {
+    // A link stays one: what it leads to is written.
     let path = fs::canonicalize(path)?;
-    if fs::read(&path)? != fixed.before.as_bytes() {
+    if fs::read(&path)? != before.as_bytes() {
         return Err(io::Error::other(
             "it was changed meanwhile; run the command again",
         ));
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut staged = tempfile::NamedTempFile::new_in(folder)?;
-    staged.write_all(fixed.after.as_bytes())?;
+    staged.write_all(after.as_bytes())?;
     let was = fs::metadata(&path)?;
     keep_owner(staged.as_file(), &was);
     staged.as_file().set_permissions(was.permissions())?;

@@ -11,8 +11,11 @@ mod events;
 mod explain;
 mod faces;
 mod fix;
+mod fmt;
 mod hostile;
+mod import;
 mod incident;
+mod init;
 mod live;
 mod output;
 mod pack;
@@ -28,7 +31,7 @@ mod test;
 mod watching;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -123,6 +126,16 @@ pub struct Common {
     pub color: Color,
 }
 
+impl Common {
+    /// The policy folder as the beginning of the paths of its files: none for the working directory.
+    fn beginning(&self) -> &Path {
+        match self.policy == Path::new(".") {
+            true => Path::new(""),
+            false => &self.policy,
+        }
+    }
+}
+
 /// How results are written, as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Face {
@@ -193,6 +206,12 @@ enum Command {
     Explain(explain::Args),
     /// Report every problem of the policy folder
     Check(check::Args),
+    /// Write a folder to begin with: a rule, its tests, and all that a policy needs
+    Init(init::Args),
+    /// Bring in rules of others: those that can run, and why the rest cannot
+    Import(import::Args),
+    /// Lay out YAML and TOML: keys in their order, comments kept, the meaning unchanged
+    Fmt(fmt::Args),
     /// Verify, show, export and prune the audit: what came in, was decided and was done
     Audit(audit::Args),
     /// Run the suites `fixtures/**/*.test.yml` of the policy folder
@@ -243,6 +262,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Audit(args) => audit::audit(&cli.common, args),
         Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
+        Command::Init(args) => init::init(&cli.common, args),
+        Command::Import(args) => import::run(&cli.common, args),
+        Command::Fmt(args) => fmt::fmt(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),
         Command::Coverage(args) => pack::coverage_of(&cli.common, args),

@@ -10,7 +10,7 @@ use crate::diag::{Allowance, FileId, PAGE, Problems, Span, codes};
 use crate::document::{Kind, Node, parse_toml, parse_yaml_documents};
 
 /// What such a comment begins with.
-const WORD: &str = "rulectl:allow";
+pub const WORD_OF_ALLOWANCES: &str = "rulectl:allow";
 
 /// What may stand in the place of each part.
 const FORM: &str = "write it like `rulectl:allow RL0124 until 2027-01-01: why`";
@@ -23,7 +23,7 @@ pub fn read_allowances(file: FileId, text: &str, problems: &mut Problems) {
 }
 
 fn allowances(file: FileId, text: &str, problems: &mut Problems) -> Vec<Allowance> {
-    if !text.contains(WORD) {
+    if !text.contains(WORD_OF_ALLOWANCES) {
         return Vec::new();
     }
     let mut read = Vec::new();
@@ -42,7 +42,9 @@ fn allowances(file: FileId, text: &str, problems: &mut Problems) -> Vec<Allowanc
     for comment in found {
         let span = span(file, &comment.place);
         let said = text.get(comment.place.clone()).unwrap_or_default();
-        let about = said.split_once(WORD).map_or("", |(_, about)| about);
+        let about = said
+            .split_once(WORD_OF_ALLOWANCES)
+            .map_or("", |(_, about)| about);
         let last = below.get(&comment.line).copied();
         match Said::read(about) {
             Ok(said) => read.push(Allowance {
@@ -159,7 +161,7 @@ fn comments<'t>(text: &'t str, opening: &str) -> Vec<Comment<'t>> {
     let mut found = Vec::new();
     let mut start = 0;
     for (at, line) in text.split_inclusive('\n').enumerate() {
-        let before = line.find(WORD).and_then(|at| line.get(..at));
+        let before = line.find(WORD_OF_ALLOWANCES).and_then(|at| line.get(..at));
         let before = before.and_then(|before| before.trim_end().strip_suffix(opening));
         let is_apart = |before: &&str| !before.ends_with(|c: char| !c.is_whitespace());
         if let Some(before) = before.filter(|before| before == &"\u{feff}" || is_apart(before)) {

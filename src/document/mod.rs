@@ -10,7 +10,7 @@ mod table;
 mod toml;
 mod yaml;
 
-pub use self::allow::read_allowances;
+pub use self::allow::{WORD_OF_ALLOWANCES, read_allowances};
 pub use self::table::Table;
 pub use self::toml::parse_toml;
 pub use self::yaml::{parse_yaml, parse_yaml_documents};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rulectl::detect::{Relation, Severity};
 use rulectl::event::{Digest, Time};
+use rulectl::fmt::{FileKind, formatted};
 use rulectl::geo::Databases;
+use rulectl::import::{Source, import};
 use rulectl::lab::diff::audits::Carrying;
 use rulectl::lab::diff::effect::{Bounds, Least, effect_with};
 use rulectl::lab::diff::{self, Answers, Effect, Moved, Side, changes};
@@ -18,6 +20,7 @@ use rulectl::recording::{Key, Of, Recording, ReplayingModel};
 use rulectl::render::{Actors, Diffed, junit, markdown};
 use rulectl::risk::Opinion;
 use rulectl::slots::{Fate, Provenance, fill};
+use rulectl::starter::FILES;
 use serde_json::{Value, json};
 
 use crate::diff_audits;
@@ -1169,4 +1172,46 @@ fn what_is_near() {
     assert_eq!(nearest(known, &[none, two]), ["two"]);
     let missing = "  a: {x: 2, y|neq: 7}\n  condition: a\n";
     assert!(nearest(missing, &[one]).is_empty());
+}
+
+#[test]
+fn layouts() {
+    let laid_out = |name: &str, text: &str| {
+        let kind = FileKind::of(name).expect("a kind of file");
+        formatted(name, text, kind).expect("it can be laid out")
+    };
+    for (name, text, expected) in [
+        (
+            "routing.toml",
+            "[agents.z]\nruns = \"a\"\ndescription = \"b\"\n[agents.a]\n",
+            "[agents.z]\ndescription = \"b\"\nruns = \"a\"\n[agents.a]\n",
+        ),
+        (
+            "a.yml",
+            "# a head\nlevel: low\n# a name\ntitle: x\ndetection: {}\n",
+            "# a head\n# a name\ntitle: x\nlevel: low\ndetection: {}\n",
+        ),
+        (
+            "a.yml",
+            "level: &a low\ntitle: *a\ndetection: {}\n",
+            "level: &a low\ntitle: *a\ndetection: {}\n",
+        ),
+    ] {
+        assert_eq!(laid_out(name, text), expected);
+    }
+}
+
+#[test]
+fn imports() {
+    let text = "title: A\nlogsource: {product: okta}\ndetection:\n  s: {event.outcome: success}\n  condition: s\n";
+    let source = Source {
+        name: "a.yml".to_owned(),
+        path: "a.yml".to_owned(),
+        text: text.to_owned(),
+    };
+    let base = FILES.map(|(path, text)| (path.to_owned(), text.into()));
+    let result = import(&base.into_iter().collect(), &[source]);
+    let written = &result.imported[0].text;
+    assert!(written.contains("{outcome.result: success}"), "{written}");
+    assert!(written.contains("rulectl: {user: actor.id}"), "{written}");
 }

@@ -23,7 +23,7 @@ pub fn rulectl(folder: &Path, words: &str) -> Output {
     rulectl_with(folder, words, &[], b"")
 }
 
-fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Output {
+pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Output {
     let logs = log("").display().to_string();
     let words = words
         .split_whitespace()

@@ -1,0 +1,188 @@
+//! `rulectl import sigma`: what comes in, what does not, and why.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::{err, folder, out, rulectl};
+use crate::harness::root;
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    fs::write(path, text).expect("written");
+}
+
+/// A folder with a policy to import into.
+fn started() -> tempfile::TempDir {
+    let folder = folder();
+    let done = rulectl(folder.path(), "init");
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    folder
+}
+
+#[test]
+fn rules_of_sigma_hq_come_in_and_pass() {
+    let folder = started();
+    let path = folder.path();
+    let rules = root().join("fixtures/sigma/okta").display().to_string();
+    let done = rulectl(path, &format!("import sigma {rules}"));
+    assert_eq!(done.status.code(), Some(0), "{}{}", out(&done), err(&done));
+    assert!(
+        out(&done).ends_with("24 rules in 24 files imported; 0 files not\n"),
+        "{}",
+        out(&done)
+    );
+    let text = fs::read_to_string(path.join("rules/imported/okta_api_token_created.yml"));
+    let text = text.expect("written");
+    assert!(text.starts_with("# Imported from "), "{text}");
+    for part in [
+        "author: Austin Songer @austinsonger\n",
+        "rulectl: {user: actor.id}\n",
+        "SHA-256 ",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    for words in ["check", "fmt --check"] {
+        let done = rulectl(path, words);
+        assert_eq!(
+            done.status.code(),
+            Some(0),
+            "{words}: {}{}",
+            out(&done),
+            err(&done)
+        );
+    }
+    let again = rulectl(path, &format!("import sigma {rules}"));
+    assert_eq!(again.status.code(), Some(0), "{}", out(&again));
+    assert_eq!(out(&again).matches(": there already").count(), 24);
+}
+
+#[test]
+fn fields_get_okta_s_names_and_everything_else_stays() {
+    let folder = started();
+    let path = folder.path();
+    write(
+        path,
+        "theirs/sub/a.yml",
+        "title: A # a name\nlogsource: {product: okta}\ndetection:\n  s:\n    'event.action|contains': 'user.session'\n    okta.actor.alternate_id: [a, \"b\"] # who\n    eventtype: x\n    source.ip|cidr: 192.0.2.0/24\n  condition: s # event.action\n",
+    );
+    let done = rulectl(path, "--format json import sigma theirs");
+    assert_eq!(done.status.code(), Some(0), "{}{}", out(&done), err(&done));
+    let told: Value = serde_json::from_str(&out(&done)).expect("JSON");
+    assert_eq!(
+        told["imported"][0]["renamed"]["source.ip"],
+        "client.ipAddress"
+    );
+    let text = fs::read_to_string(path.join("rules/imported/sub/a.yml")).expect("written");
+    let rule = text.split_once("\n\n").expect("a head").1;
+    assert_eq!(
+        rule,
+        "title: A # a name\nlogsource: {product: okta}\ndetection:\n  s:\n    'eventType|contains': 'user.session'\n    actor.alternateId: [a, \"b\"] # who\n    eventType: x\n    client.ipAddress|cidr: 192.0.2.0/24\n  condition: s # event.action\nrulectl: {user: actor.id}\n"
+    );
+}
+
+#[test]
+fn a_rule_that_ends_with_the_mark_of_an_end_stays_as_it_is() {
+    let folder = started();
+    let path = folder.path();
+    let rule = "title: A\nlogsource: {product: okta}\ndetection:\n  s: {eventtype: x}\n  condition: s\n...\n";
+    write(path, "theirs/a\nb.yml", rule);
+    let done = rulectl(path, "import sigma theirs");
+    assert_eq!(done.status.code(), Some(0), "{}{}", out(&done), err(&done));
+    let text = fs::read_to_string(path.join("rules/imported/a\nb.yml")).expect("written");
+    assert!(
+        text.starts_with("# Imported from theirs/a\\u{a}b.yml, SHA-256 "),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(&rule.replace("eventtype", "eventType")),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_come_in_is_listed_with_its_reasons_and_lines() {
+    let folder = started();
+    let path = folder.path();
+    let rule = |more: &str| {
+        format!("title: X\n{more}detection:\n  s: {{eventType: a.b}}\n  condition: s\n")
+    };
+    write(
+        path,
+        "theirs/good.yml",
+        &rule("name: good\nlogsource: {product: okta}\n"),
+    );
+    write(
+        path,
+        "theirs/windows.yml",
+        &rule("logsource:\n  product: windows\n"),
+    );
+    write(
+        path,
+        "theirs/condition.yml",
+        "title: X\nname: bad\nlogsource: {product: okta}\ndetection:\n  s: {eventType: a.b}\n  condition: t\n",
+    );
+    write(
+        path,
+        "theirs/correlation.yml",
+        "title: C\ncorrelation:\n  type: event_count\n  rules: [bad]\n  timespan: 5m\n  condition: {gte: 2}\n",
+    );
+    write(path, "theirs/broken.yml", "title: [\n");
+    write(path, "theirs/empty.yml", "# nothing\n");
+    write(
+        path,
+        "theirs/there.yml",
+        &rule("logsource: {product: okta}\n"),
+    );
+    write(
+        path,
+        "rules/imported/there.yml",
+        &rule("name: mine\nlogsource: {product: okta}\n"),
+    );
+    let dry = rulectl(path, "import sigma theirs no-such --dry-run");
+    assert!(!path.join("rules/imported/good.yml").exists());
+    let done = rulectl(path, "import sigma theirs no-such");
+    assert_eq!(done.status.code(), Some(1), "{}{}", out(&done), err(&done));
+    let told = out(&done);
+    for part in [
+        "rules/imported/good.yml\n",
+        "error[RL0105] theirs/windows.yml:3: ",
+        "theirs/condition.yml:6: ",
+        "theirs/correlation.yml:4: ",
+        "error[RL0010] theirs/broken.yml:",
+        "error[RL0005] theirs/empty.yml:1: the file holds no rules",
+        "is there already; remove it",
+        "no-such:1: cannot be read",
+        "1 rule in 1 file imported; 7 files not\n",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
+    assert!(
+        out(&dry).ends_with("1 rule in 1 file can be imported; nothing is written; 7 files not\n"),
+        "{}",
+        out(&dry)
+    );
+    assert!(path.join("rules/imported/good.yml").exists());
+}
+
+#[test]
+fn a_long_chain_of_rules_that_name_refused_ones_has_an_end() {
+    let folder = started();
+    let path = folder.path();
+    for at in 0..150 {
+        let rule = format!(
+            "title: C{at}\nname: c{at}\ncorrelation:\n  type: event_count\n  rules: [c{}]\n  timespan: 5m\n  condition: {{gte: 2}}\n",
+            at + 1
+        );
+        write(path, &format!("theirs/{at:03}.yml"), &rule);
+    }
+    let done = rulectl(path, "import sigma theirs");
+    assert_eq!(done.status.code(), Some(1), "{}", err(&done));
+    let told = out(&done);
+    assert!(
+        told.ends_with("0 rules in 0 files imported; 150 files not\n"),
+        "{told}"
+    );
+}
