@@ -14,11 +14,13 @@ mod fix;
 mod hostile;
 mod incident;
 mod live;
+mod lsp;
 mod output;
 mod progress;
 mod replay;
 mod reports;
 mod run;
+mod schema;
 mod show;
 mod slots;
 mod so_far;
@@ -195,6 +197,10 @@ enum Command {
     Test(test::Args),
     /// Check, test and compare with the last commit at each save
     Dev(dev::Args),
+    /// Serve an editor over standard input and output: problems, completion, explanations, definitions
+    Lsp(lsp::Args),
+    /// Print a format of the policy as JSON Schema, for editors
+    Schema(schema::Args),
 }
 
 /// Parses the words of a command line and runs the command.
@@ -237,6 +243,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),
+        Command::Lsp(args) => lsp::lsp(args),
+        Command::Schema(args) => schema::run(args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));
     ExitCode::from(exit.code())

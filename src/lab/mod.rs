@@ -19,8 +19,11 @@ mod suite;
 pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
 pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
-pub use self::fix::{Fixed, fix};
+pub use self::fix::{Fixed, Texts, fix};
 pub use self::observed::{Met, Observed};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
 pub use self::saved::{Asked, Differs, NotCompared, Saved, Sound, Standing, saved};
-pub use self::suite::{Case, Events, Expectation, Suite, Wanted, all_suites, codes, load_suites};
+pub use self::suite::{
+    Case, Events, Expectation, RECORDS, Suite, Wanted, all_suites, all_suites_over, codes,
+    load_suites,
+};

@@ -83,7 +83,7 @@ pub enum Wanted {
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
-const KINDS: [(&str, &[&str]); 8] = [
+pub const RECORDS: [(&str, &[&str]); 8] = [
     (
         "findings",
         &[
@@ -160,8 +160,8 @@ pub fn all_suites(policy: &Path, files: &[PolicyFile], problems: &mut Problems) 
     all_suites_over(policy, files, &Texts::new(), problems)
 }
 
-/// The same with other texts in the place of those of some suites.
-pub(super) fn all_suites_over(
+/// The same with other texts in the place of those of some suites, by their paths in the policy folder.
+pub fn all_suites_over(
     policy: &Path,
     files: &[PolicyFile],
     texts: &Texts,
@@ -794,7 +794,7 @@ fn parse_offset(text: &str) -> Option<Nanos> {
 fn decode_expectations(node: &Node, problems: &mut Problems) -> Option<Vec<Expectation>> {
     let mut table = node.table(problems)?;
     let mut expect = Vec::new();
-    for (kind, fields) in KINDS {
+    for (kind, fields) in RECORDS {
         if let Some(node) = table.get_even_null(kind)
             && let Some(wanted) = decode_wanted(node, fields, problems)
         {

@@ -25,6 +25,7 @@
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
 //! | `reload` | a live run whose policy changes |
+//! | `lsp` | an editor that is served |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `dev` | what each save of a policy comes to |
@@ -79,6 +80,7 @@ mod layout;
 mod live;
 mod llm;
 mod logic;
+mod lsp;
 mod power;
 mod promotion;
 mod recordings;
