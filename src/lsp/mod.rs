@@ -3,10 +3,15 @@
 //! A message comes in, and messages go out: [`session`] is that, one after the other. What is wrong
 //! says the same code as `check`, over the files with the open texts in their place ([`folder`]).
 
+mod desk;
 mod folder;
 mod lines;
+mod mend;
+mod names;
+mod outline;
 mod paths;
 mod session;
+mod shape;
 mod told;
 mod wire;
 

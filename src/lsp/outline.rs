@@ -87,9 +87,10 @@ impl Outline {
 
     /// The word at a place, its ends included.
     pub(super) fn at(&self, offset: usize) -> Option<&Word> {
-        let mut found = self.words.iter().filter(|word| {
-            word.place.start <= offset && offset <= word.place.end
-        });
+        let mut found = self
+            .words
+            .iter()
+            .filter(|word| word.place.start <= offset && offset <= word.place.end);
         found.next_back()
     }
 
@@ -125,13 +126,16 @@ impl Outline {
 }
 
 /// Whether a path is of a form; items of lists fit a step that may be any alone.
-fn leads(path: &[Step], form: &[Option<&str>]) -> bool {
+pub(super) fn leads(path: &[Step], form: &[Option<&str>]) -> bool {
     path.len() == form.len()
-        && path.iter().zip(form).all(|(step, wanted)| match (step, wanted) {
-            (_, None) => true,
-            (Step::Key(key), Some(wanted)) => key == wanted,
-            (Step::Item(_), Some(_)) => false,
-        })
+        && path
+            .iter()
+            .zip(form)
+            .all(|(step, wanted)| match (step, wanted) {
+                (_, None) => true,
+                (Step::Key(key), Some(wanted)) => key == wanted,
+                (Step::Item(_), Some(_)) => false,
+            })
 }
 
 /// The text up to the line that ends the front matter; it keeps its places.

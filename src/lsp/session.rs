@@ -8,10 +8,16 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use crate::lsp::Ended;
+use crate::lsp::desk::Desk;
 use crate::lsp::folder::{Checked, Folder, Open, is_policy, parsed, root_of};
 use crate::lsp::lines::{Encoding, Lines};
+use crate::lsp::mend::Mended;
+use crate::lsp::names::Names;
+use crate::lsp::outline::Notation;
 use crate::lsp::paths::{path_of, uri_of};
+use crate::lsp::shape::Shape;
 use crate::lsp::told::{Told, told};
+use crate::schema::Format;
 
 /// So many texts may be open at once.
 const MOST_OPEN: usize = 2_000;
@@ -40,6 +46,7 @@ struct Buffer {
 struct Known {
     folder: Folder,
     checked: Checked,
+    names: Names,
     /// What the editor was told of each file, by its place.
     told: BTreeMap<PathBuf, Vec<Value>>,
 }
@@ -72,6 +79,8 @@ pub(super) struct Session {
     folders: BTreeMap<PathBuf, Known>,
     /// Where the editor works.
     workspace: Vec<PathBuf>,
+    /// The formats that were asked about.
+    shapes: BTreeMap<Format, Shape>,
 }
 
 impl Session {
@@ -85,6 +94,7 @@ impl Session {
             open: BTreeMap::new(),
             folders: BTreeMap::new(),
             workspace: Vec::new(),
+            shapes: BTreeMap::new(),
         }
     }
 
@@ -136,11 +146,70 @@ impl Session {
                 Refusal::INVALID_REQUEST,
                 &format!("`{method}` is not expected any more"),
             )),
-            (Stage::Begun, _) => Err(Refusal::new(
-                Refusal::NO_METHOD,
-                &format!("`{method}` is not known"),
-            )),
+            (Stage::Begun, _) => self.asked(method, params).ok_or_else(|| {
+                Refusal::new(Refusal::NO_METHOD, &format!("`{method}` is not known"))
+            }),
         }
+    }
+
+    /// The answer to what is asked of a place; `None` of what is not asked here. Of a file that is
+    /// not open or belongs to no policy there is nothing to say.
+    fn asked(&mut self, method: &str, params: &Value) -> Option<Value> {
+        let nothing = match method {
+            "textDocument/hover" => Value::Null,
+            "textDocument/completion" | "textDocument/definition" | "textDocument/codeAction" => {
+                json!([])
+            }
+            _ => return None,
+        };
+        let answered = match method {
+            "textDocument/completion" => self.with_desk(params, |desk| desk.completion()),
+            "textDocument/hover" => self.with_desk(params, |desk| desk.hover()),
+            "textDocument/definition" => self.with_desk(params, |desk| desk.definition()),
+            _ => self.actions(params),
+        };
+        Some(answered.unwrap_or(nothing))
+    }
+
+    /// What is said at a place of an open file.
+    fn with_desk(&mut self, params: &Value, say: impl Fn(&Desk<'_>) -> Value) -> Option<Value> {
+        let path = path_of(text(params, "/textDocument/uri")?)?;
+        let (root, name) = self.place(&path)?;
+        let format = Format::of(&name)?;
+        let shape = self
+            .shapes
+            .entry(format)
+            .or_insert_with(|| Shape::of(format));
+        let buffer = self.open.get(&path)?;
+        let known = self.folders.get(&root)?;
+        let lines = Lines::of(&buffer.text, self.encoding);
+        Some(say(&Desk {
+            root: &root,
+            name: &name,
+            text: &buffer.text,
+            offset: lines.offset(params.get("position")?),
+            notation: Notation::of(&name)?,
+            encoding: self.encoding,
+            shape,
+            names: &known.names,
+            texts: &known.checked.texts,
+            problems: &known.checked.policy,
+        }))
+    }
+
+    fn actions(&self, params: &Value) -> Option<Value> {
+        let path = path_of(text(params, "/textDocument/uri")?)?;
+        let (root, name) = self.place(&path)?;
+        let buffer = self.open.get(&path)?;
+        let lines = Lines::of(&buffer.text, self.encoding);
+        let range = lines.bytes(params.get("range")?);
+        let mended = Mended {
+            uri: &buffer.uri,
+            name: &name,
+            lines,
+            problems: &self.folders.get(&root)?.checked.policy,
+        };
+        Some(mended.actions(&range))
     }
 
     fn begin(&mut self, params: &Value) -> Value {
@@ -160,6 +229,10 @@ impl Session {
             "capabilities": {
                 "positionEncoding": self.encoding.as_str(),
                 "textDocumentSync": {"openClose": true, "change": 2, "save": {"includeText": false}},
+                "completionProvider": {"triggerCharacters": [":", " ", "|", ".", "\"", "["]},
+                "hoverProvider": true,
+                "definitionProvider": true,
+                "codeActionProvider": {"codeActionKinds": ["quickfix", "source.fixAll.rulectl"]},
             },
             "serverInfo": {"name": "rulectl", "version": env!("CARGO_PKG_VERSION")},
         })
@@ -271,15 +344,16 @@ impl Session {
 
     fn check(&mut self, root: &Path, changed: Option<&Path>) -> Vec<Value> {
         let before = self.folders.remove(root);
-        let (folder, told) = match before {
-            Some(known) => (known.folder, known.told),
-            None => (Folder::read(root), BTreeMap::new()),
+        let (folder, told, mut names) = match before {
+            Some(known) => (known.folder, known.told, known.names),
+            None => (Folder::read(root), BTreeMap::new(), Names::default()),
         };
         let checked = folder.check(&self.open_in(root), (self.today)());
         let now = self.problems_by_file(&folder, &checked);
         let said = self.differences(&told, &now, changed);
         let known = Known {
             folder,
+            names: Names::of(&checked.texts, &mut names),
             checked,
             told: now,
         };

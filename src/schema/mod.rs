@@ -86,6 +86,12 @@ pub fn schema(format: Format) -> Value {
     schema
 }
 
+/// What the documentation says of a modifier of Sigma's.
+#[must_use]
+pub fn modifier(name: &str) -> String {
+    Table::MODIFIERS.says(name)
+}
+
 /// A mapping with these keys and no others, of which some must be there. What each means is said by
 /// a table of the documentation.
 fn closed(table: Table, required: &[&str], mut properties: Value) -> Value {
@@ -142,6 +148,11 @@ fn some(items: &Value) -> Value {
 fn one_of<T>(words: &[(&str, T)]) -> Value {
     let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     json!({"type": "string", "enum": words})
+}
+
+/// Texts of a catalogue, which need not have all that there are.
+fn known(words: &[&str], names: &str) -> Value {
+    json!({"anyOf": [{"type": "string", "enum": words}, {"type": "string"}], NAMES: names})
 }
 
 /// A number between two.

@@ -22,7 +22,7 @@ pub(super) fn schema() -> Value {
             "slot": named("slot"),
             "limits": closed(Table::PROMPT, &[], limits),
             "context": {"type": "array", "items": {"type": "string", "enum": fields, NAMES: "context"}},
-            "schema": {"$ref": "https://json-schema.org/draft/2020-12/schema"},
+            "schema": {"type": "object"},
         }),
     )
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::detect::{
     DESCRIPTIVE, LEVELS, NOTATIONS, SEVERITIES, bound_names, correlation_types, modifier_names,
 };
-use crate::okta::{EVENT_TYPE, event_types, fields};
+use crate::okta::{EVENT_TYPE, fields};
 use crate::schema::pages::Table;
 use crate::schema::{
-    NAMES, boolean, closed, count, list_of, mapping_to, named, number, one_of, said, some,
+    NAMES, boolean, closed, count, known, list_of, mapping_to, named, number, one_of, said, some,
     span_of_time, suites, text, together,
 };
 
@@ -28,9 +28,8 @@ pub(super) fn schema() -> Value {
         ],
         "if": {"required": ["correlation"]},
         "then": {"properties": {"rulectl": {"not": {"required": ["group-by"]}}}},
-        "$defs": {
+        "$defs": together([suites::definitions(), json!({
             "field": known(fields(), "field"),
-            "event_type": known(event_types(), "event_type"),
             "values": values(json!({"type": ["string", "number", "boolean", "null"]})),
             "event_types": values(json!({"anyOf": [
                 {"$ref": "#/$defs/event_type"},
@@ -41,7 +40,7 @@ pub(super) fn schema() -> Value {
             "pair": pair(),
             "correlation": correlation(),
             "rulectl": block(),
-        },
+        })]),
     })
 }
 
@@ -62,11 +61,6 @@ fn keys() -> Value {
         "generate": said("`true`: the rules that a correlation names give findings of their own too", boolean()),
         "rulectl": {"$ref": "#/$defs/rulectl", "description": "What Sigma has no words for"},
     })
-}
-
-/// Texts of a catalogue, which need not have all that there are.
-fn known(words: &[&str], names: &str) -> Value {
-    json!({"anyOf": [{"type": "string", "enum": words}, {"type": "string"}], NAMES: names})
 }
 
 fn field() -> Value {

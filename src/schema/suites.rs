@@ -5,17 +5,21 @@ use serde_json::{Value, json};
 use crate::lab::RECORDS;
 use crate::okta::{EVENT_TYPE, MAPPINGS, event_types, fields};
 use crate::schema::pages::Table;
-use crate::schema::{NAMES, closed, count, list_of, one_of, said, text, together};
+use crate::schema::{NAMES, closed, count, known, list_of, one_of, said, text, together};
 
 pub(super) fn schema() -> Value {
-    closed(
+    let mut suite = closed(
         Table::NONE,
         &["suite", "cases"],
         json!({
             "suite": said("What the suite is called", text()),
             "cases": said("Events, and what must come of them", cases()),
         }),
-    )
+    );
+    if let Value::Object(suite) = &mut suite {
+        suite.insert("$defs".to_owned(), definitions());
+    }
+    suite
 }
 
 /// The cases of a suite, or of a rule.
@@ -63,19 +67,21 @@ fn events() -> Value {
     json!({"anyOf": [list_of(event(directives)), log]})
 }
 
-/// Fields by their dotted paths, or as they are nested, and beside them keys that are no fields.
-fn event(keys: Value) -> Value {
+/// What schemas with cases refer to.
+pub(super) fn definitions() -> Value {
     let fields = fields().iter().map(|field| match *field {
-        EVENT_TYPE => {
-            json!({EVENT_TYPE: {"anyOf": [{"enum": event_types()}, {}], NAMES: "event_type"}})
-        }
+        EVENT_TYPE => json!({EVENT_TYPE: {"anyOf": [{"$ref": "#/$defs/event_type"}, {}]}}),
         field => json!({field: {}}),
     });
     json!({
-        "type": "object",
-        "properties": together(fields.chain([keys])),
-        NAMES: "line",
+        "event_type": known(event_types(), "event_type"),
+        "event": {"type": "object", "properties": together(fields), NAMES: "line"},
     })
+}
+
+/// Fields by their dotted paths, or as they are nested, and beside them keys that are no fields.
+fn event(keys: Value) -> Value {
+    json!({"allOf": [{"$ref": "#/$defs/event"}], "properties": keys})
 }
 
 fn from() -> Value {

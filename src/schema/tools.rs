@@ -9,7 +9,7 @@ use crate::tools::METHODS;
 pub(super) fn schema() -> Value {
     let commands = said(
         "The templates of the commands that may be suggested for the steps of a plan",
-        mapping_to(command()),
+        json!({"type": "object", "propertyNames": named("step"), "additionalProperties": command()}),
     );
     closed(Table::NONE, &["commands"], json!({"commands": commands}))
 }

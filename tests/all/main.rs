@@ -19,6 +19,7 @@
 //! | `filling` | runs that ask a model, on good days and on bad ones |
 //! | `injection` | payloads in every field of events, and a model that obeys them |
 //! | `huge` | input that is large, deep or many, and what it may cost |
+//! | `schema` | the formats as JSON Schema |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
 //! | `seeds` | the seeds of the fuzz targets |
@@ -89,6 +90,7 @@ mod reload;
 mod replay;
 mod reports;
 mod routes;
+mod schema;
 mod scripted;
 mod scripts;
 mod seeds;

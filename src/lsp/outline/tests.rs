@@ -85,9 +85,15 @@ open
 #[test]
 fn what_lacks_its_end_takes_no_other_line() {
     for (text, expected) in [
-        ("a: {b: [c\nd: e", vec!["0:a", "0:a/b", "0:a/b/0=c", "0:d", "0:d=e"]),
+        (
+            "a: {b: [c\nd: e",
+            vec!["0:a", "0:a/b", "0:a/b/0=c", "0:d", "0:d=e"],
+        ),
         ("a: \"b\nc: d", vec!["0:a", "0:a=b", "0:c", "0:c=d"]),
-        ("a:\n  ev\n  b: c", vec!["0:a", "0:a?ev", "0:a/b", "0:a/b=c"]),
+        (
+            "a:\n  ev\n  b: c",
+            vec!["0:a", "0:a?ev", "0:a/b", "0:a/b=c"],
+        ),
         ("a: {b: c, d}", vec!["0:a", "0:a/b", "0:a/b=c", "0:a?d"]),
     ] {
         assert_eq!(outlined(Notation::Yaml, text), expected, "{text}");
@@ -151,13 +157,21 @@ open
         ]
     );
     let broken = outlined(Notation::Toml, "a = [\"b\"\n[c]\nd = \"e\nf = 1");
-    assert_eq!(broken, ["0:a", "0:a/0=b", "0:c", "0:c/d", "0:c/d=e", "0:c/f", "0:c/f=1"]);
+    assert_eq!(
+        broken,
+        [
+            "0:a", "0:a/0=b", "0:c", "0:c/d", "0:c/d=e", "0:c/f", "0:c/f=1"
+        ]
+    );
 }
 
 #[test]
 fn the_front_matter_ends_where_the_text_begins() {
     let text = "---\nslot: risk\n---\nslot: {{ finding.count }}\n";
-    assert_eq!(outlined(Notation::FrontMatter, text), ["0:slot", "0:slot=risk"]);
+    assert_eq!(
+        outlined(Notation::FrontMatter, text),
+        ["0:slot", "0:slot=risk"]
+    );
 }
 
 proptest::proptest! {
@@ -172,10 +186,16 @@ proptest::proptest! {
 
 #[test]
 fn hostile_texts_take_no_long_time() {
-    for part in ["[", "{a: ", "- ", "\"", "'", "a: \"\n", "a = [[\n", "\"\"\"", "a.", "[a.", "x: |\n", " a:\n"] {
+    for part in [
+        "[", "{a: ", "- ", "\"", "'", "a: \"\n", "a = [[\n", "\"\"\"", "a.", "[a.", "x: |\n",
+        " a:\n",
+    ] {
         let text = part.repeat((1 << 19) / part.len());
         for notation in [Notation::Yaml, Notation::Toml] {
-            assert!(Outline::of(notation, &text).words.len() <= MOST_WORDS + 100, "{part}");
+            assert!(
+                Outline::of(notation, &text).words.len() <= MOST_WORDS + 100,
+                "{part}"
+            );
         }
     }
 }

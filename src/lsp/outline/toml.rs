@@ -40,7 +40,7 @@ struct Bracket {
     keys: Vec<Step>,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     /// Reads from the beginning of a line on; where the next line begins that was not read.
     fn line(&mut self, start: usize) -> usize {
         let end = self.end_of_line(start);
@@ -75,7 +75,11 @@ impl Reader<'_> {
 
     /// What was read as keys since a place is a word alone: no sign of a value stands behind it.
     fn reopen(&mut self, base: &[Step], at: usize) {
-        while self.words.last().is_some_and(|word| word.place.start > at + 1) {
+        while self
+            .words
+            .last()
+            .is_some_and(|word| word.place.start > at + 1)
+        {
             self.words.pop();
         }
         if let Some(word) = self.words.last_mut().filter(|word| word.place.start >= at) {
@@ -111,7 +115,8 @@ impl Reader<'_> {
                     (at + 1..at + 1 + length, (at + length + 2).min(place.end))
                 }
                 _ => {
-                    let is_bare = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | '#' | '*');
+                    let is_bare =
+                        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ':' | '#' | '*');
                     let length = rest.find(|c| !is_bare(c)).unwrap_or(rest.len());
                     (at..at + length, at + length)
                 }
@@ -146,10 +151,16 @@ impl Reader<'_> {
         for quotes in ["\"\"\"", "'''"] {
             if let Some(inside) = rest.strip_prefix(quotes) {
                 let start = at + 3;
-                let most = inside.char_indices().nth(LONGEST_QUOTED).map_or(inside.len(), |(at, _)| at);
+                let most = inside
+                    .char_indices()
+                    .nth(LONGEST_QUOTED)
+                    .map_or(inside.len(), |(at, _)| at);
                 let length = inside.get(..most).and_then(|inside| inside.find(quotes));
                 let length = length.unwrap_or_else(|| inside.find('\n').unwrap_or(inside.len()));
-                return (start..start + length, (start + length + 3).min(self.text.len()));
+                return (
+                    start..start + length,
+                    (start + length + 3).min(self.text.len()),
+                );
             }
         }
         let line = self.part(at..self.end_of_line(at));
@@ -223,7 +234,8 @@ impl Reader<'_> {
         let line = self.part(at..self.end_of_line(at));
         let is_letter = |c: char| c.is_ascii_alphabetic();
         let is_table = line.trim_start_matches('[').starts_with(is_letter) && line.starts_with('[');
-        let word = line.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        let word =
+            line.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c));
         is_table || line.starts_with(is_letter) && word.trim_start().starts_with('=')
     }
 
@@ -267,7 +279,7 @@ impl Reader<'_> {
         at + rest.find('\n').unwrap_or(rest.len())
     }
 
-    fn part(&self, place: impl std::slice::SliceIndex<str, Output = str>) -> &str {
+    fn part(&self, place: impl std::slice::SliceIndex<str, Output = str>) -> &'t str {
         self.text.get(place).unwrap_or_default()
     }
 }

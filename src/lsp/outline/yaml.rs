@@ -35,7 +35,7 @@ struct Reader<'t> {
     document: usize,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     /// Reads from the beginning of a line on; where the next line begins that was not read.
     fn line(&mut self, start: usize) -> usize {
         let end = self.end_of_line(start);
@@ -56,7 +56,9 @@ impl Reader<'_> {
             if level < indent || level == indent && is_item && is_key {
                 break;
             }
-            if level == indent && let Step::Item(before) = last.step {
+            if level == indent
+                && let Step::Item(before) = last.step
+            {
                 number = before + 1;
             }
             self.levels.pop();
@@ -153,7 +155,7 @@ impl Reader<'_> {
             Some('|' | '>') => self.block(end + 1, column),
             Some(quote @ ('"' | '\'')) => {
                 let inside = self.quoted(at, quote);
-                let behind = inside.end + 1;
+                let behind = self.behind_quote(&inside, quote);
                 let path = self.path();
                 self.note(path, role, inside);
                 self.end_of_line(behind) + 1
@@ -215,6 +217,11 @@ impl Reader<'_> {
         start..self.end_of_line(start).max(start)
     }
 
+    /// What comes behind the quote that ends a text, if one does.
+    fn behind_quote(&self, inside: &Range<usize>, quote: char) -> usize {
+        inside.end + usize::from(self.part(inside.end..).starts_with(quote))
+    }
+
     /// What stands in brackets, which may go over lines that are further in than a column.
     fn brackets(&mut self, start: usize, column: usize) -> usize {
         let base = self.path();
@@ -250,7 +257,10 @@ impl Reader<'_> {
                     let line = self.part(at..self.end_of_line(at));
                     let indent = line.len() - line.trim_start_matches(' ').len();
                     // A bracket that lacks its end does not swallow the lines below it.
-                    if !line.trim().is_empty() && indent <= column && !line.trim_start().starts_with([']', '}']) {
+                    if !line.trim().is_empty()
+                        && indent <= column
+                        && !line.trim_start().starts_with([']', '}'])
+                    {
                         return at;
                     }
                 }
@@ -272,7 +282,7 @@ impl Reader<'_> {
         let (word, end) = match quote {
             Some(quote) => {
                 let inside = self.quoted(at, quote);
-                let end = inside.end + 1;
+                let end = self.behind_quote(&inside, quote);
                 (inside, end)
             }
             None => {
@@ -319,7 +329,7 @@ impl Reader<'_> {
         at.min(self.text.len()) + rest.find('\n').unwrap_or(rest.len())
     }
 
-    fn part(&self, place: impl std::slice::SliceIndex<str, Output = str>) -> &str {
+    fn part(&self, place: impl std::slice::SliceIndex<str, Output = str>) -> &'t str {
         self.text.get(place).unwrap_or_default()
     }
 }
@@ -358,9 +368,10 @@ fn colon(line: &str) -> Option<usize> {
 
 /// Where a comment begins.
 fn comment(line: &str) -> Option<usize> {
-    line.match_indices('#')
-        .map(|(at, _)| at)
-        .find(|at| line.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t'])))
+    line.match_indices('#').map(|(at, _)| at).find(|at| {
+        line.get(..*at)
+            .is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t']))
+    })
 }
 
 /// How long a plain word inside of brackets is.
