@@ -29,6 +29,8 @@ pub(super) struct Desk<'s> {
     pub(super) offset: usize,
     pub(super) notation: Notation,
     pub(super) encoding: Encoding,
+    /// The lines of the file.
+    pub(super) lines: Lines<'s>,
     /// The format of the file.
     pub(super) shape: &'s Shape,
     pub(super) names: &'s Names,

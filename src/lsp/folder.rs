@@ -9,8 +9,8 @@ use chrono::NaiveDate;
 use crate::diag::Problems;
 use crate::document::{parse_toml, parse_yaml_documents};
 use crate::lab::{UNREACHED, all_suites_over};
-use crate::policy::codes::EXPLODES;
-use crate::policy::{self, is_wanted, read_folder};
+use crate::policy::codes::{EXPLODES, TOO_LARGE};
+use crate::policy::{self, is_wanted, most_bytes, read_folder};
 
 /// Open texts, by their paths in the folder.
 pub(super) type Open = BTreeMap<String, Arc<str>>;
@@ -25,6 +25,9 @@ pub(super) struct Folder {
     /// What could not be read of them.
     reading: Problems,
 }
+
+/// A larger suite is not read.
+const MAX_SUITE: u64 = 4 << 20;
 
 /// What is wrong with a folder: with reading it, and with what was read.
 pub(super) struct Checked {
@@ -66,6 +69,8 @@ impl Folder {
     /// Checks the policy and its suites as `check` does, with the open texts.
     pub(super) fn check(&self, open: &Open, today: NaiveDate) -> Checked {
         let mut texts = self.saved.clone();
+        let mut reading = self.reading.clone();
+        let open = readable(open, &mut reading);
         let of_policy = open.iter().filter(|(name, _)| !is_suite(name));
         texts.extend(of_policy.map(|(name, text)| (name.clone(), Arc::clone(text))));
         let files = texts
@@ -84,11 +89,31 @@ impl Folder {
                 .map(|(name, text)| (name.clone(), Arc::clone(text))),
         );
         Checked {
-            reading: self.reading.clone(),
+            reading,
             policy,
             texts,
         }
     }
+}
+
+/// The open texts that would be read if they were saved; of longer ones it is reported.
+fn readable(open: &Open, reading: &mut Problems) -> Open {
+    let mut readable = open.clone();
+    readable.retain(|name, text| {
+        let most = if is_suite(name) {
+            MAX_SUITE
+        } else {
+            most_bytes(name)
+        };
+        let is_read = text.len() as u64 <= most;
+        if !is_read {
+            let file = reading.add_file(name, "");
+            let message = format!("`{name}` is larger than {} MiB", most >> 20);
+            reading.file_error(TOO_LARGE, file, message);
+        }
+        is_read
+    });
+    readable
 }
 
 /// The nearest folder around a file that is a policy: it has a `routing.toml`.

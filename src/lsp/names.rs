@@ -1,7 +1,7 @@
 //! What the files of a policy name, and where: rules, agents, steps, templates, slots, lists,
 //! functions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -110,86 +110,93 @@ fn named(what: &'static str, word: &Word, file: &str, about: String) -> Named {
     }
 }
 
-/// What values at some paths say, a line each.
-fn said(outline: &Outline, document: usize, paths: &[&[Option<&str>]]) -> String {
-    let values = paths
-        .iter()
-        .filter_map(|path| outline.values(Some(document), path).next());
-    let lines: Vec<String> = values
-        .map(|word| word.text.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
-    lines.join("\n")
+/// The values of a file by their documents and paths.
+struct Values<'o>(BTreeMap<(usize, &'o [Step]), &'o Word>);
+
+impl<'o> Values<'o> {
+    fn of(outline: &'o Outline) -> Self {
+        let values = outline.words.iter().filter(|word| word.role == Role::Value);
+        Self(
+            values
+                .map(|word| ((word.document, word.path.as_slice()), word))
+                .collect(),
+        )
+    }
+
+    /// What stands at a path, on one line.
+    fn said(&self, document: usize, keys: &[&str]) -> Option<String> {
+        let path: Vec<Step> = keys
+            .iter()
+            .map(|key| Step::Key((*key).to_owned()))
+            .collect();
+        let word = self.0.get(&(document, path.as_slice()))?;
+        Some(word.text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
 }
 
 fn rules(file: &str, outline: &Outline, all: &mut Vec<Named>) {
-    for key in ["name", "id"] {
+    let values = Values::of(outline);
+    let said = |document, key| values.said(document, &[key]);
+    for (key, what) in [("name", "rule"), ("id", "rule_id")] {
         for word in outline.values(None, &[Some(key)]) {
-            let about = said(
-                outline,
-                word.document,
-                &[&[Some("title")], &[Some("description")]],
-            );
-            let what = if key == "name" { "rule" } else { "rule_id" };
-            all.push(named(what, word, file, about));
+            let lines = [
+                said(word.document, "title"),
+                said(word.document, "description"),
+            ];
+            let lines: Vec<String> = lines.into_iter().flatten().collect();
+            all.push(named(what, word, file, lines.join("\n")));
         }
     }
     for word in outline.values(None, &[Some("rulectl"), Some("finding_type")]) {
-        let about = said(outline, word.document, &[&[Some("title")]]);
+        let title = said(word.document, "title").unwrap_or_default();
         all.push(named(
             "finding_type",
             word,
             file,
-            format!("what finds: {about}"),
+            format!("what finds: {title}"),
         ));
     }
 }
 
 fn routing(file: &str, outline: &Outline, all: &mut Vec<Named>) {
+    let values = Values::of(outline);
     let tables: [(&'static str, &[&str], &[&str]); 3] = [
         ("agent", &["agents"], &["description", "runs"]),
         ("slot", &["slots"], &["prompt"]),
         ("step", &["plan", "step"], &["description", "rationale"]),
     ];
+    let mut seen: BTreeSet<(&str, String)> = BTreeSet::new();
     for (what, above, keys) in tables {
-        let mut seen: Vec<String> = Vec::new();
         let form: Vec<Option<&str>> = above.iter().map(|key| Some(*key)).chain([None]).collect();
         for word in outline.keys(None, &form) {
             let mut named = named(what, word, file, String::new());
-            if seen.contains(&named.name) {
+            if !seen.insert((what, named.name.clone())) {
                 continue;
             }
             let lines = keys.iter().filter_map(|key| {
                 let path = above.iter().copied().chain([named.name.as_str(), *key]);
-                let path: Vec<Option<&str>> = path.map(Some).collect();
-                let word = outline.values(None, &path).next()?;
-                Some(format!("{key}: {}", word.text))
+                let said = values.said(0, &path.collect::<Vec<_>>())?;
+                Some(format!("{key}: {said}"))
             });
             named.about = lines.collect::<Vec<_>>().join("\n");
-            seen.push(named.name.clone());
             all.push(named);
         }
     }
     for word in outline.values(None, &[Some("plan"), Some("steps"), None]) {
-        let is_described = all
-            .iter()
-            .any(|one| one.what == "step" && one.name == word.text);
-        if !is_described {
+        if seen.insert(("step", word.text.clone())) {
             all.push(named("step", word, file, String::new()));
         }
     }
 }
 
 fn templates(file: &str, outline: &Outline, all: &mut Vec<Named>) {
+    let values = Values::of(outline);
     for word in outline.keys(None, &[Some("commands"), None]) {
         let mut template = named("template", word, file, String::new());
-        let value = |key: &str| {
-            let path = [Some("commands"), Some(template.name.as_str()), Some(key)];
-            let word = outline.values(None, &path).next();
-            word.map(|word| word.text.clone())
-        };
+        let said = |key| values.said(word.document, &["commands", &template.name, key]);
         // A template is called what it serves: its step, or else its name.
-        let step = value("step");
-        template.about = value("description").unwrap_or_default();
+        let (step, about) = (said("step"), said("description"));
+        template.about = about.unwrap_or_default();
         template.name = step.unwrap_or(template.name);
         all.push(template);
     }

@@ -188,6 +188,7 @@ impl Session {
             name: &name,
             text: &buffer.text,
             offset: lines.offset(params.get("position")?),
+            lines,
             notation: Notation::of(&name)?,
             encoding: self.encoding,
             shape,

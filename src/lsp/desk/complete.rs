@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::detect::modifier_names;
 use crate::lsp::desk::{Desk, above, keys_in, name_around, searches};
-use crate::lsp::lines::Lines;
 use crate::lsp::outline::{Notation, Outline, Role, Step, Word, leads};
 use crate::lsp::shape::{description, keys, names, names_of_keys, words};
 use crate::okta::{event_facts, event_types, fields};
@@ -206,11 +205,10 @@ impl Desk<'_> {
     }
 
     fn item(&self, one: &Candidate, text: &str, place: &Range<usize>) -> Value {
-        let lines = Lines::of(self.text, self.encoding);
         let mut item = json!({
             "label": visible(&one.text),
             "kind": one.kind as u8,
-            "textEdit": {"range": lines.range(place.clone()), "newText": text},
+            "textEdit": {"range": self.lines.range(place.clone()), "newText": text},
         });
         if let Value::Object(item) = &mut item {
             if !one.detail.is_empty() {

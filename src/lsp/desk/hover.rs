@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::lsp::desk::{Desk, above, searches};
-use crate::lsp::lines::Lines;
 use crate::lsp::outline::{Outline, Role, Step, Word};
 use crate::lsp::shape::{description, keys};
 use crate::okta::{
@@ -28,8 +27,7 @@ impl Desk<'_> {
         let mut hover = json!({"contents": {"kind": "plaintext", "value": value}});
         if let (Value::Object(hover), Some(word)) = (&mut hover, word) {
             let kind = self.kind(&outline, word).unwrap_or_default();
-            let lines = Lines::of(self.text, self.encoding);
-            hover.insert("range".to_owned(), lines.range(self.part(kind, word)));
+            hover.insert("range".to_owned(), self.lines.range(self.part(kind, word)));
         }
         hover
     }
