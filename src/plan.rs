@@ -163,24 +163,7 @@ impl Planning {
     #[must_use]
     pub fn default_plan(&self, incident: &Incident, finding: &Finding) -> Plan {
         let finding_type = finding.finding_type.as_str();
-        let mandatory = self.mandatory(finding_type);
-        let (source, declared) = match (self.default.get(finding_type), self.default.get(OTHER)) {
-            (Some(steps), _) => (finding_type, steps.as_slice()),
-            (None, Some(steps)) => (OTHER, steps.as_slice()),
-            (None, None) => (OTHER, &[][..]),
-        };
-        let wanted = |id: &str| mandatory.iter().chain(declared).any(|step| step == id);
-        let steps = self.in_order().into_iter().filter(|step| wanted(&step.id));
-        let steps = steps.map(|step| Step {
-            mandatory: mandatory.contains(&step.id),
-            dependencies: step
-                .after
-                .iter()
-                .filter(|after| wanted(after))
-                .cloned()
-                .collect(),
-            ..self.bare(step)
-        });
+        let (source, _) = self.default_of(finding_type);
         let goal = self.goal.get(finding_type).or_else(|| self.goal.get(OTHER));
         Plan {
             id: Uuid::new_v5(
@@ -193,12 +176,41 @@ impl Planning {
             overall_goal: goal
                 .cloned()
                 .unwrap_or_else(|| "Find out what happened and contain it".to_owned()),
-            steps: steps.collect(),
+            steps: self.default_steps(finding_type),
             notes: format!("default plan from plan.default.{source}"),
             edits: Vec::new(),
             provenance: BTreeMap::new(),
             proposed: None,
             consulted: None,
+        }
+    }
+
+    /// The steps of a plan for a type of finding without a model.
+    #[must_use]
+    pub fn default_steps(&self, finding_type: &str) -> Vec<Step> {
+        let mandatory = self.mandatory(finding_type);
+        let (_, declared) = self.default_of(finding_type);
+        let wanted = |id: &str| mandatory.iter().chain(declared).any(|step| step == id);
+        let steps = self.in_order().into_iter().filter(|step| wanted(&step.id));
+        let steps = steps.map(|step| Step {
+            mandatory: mandatory.contains(&step.id),
+            dependencies: step
+                .after
+                .iter()
+                .filter(|after| wanted(after))
+                .cloned()
+                .collect(),
+            ..self.bare(step)
+        });
+        steps.collect()
+    }
+
+    /// The declared steps of a type of finding, and under which type they are declared.
+    fn default_of<'t>(&'t self, finding_type: &'t str) -> (&'t str, &'t [String]) {
+        match (self.default.get(finding_type), self.default.get(OTHER)) {
+            (Some(steps), _) => (finding_type, steps.as_slice()),
+            (None, Some(steps)) => (OTHER, steps.as_slice()),
+            (None, None) => (OTHER, &[][..]),
         }
     }
 

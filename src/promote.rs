@@ -271,6 +271,13 @@ impl Promotion {
 }
 
 impl Promotion {
+    /// Whether a severity and a score promote, whatever else a finding says.
+    #[must_use]
+    pub fn takes(&self, severity: Severity, score: f64) -> bool {
+        let by_score = self.threshold.is_some_and(|threshold| score >= threshold);
+        by_score || self.severities.contains(&severity)
+    }
+
     /// Whether a finding is promoted with every risk of a range, and whether with any: severities
     /// leave out no graver one, so that both ends tell. `least` is as in [`Self::decide`].
     #[must_use]
@@ -281,13 +288,9 @@ impl Promotion {
         default: &Risk,
         least: Option<&Risk>,
     ) -> (bool, bool) {
-        let clauses = |severity, score| {
-            let by_score = self.threshold.is_some_and(|threshold| score >= threshold);
-            by_score || self.severities.contains(&severity)
-        };
         let (lowest, highest) = range.scores;
-        let always = clauses(range.least, lowest);
-        let ever = clauses(range.most, highest);
+        let always = self.takes(range.least, lowest);
+        let ever = self.takes(range.most, highest);
         let Some(when) = &self.when else {
             return (always, ever);
         };

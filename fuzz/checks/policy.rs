@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rulectl::diag::{Problems, with_fixes};
 use rulectl::geo::Databases;
-use rulectl::lab::{Case, Rig, load_suites, run_case};
+use rulectl::lab::{Case, Rig, all_suites, run_case};
 use rulectl::policy::{Loaded, Policy, load_texts};
 use tempfile::TempDir;
 
@@ -89,7 +89,7 @@ fn settle(problems: &mut Problems) {
     let day = "2026-06-01".parse().expect("a day");
     problems.settle(day, |_| true);
     show(problems);
-    for (file, fixes) in problems.fixes() {
+    for (file, fixes) in problems.fixes().0 {
         let (text, mut length) = (problems.text(file), problems.text(file).len());
         for fix in &fixes {
             length = length + fix.text.len() - (fix.span.end - fix.span.start) as usize;
@@ -118,16 +118,16 @@ fn cases(text: &str) -> (Vec<Case>, Problems) {
     thread_local! {
         static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
     }
-    let mut problems = Problems::default();
+    let mut loaded = good_with("", "");
     let suites = FOLDER.with_borrow_mut(|folder| {
         let folder = folder.get_or_insert_with(|| tempfile::tempdir().expect("a folder"));
         let fixtures = folder.path().join("fixtures");
         fs::create_dir_all(&fixtures).expect("made");
         fs::write(fixtures.join("a.test.yml"), text).expect("written");
-        load_suites(folder.path(), &mut problems)
+        all_suites(folder.path(), &mut loaded)
     });
     let cases = suites.into_iter().flat_map(|suite| suite.cases);
-    (cases.collect(), problems)
+    (cases.collect(), loaded.problems)
 }
 
 /// How much is made of a few words is bounded, and running all of it takes long.

@@ -4,23 +4,29 @@ use anyhow::Result;
 use chrono::NaiveDate;
 
 use crate::cli::fix::fix_files;
-use crate::cli::output::{UsageError, out, out_json};
+use crate::cli::output::{UsageError, bad, out, out_json, talk};
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Face};
 use crate::diag::{Problems, counted};
-use crate::lab::{UNREACHED, all_suites, report_unreached};
-use crate::policy::codes::EXPLODES;
-use crate::policy::{self, Loaded, report_unportable};
+use crate::lab::{Project, UNREACHED, report_unreached};
+use crate::policy::codes::{EXPLODES, OF_OURS};
+use crate::policy::{Loaded, report_unportable};
 use crate::render::{
-    code_page, nearest_code, problems_as_commands, problems_as_sarif, problems_as_text,
-    problems_as_values, suppressed_as_text,
+    code_page, codes_beside, nearest_code, problems_as_commands, problems_as_sarif,
+    problems_as_text, problems_as_values, suppressed_as_text,
 };
 use crate::visible::json;
 use crate::world::World;
 
 /// The words of the command.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "`--format` takes `sarif` and `github` here too: the document that forges show beside the lines of files, and commands of a workflow."
+)]
 pub struct Args {
+    /// End with 1 where there are warnings
+    #[arg(long, conflicts_with = "explain")]
+    deny_warnings: bool,
     /// Say what a code means, with an example and what to do; no policy is read
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
@@ -49,7 +55,7 @@ impl Args {
     fn seeks(&self, code: &str) -> bool {
         match code {
             UNREACHED => self.coverage,
-            EXPLODES => self.portable,
+            EXPLODES | OF_OURS => self.portable,
             _ => true,
         }
     }
@@ -74,9 +80,7 @@ fn day(word: &str) -> Result<NaiveDate, String> {
 
 fn explain(common: &Common, code: &str) -> Result<Exit> {
     let Some(page) = code_page(code) else {
-        let near = nearest_code(code).map(|near| format!("; did you mean `{near}`?"));
-        let near = near.unwrap_or_else(|| "; a code is like `RL0122`".to_owned());
-        return Err(UsageError(format!("there is no code `{code}`{near}")).into());
+        return Ok(no_code(code));
     };
     match common.face {
         Face::Text => out(&page.as_text())?,
@@ -87,6 +91,21 @@ fn explain(common: &Common, code: &str) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Says that there is no such code, and which there are beside it.
+fn no_code(code: &str) -> Exit {
+    let near = nearest_code(code).map(|near| format!("; did you mean `{near}`?"));
+    let near = near.unwrap_or_else(|| "; a code is like `RL0122`".to_owned());
+    bad(&format!("there is no code `{code}`{near}"));
+    let mut beside = codes_beside(code).peekable();
+    if beside.peek().is_some() {
+        talk("of the same hundred there are");
+    }
+    for page in beside {
+        talk(&format!("  {}  {}", page.code, page.title()));
+    }
+    Exit::Usage
 }
 
 fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
@@ -100,7 +119,9 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
     let mut loaded = load(common, args, settle);
     // What only a flag looks for is not looked for again with the changes.
     let settle_fixed = |problems: &mut Problems| {
-        problems.settle(today, |code| ![UNREACHED, EXPLODES].contains(&code));
+        problems.settle(today, |code| {
+            ![UNREACHED, EXPLODES, OF_OURS].contains(&code)
+        });
     };
     if args.fix && fix_files(common, &loaded, settle_fixed, args.dry_run)? {
         loaded = load(common, args, settle);
@@ -122,17 +143,18 @@ fn check_policy(common: &Common, args: &Args) -> Result<Exit> {
             _ => json(&problems_as_values(&loaded.problems))? + "\n",
         })
     })?;
-    Ok(if loaded.problems.has_errors() {
-        Exit::Broken
-    } else {
-        Exit::Done
+    let (errors, warnings) = loaded.problems.counts();
+    Ok(match (errors, warnings) {
+        (0, 0) => Exit::Done,
+        (0, _) if args.deny_warnings => Exit::Negative,
+        (0, _) => Exit::Done,
+        _ => Exit::Broken,
     })
 }
 
 /// The policy with every problem of its files and its suites.
 fn load(common: &Common, args: &Args, settle: impl Fn(&mut Problems)) -> Loaded {
-    let mut loaded = policy::load(&common.policy);
-    let suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
+    let Project { mut loaded, suites } = Project::read(&common.policy);
     let is_whole = !loaded.problems.has_errors();
     if let Some(policy) = loaded.policy.as_ref().filter(|_| is_whole) {
         if args.portable {

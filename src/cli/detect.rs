@@ -76,6 +76,13 @@ pub(super) fn inputs(events: &EventArgs, tail: bool) -> Result<Option<Vec<Input>
             let message = "`--tail` is for a file, and the last of `--events` is standard input, which is followed without it";
             bail!(UsageError(message.to_owned()));
         }
+        if let Some(compression) = last.compression().filter(|_| tail) {
+            let name = last.name();
+            let message = format!(
+                "`--tail` reads on at the end of a file of text, and `{name}` is compressed with {compression}: name the file that is written to last in `--events`, or leave `--tail` out"
+            );
+            bail!(UsageError(message));
+        }
         inputs.push(if tail { last.growing() } else { last });
     }
     Ok(Some(inputs))

@@ -1,6 +1,7 @@
 //! `rulectl dev`: at each save what `check`, `test` and `diff` say, in a second.
 
 use std::io::{IsTerminal, stdout};
+use std::path::{Component, Path};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::diff::fixture_logs;
+use crate::cli::events::plain_settings;
 use crate::cli::output::{out, out_json, talk, warn};
 use crate::cli::{Common, Exit, Format};
 use crate::geo::Databases;
+use crate::lab::diff::revision_files;
 use crate::lab::{Asked, Saved, Sound, Standing, saved};
-use crate::okta::Mapping;
-use crate::pipeline::Settings;
 use crate::render::{after_save, problems_as_values};
 use crate::visible::visible;
 use crate::watch::{Pace, Watch, Watched};
@@ -42,7 +43,10 @@ pub fn dev(common: &Common, args: &Args) -> Result<Exit> {
         return Ok(Exit::Broken);
     };
     if args.once {
-        return verdict(common, args, &databases);
+        let begun = Instant::now();
+        let saved = look(common, args, &databases);
+        show(common, &args.base, &saved, begun.elapsed())?;
+        return Ok(exit(&saved));
     }
     let (tell, told) = channel();
     let pace = Pace::default();
@@ -56,8 +60,21 @@ pub fn dev(common: &Common, args: &Args) -> Result<Exit> {
             pace.look.as_secs()
         ));
     }
+    let mut logs = Vec::new();
     loop {
-        verdict(common, args, &databases)?;
+        let begun = Instant::now();
+        let commits = || revision_files(&common.policy, &args.base);
+        watch.also(commits().into_iter().chain(logs.iter().cloned()));
+        let saved = look(common, args, &databases);
+        if let Some(sound) = &saved.sound {
+            logs = sound
+                .logs()
+                .filter(|log| !is_watched(common, log))
+                .cloned()
+                .collect();
+            watch.also(commits().into_iter().chain(logs.iter().cloned()));
+        }
+        show(common, &args.base, &saved, begun.elapsed())?;
         talk(&format!(
             "watching {}",
             visible(&common.policy.display().to_string())
@@ -70,46 +87,43 @@ pub fn dev(common: &Common, args: &Args) -> Result<Exit> {
     }
 }
 
-/// Tells what the folder comes to as it is.
-fn verdict(common: &Common, args: &Args, databases: &Databases) -> Result<Exit> {
-    let begun = Instant::now();
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = Settings {
-        mapping: Mapping::Auto,
-        since: None,
-        until: None,
-        strict: false,
-        threads,
-        databases: databases.clone(),
-        evidence: None,
-    };
-    let saved = saved(Asked {
+/// Whether a log is watched with the folder.
+fn is_watched(common: &Common, log: &Path) -> bool {
+    let climbs = |step| matches!(step, Component::ParentDir);
+    log.starts_with(common.policy.join("fixtures")) && !log.components().any(climbs)
+}
+
+/// What the folder comes to as it is.
+fn look(common: &Common, args: &Args, databases: &Databases) -> Saved {
+    let settings = plain_settings(databases.clone());
+    saved(Asked {
         folder: &common.policy,
         against: &args.base,
         logs: fixture_logs(&common.policy),
         settings: &settings,
         today: (World::live().now)().day(),
-    });
-    show(common.format, &args.base, &saved, begun.elapsed())?;
-    let standing = saved.sound.as_ref().map(Sound::standing);
-    Ok(match standing {
+    })
+}
+
+fn exit(saved: &Saved) -> Exit {
+    match saved.sound.as_ref().map(Sound::standing) {
         None => Exit::Broken,
         Some(Standing::Failing) => Exit::Negative,
         Some(Standing::NotKnown) => Exit::Inconclusive,
         Some(Standing::Good) => Exit::Done,
-    })
+    }
 }
 
-fn show(format: Format, base: &str, saved: &Saved, took: Duration) -> Result<()> {
-    if format != Format::Text {
+fn show(common: &Common, base: &str, saved: &Saved, took: Duration) -> Result<()> {
+    if common.format != Format::Text {
         return out_json(&document(base, saved));
     }
     // A terminal shows the newest alone, and how long it took.
     if stdout().is_terminal() {
-        let text = after_save(base, saved, Some(took));
+        let text = after_save(&common.policy, base, saved, Some(took));
         return out(&format!("{CLEAR}{text}"));
     }
-    out(&after_save(base, saved, None))
+    out(&after_save(&common.policy, base, saved, None))
 }
 
 /// Clears a terminal.

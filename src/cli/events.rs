@@ -81,6 +81,19 @@ pub fn inputs(words: &[String]) -> Option<Vec<Input>> {
     }
 }
 
+/// How events are read where nobody says how.
+pub fn plain_settings(databases: Databases) -> Settings {
+    Settings {
+        mapping: Mapping::Auto,
+        since: None,
+        until: None,
+        strict: false,
+        threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        databases,
+        evidence: None,
+    }
+}
+
 impl ReadingArgs {
     /// How they are read; says what `--hours` means.
     pub fn settings(
@@ -89,19 +102,16 @@ impl ReadingArgs {
         databases: Databases,
         world: World,
     ) -> Result<Settings> {
-        let threads = self.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            usize::from,
-        );
         let mut settings = Settings {
             mapping: self.mapping.mapping(),
             since: self.since,
             until: self.until,
             strict: self.strict,
-            threads,
-            databases,
-            evidence: None,
+            ..plain_settings(databases)
         };
+        if let Some(threads) = self.threads {
+            settings.threads = threads.into();
+        }
         (settings.since, settings.until) = self.range(|| newest(inputs, &settings, world))?;
         Ok(settings)
     }

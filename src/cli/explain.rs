@@ -157,7 +157,7 @@ fn explain_events(common: &Common, args: &Args) -> Result<Exit> {
         "`rulectl detect --rejects FILE` keeps them, with the reasons",
     );
     if explanation.chosen == Some(0) {
-        bad(&nothing_chosen(args));
+        bad(&nothing_chosen(args, explanation.rejected.as_deref()));
         return Ok(Exit::Negative);
     }
     match common.format {
@@ -172,7 +172,10 @@ fn explain_events(common: &Common, args: &Args) -> Result<Exit> {
     })
 }
 
-fn nothing_chosen(args: &Args) -> String {
+fn nothing_chosen(args: &Args, rejected: Option<&str>) -> String {
+    if let (Some(line), Some(why)) = (args.line, rejected) {
+        return format!("line {line} of the first file is no event: {why}");
+    }
     match (&args.uuid, args.line) {
         (Some(uuid), _) => format!(
             "no event that was read has an id that begins with `{}`",

@@ -16,6 +16,7 @@ mod incident;
 mod live;
 mod lsp;
 mod output;
+mod pack;
 mod progress;
 mod replay;
 mod reports;
@@ -33,6 +34,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::render::DEFAULT_POLICY;
 
 /// How a command ended: the same numbers for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,16 +102,17 @@ struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
     /// The policy folder
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_POLICY)]
     pub policy: PathBuf,
     /// The data folder, for artifacts and archived policies
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
-    /// How results are written to standard output
+    /// How results are written to standard output: text, json or ndjson
     #[arg(
         long = "format",
         global = true,
         value_enum,
+        hide_possible_values = true,
         value_name = "FORMAT",
         default_value = "text"
     )]
@@ -201,6 +205,10 @@ enum Command {
     Lsp(lsp::Args),
     /// Print a format of the policy as JSON Schema, for editors
     Schema(schema::Args),
+    /// Say which behaviours and ATT&CK techniques the rules cover, and how many cases hold each
+    Coverage(pack::CoverageArgs),
+    /// Write a page for each rule, from the rule and its cases
+    Docs(pack::DocsArgs),
 }
 
 /// Parses the words of a command line and runs the command.
@@ -245,6 +253,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Dev(args) => dev::dev(&cli.common, args),
         Command::Lsp(args) => lsp::lsp(args),
         Command::Schema(args) => schema::run(args),
+        Command::Coverage(args) => pack::coverage_of(&cli.common, args),
+        Command::Docs(args) => pack::docs(&cli.common, args),
     };
     let exit = result.unwrap_or_else(|error| output::report(&error));
     ExitCode::from(exit.code())

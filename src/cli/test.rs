@@ -1,5 +1,6 @@
 //! `rulectl test`: the suites of the policy folder.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -13,10 +14,8 @@ use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::SideError;
 use crate::lab::explain::Explanation;
 use crate::lab::{
-    Case, CaseResult, Coverage, Mismatch, Rig, Suite, all_suites, changed_since, cover, run_cases,
+    Case, CaseResult, Coverage, Mismatch, Project, Rig, Suite, changed_since, cover, run_all,
 };
-use crate::okta::ADDRESS_FIELDS;
-use crate::policy;
 use crate::render::{
     covered, failed_case, tested_annotations, tested_junit, tested_page, tested_sarif,
 };
@@ -107,15 +106,15 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
         return Err(UsageError(message.to_owned()).into());
     }
     let databases = args.databases.open();
-    let mut loaded = policy::load(&common.policy);
-    let mut suites = all_suites(&common.policy, &loaded.files, &mut loaded.problems);
-    talk_problems(&loaded.problems);
-    let broken = loaded.problems.has_errors();
-    let (Some(mut policy), Some(databases)) = (loaded.policy.filter(|_| !broken), databases) else {
+    let mut project = Project::read(&common.policy);
+    talk_problems(&project.loaded.problems);
+    let Some(databases) = databases else {
         return Ok(Exit::Broken);
     };
-    let fields = databases.paths(&ADDRESS_FIELDS);
-    policy.detector.note_supplied(&fields);
+    let Some(policy) = project.take_policy(&databases) else {
+        return Ok(Exit::Broken);
+    };
+    let Project { loaded, mut suites } = project;
     if let Some(word) = &args.changed_since {
         let changed = changed_since(word, &common.policy, (&policy, &loaded.files), &suites);
         let mut changed = changed.map_err(in_words)?.into_iter();
@@ -135,11 +134,11 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     }
     let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
     let rig = Rig::new(&policy, &databases).explaining(&loaded.problems);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let results = run_cases(&rig, &cases, threads);
+    let results = run_all(&rig, &cases);
     let suites = selected.iter().map(|(suite, _)| *suite);
     let reached = results.iter().map(|result| &result.reached);
     let told = Told {
+        policy: &common.policy,
         coverage: args.covers().then(|| cover(&policy, reached)),
         least: args.fail_under,
         results: suites.zip(results).collect(),
@@ -147,7 +146,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
     let root = root_of(&common.policy);
     told.show(common.format)?;
     if args.annotates() {
-        out(&tested_annotations(&told.results, &root))?;
+        out(&tested_annotations(&common.policy, &told.results, &root))?;
     }
     write(&reports, |format| told.report(format, &root))?;
     Ok(told.exit())
@@ -156,6 +155,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
 /// What is told where no case ran: a report of an earlier run must not stay as if it were of this one.
 fn none_ran(common: &Common, reports: &[Report]) -> Result<()> {
     let told = Told {
+        policy: &common.policy,
         results: Vec::new(),
         coverage: None,
         least: None,
@@ -203,6 +203,7 @@ const SCHEMA: &str = "rulectl.test/1";
 
 /// All that is told.
 struct Told<'s> {
+    policy: &'s Path,
     results: Vec<(&'s Suite, CaseResult)>,
     coverage: Option<Coverage>,
     least: Option<f64>,
@@ -224,7 +225,7 @@ impl Told<'_> {
     fn text(&self) -> Result<()> {
         let mut failed = 0;
         for (suite, result) in self.failed() {
-            out(&failed_case(suite, result))?;
+            out(&failed_case(self.policy, suite, result))?;
             failed += 1;
         }
         let passed = self.results.len() - failed;
@@ -283,9 +284,11 @@ impl Told<'_> {
     /// The text of a report.
     fn report(&self, format: ReportFormat, root: &str) -> Result<String> {
         Ok(match format {
-            ReportFormat::Html => tested_page(&self.results, self.coverage.as_ref()),
-            ReportFormat::Junit => tested_junit(&self.results),
-            ReportFormat::Sarif => visible::json(&tested_sarif(&self.results, root))? + "\n",
+            ReportFormat::Html => tested_page(self.policy, &self.results, self.coverage.as_ref()),
+            ReportFormat::Junit => tested_junit(self.policy, &self.results),
+            ReportFormat::Sarif => {
+                visible::json(&tested_sarif(self.policy, &self.results, root))? + "\n"
+            }
             _ => visible::json(&self.document())? + "\n",
         })
     }

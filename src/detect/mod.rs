@@ -76,7 +76,7 @@ pub use self::joint::{Joined, Joint, JointWindows, Reach, ToCome};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
 pub use self::modifiers::modifier_names;
-pub use self::portable::exploding;
+pub use self::portable::{exploding, of_ours};
 pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{

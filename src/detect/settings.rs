@@ -152,8 +152,9 @@ pub fn decode_settings(node: Option<&Node>, owner: Owner, problems: &mut Problem
     if let Some(node) = table.get("script") {
         settings.script = decode_script(node, owner, problems);
     }
-    // Cases are read by whoever runs them; they say nothing of what a rule does.
+    // Cases and the behaviour are read by whoever runs or shows them; they say nothing of what a rule does.
     table.get("tests");
+    table.get("behaviour").and_then(|node| node.text(problems));
     table.finish(problems);
     settings
 }

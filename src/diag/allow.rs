@@ -50,12 +50,6 @@ impl Problems {
         self.allowances.push(allowance);
     }
 
-    /// What comments suppress, as they were noted.
-    #[must_use]
-    pub fn allowed(&self) -> &[Allowance] {
-        &self.allowances
-    }
-
     /// Takes the warnings away that comments suppress on that day, and warns of comments whose time
     /// is over, and of those that suppress nothing. `was_sought` says of a code whether such
     /// problems were looked for at all: a comment about others may be needed elsewhere.

@@ -27,24 +27,28 @@ impl Problems {
     }
 
     /// The changes that are known, by file and in the order of their places. One that touches
-    /// another is left for the next time.
+    /// another is left for the next time; how many those are is told behind them.
     #[must_use]
-    pub fn fixes(&self) -> BTreeMap<FileId, Vec<&Fix>> {
+    pub fn fixes(&self) -> (BTreeMap<FileId, Vec<&Fix>>, usize) {
         let mut fixes: Vec<&Fix> = self
             .list
             .iter()
             .filter_map(|one| one.fix.as_ref())
             .collect();
         fixes.sort_by_key(|fix| (fix.span, &fix.text));
+        fixes.dedup();
+        let mut left = 0;
         let mut of_files: BTreeMap<FileId, Vec<&Fix>> = BTreeMap::new();
         for fix in fixes {
             let of_file = of_files.entry(fix.span.file).or_default();
             let end = of_file.last().map(|last| last.span.end);
             if end.is_none_or(|end| end <= fix.span.start) {
                 of_file.push(fix);
+            } else {
+                left += 1;
             }
         }
-        of_files
+        (of_files, left)
     }
 }
 
@@ -102,7 +106,8 @@ mod tests {
                 .fixed_by(Some(fix))
                 .help("y");
         }
-        let fixes = problems.fixes();
+        let (fixes, left) = problems.fixes();
         assert_eq!(with_fixes("abcdef", &fixes[&file]), "YYcXf");
+        assert_eq!(left, 1);
     }
 }

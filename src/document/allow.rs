@@ -17,9 +17,16 @@ const FORM: &str = "write it like `rulectl:allow RL0124 until 2027-01-01: why`";
 
 /// Notes the suppressions of a file; reports those that cannot be read.
 pub fn read_allowances(file: FileId, text: &str, problems: &mut Problems) {
-    if !text.contains(WORD) {
-        return;
+    for allowance in allowances(file, text, problems) {
+        problems.allow(allowance);
     }
+}
+
+fn allowances(file: FileId, text: &str, problems: &mut Problems) -> Vec<Allowance> {
+    if !text.contains(WORD) {
+        return Vec::new();
+    }
+    let mut read = Vec::new();
     let name = problems.file_name(file).to_owned();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     let found = match ending {
@@ -38,7 +45,7 @@ pub fn read_allowances(file: FileId, text: &str, problems: &mut Problems) {
         let about = said.split_once(WORD).map_or("", |(_, about)| about);
         let last = below.get(&comment.line).copied();
         match Said::read(about) {
-            Ok(said) => problems.allow(Allowance {
+            Ok(said) => read.push(Allowance {
                 code: said.code.to_owned(),
                 span,
                 lines: (comment.line, last.unwrap_or(comment.line)),
@@ -48,6 +55,7 @@ pub fn read_allowances(file: FileId, text: &str, problems: &mut Problems) {
             Err(message) => problems.error(codes::MALFORMED, span, message).help(FORM),
         }
     }
+    read
 }
 
 fn kept<'t>(
@@ -229,9 +237,8 @@ mod tests {
     fn read(name: &str, text: &str) -> (Vec<(usize, usize, String)>, Vec<String>) {
         let mut problems = Problems::default();
         let file = problems.add_file(name, text);
-        read_allowances(file, text, &mut problems);
-        let found = problems.allowed().iter();
-        let found = found.map(|one| (one.lines.0, one.lines.1, one.code.clone()));
+        let found = allowances(file, text, &mut problems).into_iter();
+        let found = found.map(|one| (one.lines.0, one.lines.1, one.code));
         let told = problems.sorted().into_iter();
         (
             found.collect(),

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path};
 
-use serde_json::Value;
-
 use crate::detect::Rule;
 use crate::lab::diff::{SideError, files_of, revision};
-use crate::lab::suite::{Suite, Wanted};
+use crate::lab::suite::{Case, Suite, Wanted};
 use crate::policy::{Policy, PolicyFile};
 
 /// For each suite whether it is to be run: its file or a log that it names is another than in the
-/// revision, or a rule that its cases name is, or it names none. Where anything else of the policy
-/// is another, such as `routing.toml`, all are.
+/// revision, or a rule is that one of its cases names. A case that names none is about the rule
+/// that it stands in, or else about all rules and lists. Where anything else of the policy is
+/// another, such as `routing.toml`, all are run.
 ///
 /// # Errors
 ///
@@ -32,8 +31,9 @@ pub fn changed_since(
         return Ok(vec![true; suites.len()]);
     };
     let is_same = |path: &str| before.get(path) == after.get(path);
-    let mut paths = before.keys().chain(after.keys());
-    if paths.any(|path| concerns_all(path) && !is_same(path)) {
+    let paths = || before.keys().chain(after.keys());
+    let are_same_rules = paths().all(|path| is_same(path));
+    if paths().any(|path| concerns_all(path) && !is_same(path)) {
         return Ok(vec![true; suites.len()]);
     }
     let is_same_rule = |rule: &Rule| {
@@ -43,16 +43,24 @@ pub fn changed_since(
     let are_same_files = same_files(word, folder, suites)?;
     let suites = suites.iter().zip(are_same_files);
     let changed = suites.map(|(suite, has_same_files)| {
-        let names = names(suite);
-        let is_same_named = |name: &&str| {
+        let is_same_named = |name: &str| {
             let mut called = policy.rules.values();
-            let called = called.find(|rule| rule.is_called(name) || rule.title == **name);
+            let called = called.find(|rule| rule.is_called(name) || rule.title == name);
             called.is_some_and(is_same_rule)
+        };
+        let is_same_beside = || {
+            let mut beside = policy.rules.values().filter(|rule| rule.file == suite.file);
+            beside.all(is_same_rule)
         };
         let in_rules = suite.file.starts_with("rules/");
         // The file of a rule was read with the policy, and its logs were not.
         let has_same_files = has_same_files && (!in_rules || is_same(&suite.file));
-        !has_same_files || (names.is_empty() && !in_rules) || !names.iter().all(is_same_named)
+        let is_same_case = |case: &Case| match names(case).as_slice() {
+            [] if in_rules => is_same_beside(),
+            [] => are_same_rules,
+            names => names.iter().all(|name| is_same_named(name)),
+        };
+        !has_same_files || !suite.cases.iter().all(is_same_case)
     });
     Ok(changed.collect())
 }
@@ -70,16 +78,17 @@ fn concerns_all(path: &str) -> bool {
     !path.starts_with("rules/") || path.ends_with(".rhai")
 }
 
-/// The rules that the cases of a suite name.
-fn names<'s>(suite: &'s Suite) -> Vec<&'s str> {
-    let expected = suite.cases.iter().flat_map(|case| &case.expect);
-    let named = |record: &'s Value| record.get("rule")?.as_str();
-    let names = expected.map(|expected| match &expected.wanted {
-        Wanted::Count(_) => Vec::new(),
-        Wanted::Records(records) => records.iter().filter_map(named).collect(),
-        Wanted::OfRule(names, _) => names.first().map(String::as_str).into_iter().collect(),
-    });
-    names.flatten().collect()
+/// The rules that a case names.
+fn names(case: &Case) -> Vec<&str> {
+    let of_data = case
+        .expect
+        .iter()
+        .filter_map(|expected| match &expected.wanted {
+            Wanted::OfRule(names, _) => names.first().map(String::as_str),
+            Wanted::Count(_) | Wanted::Records(_) => None,
+        });
+    let named = case.named.iter().map(|named| named.name.as_str());
+    named.chain(of_data).collect()
 }
 
 /// For each suite whether its file and all its logs are those of the revision. A log outside of

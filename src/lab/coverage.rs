@@ -8,10 +8,11 @@ use uuid::Uuid;
 use crate::detect::{Logic, Rule, Severity};
 use crate::diag::{Problems, Span};
 use crate::geo::Databases;
-use crate::lab::run::{Reached, Rig, run_cases};
+use crate::lab::project::run_all;
+use crate::lab::run::{Reached, Rig};
 use crate::lab::suite::{Case, Suite};
 use crate::policy::Policy;
-use crate::risk::declared_severity;
+use crate::risk::{declared_severity, kept};
 use crate::route::Context;
 
 /// The code of a rule that fires in no case.
@@ -76,11 +77,43 @@ pub fn cover<'r>(policy: &Policy, cases: impl Iterator<Item = &'r Reached>) -> C
         .iter()
         .flat_map(|case| case.steps.iter().map(String::as_str))
         .collect();
+    let incidents = types_of_incidents(policy, &rules);
+    let of_types = incidents.iter();
+    let reachable: BTreeSet<String> = of_types
+        .flat_map(|of_type| policy.planning.default_steps(of_type))
+        .map(|step| step.step_id)
+        .collect();
     let steps = policy.planning.step_ids();
+    let steps = steps.filter(|name| reachable.contains(*name) || planned.contains(name));
     items.extend(steps.map(|name| item("step", name, "is planned", planned.contains(name))));
     items.extend(of_clauses(policy, &cases));
-    items.extend(of_slots(policy, &rules, &cases));
+    items.extend(of_slots(policy, &rules, &incidents, &cases));
     Coverage { items }
+}
+
+/// The types of findings of which one may become an incident without a model: cases ask none.
+fn types_of_incidents<'r>(policy: &Policy, rules: &[&'r Rule]) -> BTreeSet<&'r str> {
+    let promotion = &policy.promotion;
+    let may_be = |rule: &&&Rule| {
+        let kept = kept(rule.level, &rule.settings, policy.slots.get("risk"));
+        // What a script calls a finding, and what `when` makes of it, is known when there is one.
+        let is_scripted = rule.settings.script.finding.is_some();
+        promotion.takes(kept.severity, kept.score) || is_scripted || promotion.when.is_some()
+    };
+    let rules = rules.iter().filter(|rule| is_told(rule, rules));
+    let rules = rules.filter(may_be);
+    rules
+        .map(|rule| rule.settings.finding_type.as_str())
+        .collect()
+}
+
+/// Whether a rule has findings of its own.
+fn is_told(rule: &Rule, rules: &[&Rule]) -> bool {
+    match rule.logic {
+        Logic::Inactive => false,
+        // A detection, too, may only feed others.
+        Logic::Correlation(_) | Logic::Detection(_) => !is_silent(rule, rules),
+    }
 }
 
 /// The clauses of guardrails that hold for some incidents alone.
@@ -98,12 +131,13 @@ fn of_clauses(policy: &Policy, cases: &[&Reached]) -> Vec<Item> {
 
 /// What the slots hold without a model: the severities that rules declare, and the plans of the
 /// types that have one.
-fn of_slots(policy: &Policy, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
-    let runs = rules.iter().filter(|rule| match rule.logic {
-        Logic::Inactive => false,
-        // A detection, too, may only feed others.
-        Logic::Correlation(_) | Logic::Detection(_) => !is_silent(rule, rules),
-    });
+fn of_slots(
+    policy: &Policy,
+    rules: &[&Rule],
+    incidents: &BTreeSet<&str>,
+    cases: &[&Reached],
+) -> Vec<Item> {
+    let runs = rules.iter().filter(|rule| is_told(rule, rules));
     let declared = runs.map(|rule| declared_severity(rule.level, &rule.settings));
     let declared: BTreeSet<Severity> = declared.collect();
     let risks = declared.into_iter().map(|severity| {
@@ -117,13 +151,16 @@ fn of_slots(policy: &Policy, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
     });
     let types = policy.planning.finding_types();
     let types: BTreeSet<&String> = types.iter().map(|(name, _)| name).collect();
-    let plans = types.iter().map(|name| {
-        let is_meant = |planned: &String| match name.as_str() {
-            "OTHER" => planned == *name || !types.contains(planned),
+    let plans = types.iter().filter_map(|name| {
+        let is_meant = |planned: &str| match name.as_str() {
+            "OTHER" => planned == *name || !types.iter().any(|other| *other == planned),
             _ => planned == *name,
         };
-        let reached = cases.iter().any(|case| case.planned.iter().any(is_meant));
-        item("slot", &format!("plan: {name}"), "is given", reached)
+        let mut planned = cases.iter().flat_map(|case| &case.planned);
+        let reached = planned.any(|planned| is_meant(planned));
+        let is_reachable = reached || incidents.iter().any(|incident| is_meant(incident));
+        let plan = || item("slot", &format!("plan: {name}"), "is given", reached);
+        is_reachable.then(plan)
     });
     risks.chain(plans).collect()
 }
@@ -134,8 +171,7 @@ pub fn report_unreached(policy: &Policy, suites: &[Suite], problems: &mut Proble
     let cases: Vec<&Case> = suites.iter().flat_map(|suite| &suite.cases).collect();
     let databases = Databases::new(None, None);
     let rig = Rig::new(policy, &databases);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let results = run_cases(&rig, &cases, threads);
+    let results = run_all(&rig, &cases);
     let reached: Vec<&Reached> = results.iter().map(|result| &result.reached).collect();
     let rules: Vec<&Rule> = policy.rules.values().collect();
     for rule in &rules {
@@ -165,31 +201,12 @@ fn item(kind: &'static str, name: &str, wanted: &'static str, reached: bool) -> 
 
 /// What is to be reached of a rule: nothing where it never runs, or where nobody sees it fire.
 fn of_rule(rule: &Rule, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
-    let (fires, quiet) = match &rule.logic {
-        Logic::Inactive => return Vec::new(),
-        Logic::Correlation(_) if is_silent(rule, rules) => return Vec::new(),
-        Logic::Detection(detection) => {
-            let is_one = detection.parts().0.len() == 1;
-            let fires = |case: &&Reached| case.observed.of(rule.id).any(|met| met.matched);
-            let quiet = |case: &&Reached| stays_quiet(case, rule.id, is_one);
-            (cases.iter().any(fires), cases.iter().any(quiet))
-        }
-        Logic::Correlation(correlation) => {
-            let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
-            let fed: Vec<Uuid> = correlation
-                .rules
-                .iter()
-                .filter_map(|(name, _)| Some(named(name)?.id))
-                .collect();
-            let fires = |case: &&Reached| case.found.contains(&rule.id);
-            let is_fed = |case: &&Reached| match fed.as_slice() {
-                [] => !case.found.is_empty(),
-                fed => fed.iter().any(|rule| feeds(case, *rule)),
-            };
-            let quiet = |case: &&Reached| !fires(case) && is_fed(case);
-            (cases.iter().any(fires), cases.iter().any(quiet))
-        }
-    };
+    let is_hidden = matches!(rule.logic, Logic::Correlation(_)) && is_silent(rule, rules);
+    if is_hidden || matches!(rule.logic, Logic::Inactive) {
+        return Vec::new();
+    }
+    let fires = cases.iter().any(|case| fires(case, rule));
+    let quiet = cases.iter().any(|case| stays_quiet(case, rule, rules));
     let mut items = vec![
         item("rule", rule.label(), "fires", fires),
         item("rule", rule.label(), "stays quiet", quiet),
@@ -201,12 +218,37 @@ fn of_rule(rule: &Rule, rules: &[&Rule], cases: &[&Reached]) -> Vec<Item> {
     items
 }
 
-/// Whether a case has an event that a rule nearly matches: one that satisfies a search of it and
-/// not the rule. Where there is one search alone, it is any event that the rule does not match.
-fn stays_quiet(case: &Reached, rule: Uuid, is_one: bool) -> bool {
-    let matched = case.observed.of(rule).filter(|met| met.matched).count() as u64;
-    let nearly = case.observed.of(rule).any(|met| !met.matched);
-    nearly || is_one && case.observed.events > matched
+/// Whether a rule fires in a case.
+pub(super) fn fires(case: &Reached, rule: &Rule) -> bool {
+    match &rule.logic {
+        Logic::Inactive => false,
+        Logic::Detection(_) => case.observed.of(rule.id).any(|met| met.matched),
+        Logic::Correlation(_) => case.found.contains(&rule.id),
+    }
+}
+
+/// Whether a rule nearly fires in a case. Of a detection: there is an event that satisfies a search
+/// of it and not the rule; where there is one search alone, any event that the rule does not match.
+/// Of a correlation: it does not fire, and a rule that it is about did something.
+pub(super) fn stays_quiet(case: &Reached, rule: &Rule, rules: &[&Rule]) -> bool {
+    match &rule.logic {
+        Logic::Inactive => false,
+        Logic::Detection(detection) => {
+            let met = || case.observed.of(rule.id);
+            let matched = met().filter(|met| met.matched).count() as u64;
+            let is_one = detection.parts().0.len() == 1;
+            met().any(|met| !met.matched) || is_one && case.observed.events > matched
+        }
+        Logic::Correlation(correlation) => {
+            let named = |name: &str| rules.iter().find(|rule| rule.is_called(name));
+            let mut fed = correlation.rules.iter();
+            let is_fed = match correlation.rules.as_slice() {
+                [] => !case.found.is_empty(),
+                _ => fed.any(|(name, _)| named(name).is_some_and(|rule| feeds(case, rule.id))),
+            };
+            is_fed && !fires(case, rule)
+        }
+    }
 }
 
 /// Whether a rule made something of a case that a correlation over it could see.
@@ -215,7 +257,7 @@ fn feeds(case: &Reached, rule: Uuid) -> bool {
 }
 
 /// Whether a correlation only feeds others: nothing tells when it fires.
-fn is_silent(rule: &Rule, rules: &[&Rule]) -> bool {
+pub(super) fn is_silent(rule: &Rule, rules: &[&Rule]) -> bool {
     let mut over = rules.iter().filter_map(|other| match &other.logic {
         Logic::Correlation(correlation) => {
             let mut named = correlation.rules.iter();

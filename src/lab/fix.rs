@@ -1,7 +1,7 @@
 //! What `check --fix` makes of the files of a policy: changes that are right whatever was meant, and
 //! that bring nothing new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +23,20 @@ pub struct Fixed {
     pub changes: usize,
 }
 
+/// What can be put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixes {
+    /// The files, in the order of their paths.
+    pub files: Vec<Fixed>,
+    /// How many changes are left out since they bring another problem.
+    pub refused: usize,
+    /// How many were not tried: they touch others, stand in a file that cannot be parsed, or are too
+    /// many to try one by one.
+    pub untried: usize,
+    /// How many are in scripts, in which what looks like a comment may be inside of a text.
+    pub in_scripts: usize,
+}
+
 /// Texts in the place of those of files, by their paths in the policy folder.
 pub type Texts = BTreeMap<String, String>;
 
@@ -33,12 +47,23 @@ const TRIED: usize = 100;
 /// changes: those that bring a problem that was not there are left out. `settle` makes of all
 /// problems those that are told.
 #[must_use]
-pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Vec<Fixed> {
+pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Fixes {
     let problems = &loaded.problems;
-    let mut wanted = problems.fixes();
-    // What looks like a comment may be inside of a text of a script.
-    wanted.retain(|file, _| {
-        is_read(problems, *file) && !problems.file_name(*file).ends_with(".rhai")
+    let (mut wanted, mut untried) = problems.fixes();
+    let mut in_scripts = 0;
+    let mut names = BTreeSet::new();
+    wanted.retain(|file, fixes| {
+        let name = problems.file_name(*file);
+        if name.ends_with(".rhai") {
+            in_scripts += fixes.len();
+            return false;
+        }
+        if !is_read(problems, *file) {
+            untried += fixes.len();
+            return false;
+        }
+        // Test data that two rules name is read twice.
+        names.insert(name)
     });
     let told = |texts: &Texts| {
         let mut problems = checked_again(folder, loaded, texts);
@@ -51,8 +76,12 @@ pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Ve
         now.iter()
             .all(|(problem, count)| was.get(problem).is_some_and(|was| was >= count))
     };
+    let all = count(&wanted);
+    let mut refused = 0;
     if !is_good(&wanted) {
         wanted = one_by_one(&wanted, is_good);
+        refused = all.min(TRIED) - count(&wanted);
+        untried += all.saturating_sub(TRIED);
     }
     wanted.retain(|_, fixes| !fixes.is_empty());
     let files = wanted.iter().map(|(file, fixes)| {
@@ -64,7 +93,16 @@ pub fn fix(folder: &Path, loaded: &Loaded, settle: impl Fn(&mut Problems)) -> Ve
             changes: fixes.len(),
         }
     });
-    files.collect()
+    Fixes {
+        files: files.collect(),
+        refused,
+        untried,
+        in_scripts,
+    }
+}
+
+fn count(fixes: &BTreeMap<FileId, Vec<&Fix>>) -> usize {
+    fixes.values().map(Vec::len).sum()
 }
 
 /// Those of the first changes that are good beside those before them.
@@ -119,6 +157,6 @@ fn checked_again(folder: &Path, loaded: &Loaded, texts: &Texts) -> Problems {
         (file.path.as_str(), text)
     });
     let mut again = policy::load_texts(files);
-    all_suites_over(folder, &again.files, texts, &mut again.problems);
+    all_suites_over(folder, &mut again, texts);
     again.problems
 }

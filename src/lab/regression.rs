@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::diag::{Problems, Span};
-use crate::document::{Node, parse_yaml};
+use crate::document::{Node, parse_yaml, read_allowances};
 use crate::lab::suite::{Case, Events, Expectation, Wanted};
 use crate::okta::Mapping;
+use crate::policy::leads_out;
 use crate::visible::reason;
 
 /// The code of test data that is not there, or is not read.
@@ -40,6 +41,7 @@ pub(super) fn regression_cases(policy: &Path, rule: &Node, problems: &mut Proble
         }
     };
     let file = problems.add_file(&path, &about);
+    read_allowances(file, &about, problems);
     let Some(info) = parse_yaml(file, &about, problems) else {
         return Vec::new();
     };
@@ -126,6 +128,8 @@ fn case(
             kind: rule.records,
             wanted: Wanted::OfRule(rule.names.clone(), count),
         }],
+        // The names are those of the rule that the data is for.
+        named: Vec::new(),
     })
 }
 
@@ -140,14 +144,12 @@ fn place(policy: &Path, info: &Path, path: &str) -> Option<PathBuf> {
 /// A file of the policy folder: what a rule names must not lead to what is none of its, since
 /// problems show the lines that they are in.
 fn within(policy: &Path, file: &Path) -> Result<PathBuf, String> {
-    let is_inside = || {
-        let (policy, file) = (policy.canonicalize().ok()?, file.canonicalize().ok()?);
-        Some(file.starts_with(policy))
-    };
-    match is_inside() {
-        _ if !file.is_file() => Err("there is no such file".to_owned()),
-        Some(true) => Ok(file.to_owned()),
-        _ => Err("it leads out of the policy folder".to_owned()),
+    if !file.is_file() {
+        Err("there is no such file".to_owned())
+    } else if leads_out(policy, file) {
+        Err("it leads out of the policy folder".to_owned())
+    } else {
+        Ok(file.to_owned())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a save of the policy comes to: its problems, the cases that fail, and what differs from
 //! what it was.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
@@ -9,10 +9,9 @@ use crate::diag::Problems;
 use crate::lab::diff::{
     Changes, Effect, Outcome, Side, SideError, Verdict, changes, effect, judge, revision,
 };
-use crate::lab::{Case, CaseResult, Rig, Suite, all_suites, run_cases};
+use crate::lab::{Case, CaseResult, Project, Rig, Suite, run_all};
 use crate::okta::ADDRESS_FIELDS;
 use crate::pipeline::Settings;
-use crate::policy;
 use crate::source::Input;
 
 /// What is asked of a save.
@@ -100,6 +99,12 @@ impl Sound {
         failed.filter_map(|(suite, result)| Some((self.suites.get(*suite)?, result)))
     }
 
+    /// The files that cases take events from, and what says which those are.
+    pub fn logs(&self) -> impl Iterator<Item = &PathBuf> {
+        let cases = self.suites.iter().flat_map(|suite| &suite.cases);
+        cases.flat_map(|case| &case.logs)
+    }
+
     /// Whether it is good.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -122,30 +127,23 @@ impl Sound {
 /// Checks and tests the policy of a folder, and compares it with a revision.
 #[must_use]
 pub fn saved(asked: Asked<'_>) -> Saved {
-    let mut loaded = policy::load(asked.folder);
-    let suites = all_suites(asked.folder, &loaded.files, &mut loaded.problems);
-    let is_broken = loaded.problems.has_errors();
+    let mut project = Project::read(asked.folder);
+    let databases = &asked.settings.databases;
+    let policy = project.take_policy(databases);
+    let Project { loaded, suites } = project;
     let mut problems = loaded.problems;
     // Whether a comment is needed is for `check` to say, which looks for everything.
     problems.settle(asked.today, |_| false);
-    let Some(mut policy) = loaded.policy.filter(|_| !is_broken) else {
+    let Some(policy) = policy else {
         return Saved {
             problems,
             sound: None,
         };
     };
-    let databases = &asked.settings.databases;
-    policy
-        .detector
-        .note_supplied(&databases.paths(&ADDRESS_FIELDS));
     let numbered = suites.iter().enumerate();
     let cases = numbered.flat_map(|(at, suite)| suite.cases.iter().map(move |case| (at, case)));
     let (of, cases): (Vec<usize>, Vec<&Case>) = cases.unzip();
-    let ran = run_cases(
-        &Rig::new(&policy, databases),
-        &cases,
-        asked.settings.threads,
-    );
+    let ran = run_all(&Rig::new(&policy, databases), &cases);
     let results = of.into_iter().zip(ran).collect();
     let head = Side {
         name: asked.folder.display().to_string(),

@@ -1,18 +1,25 @@
 //! `fixtures/**/*.test.yml`: events and what the policy must make of them.
 
+mod folder;
+mod logs;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::detect::Rule;
 use crate::diag::{FileId, Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape, parse_yaml_documents, read_allowances};
 use crate::event::{Nanos, Time};
 use crate::lab::fix::Texts;
 use crate::lab::regression::regression_cases;
 use crate::okta::{MAPPINGS, Mapping, place};
-use crate::policy::PolicyFile;
+use crate::policy::{Loaded, Policy, PolicyFile};
+
+use self::folder::find_suites;
+use self::logs::{Logs, Which};
 
 /// The codes of problems in suites.
 pub mod codes {
@@ -24,6 +31,10 @@ pub mod codes {
     pub const UNKNOWN_FIELD: &str = "RL0604";
     /// An expectation that nothing could meet.
     pub const EXPECTATION: &str = "RL0603";
+    /// A suite that is not read.
+    pub const UNREAD_SUITE: &str = "RL0608";
+    /// An expectation of a rule that there is not.
+    pub const UNKNOWN_RULE: &str = "RL0609";
 }
 
 /// A checked suite.
@@ -50,6 +61,19 @@ pub struct Case {
     pub events: Events,
     /// What must come of them, by kind of record.
     pub expect: Vec<Expectation>,
+    /// The rules that the expected records name.
+    pub named: Vec<NamedRule>,
+}
+
+/// A rule that an expected record names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedRule {
+    /// As it is written.
+    pub name: String,
+    /// The kind of the record, as in [`Expectation`].
+    pub kind: &'static str,
+    /// Where it is written.
+    pub span: Span,
 }
 
 /// The events of a case.
@@ -154,51 +178,78 @@ const MAX_STEPS: usize = 32;
 /// Where the time of inline events begins unless a case says `start`.
 const START: &str = "2026-01-01T00:00:00Z";
 
-/// All cases of a policy: those that stand in its rules, then its suites; reports what is wrong in
-/// them. `files` are those of the policy.
-pub fn all_suites(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
-    all_suites_over(policy, files, &Texts::new(), problems)
+/// All cases of a policy folder: those that stand in its rules, then its suites; reports what is
+/// wrong in them. `loaded` is the policy of the folder, and takes the problems.
+pub fn all_suites(folder: &Path, loaded: &mut Loaded) -> Vec<Suite> {
+    all_suites_over(folder, loaded, &Texts::new())
 }
 
 /// The same with other texts in the place of those of some suites, by their paths in the policy folder.
-pub fn all_suites_over(
-    policy: &Path,
-    files: &[PolicyFile],
-    texts: &Texts,
-    problems: &mut Problems,
-) -> Vec<Suite> {
-    let mut suites = cases_in_rules(policy, files, problems);
-    suites.extend(suites_over(policy, texts, problems));
+pub fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec<Suite> {
+    let mut logs = Logs::default();
+    let problems = &mut loaded.problems;
+    let mut suites = cases_in_rules(folder, &loaded.files, &mut logs, problems);
+    let files = find_suites(folder, problems);
+    let read = files
+        .iter()
+        .filter_map(|path| load(folder, path, texts, &mut logs, problems));
+    suites.extend(read);
+    if let Some(policy) = &loaded.policy {
+        report_unknown_rules(policy, &suites, problems);
+    }
     suites
 }
 
-/// The suites of a policy folder, in the order of their paths; reports what is wrong in them.
-pub fn load_suites(policy: &Path, problems: &mut Problems) -> Vec<Suite> {
-    suites_over(policy, &Texts::new(), problems)
+/// An expectation of a rule that there is not can only fail.
+fn report_unknown_rules(policy: &Policy, suites: &[Suite], problems: &mut Problems) {
+    let known = ["findings", "matches"].map(|kind| {
+        let rules = policy.rules.values();
+        rules
+            .map(|rule| called(rule, kind))
+            .collect::<BTreeSet<_>>()
+    });
+    let cases = suites.iter().flat_map(|suite| &suite.cases);
+    for NamedRule { name, kind, span } in cases.flat_map(|case| &case.named) {
+        let [in_findings, in_matches] = &known;
+        let known = match *kind {
+            "findings" => in_findings,
+            _ => in_matches,
+        };
+        if known.contains(name) {
+            continue;
+        }
+        let mut rules = policy.rules.values();
+        let meant = rules.find(|rule| rule.is_called(name) || rule.title == *name);
+        let none = if meant.is_none() {
+            ": there is no such rule"
+        } else {
+            ""
+        };
+        let message = format!("none of the {kind} has the rule `{name}`{none}");
+        let warning = problems.warn(codes::UNKNOWN_RULE, *span, message);
+        match meant.map(|rule| called(rule, kind)) {
+            Some(called) => warning.help(format!("the {kind} of that rule have `{called}`")),
+            None => warning.did_you_mean(name, known.iter().map(String::as_str)),
+        }
+    }
 }
 
-fn suites_over(policy: &Path, texts: &Texts, problems: &mut Problems) -> Vec<Suite> {
-    let mut files = Vec::new();
-    let found = find(&policy.join("fixtures"), 0, &mut files);
-    if let Err(error) = found
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        let file = problems.add_file("fixtures", "");
-        let message = format!(
-            "`fixtures` cannot be read: {}",
-            crate::visible::reason(&error)
-        );
-        problems.file_error(codes::UNREADABLE, file, message);
+/// What records of a kind call a rule.
+fn called(rule: &Rule, kind: &str) -> String {
+    match (&rule.name, kind) {
+        (Some(name), _) => name.clone(),
+        (None, "findings") => rule.id.to_string(),
+        (None, _) => rule.title.clone(),
     }
-    files.sort();
-    files
-        .iter()
-        .filter_map(|path| load(policy, path, texts, problems))
-        .collect()
 }
 
 /// The cases that stand in rules: each rule that has some is a suite of its name.
-fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) -> Vec<Suite> {
+fn cases_in_rules(
+    policy: &Path,
+    files: &[PolicyFile],
+    logs: &mut Logs,
+    problems: &mut Problems,
+) -> Vec<Suite> {
     let files = files.iter().filter(|file| file.is_rule());
     let with_tests = files.filter(|file| file.text.contains("tests"));
     let mut suites = Vec::new();
@@ -216,7 +267,8 @@ fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) 
             let full = policy.join(&file.path);
             let folder = full.parent().unwrap_or(policy);
             let listed = tests.and_then(|tests| tests.list(problems));
-            let mut cases = decode_cases(listed.unwrap_or_default(), folder, problems);
+            let mut beside = Beside { folder, logs };
+            let mut cases = decode_cases(listed.unwrap_or_default(), &mut beside, problems);
             cases.append(&mut regression);
             suites.push(Suite {
                 name: name.unwrap_or_else(|| file.path.clone()),
@@ -228,31 +280,22 @@ fn cases_in_rules(policy: &Path, files: &[PolicyFile], problems: &mut Problems) 
     suites
 }
 
-fn decode_cases(nodes: &[Node], folder: &Path, problems: &mut Problems) -> Vec<Case> {
+fn decode_cases(nodes: &[Node], beside: &mut Beside<'_>, problems: &mut Problems) -> Vec<Case> {
     let cases: Vec<(Case, Span)> = nodes
         .iter()
-        .filter_map(|node| Some((decode_case(node, folder, problems)?, node.span)))
+        .filter_map(|node| Some((decode_case(node, beside, problems)?, node.span)))
         .collect();
     report_twins(&cases, problems);
     cases.into_iter().map(|(case, _)| case).collect()
 }
 
-/// The suites of a folder and those below it. Links to folders are not followed: they may go in a circle.
-fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_dir() && depth < 8 {
-            find(&path, depth + 1, files)?;
-        } else if name.ends_with(".test.yml") || name.ends_with(".test.yaml") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn load(policy: &Path, path: &Path, texts: &Texts, problems: &mut Problems) -> Option<Suite> {
+fn load(
+    policy: &Path,
+    path: &Path,
+    texts: &Texts,
+    logs: &mut Logs,
+    problems: &mut Problems,
+) -> Option<Suite> {
     let name = path
         .strip_prefix(policy)
         .unwrap_or(path)
@@ -283,7 +326,10 @@ fn load(policy: &Path, path: &Path, texts: &Texts, problems: &mut Problems) -> O
     decode(
         file,
         &name,
-        path.parent().unwrap_or(policy),
+        &mut Beside {
+            folder: path.parent().unwrap_or(policy),
+            logs,
+        },
         &text,
         problems,
     )
@@ -292,7 +338,7 @@ fn load(policy: &Path, path: &Path, texts: &Texts, problems: &mut Problems) -> O
 fn decode(
     file: FileId,
     name: &str,
-    folder: &Path,
+    beside: &mut Beside<'_>,
     text: &str,
     problems: &mut Problems,
 ) -> Option<Suite> {
@@ -320,7 +366,7 @@ fn decode(
     if cases.is_empty() && problems.counts().0 == errors {
         problems.file_error(codes::UNREADABLE, file, "the suite has no cases");
     }
-    let cases = decode_cases(cases, folder, problems);
+    let cases = decode_cases(cases, beside, problems);
     Some(Suite {
         name: title?.to_owned(),
         file: name.to_owned(),
@@ -340,14 +386,14 @@ fn report_twins(cases: &[(Case, Span)], problems: &mut Problems) {
     }
 }
 
-fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Case> {
+fn decode_case(node: &Node, beside: &mut Beside<'_>, problems: &mut Problems) -> Option<Case> {
     let mut table = node.table(problems)?;
     let name = table
         .require("name", problems)
         .and_then(|node| node.text(problems));
     let base = table.get("base").map(|node| {
         report_unknown_fields(node, &FROM, problems);
-        let record = recorded(node, folder, problems);
+        let record = recorded(node, beside, problems);
         let mut record = record.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         forget(&mut record, true);
         overlay(record, node, &FROM, problems)
@@ -360,23 +406,39 @@ fn decode_case(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Ca
     let events = events.and_then(|node| {
         decode_events(
             node,
-            folder,
+            beside,
             &base.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             start?,
             problems,
         )
     });
-    let expect = table
-        .require("expect", problems)
-        .and_then(|node| decode_expectations(node, problems));
+    let expected = table.require("expect", problems);
+    let named = expected.map(named_rules).unwrap_or_default();
+    let expect = expected.and_then(|node| decode_expectations(node, problems));
     table.finish(problems);
     Some(Case {
         name: name?.to_owned(),
         line: problems.line_column(node.span).line,
-        logs: logs(node).map(|log| folder.join(log)).collect(),
+        logs: logs(node).map(|log| beside.folder.join(log)).collect(),
         events: events?,
         expect: expect?,
+        named,
     })
+}
+
+/// The rules that the records of an expectation name.
+fn named_rules(expected: &Node) -> Vec<NamedRule> {
+    let kinds = RECORDS.iter().map(|(kind, _)| *kind);
+    let listed = kinds.filter_map(|kind| match &expected.at(&format!("/{kind}"))?.kind {
+        Kind::List(records) => Some(records.iter().map(move |record| (kind, record))),
+        _ => None,
+    });
+    let named = listed.flatten().filter_map(|(kind, record)| {
+        let node = record.at("/rule")?;
+        let (name, span) = (node.scalar_text()?, node.span);
+        Some(NamedRule { name, kind, span })
+    });
+    named.collect()
 }
 
 /// The paths of the logs that a case names.
@@ -409,7 +471,7 @@ fn decode_time(node: &Node, problems: &mut Problems) -> Option<Time> {
 
 fn decode_events(
     node: &Node,
-    folder: &Path,
+    beside: &mut Beside<'_>,
     base: &Value,
     start: Time,
     problems: &mut Problems,
@@ -426,7 +488,7 @@ fn decode_events(
                 .unwrap_or_default();
             table.finish(problems);
             let (file, span) = file?;
-            let path = folder.join(file);
+            let path = beside.folder.join(file);
             if !path.is_file() {
                 problems
                     .error(codes::EVENT, span, format!("there is no log file `{file}`"))
@@ -437,7 +499,7 @@ fn decode_events(
         }
         Kind::List(items) => {
             let mut list = Inline {
-                folder,
+                beside,
                 base,
                 clock: start,
                 number: 0,
@@ -475,9 +537,17 @@ const DIRECTIVES: [&str; 5] = ["at", "repeat", "every", "advance", "from"];
 /// The key of a base that is no field.
 const FROM: [&str; 1] = ["from"];
 
+/// What a suite reaches beside itself.
+struct Beside<'l> {
+    /// The folder from which its paths count.
+    folder: &'l Path,
+    /// The logs that were read so far, for any suite.
+    logs: &'l mut Logs,
+}
+
 /// The events of a list, as far as they are made.
-struct Inline<'c> {
-    folder: &'c Path,
+struct Inline<'c, 'l> {
+    beside: &'c mut Beside<'l>,
     base: &'c Value,
     /// The time from which `at` counts, which `advance` moves on.
     clock: Time,
@@ -487,7 +557,7 @@ struct Inline<'c> {
     lines: String,
 }
 
-impl Inline<'_> {
+impl Inline<'_, '_> {
     /// Appends the events that one entry stands for.
     fn add(&mut self, node: &Node, problems: &mut Problems) {
         let Some(mut table) = node.table(problems) else {
@@ -509,7 +579,7 @@ impl Inline<'_> {
             .and_then(|node| node.count(problems))
             .unwrap_or(1);
         report_unknown_fields(node, &DIRECTIVES, problems);
-        let taken = recorded(node, self.folder, problems);
+        let taken = recorded(node, self.beside, problems);
         let mut event = taken.unwrap_or_else(|| self.base.clone());
         // An event of a log that is given a time, or made several times, is another event.
         if table.place_of("from").is_some() && (at.is_some() || repeat != 1) {
@@ -551,7 +621,7 @@ fn forget(event: &mut Value, time: bool) {
 }
 
 /// The event of a log that `from` names; `None` where there is none to take.
-fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value> {
+fn recorded(node: &Node, beside: &mut Beside<'_>, problems: &mut Problems) -> Option<Value> {
     let Kind::Map(entries) = &node.kind else {
         return None;
     };
@@ -579,22 +649,13 @@ fn recorded(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Value
             return None;
         }
     };
-    let taken = take(&folder.join(file?), which);
+    let taken = beside.logs.take(&beside.folder.join(file?), which);
     if let Err(reason) = &taken {
         problems
             .error(codes::EVENT, from.span, reason)
             .help("the path is relative to the folder of the file that names it; the log has an event a line");
     }
     taken.ok()
-}
-
-/// Which event of a log.
-#[derive(Clone, Copy)]
-enum Which<'n> {
-    Line(u64),
-    Uuid(&'n str),
-    /// The one with these values in these fields.
-    Marked(&'n [(String, Value)]),
 }
 
 /// The fields and values that an event is told by.
@@ -612,89 +673,6 @@ fn marks(node: &Node, problems: &mut Problems) -> Option<Vec<(String, Value)>> {
         return None;
     }
     Some(marks)
-}
-
-/// Whether a value stands at a dotted path, through arrays in any of their items.
-fn has(event: &Value, path: &str, value: &Value) -> bool {
-    if let Value::Array(items) = event {
-        return items.iter().any(|item| has(item, path, value));
-    }
-    match path.split_once('.') {
-        None => event.get(path).is_some_and(|found| {
-            found == value || found.as_array().is_some_and(|all| all.contains(value))
-        }),
-        Some((step, rest)) => event.get(step).is_some_and(|inner| has(inner, rest, value)),
-    }
-}
-
-/// A longer line is no event.
-const MAX_LINE: u64 = 2 << 20;
-
-/// An event of a log with an event a line.
-fn take(path: &Path, which: Which<'_>) -> Result<Value, String> {
-    let unread = |error: &std::io::Error| {
-        let (name, reason) = (path.display().to_string(), crate::visible::reason(error));
-        format!(
-            "the log `{}` cannot be read: {reason}",
-            crate::visible::visible(&name)
-        )
-    };
-    if !path.is_file() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        return Err(format!("there is no log file `{name}`"));
-    }
-    let mut marked: Option<(u64, Value)> = None;
-    let mut log = BufReader::new(fs::File::open(path).map_err(|error| unread(&error))?);
-    for number in 1_u64.. {
-        let mut line = Vec::new();
-        let mut bounded = (&mut log).take(MAX_LINE);
-        let read = bounded
-            .read_until(b'\n', &mut line)
-            .map_err(|error| unread(&error))?;
-        if read == 0 {
-            break;
-        }
-        if read as u64 == MAX_LINE {
-            return Err(format!("line {number} of the log is longer than 2 MiB"));
-        }
-        match which {
-            Which::Line(wanted) if wanted == number => {
-                let event = serde_json::from_slice(&line).ok();
-                let event = event.filter(Value::is_object);
-                return event.ok_or_else(|| format!("line {number} of the log is no event"));
-            }
-            Which::Uuid(wanted) => {
-                let event: Option<Value> = serde_json::from_slice(&line).ok();
-                let event = event.filter(|event| event.get("uuid") == Some(&Value::from(wanted)));
-                if let Some(event) = event {
-                    return Ok(event);
-                }
-            }
-            Which::Marked(marks) => {
-                let event: Option<Value> = serde_json::from_slice(&line).ok();
-                let is_meant =
-                    |event: &Value| marks.iter().all(|(path, value)| has(event, path, value));
-                let Some(event) = event.filter(is_meant) else {
-                    continue;
-                };
-                if let Some((first, _)) = marked {
-                    return Err(format!(
-                        "lines {first} and {number} of the log both have what `where` asks for"
-                    ));
-                }
-                marked = Some((number, event));
-            }
-            Which::Line(_) => {}
-        }
-    }
-    if let Some((_, event)) = marked {
-        return Ok(event);
-    }
-    Err(match which {
-        Which::Line(line) => format!("the log has no line {line}"),
-        Which::Marked(_) => "the log has no event with what `where` asks for".to_owned(),
-        Which::Uuid(uuid) => format!("the log has no event whose `uuid` is `{uuid}`"),
-    })
 }
 
 fn default_field(event: &mut Value, key: &str, value: Value) {

@@ -81,7 +81,7 @@ impl Folder {
         let suites: BTreeMap<String, String> = suites
             .map(|(name, text)| (name.clone(), text.to_string()))
             .collect();
-        all_suites_over(&self.root, &loaded.files, &suites, &mut loaded.problems);
+        all_suites_over(&self.root, &mut loaded, &suites);
         let mut policy = loaded.problems;
         policy.settle(today, |code| ![UNREACHED, EXPLODES].contains(&code));
         texts.extend(

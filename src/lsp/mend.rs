@@ -60,7 +60,7 @@ impl Mended<'_> {
 
     /// All changes of the file that are right whatever was meant.
     fn all(&self) -> Option<Value> {
-        let all = self.problems.fixes();
+        let (all, _) = self.problems.fixes();
         let (_, fixes) = all
             .iter()
             .find(|(file, _)| self.problems.file_name(**file) == self.name)?;

@@ -11,6 +11,8 @@ use crate::source::{Chunk, Input, Place, Reader, SourceError};
 pub trait Look: Default + Send {
     /// The next event, and where it stands.
     fn at(&mut self, event: &Event<'_>, place: Place, context: &Self::Context);
+    /// A stretch of an input, by its place among them, that is no event.
+    fn rejected(&mut self, _: &Rejected, _: u32, _: &Self::Context) {}
     /// What each look needs.
     type Context: Sync;
 }
@@ -73,13 +75,16 @@ fn look_at<L: Look>(
         });
         if let Err(reason) = read {
             let rejected = Rejected::record(&record, names, reason.to_string());
+            seen.rejected(&rejected, record.place.input, context);
             scanned.counts.rejected += 1;
             scanned.rejected.push(rejected);
         }
     }
     for reject in chunk.rejects() {
         scanned.counts.rejected += 1;
-        scanned.rejected.push(Rejected::stretch(reject, names));
+        let rejected = Rejected::stretch(reject, names);
+        seen.rejected(&rejected, reject.place.input, context);
+        scanned.rejected.push(rejected);
     }
     scanned.rejected.sort_by_key(|rejected| rejected.line);
     (seen, scanned)

@@ -140,6 +140,26 @@ impl Root {
         }
     }
 
+    /// The folder that everything stands in.
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Policy(folder) | Self::Rules(folder) => folder,
+            Self::RuleFile(file) => {
+                let folder = file.parent().unwrap_or(Path::new(""));
+                if folder.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    folder
+                }
+            }
+        }
+    }
+
+    /// Whether somebody named this file, wherever it leads.
+    fn is_named(&self, full: &Path) -> bool {
+        matches!(self, Self::RuleFile(file) if file == full)
+    }
+
     /// What messages call a file.
     fn shown(&self, path: &str) -> String {
         match self {
@@ -211,6 +231,9 @@ impl Reader<'_> {
     }
 
     fn directory(&mut self, path: &str, depth: usize) {
+        if depth == 0 && self.is_elsewhere(path) {
+            return self.report_elsewhere(path);
+        }
         let entries = match fs::read_dir(self.root.full(path)) {
             Ok(entries) => entries,
             Err(error) => return self.no_directory(path, &error),
@@ -237,7 +260,7 @@ impl Reader<'_> {
             }
         }
         names.sort_unstable();
-        for (name, is_file) in names.iter().filter(|(name, _)| !name.starts_with('.')) {
+        for (name, is_file) in names.iter().filter(|(name, _)| !is_passing(name)) {
             self.entry(&format!("{path}/{name}"), *is_file, depth);
         }
     }
@@ -308,6 +331,9 @@ impl Reader<'_> {
         if self.found.len() > MAX_FILES {
             return;
         }
+        if !is_file && self.is_elsewhere(path) {
+            return self.report_elsewhere(path);
+        }
         let shown = self.root.shown(path);
         let most = most_bytes(path);
         match read_text(&self.root.full(path), is_file, most, &mut self.buffer) {
@@ -346,6 +372,21 @@ impl Reader<'_> {
         }
     }
 
+    fn is_elsewhere(&self, path: &str) -> bool {
+        let (folder, full) = (self.root.folder(), self.root.full(path));
+        !self.root.is_named(&full) && leads_out(folder, &full)
+    }
+
+    /// What a link leads to elsewhere is not read: problems show the lines that they are in.
+    fn report_elsewhere(&mut self, path: &str) {
+        let shown = self.root.shown(path);
+        let id = self.problems.add_file(&shown, "");
+        let message = format!("`{shown}` is a link that leads out of the folder");
+        self.problems
+            .error(codes::ELSEWHERE, nowhere(id), message)
+            .help("put what it leads to into the folder, or name the folder that holds both");
+    }
+
     fn report(&mut self, path: &str, code: &'static str, message: &str) {
         let id = self.problems.add_file(&self.root.shown(path), "");
         self.problems.error(code, nowhere(id), message);
@@ -376,6 +417,24 @@ pub fn is_wanted(path: &str) -> bool {
         Some("rules") => matches!(extension, "yml" | "yaml" | "rhai"),
         _ => matches!(extension, "yml" | "yaml"),
     }
+}
+
+/// Whether a name is one that an editor or a system leaves beside files for a while, or that is
+/// hidden.
+#[must_use]
+pub fn is_passing(name: &str) -> bool {
+    let is_backup = name.ends_with('~') || name.ends_with(".swp") || name.ends_with(".tmp");
+    let is_autosave = name.starts_with('#') && name.ends_with('#');
+    name.starts_with('.') || is_autosave || is_backup
+}
+
+/// Whether a path leads out of a folder over links.
+#[must_use]
+pub fn leads_out(folder: &Path, path: &Path) -> bool {
+    let places = folder
+        .canonicalize()
+        .and_then(|folder| Ok((folder, path.canonicalize()?)));
+    places.is_ok_and(|(folder, path)| !path.starts_with(folder))
 }
 
 const NOT_A_RULE: &str = "rules stand in files named `NAME.yml` or `NAME.yaml`";

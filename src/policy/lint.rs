@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::detect::{
-    Accessors, Detector, Filter, Logic, Remark, Rule, exploding, remarks, search_codes,
+    Accessors, Detector, Filter, Logic, Remark, Rule, exploding, of_ours, remarks, search_codes,
 };
 use crate::diag::{Problems, Span};
 use crate::event::FieldPath;
@@ -137,7 +137,7 @@ pub(super) fn absences(rules: &[Rule], problems: &mut Problems) {
     }
 }
 
-/// Warns about expressions that engines of others may need very long for.
+/// Warns about expressions that engines of others may need very long for, or read otherwise.
 pub(super) fn portable<'r>(rules: impl Iterator<Item = &'r Rule>, problems: &mut Problems) {
     for rule in rules {
         let Logic::Detection(detection) = &rule.logic else {
@@ -147,6 +147,12 @@ pub(super) fn portable<'r>(rules: impl Iterator<Item = &'r Rule>, problems: &mut
             problems
                 .warn(codes::EXPLODES, at, "an engine that tries one way after another may need very long for this: it repeats what is repeated")
                 .help("write one repetition, as `a+` for `(a+)+`, or put between the rounds what each must have");
+        }
+        for (at, said) in of_ours(detection) {
+            let message = format!("other engines read this otherwise or do not take it: {said}");
+            problems
+                .warn(codes::OF_OURS, at, message)
+                .help("write it in what all have, such as one list in brackets, `\\b`, or `+?`");
         }
     }
 }

@@ -9,7 +9,9 @@ mod lint;
 mod sources;
 
 pub use self::archive::{ArchiveError, activate, archived, generation};
-pub use self::files::{PolicyFile, is_wanted, most_bytes, read_folder, read_rules};
+pub use self::files::{
+    PolicyFile, is_passing, is_wanted, leads_out, most_bytes, read_folder, read_rules,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -48,6 +50,8 @@ pub mod codes {
     pub const NO_RULES: &str = "RL0005";
     /// A file that this version does not read.
     pub const UNSUPPORTED: &str = "RL0006";
+    /// A link out of the folder.
+    pub const ELSEWHERE: &str = "RL0007";
     /// A condition that every event satisfies.
     pub const ALWAYS: &str = "RL0124";
     /// Lines of one search that exclude each other.
@@ -66,6 +70,8 @@ pub mod codes {
     pub const SHORTER: &str = "RL0155";
     /// An expression that another engine may need very long for.
     pub const EXPLODES: &str = "RL0128";
+    /// An expression that another engine reads otherwise.
+    pub const OF_OURS: &str = "RL0129";
     /// A secret field that a prompt shows.
     pub const SHOWN_SECRET: &str = "RL0412";
     /// A finding type that no rule produces.
@@ -434,7 +440,9 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
         let errors = problems.counts().0;
         let documents = parse_yaml_documents(file.id, &file.text, problems);
         if documents.is_empty() && problems.counts().0 == errors {
-            problems.warn(codes::NO_RULES, nowhere(file.id), "the file holds no rules");
+            problems
+                .warn(codes::NO_RULES, nowhere(file.id), "the file holds no rules")
+                .help("write one, or remove the file; rules that stood here before run no more");
         }
         for (place, document) in documents.iter().enumerate() {
             if is_accessors(document) {

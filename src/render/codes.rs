@@ -40,6 +40,20 @@ pub fn code_page(code: &str) -> Option<CodePage> {
     code_pages().find(|page| page.code.eq_ignore_ascii_case(code))
 }
 
+/// The pages of the codes of the same hundred, where a word has the form of a code.
+pub fn codes_beside(code: &str) -> impl Iterator<Item = CodePage> {
+    let form = code.to_ascii_uppercase();
+    let digits = form
+        .strip_prefix("RL")
+        .filter(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()));
+    let hundred = digits.and_then(|digits| digits.get(..2));
+    let hundred = hundred.map(|digits| format!("RL{digits}"));
+    code_pages().filter(move |page| {
+        let hundred = hundred.as_deref();
+        hundred.is_some_and(|hundred| page.code.starts_with(hundred))
+    })
+}
+
 /// The code that is most like a word, if any is near.
 #[must_use]
 pub fn nearest_code(word: &str) -> Option<String> {
@@ -47,7 +61,20 @@ pub fn nearest_code(word: &str) -> Option<String> {
     nearest(word, codes.iter().map(String::as_str)).map(str::to_owned)
 }
 
+/// What is longer is no title.
+const TITLE: usize = 80;
+
 impl CodePage {
+    /// What it means in a few words: up to the first colon or semicolon.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let means = self.means.split([':', ';']).next().unwrap_or_default();
+        match means.char_indices().nth(TITLE) {
+            Some((at, _)) => format!("{}…", means.get(..at).unwrap_or_default().trim_end()),
+            None => means.to_owned(),
+        }
+    }
+
     /// The page for a person.
     #[must_use]
     pub fn as_text(&self) -> String {

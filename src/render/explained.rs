@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::diag::{counted, grouped};
 use crate::lab::explain::{
-    ClauseTold, EventTold, Explanation, FoundTold, LeftOut, PlaceTold, RuleKind, RuleTold,
-    StepTold, WindowEvent, WindowTold, WindowsTold,
+    ClauseTold, EventTold, Explanation, FoundTold, LeftOut, MOST_CHOSEN, PlaceTold, RuleKind,
+    RuleTold, StepTold, WindowEvent, WindowTold, WindowsTold,
 };
 use crate::render::style::{Styles, styled, time};
 use crate::visible::visible;
@@ -24,6 +24,12 @@ pub fn explained(explanation: &Explanation) -> String {
             out.push('\n');
         }
         of_rule(&mut out, rule, explanation);
+    }
+    let more = explanation.chosen.unwrap_or_default();
+    let more = more.saturating_sub(MOST_CHOSEN as u64);
+    if more > 0 {
+        let more = counted(more, "event");
+        let _ = writeln!(out, "\nand {more} more, which are not shown");
     }
     out
 }
@@ -227,6 +233,11 @@ fn steps(out: &mut String, steps: &[StepTold]) {
             let found = format!("found instead: {}", found.join(", "));
             let _ = writeln!(out, "{:26}{}", "", visible(&found));
         }
+        for near in &step.near {
+            let (field, events) = (&near.field, grouped(near.events));
+            let found = format!("found instead: the field `{field}`, of another case ({events})");
+            let _ = writeln!(out, "{:26}{}", "", visible(&found));
+        }
         if step.found_many {
             let _ = writeln!(
                 out,
@@ -280,13 +291,19 @@ fn why(clause: &ClauseTold) -> Option<String> {
         "matched" => format!("found {}", found()),
         "absent" => "absent: the event has no such field".to_owned(),
         "wrong_case_of_field" => {
-            format!("wrong case: the event has the field `{note}`, and names match exactly")
+            format!("wrong case of field: the event has `{note}`, and names match exactly")
         }
         "empty" => "empty: the field is there, and nothing in it".to_owned(),
         "wrong_case" => format!("wrong case: found {}", found()),
         "wrong_kind" => format!("wrong kind: found {}, which is no {note}", found()),
         "wrong_value" if clause.kind == "script" => "the function says false".to_owned(),
-        "wrong_value" if clause.found.is_empty() => "not found in the event".to_owned(),
+        "wrong_value" if clause.found.is_empty() => match note.parse() {
+            Ok(values) => format!(
+                "not found in any of {} of the event",
+                counted(values, "value")
+            ),
+            Err(_) => "not found in the event".to_owned(),
+        },
         "wrong_value" => format!("wrong value: found {}", found()),
         "excluded" if clause.found.is_empty() => "excluded: it is there".to_owned(),
         "excluded" => format!("excluded: found {}", found()),

@@ -15,6 +15,7 @@ mod gate;
 mod hostile;
 mod lines;
 mod lists;
+mod pack;
 mod replay;
 mod report;
 mod restored;
@@ -26,7 +27,7 @@ mod test;
 mod told;
 
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
-pub use self::codes::{CodePage, code_page, code_pages, nearest_code};
+pub use self::codes::{CodePage, code_page, code_pages, codes_beside, nearest_code};
 pub use self::decided::{explained_finding, explained_incident};
 pub use self::diagnostics::{
     fix_as_text, problems_as_text, problems_as_values, suppressed_as_text,
@@ -38,6 +39,7 @@ pub use self::finding::{explain_finding, explain_incident, explain_plan};
 pub use self::hostile::attacked;
 pub use self::lines::{Lines, detected};
 pub use self::lists::{commands, drafts, findings, incidents, plans};
+pub use self::pack::{CoverageBy, WRITTEN, coverage, navigator, pages};
 pub use self::replay::{decided_again, replayed};
 pub use self::report::{
     Actors, Diffed, MARKER, junit, markdown, page, problems_as_commands, problems_as_sarif, sarif,
@@ -48,5 +50,5 @@ pub use self::saved::after_save;
 pub use self::status::{status_changed, status_set};
 pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};
-pub use self::test::{covered, failed_case};
+pub use self::test::{DEFAULT_POLICY, covered, failed_case};
 pub use self::told::told;

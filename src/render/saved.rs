@@ -1,6 +1,7 @@
 //! What a save of the policy comes to.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::diag::counted;
@@ -9,16 +10,16 @@ use crate::render::style::{Styles, styled};
 use crate::render::{changed, failed_case, problems_as_text};
 use crate::visible::visible;
 
-/// What a save comes to, beside a revision: what is wrong, what differs, and last one line that
+/// What a save of a policy folder comes to, beside a revision: what is wrong, what differs, and last one line that
 /// says whether it is good; `took` is told behind it.
 #[must_use]
-pub fn after_save(base: &str, saved: &Saved, took: Option<Duration>) -> String {
+pub fn after_save(policy: &Path, base: &str, saved: &Saved, took: Option<Duration>) -> String {
     let mut out = String::new();
     if saved.problems.counts() != (0, 0) {
         out.push_str(&problems_as_text(&saved.problems, true));
     }
     let line = match &saved.sound {
-        Some(sound) => sound_line(&mut out, base, sound),
+        Some(sound) => sound_line(&mut out, policy, base, sound),
         None => {
             let text = "nothing was tested, and nothing compared";
             format!("{}: {text}", styled(Styles::BAD, "broken"))
@@ -31,10 +32,10 @@ pub fn after_save(base: &str, saved: &Saved, took: Option<Duration>) -> String {
 }
 
 /// Tells what comes of a policy without errors, but for the last line, which is given.
-fn sound_line(out: &mut String, base: &str, sound: &Sound) -> String {
+fn sound_line(out: &mut String, policy: &Path, base: &str, sound: &Sound) -> String {
     let mut failed = 0;
     for (suite, result) in sound.failed() {
-        out.push_str(&failed_case(suite, result));
+        out.push_str(&failed_case(policy, suite, result));
         failed += 1;
     }
     let base = visible(base);

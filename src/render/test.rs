@@ -1,6 +1,7 @@
 //! A failed case: expected against received.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -9,11 +10,15 @@ use crate::diag::counted;
 use crate::lab::{CaseResult, Coverage, Mismatch, Suite};
 use crate::render::explained::explained;
 use crate::render::style::{Styles, styled};
-use crate::visible::visible;
+use crate::visible::{is_deceptive, visible};
 
-/// What a failed case expected and what came out.
+/// The policy folder of commands that name none.
+pub const DEFAULT_POLICY: &str = ".";
+
+/// What a failed case expected and what came out, and the command that runs it again over the
+/// policy folder.
 #[must_use]
-pub fn failed_case(suite: &Suite, result: &CaseResult) -> String {
+pub fn failed_case(policy: &Path, suite: &Suite, result: &CaseResult) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -22,19 +27,31 @@ pub fn failed_case(suite: &Suite, result: &CaseResult) -> String {
         visible(&suite.name),
         visible(&result.name)
     );
-    let _ = writeln!(out, "  {}", styled(Styles::QUIET, &suite.file));
+    let _ = writeln!(out, "  {}", styled(Styles::QUIET, &visible(&suite.file)));
     for mismatch in &result.mismatches {
         one(&mut out, mismatch);
     }
     for explanation in &result.explained {
         why(&mut out, &explained(explanation));
     }
-    let _ = writeln!(
-        out,
-        "  again: rulectl test {}\n",
-        quoted(&format!("{}: {}", suite.name, result.name))
-    );
+    let _ = writeln!(out, "  again: {}\n", again(policy, suite, result));
     out
+}
+
+/// The command that runs a case alone, as a shell reads it.
+fn again(policy: &Path, suite: &Suite, result: &CaseResult) -> String {
+    let mut command = "rulectl test".to_owned();
+    if policy != Path::new(DEFAULT_POLICY) {
+        let word = shell_word(policy.as_os_str().as_encoded_bytes());
+        let begins_so = policy.as_os_str().as_encoded_bytes().starts_with(b"-");
+        let between = if begins_so { '=' } else { ' ' };
+        let _ = write!(command, " --policy{between}{word}");
+    }
+    let name = format!("{}: {}", suite.name, result.name);
+    if name.starts_with('-') {
+        command.push_str(" --");
+    }
+    format!("{command} {}", shell_word(name.as_bytes()))
 }
 
 /// So many lines of an explanation are shown; JSON has it whole.
@@ -138,7 +155,10 @@ fn changes(out: &mut String, expected: &Value, received: &Value) {
         let _ = writeln!(
             out,
             "    {}",
-            styled(style, &format!("{sign} {}", change.value().trim_end()))
+            styled(
+                style,
+                &format!("{sign} {}", visible(change.value().trim_end()))
+            )
         );
     }
 }
@@ -147,6 +167,57 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", visible(text).replace('\'', r"'\''"))
+/// A word that a shell reads as these bytes, with nothing deceptive in it: as it is, in quotes, or
+/// with escapes, which bash, zsh, ksh and BusyBox know.
+fn shell_word(bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).ok();
+    let text = text.filter(|text| !text.chars().any(is_deceptive));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match text {
+        Some(text) if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => format!("$'{}'", escaped(bytes)),
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\'' | '\\' => out.extend(['\\', c]),
+                _ if is_deceptive(c) => escape(&mut out, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                _ => out.push(c),
+            }
+        }
+        escape(&mut out, chunk.invalid());
+    }
+    out
+}
+
+fn escape(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(out, "\\x{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_what_a_shell_reads() {
+        for (bytes, expected) in [
+            (&b"policy/a-1"[..], "policy/a-1"),
+            (b"", "''"),
+            (b"a b", "'a b'"),
+            (b"it's $(x)", r"'it'\''s $(x)'"),
+            ("grün".as_bytes(), "'grün'"),
+            (b"a\x1b[31m'\\\n0", r"$'a\x1b[31m\'\\\x0a0'"),
+            ("a\u{202e}b".as_bytes(), r"$'a\xe2\x80\xaeb'"),
+            (b"a\xffb", r"$'a\xffb'"),
+        ] {
+            assert_eq!(shell_word(bytes), expected);
+        }
+    }
 }

@@ -298,6 +298,7 @@ fn block() -> Value {
             "risk": risk,
             "floor": floor,
             "suppress": span_of_time(),
+            "behaviour": text(),
             "metadata": list_of(field()),
             "group-by": list_of(field()),
             "script": {"anyOf": [named("function"), functions]},

@@ -234,6 +234,15 @@ impl Input {
         }
     }
 
+    /// How a file is compressed, told from its first bytes; nothing where it is text, or not there.
+    #[must_use]
+    pub fn compression(&self) -> Option<&'static str> {
+        match self {
+            Self::File(path) | Self::Growing(path) => open::compression(path),
+            Self::Stdin | Self::Memory { .. } => None,
+        }
+    }
+
     fn size(&self) -> Option<u64> {
         match self {
             Self::File(path) => open::regular_file(path).ok().map(|metadata| metadata.len()),

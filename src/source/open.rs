@@ -94,6 +94,14 @@ pub(super) fn open(
     })
 }
 
+/// How the regular file at `path` is compressed; nothing where it is not, or cannot be read.
+pub(super) fn compression(path: &Path) -> Option<&'static str> {
+    let mut magic = Vec::with_capacity(4);
+    let file = open_file(path).ok()?;
+    file.take(4).read_to_end(&mut magic).ok()?;
+    Format::of(&magic).name()
+}
+
 /// The metadata of the regular file at `path`; links are followed.
 pub(super) fn regular_file(path: &Path) -> Result<Metadata, SourceError> {
     let name = path.display().to_string();

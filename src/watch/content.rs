@@ -1,6 +1,6 @@
 //! What the watched files hold, as one digest, and where a change of it would be seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileType, Metadata};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -27,6 +27,9 @@ pub(super) struct Content {
     pub(super) digest: Digest,
     pub(super) places: Places,
 }
+
+/// Files that are watched wherever they stand, each with what it holds.
+pub(super) type Beside = BTreeMap<PathBuf, String>;
 
 /// Where changes are seen, without links: a folder that is met by two ways is one.
 #[derive(Default)]
@@ -60,6 +63,21 @@ impl Places {
         }
     }
 
+    /// Notes a path, and every link on the way from it: what is there changes where any of them stands.
+    pub(super) fn links(&mut self, path: &Path) {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            match first_link(&path) {
+                Some((link, beyond)) => {
+                    self.name(&link);
+                    path = beyond;
+                }
+                None => break,
+            }
+        }
+        self.name(&path);
+    }
+
     fn whole(&mut self, folder: &Path) {
         if let Ok(folder) = folder.canonicalize() {
             self.folders.insert(folder.clone());
@@ -76,9 +94,9 @@ pub(super) fn content(folder: &Path, watched: Watched) -> Content {
         places: Places::default(),
         names: 0,
     };
-    looking.links(folder);
+    looking.places.links(folder);
     for name in ["routing.toml", "tools.yaml"] {
-        looking.links(&folder.join(name));
+        looking.places.links(&folder.join(name));
         looking.file(name);
     }
     looking.folder("rules", 0);
@@ -104,7 +122,7 @@ impl Looking<'_> {
     fn folder(&mut self, path: &str, depth: usize) {
         let full = self.folder.join(path);
         if depth == 0 {
-            self.links(&full);
+            self.places.links(&full);
         }
         let Ok(entries) = fs::read_dir(&full) else {
             return self.line(path, "no folder");
@@ -115,7 +133,7 @@ impl Looking<'_> {
             Some((name, entry.file_type().ok()?))
         });
         let mut entries: Vec<(String, FileType)> = entries
-            .filter(|(name, _)| !is_passing(name))
+            .filter(|(name, _)| !policy::is_passing(name))
             .take(MOST_NAMES.saturating_sub(self.names))
             .collect();
         self.names += entries.len();
@@ -123,7 +141,7 @@ impl Looking<'_> {
         for (name, kind) in entries {
             let path = format!("{path}/{name}");
             if kind.is_symlink() {
-                self.links(&self.folder.join(&path));
+                self.places.links(&self.folder.join(&path));
             }
             match kind.is_dir() {
                 true if depth < MOST_DEEP => self.folder(&path, depth + 1),
@@ -143,21 +161,6 @@ impl Looking<'_> {
 
     fn line(&mut self, path: &str, holds: &str) {
         self.lines.extend([holds, " ", path, "\n"]);
-    }
-
-    /// Notes a path, and every link on the way from it: what is there changes where any of them stands.
-    fn links(&mut self, path: &Path) {
-        let mut path = path.to_owned();
-        for _ in 0..MOST_LINKS {
-            match first_link(&path) {
-                Some((link, beyond)) => {
-                    self.places.name(&link);
-                    path = beyond;
-                }
-                None => break,
-            }
-        }
-        self.places.name(&path);
     }
 }
 
@@ -186,7 +189,7 @@ fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// What stands at a path, in words that are the same as long as it is.
-fn holds(path: &Path) -> String {
+pub(super) fn holds(path: &Path) -> String {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => "no file".to_owned(),
         Ok(metadata) if metadata.len() > MOST_READ => large(&metadata),
@@ -203,11 +206,4 @@ fn large(metadata: &Metadata) -> String {
     let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let since = since.unwrap_or_default().as_nanos();
     format!("{} bytes of {since}", metadata.len())
-}
-
-/// Whether a name is one that an editor or a system leaves beside files for a while.
-fn is_passing(name: &str) -> bool {
-    let is_backup = name.ends_with('~') || name.ends_with(".swp") || name.ends_with(".tmp");
-    let is_autosave = name.starts_with('#') && name.ends_with('#');
-    name.starts_with('.') || is_autosave || is_backup
 }

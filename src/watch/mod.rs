@@ -15,9 +15,9 @@ pub use self::reload::{News, Reload};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,15 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::event::Digest;
 
-use self::content::{Places, content};
+use self::content::{Beside, Content, Places, content, holds};
 
 /// What of a policy folder is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
     /// What the policy is made from: `rules/`, `prompts/`, `routing.toml` and `tools.yaml`.
     Policy,
-    /// That and `fixtures/`, with which it is tested.
+    /// That and `fixtures/`, with which it is tested; what else it is tested with is told to
+    /// [`Watch::also`].
     Project,
 }
 
@@ -59,6 +60,9 @@ const MOST_QUIET: u32 = 5;
 
 /// A look may take this part of the time at the most.
 const SHARE: u32 = 50;
+
+/// So many files are watched beside the folder.
+const MOST_BESIDE: usize = 1_000;
 
 /// So many hints wait; what is more is made up for by one look.
 const HINTS: usize = 1024;
@@ -89,6 +93,8 @@ struct State {
     /// What there is is told, changed or not.
     again: AtomicBool,
     over: AtomicBool,
+    /// What is watched beside the folder, with what it held when it was looked at last.
+    beside: Mutex<Beside>,
 }
 
 enum Hint {
@@ -145,7 +151,7 @@ impl Watch {
             heard: BTreeSet::new(),
             took: Duration::ZERO,
         };
-        let began = watching.look();
+        let began = watching.look(&state).0;
         let hindrance = watching.hindrance.take();
         let of_thread = Arc::clone(&state);
         let watch = Self {
@@ -173,6 +179,22 @@ impl Watch {
         self.hindrance.as_deref()
     }
 
+    /// From now on these files are watched too, wherever they stand, and no others but those of the
+    /// folder: where one of them changes, the content is told again.
+    pub fn also(&self, files: impl IntoIterator<Item = PathBuf>) {
+        let mut beside = locked(&self.state.beside);
+        let files = files.into_iter().take(MOST_BESIDE).map(|file| {
+            let file = absolute(&file);
+            // What changed since the last look is still to be seen.
+            let known = beside.get(&file).cloned();
+            let held = known.unwrap_or_else(|| holds(&file));
+            (file, held)
+        });
+        *beside = files.collect();
+        drop(beside);
+        self.look();
+    }
+
     /// Has a look taken now, and what there is told whether or not it has changed.
     pub fn again(&self) {
         self.state.again.store(true, Ordering::Release);
@@ -190,6 +212,21 @@ impl Drop for Watch {
         self.state.over.store(true, Ordering::Release);
         self.look();
     }
+}
+
+/// Looks at what is watched beside the folder, and says whether any of it is another.
+fn is_other_beside(state: &State) -> bool {
+    let mut is_other = false;
+    for (file, held) in locked(&state.beside).iter_mut() {
+        let now = holds(file);
+        is_other |= *held != now;
+        *held = now;
+    }
+    is_other
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the system tells becomes hints. That a file was opened or read is none: looking does that.
@@ -246,14 +283,15 @@ impl Watching {
         let mut last = began;
         let mut next = self.pace.look;
         while self.wait(next, come, state) {
-            let now = self.look();
+            let (now, is_other_beside) = self.look(state);
             // A file may have been read while it was written, so that a change is looked at again.
-            next = if now == last {
+            next = if now == last && !is_other_beside {
                 self.pace.look.max(self.took * SHARE)
             } else {
                 self.pace.quiet * 2
             };
-            if now != last || state.again.swap(false, Ordering::AcqRel) {
+            let is_asked = state.again.swap(false, Ordering::AcqRel);
+            if now != last || is_other_beside || is_asked {
                 last = now;
                 tell(now);
             }
@@ -291,17 +329,26 @@ impl Watching {
         }
     }
 
-    /// Reads everything. What came into a folder before the system was asked to tell of it is
+    /// Reads everything, and says whether what is beside the folder is another. What came into a folder before the system was asked to tell of it is
     /// read once more.
-    fn look(&mut self) -> Digest {
+    fn look(&mut self, state: &State) -> (Digest, bool) {
         let begun = Instant::now();
-        let mut seen = content(&self.folder, self.watched);
+        let mut seen = self.content(state);
         if self.listen(&seen.places) {
-            seen = content(&self.folder, self.watched);
+            seen = self.content(state);
         }
+        let is_other = is_other_beside(state);
         self.took = begun.elapsed();
         self.places = seen.places;
-        seen.digest
+        (seen.digest, is_other)
+    }
+
+    fn content(&self, state: &State) -> Content {
+        let mut seen = content(&self.folder, self.watched);
+        for file in locked(&state.beside).keys() {
+            seen.places.links(file);
+        }
+        seen
     }
 
     /// Asks the system to tell of the folders in which changes are seen now, and says whether it

@@ -5,12 +5,12 @@
 //! that has an error, or another policy for a moment; the next look mends it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::diag::Problems;
 use crate::event::Digest;
 use crate::policy::{self, Loaded};
-use crate::watch::{Pace, Watch, Watched};
+use crate::watch::{Pace, Watch, Watched, locked};
 
 /// What came of a change.
 #[derive(Debug)]
@@ -113,8 +113,4 @@ impl<T: FnMut(&News<'_>)> Loading<T> {
             state.ready = Some(loaded);
         }
     }
-}
-
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

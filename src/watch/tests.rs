@@ -231,7 +231,7 @@ fn what_no_hint_tells_is_seen_by_looking() {
         heard: BTreeSet::new(),
         took: Duration::ZERO,
     };
-    let began = watching.look();
+    let (began, _) = watching.look(&State::default());
     let (hints, come) = sync_channel(1);
     let state = Arc::new(State::default());
     let of_thread = Arc::clone(&state);
@@ -322,4 +322,24 @@ fn a_policy_that_was_saved_and_then_broken_is_not_taken() {
     write(&rule, "title: [");
     assert_eq!(told.recv_timeout(LONG), Ok(false));
     assert!(reload.take().is_none());
+}
+
+#[test]
+fn a_file_that_stands_anywhere_is_watched_once_it_is_named() {
+    let site = Site::new(HINTED, |folder| write(&folder.join("data/a.log"), "one"));
+    let log = site.folder.path().join("data/a.log");
+    let missing = site.folder.path().join("data/b.log");
+    site.watch.also([log.clone(), missing.clone()]);
+    site.is_not_told("nothing changed");
+    save(&log, "two");
+    site.is_told("a log");
+    save(&missing, "one");
+    site.is_told("a log that was not there");
+    // What changed before it is named again is still told.
+    save(&log, "three");
+    site.watch.also([log.clone()]);
+    site.is_told("a log that is named again");
+    site.watch.also([]);
+    save(&log, "four");
+    site.is_not_told("a log that nobody names");
 }

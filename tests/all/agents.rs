@@ -11,7 +11,7 @@ use rulectl::slots::Provenance;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{event, load, log, program, run, run_asking, shipped, shipped_folder, with};
+use crate::harness::{event, load, log, program, run, run_asking, small, small_folder, with};
 
 /// Answers what it is told to, whatever it is asked.
 struct Says<'s>(&'s (dyn Fn(&Request) -> String + Sync));
@@ -68,7 +68,7 @@ fn decided(response: &Response) -> (Vec<String>, usize, &str) {
 
 #[test]
 fn a_model_writes_within_the_schema_and_nothing_else_reads_it() {
-    let policy = shipped();
+    let policy = small();
     let clean = run(&policy, &pushes());
     let clean = response(&clean.outcomes);
     let good = json!({"channel": "page", "subject": "Pushes", "body": "Six pushes were denied."});
@@ -119,7 +119,7 @@ fn a_model_writes_within_the_schema_and_nothing_else_reads_it() {
 
 #[test]
 fn a_model_decides_whether_an_agent_that_is_not_required_runs() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let routing = folder.path().join("routing.toml");
     let text = fs::read_to_string(&routing).expect("read");
     let text = text.replace(
@@ -148,7 +148,7 @@ fn a_model_decides_whether_an_agent_that_is_not_required_runs() {
 
 #[test]
 fn a_template_asks_no_model() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let routing = folder.path().join("routing.toml");
     let text = fs::read_to_string(&routing).expect("read");
     let prompt = "prompt = \"prompts/notification.md\"";
@@ -160,14 +160,14 @@ fn a_template_asks_no_model() {
     };
     let received = run_asking(&load(folder.path()), &pushes(), &Says(&says));
     let found = response(&received.outcomes);
-    assert_eq!(found.drafts, drafts(&shipped()));
+    assert_eq!(found.drafts, drafts(&small()));
     assert_eq!(found.drafts[0].provenance, Provenance::Default);
 }
 
 /// The shipped policy with agents of ours: the name, the function that is run, whether it is
 /// critical; and a script. The route of an incident is `order`.
 fn with_agents(script: &str, agents: &[(&str, bool)], order: &[&str]) -> TempDir {
-    let folder = shipped_folder();
+    let folder = small_folder();
     fs::write(folder.path().join("rules/notes.rhai"), script).expect("written");
     let routing = folder.path().join("routing.toml");
     let mut text = fs::read_to_string(&routing).expect("read");
@@ -244,7 +244,7 @@ fn a_script_that_fails_says_why_and_takes_nothing_with_it() {
         ("let text = \"x\"; for i in 0..15 { text += text; } text", "bytes, expected at most 16384"),
         ("let map = #{}; for i in 0..20 { map = #{inner: map}; } map", "more than 16 levels"),
     ];
-    let clean = run(&shipped(), &pushes());
+    let clean = run(&small(), &pushes());
     for (body, expected) in cases {
         let script = format!("fn draft(about) {{ {body} }}");
         let order = ["draft", "planner_agent", "command_agent"];
@@ -295,7 +295,7 @@ fn a_critical_agent_that_fails_stops_those_of_ours_behind_it_and_no_others() {
         (true, &["bad", "worse", "planner_agent", "command_agent"], &["bad failed, not run: [\"worse\"]"]),
         (true, &["worse", "good", "bad", "other", "planner_agent", "command_agent"], &["worse failed, not run: []", "good", "bad failed, not run: [\"other\"]"]),
     ];
-    let clean = run(&shipped(), &pushes());
+    let clean = run(&small(), &pushes());
     for (critical, order, expected) in cases {
         let folder = with_agents(script, &agents(critical), order);
         let received = run(&load(folder.path()), &pushes());
@@ -391,7 +391,7 @@ fn what_agents_write_is_kept_shown_and_made_again() {
 
 #[test]
 fn artifacts_of_a_version_without_drafts_are_read_and_added_to() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     rulectl(path, "run --events LOG");
     let run = path.join("data/run.json");

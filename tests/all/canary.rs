@@ -11,7 +11,7 @@ use rulectl::okta::place;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{lines, program, root, shipped_folder};
+use crate::harness::{lines, program, root, small_folder};
 use crate::scripted::{Act, Scripted, answer, completion};
 
 /// The key of the model: the one secret that goes to the endpoint, in one header.
@@ -48,7 +48,7 @@ enum Place {
 
 /// A folder with a policy, a log and settings, with canaries in all of them.
 fn folder(server: &Scripted, key: Place) -> TempDir {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = |name: &str| folder.path().join(name);
     let routing = fs::read_to_string(path("routing.toml")).expect("a file");
     let names: Vec<&str> = FIELDS.iter().map(|(path, _)| *path).collect();

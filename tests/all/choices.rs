@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::diff_audits;
 use crate::diff_effect;
 use crate::explain;
-use crate::harness::{lay_over, lines, memory, policy_of, root, run_inputs, run_with, shipped};
+use crate::harness::{lay_over, lines, memory, policy_of, root, run_inputs, run_with, small};
 
 /// A search, a record as it is written, and whether the record matches.
 type Case<'c> = (&'c str, &'c str, bool);
@@ -379,7 +379,7 @@ impl Model for Says {
 
 #[test]
 fn what_a_model_may_say() {
-    let policy = shipped();
+    let policy = small();
     let prompt = &policy.prompts["risk"];
     let reply = |likelihood: &str, rationale: &str| {
         format!(
@@ -414,7 +414,7 @@ fn what_a_model_may_say() {
 
 #[test]
 fn what_the_default_of_a_slot_shows() {
-    let policy = shipped();
+    let policy = small();
     let prompt = &policy.prompts["notification"];
     let default = policy.slots["notification"].default.as_ref();
     let default = default.expect("a slot of the engineer's has one");
@@ -457,7 +457,7 @@ impl Sink for Begun {
 
 #[test]
 fn what_a_run_is_routed_by() {
-    let policy = shipped();
+    let policy = small();
     let model = Says(r#"{"phase":"ingest","steps":[],"notes":""}"#.to_owned());
     let filling = Filling {
         model: Some(&model),
@@ -528,7 +528,7 @@ impl Model for Fails {
 /// What is refused and what is over the budget is no failure of the endpoint; the rest is.
 #[test]
 fn whose_failure_it_is() {
-    let policy = shipped();
+    let policy = small();
     let host = || "h".to_owned();
     let said = String::new;
     let fails = |failure| Box::new(Fails(failure)) as Box<dyn Model>;

@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, lines, log, program, root, sign_in};
+use crate::harness::{lay_over, lines, log, program, root, sign_in, small_folder, small_place};
 
 /// Variables of the environment.
 type Env<'e> = &'e [(&'e str, &'e str)];
@@ -36,22 +36,9 @@ fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Outpu
         .write_stdin(stdin)
         .envs(env.iter().copied());
     if !folder.join("routing.toml").exists() {
-        command.arg("--policy").arg(root());
+        command.arg("--policy").arg(small_place());
     }
     command.output().expect("it runs")
-}
-
-/// A copy of the shipped policy, to change.
-fn shipped_policy() -> TempDir {
-    let folder = folder();
-    for part in ["rules", "prompts"] {
-        let target = folder.path().join(part);
-        lay_over(&root().join(part), &target);
-    }
-    for file in ["routing.toml", "tools.yaml"] {
-        fs::copy(root().join(file), folder.path().join(file)).expect("copied");
-    }
-    folder
 }
 
 pub fn out(output: &Output) -> String {
@@ -553,7 +540,7 @@ fn appended_artifacts_are_merged_by_id() {
 /// A finding that a later run scores otherwise takes what hung on it along.
 #[test]
 fn appending_under_another_policy_leaves_no_contradiction() {
-    let folder = shipped_policy();
+    let folder = small_folder();
     let path = folder.path();
     rulectl(path, "run --events LOGS/demo-day.ndjson");
     let routing = fs::read_to_string(path.join("routing.toml")).expect("a policy");
@@ -609,7 +596,7 @@ fn long_arrays_hide_no_group_in_silence() {
     for (elements, wanted, findings, cut) in
         [(101, 100, 1, 0), (1_000, 999, 1, 0), (1_001, 1_000, 0, 1)]
     {
-        let folder = shipped_policy();
+        let folder = small_folder();
         let path = folder.path();
         fs::write(path.join("rules/pairs.yml"), rule).expect("written");
         let event = |target: String, second: u32| {
@@ -675,7 +662,7 @@ fn a_failed_input_is_remembered() {
 #[test]
 fn links_lead_nowhere() {
     use std::os::unix::fs::symlink;
-    let folder = shipped_policy();
+    let folder = small_folder();
     let path = folder.path();
     for name in ["a", "b", "c", "d", "e", "f"] {
         symlink(".", path.join("rules").join(name)).expect("a link");
@@ -933,7 +920,7 @@ fn suites_pass_fail_or_are_broken() {
         ("a case that expects nothing", change("{findings: [{rule: failed_login_burst, count: 8}]}", "{}"), "test", 2, "", "the case expects nothing"),
         ("no such log", change("[{at: +0m, repeat: 7, every: +1m}]", "{file: logs/none.ndjson}"), "test", 2, "", "there is no log file `logs/none.ndjson`"),
         ("a bad offset", change("at: +0m, repeat: 7", "at: soon, repeat: 7"), "test", 2, "", "`soon` is not a time from the start"),
-        ("a rule that does not exist", change("rule: failed_login_burst, count: 8", "rule: failed_logon_burst, count: 7"), "test", 1, "failed_logon_burst", ""),
+        ("a rule that does not exist", change("rule: failed_login_burst, count: 8", "rule: failed_logon_burst, count: 7"), "test", 1, "failed_logon_burst", "did you mean `failed_login_burst`?"),
         ("no cases", "suite: bursts\ncases: []\n".to_owned(), "test", 2, "", "the suite has no cases"),
         ("an empty file", String::new(), "test", 2, "", "one YAML document"),
     ];

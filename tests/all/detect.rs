@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{at, event, lines, log, policy_of, program, root, run, sign_in, with};
+use crate::harness::{at, event, lines, log, policy_of, program, run, sign_in, small_place, with};
 
 /// One failure, and bursts of them; the single rule is silent unless `GENERATE` says otherwise.
 const BURST: &str = "
@@ -287,7 +287,7 @@ fn exit_codes_and_streams_are_promises() {
 #[test]
 fn the_demo_day_has_the_findings_of_a_run() {
     let folder = folder(&[]);
-    let rules = root().join("rules").display().to_string();
+    let rules = small_place().join("rules").display().to_string();
     let words = format!("--rules {rules} --events LOGS/demo-day.ndjson --sorted");
     let detected = text(&detect(folder.path(), &words, "").stdout);
     let mut run = program();

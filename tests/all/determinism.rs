@@ -8,7 +8,7 @@ use std::path::Path;
 use rulectl::okta::Mapping;
 use serde_json::Value;
 
-use crate::harness::{log, memory, program, run_inputs, shipped};
+use crate::harness::{log, memory, program, run_inputs, small};
 
 /// What a run leaves: its stdout, and every artifact but `run.json`, which names the inputs.
 #[derive(PartialEq)]
@@ -250,7 +250,7 @@ fn what_is_found_in_the_demo_day_is_the_truth_and_nothing_else() {
 /// Several inputs are one log: cut anywhere between two lines, and with a piece given twice.
 #[test]
 fn a_log_in_pieces_is_the_same_log() {
-    let policy = shipped();
+    let policy = small();
     let text = String::from_utf8(demo_day()).expect("UTF-8");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let whole = run_inputs(

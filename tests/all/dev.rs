@@ -180,3 +180,61 @@ fn each_save_is_seen() {
     let line = dev.says("good: ");
     assert!(line.ends_with("differs from `HEAD`, as above"), "{line}");
 }
+
+#[test]
+fn a_commit_alone_has_a_verdict() {
+    let place = repository();
+    let beside = tempfile::tempdir().expect("a folder");
+    let tree = beside.path().join("tree");
+    let name = tree.to_str().expect("UTF-8");
+    git(place.path(), &["worktree", "add", "-q", name]);
+    for path in [place.path(), &tree] {
+        edit(path, "rules/sign_in.yml", "timespan: 10m", "timespan: 11m");
+        let mut dev = Dev::begin(path);
+        let line = dev.says("good: ");
+        assert!(line.ends_with("differs from `HEAD`, as above"), "{line}");
+        commit(path);
+        let line = dev.says("good: ");
+        assert!(line.ends_with("the same as in `HEAD`"), "{line}");
+    }
+}
+
+#[test]
+fn test_data_that_stands_elsewhere_is_watched() {
+    let place = repository();
+    let path = place.path();
+    let rule = "title: A token was made\nname: tokens\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nregression_tests_path: data/info.yml\n";
+    let event = "{\"eventType\":\"system.api_token.create\",\"uuid\":\"a\",\"published\":\"2026-01-01T00:00:00Z\"}\n";
+    fs::create_dir_all(path.join("data")).expect("a folder");
+    write(path, "rules/tokens.yml", rule);
+    write(path, "data/events.json", event);
+    write(
+        path,
+        "data/info.yml",
+        "regression_tests_info:\n  - {name: one, type: json, match_count: 1, path: data/events.json}\n",
+    );
+    let mut dev = Dev::begin(path);
+    let line = dev.says("good: ");
+    assert!(line.contains("2 cases passed"), "{line}");
+    edit(path, "data/events.json", "create", "revoke");
+    dev.says("failing: ");
+    edit(path, "data/info.yml", "match_count: 1", "match_count: 0");
+    dev.says("good: ");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_one_mistake() {
+    let place = repository();
+    let output = rulectl(place.path(), "dev --once --policy routing.toml");
+    let told = [out(&output), err(&output)].concat();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert_eq!(told.matches("error[").count(), 1, "{told}");
+    assert!(
+        told.contains("there is no policy folder `routing.toml`"),
+        "{told}"
+    );
+    let help = out(&rulectl(place.path(), "dev --help"));
+    assert!(help.contains("ndjson") && !help.contains("sarif"), "{help}");
+    let help = out(&rulectl(place.path(), "check --help"));
+    assert!(help.contains("`sarif` and `github`"), "{help}");
+}

@@ -29,7 +29,7 @@ use Made::{Changed, FromNothing, Overlay};
 
 /// Name, exit code, folder.
 #[rustfmt::skip]
-const CASES: [(&str, i32, Made); 44] = [
+const CASES: [(&str, i32, Made); 46] = [
     ("accessors", 2, Overlay),
     ("agents", 2, Overlay),
     ("alias-bomb", 2, Overlay),
@@ -53,6 +53,7 @@ const CASES: [(&str, i32, Made); 44] = [
     ("folder-for-file", 2, Overlay),
     ("gate", 2, Overlay),
     ("huge-files", 2, Changed(huge_files)),
+    ("links", 2, Changed(links)),
     ("lists", 2, Overlay),
     ("modifiers", 2, Overlay),
     ("moot", 0, Overlay),
@@ -73,6 +74,7 @@ const CASES: [(&str, i32, Made); 44] = [
     ("suppressions-broken", 2, Overlay),
     ("tools", 2, Overlay),
     ("unknown-keys", 2, Overlay),
+    ("unread-suites", 0, Overlay),
     ("warnings", 0, Overlay),
 ];
 
@@ -86,6 +88,13 @@ fn fifos(folder: &Path) {
             .expect("mkfifo runs");
         assert!(made.success(), "{name}");
     }
+}
+
+/// A link that leads out of the folder, and one that does not.
+fn links(folder: &Path) {
+    std::os::unix::fs::symlink("/etc/hostname", folder.join("rules/secret.yml")).expect("a link");
+    fs::rename(folder.join("tools.yaml"), folder.join("tools.real")).expect("moved");
+    std::os::unix::fs::symlink("tools.real", folder.join("tools.yaml")).expect("a link");
 }
 
 /// One byte over the limit of a file, and deeper than any parser's stack.

@@ -28,7 +28,7 @@ use rulectl::source::{Input, InputRead};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, lines, log, memory, program, root, shipped_folder, sign_in};
+use crate::harness::{lay_over, lines, log, memory, program, root, sign_in, small_folder};
 
 /// A model that answers each slot in one way.
 struct Scripted<'s> {
@@ -171,7 +171,7 @@ pub fn recorded(answers: Option<Answers<'_>>) -> TempDir {
 
 /// The shipped policy, with texts of files replaced.
 pub fn shipped(edits: &[(&str, &str, &str)]) -> Side {
-    let folder_of = shipped_folder();
+    let folder_of = small_folder();
     for (file, from, to) in edits {
         let path = folder_of.path().join(file);
         let text = fs::read_to_string(&path).expect("readable");
@@ -728,7 +728,7 @@ fn a_rule_that_is_gone_takes_its_findings_and_one_that_is_renamed_keeps_them() {
     let audit = recorded(Some(&fair));
     let base = shipped(&[]);
     let gone = tempfile::tempdir().expect("a folder");
-    lay_over(shipped_folder().path(), gone.path());
+    lay_over(small_folder().path(), gone.path());
     let rules = gone.path().join("rules/sign_in.yml");
     let text = fs::read_to_string(&rules).expect("rules");
     // The search that feeds it goes too: by itself it would be reported.
@@ -863,8 +863,8 @@ fn rulectl(folder: &Path, words: &str) -> (i32, String, String) {
 
 fn prepared() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    lay_over(shipped_folder().path(), &folder.path().join("base"));
-    lay_over(shipped_folder().path(), &folder.path().join("head"));
+    lay_over(small_folder().path(), &folder.path().join("base"));
+    lay_over(small_folder().path(), &folder.path().join("head"));
     let routing = folder.path().join("head/routing.toml");
     let text = fs::read_to_string(&routing).expect("a text");
     fs::write(

@@ -17,7 +17,7 @@ use rulectl::policy;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::harness::{lay_over, lines, memory, root, run, shipped_folder, sign_in};
+use crate::harness::{lay_over, lines, memory, root, run, sign_in, small_folder};
 
 /// Failed sign-ins, and a burst of them; `RULE` of a burst is replaced.
 pub const BURST: &str = "\
@@ -789,7 +789,7 @@ fn drafts_are_compared_and_what_they_show_is_an_edit() {
         vec![memory(log)]
     };
     let changed = |side: &Side, file: &str, from: &str, to: &str| edited(side, &[(file, from, to)]);
-    let policy = shipped_folder();
+    let policy = small_folder();
     let shipped = folder("side", policy.path()).side().expect("a policy");
     let subject = "subject = \"[{{ incident.severity }}]";
     let other = changed(&shipped, "routing.toml", subject, "subject = \"a");

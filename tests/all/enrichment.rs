@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use self::mmdb::{country, database, system};
 use crate::harness::{
-    at, event, lay_over, lines, log, policy_of, program, root, run, run_with, shipped, sign_in,
+    at, event, lines, log, policy_of, program, root, run, run_with, sign_in, small, small_folder,
     with,
 };
 
@@ -289,7 +289,7 @@ fn travel() -> [Value; 2] {
 
 #[test]
 fn impossible_travel_that_only_the_database_sees() {
-    let mut policy = shipped();
+    let mut policy = small();
     assert!(run(&policy, &travel()).outcomes.is_empty());
     let received = run_with(&mut policy, &travel(), &both());
     let finding = &received.outcomes[0].finding;
@@ -304,7 +304,7 @@ fn impossible_travel_that_only_the_database_sees() {
     let [first, second] = travel();
     let second = with(second, [(COUNTRY, "fr".into())]);
     assert!(
-        run_with(&mut shipped(), &[first, second], &both())
+        run_with(&mut small(), &[first, second], &both())
             .outcomes
             .is_empty()
     );
@@ -383,7 +383,7 @@ fn one_event_of_many() {
         [("client.ipAddress", "192.0.2.7".into())],
     );
     let finding = |events: &[Value]| {
-        let received = run_with(&mut shipped(), events, &both());
+        let received = run_with(&mut small(), events, &both());
         received.outcomes[0].finding.clone()
     };
     let found = finding(&events);
@@ -412,13 +412,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// The shipped policy, the databases, and the events of [`travel`].
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for part in ["rules", "prompts"] {
-        lay_over(&root().join(part), &folder.path().join(part));
-    }
-    for part in ["routing.toml", "tools.yaml"] {
-        fs::copy(root().join(part), folder.path().join(part)).expect("copied");
-    }
+    let folder = small_folder();
     fs::write(folder.path().join("c.mmdb"), countries()).expect("written");
     fs::write(folder.path().join("s.mmdb"), systems()).expect("written");
     fs::write(folder.path().join("e.ndjson"), lines(&travel())).expect("written");

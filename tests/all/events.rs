@@ -9,7 +9,7 @@ use rulectl::pipeline::Counts;
 use rulectl::policy;
 use rulectl::source::Input;
 
-use crate::harness::{Received, lay_over, log, policy_of, root, run_inputs, shipped};
+use crate::harness::{Received, lay_over, log, policy_of, root, run_inputs, small};
 
 /// A rule that every event satisfies, whatever it holds.
 const EVERYTHING: &str = "title: any\nlogsource: {product: okta}\ndetection:\n  s: {there.is.no.such.field: null}\n  condition: s\n";
@@ -192,7 +192,7 @@ fn odd_times_are_read_to_the_last_digit_or_not_at_all() {
 fn the_flat_demo_has_one_burst_and_one_journey() {
     for mapping in [Mapping::Auto, Mapping::Flat] {
         let received = run_inputs(
-            &shipped(),
+            &small(),
             vec![Input::File(log("flat-demo.json"))],
             mapping,
             1,

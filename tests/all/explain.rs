@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, lines, log, program, root, shipped_folder};
+use crate::harness::{lay_over, lines, log, program, root, small_folder};
 
 /// A policy of these rules, with a log of these events beside it.
 pub struct Asked(TempDir);
@@ -175,7 +175,7 @@ fn each_verdict_stands_beside_its_clause() {
     assert_eq!(code, 0);
     assert!(out.contains("wrong case: found \"ANN\""), "{out}");
     assert!(
-        out.contains("wrong case: the event has the field `client.Zone`, and names match exactly"),
+        out.contains("wrong case of field: the event has `client.Zone`, and names match exactly"),
         "{out}"
     );
     let told = asked.json(&["--rule", "token", "--uuid", "known"]);
@@ -312,7 +312,7 @@ fn in_folder(folder: &TempDir, words: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn decisions_are_explained_by_the_policy_that_made_them() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let routing = folder.path().join("routing.toml");
     let text = fs::read_to_string(&routing).expect("routing");
     let when = "severities = [\"critical\"]\nwhen = \"severity == \\\"low\\\" || (hits >= 2 && finding_type != \\\"MFA_FATIGUE\\\")\"";
@@ -383,7 +383,7 @@ fn decisions_are_explained_by_the_policy_that_made_them() {
 
 #[test]
 fn it_is_said_who_put_an_agent_into_a_route() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     lay_over(&root().join("fixtures"), &folder.path().join("fixtures"));
     let words = [
         "run",
@@ -567,4 +567,78 @@ fn what_is_found_instead_is_counted_while_it_is_not_too_much() {
         (None, &json!(true))
     );
     assert_eq!(many["stopped"], 1_001);
+}
+
+#[test]
+fn of_many_chosen_events_it_is_said_how_many_are_not_shown() {
+    let events: Vec<Value> = (0..8)
+        .map(|at| event(&format!("same-{at}"), at, "t.made", "ann"))
+        .collect();
+    let asked = policy(DETECTION, &events);
+    for (words, more) in [
+        (
+            ["--rule", "token", "--uuid", "same-"],
+            Some("\nand 3 events more, which are not shown\n"),
+        ),
+        (["--rule", "token", "--uuid", "same-7"], None),
+    ] {
+        let (code, out, _) = asked.run(&words);
+        assert_eq!(code, 0, "{out}");
+        assert_eq!(out.contains("not shown"), more.is_some(), "{out}");
+        assert!(more.is_none_or(|more| out.ends_with(more)), "{out}");
+    }
+}
+
+#[test]
+fn why_a_record_of_a_line_is_no_event_is_said() {
+    let asked = policy(DETECTION, &[event("one", 1, "t.made", "ann")]);
+    let path = asked.0.path().join("log.ndjson");
+    let good = fs::read_to_string(&path).expect("a log");
+    fs::write(&path, format!("{good}{{\"uuid\": \"\u{1b}[31m\n{good}")).expect("written");
+    for (line, said) in [
+        ("2", "error: line 2 of the first file is no event: "),
+        ("9", "error: no event begins on line 9 of the first file"),
+    ] {
+        let (code, _, err) = asked.run(&["--rule", "token", "--line", line]);
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(said) && !err.contains('\u{1b}'), "{err}");
+    }
+    let (code, ..) = asked.run(&["--rule", "token", "--line", "3"]);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn a_field_of_another_case_is_found_instead_of_an_absent_one() {
+    let events: Vec<Value> = (0..4)
+        .map(|at| {
+            let mut event = event(&format!("e-{at}"), at, "t.made", "ann");
+            event["client"] = match at {
+                0 => json!({"other": "office"}),
+                _ => json!({"Zone": "office"}),
+            };
+            event
+        })
+        .collect();
+    let rule = "title: In the office\nname: office\nlogsource: {product: okta}\n\
+        detection: {s: {eventType: t.made, client.zone: office}, condition: s}\n";
+    let asked = policy(rule, &events);
+    let (_, out, _) = asked.run(&["--rule", "office"]);
+    let said = "found instead: the field `client.Zone`, of another case (3)\n";
+    assert!(out.contains(said), "{out}");
+    let told = asked.json(&["--rule", "office"]);
+    let near = &told["rules"][0]["steps"][1]["near"];
+    assert_eq!(near, &json!([{"field": "client.Zone", "events": 3}]));
+}
+
+#[test]
+fn how_much_keywords_were_looked_for_in_is_said() {
+    let rule = "title: A word\nname: word\nlogsource: {product: okta}\n\
+        detection: {s: [sesame], condition: s}\n";
+    let asked = policy(rule, &[event("one", 1, "t.made", "ann")]);
+    let (_, out, _) = asked.run(&["--rule", "word", "--uuid", "one"]);
+    assert!(out.contains("sesame"), "{out}");
+    assert!(
+        out.contains("not found in any of 4 values of the event"),
+        "{out}"
+    );
 }

@@ -44,7 +44,7 @@ const UNREACHED: &str = "title: A token was made\nname: tokens\nlogsource: {prod
 
 const UNTESTED: &str = "title: A token was made\nlogsource: {product: okta}\ndetection:\n  made: {eventType: system.api_token.create}\n  condition: made\nregression_tests_path: regression_data/okta/tokens/info.yml\n";
 
-const EXPLODING: &str = "title: A long name\nlogsource: {product: okta}\ndetection:\n  s:\n    actor.displayName|re: '^([a-z]+)*@'\n  condition: s\n";
+const EXPLODING: &str = "title: A long name\nlogsource: {product: okta}\ndetection:\n  s:\n    actor.displayName|re: '^([a-z]+)*@'\n  condition: s\n---\ntitle: A filter\nlogsource: {product: okta}\nfilter:\n  rules: any\n  x: {actor.displayName|re: '[a-z&&[^x]]'}\n  condition: x\n";
 
 /// The problems of a text, each with its code.
 fn problems(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -294,4 +294,53 @@ fn what_is_suppressed_stands_in_sarif_with_its_reason() {
     let suppression = &result["suppressions"][0];
     assert_eq!(suppression["kind"], "inSource");
     assert_eq!(suppression["justification"], "\\u{202e}for the first weeks");
+}
+
+#[test]
+fn warnings_are_a_negative_answer_where_that_is_asked() {
+    let folder = suppressing();
+    for (words, exit) in [
+        ("check --today 2027-01-01", 0),
+        ("check --today 2027-01-01 --deny-warnings", 1),
+        ("check --today 2026-12-31 --deny-warnings", 0),
+    ] {
+        let mut command = program();
+        command.current_dir(folder.path()).args(words.split(' '));
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(exit), "{words}");
+    }
+    fs::write(folder.path().join("rules/half.yml"), "title: [").expect("written");
+    let words = ["check", "--deny-warnings"];
+    let mut command = program();
+    let output = command.current_dir(folder.path()).args(words).output();
+    assert_eq!(output.expect("it runs").status.code(), Some(2));
+}
+
+#[test]
+fn of_a_code_that_there_is_not_those_beside_it_are_told() {
+    for (code, said, others) in [
+        (
+            "RL0199",
+            "\nof the same hundred there are\n  RL0101  a document",
+            "\n  RL0128  with `--portable`",
+        ),
+        (
+            "rl0099",
+            "\nof the same hundred there are\n  RL0001  a file or folder",
+            "\n  RL0022  ",
+        ),
+        ("RL9912", "there is no code `RL9912`; did you mean `RL", ""),
+        ("RL\u{202e}", "there is no code `RL\\u{202e}`", ""),
+    ] {
+        let mut command = program();
+        let output = command.args(["check", "--explain", code]).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(3), "{code}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            text.contains(said) && text.contains(others),
+            "{code}: {text}"
+        );
+        assert!(!text.contains("RL02"), "{code}: {text}");
+    }
 }

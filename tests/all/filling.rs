@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{log, program, shipped_folder};
+use crate::harness::{log, program, small_folder};
 use crate::scripted::{Act, Scripted, completion};
 
 /// The slot that a request is about.
@@ -109,7 +109,7 @@ fn severities(folder: &Path) -> BTreeMap<String, usize> {
 #[test]
 fn a_run_that_a_model_fills_says_so() {
     let server = Scripted::answering(|_, request| fills(request));
-    let folder = shipped_folder();
+    let folder = small_folder();
     let ran = run(folder.path(), Some(&server.base_url()), &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     assert!(!ran.said.contains("slots"), "{}", ran.said);
@@ -135,7 +135,7 @@ Slots filled: 25 of 25
 
 #[test]
 fn a_run_without_a_model_says_nothing_of_slots() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let ran = run(folder.path(), None, &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     assert!(!ran.out.contains("Slots") && !ran.said.contains("slots"));
@@ -146,10 +146,10 @@ fn a_run_without_a_model_says_nothing_of_slots() {
 /// filled stays filled, the rest has its defaults, and all that a clean run promotes is promoted.
 #[test]
 fn a_model_that_dies_half_way_costs_no_finding() {
-    let clean = shipped_folder();
+    let clean = small_folder();
     run(clean.path(), None, &[]);
     let server = Scripted::until(7, |_, request| fills(request));
-    let folder = shipped_folder();
+    let folder = small_folder();
     let begun = Instant::now();
     let ran = run(
         folder.path(),
@@ -197,7 +197,7 @@ fn a_model_that_dies_half_way_costs_no_finding() {
 #[test]
 fn replies_that_are_refused_are_told_and_no_failure() {
     let server = Scripted::new([Act::says("{}")]);
-    let folder = shipped_folder();
+    let folder = small_folder();
     let ran = run(folder.path(), Some(&server.base_url()), &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     let heading = "warning: slots filled: 0 of 19; 19 refused; the others took their defaults\n";
@@ -214,7 +214,7 @@ fn replies_that_are_refused_are_told_and_no_failure() {
 #[test]
 fn a_budget_that_is_spent_is_told_and_no_failure() {
     let server = Scripted::answering(|_, request| fills(request));
-    let folder = shipped_folder();
+    let folder = small_folder();
     let words = ["--llm-budget-calls", "3", "--llm-concurrency", "1"];
     let ran = run(folder.path(), Some(&server.base_url()), &words);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
@@ -236,7 +236,7 @@ fn what_is_floored_is_counted() {
         }
         _ => fills(request),
     });
-    let folder = shipped_folder();
+    let folder = small_folder();
     let ran = run(folder.path(), Some(&server.base_url()), &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     assert!(
@@ -261,7 +261,7 @@ fn a_slow_model_loses_and_reorders_nothing_of_live_input() {
             .map(|line| line["finding"].clone())
             .collect::<Vec<_>>()
     };
-    let clean = shipped_folder();
+    let clean = small_folder();
     let without = run(clean.path(), None, &words);
     // The first of each four is the slowest.
     let server = Scripted::answering(|turn, request| {
@@ -269,7 +269,7 @@ fn a_slow_model_loses_and_reorders_nothing_of_live_input() {
         let reply = reply(&slot(request)).to_string();
         Act::Late(pause, completion(&reply).to_string())
     });
-    let folder = shipped_folder();
+    let folder = small_folder();
     let with = run(folder.path(), Some(&server.base_url()), &words);
     assert_eq!(with.code, Some(0), "{}", with.said);
     assert!(told(&without.out).len() > 6, "findings open and close");
@@ -290,7 +290,7 @@ fn a_run_that_is_killed_while_it_asks_names_no_body_that_is_not_kept() {
         Act::Late(Duration::from_millis(10), completion(&reply).to_string())
     });
     for pause in [0, 20, 60, 200] {
-        let folder = shipped_folder();
+        let folder = small_folder();
         let mut child = std::process::Command::new(program().get_program())
             .current_dir(folder.path())
             .args(["run", "--follow", "--format", "ndjson", "--events"])
@@ -323,7 +323,7 @@ fn no_state_is_kept_ahead_of_what_a_model_is_still_asked() {
         "risk" => Act::Hang,
         _ => fills(request),
     });
-    let folder = shipped_folder();
+    let folder = small_folder();
     let state = folder.path().join("state");
     let mut child = std::process::Command::new(program().get_program())
         .current_dir(folder.path())
@@ -376,7 +376,7 @@ fn two_runs_with_state_and_a_slow_model_tell_what_one_run_tells() {
             .map(|line| (line["finding"].clone(), line["risk"].clone()))
             .collect::<Vec<_>>()
     };
-    let (whole, parts) = (shipped_folder(), shipped_folder());
+    let (whole, parts) = (small_folder(), small_folder());
     let expected = run(&lines, whole.path());
     // Behind the fifth failed sign-in of a burst that goes on.
     let middle = lines

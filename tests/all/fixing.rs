@@ -69,7 +69,37 @@ fn a_change_that_would_break_something_is_left_and_the_others_are_made() {
     let fixed = twice.replace("ipaddress", "ipAddress");
     assert_eq!(read(folder.path(), "rules/twice.yml"), fixed);
     assert_eq!(read(folder.path(), "rules/broken.yml"), broken);
-    assert!(text.contains("1 problem in 1 file fixed"), "{text}");
+    let told =
+        "1 problem in 1 file fixed\n1 problem left: the change would bring another problem\n";
+    assert!(text.contains(told), "{text}");
+    let again = out(&rulectl(folder.path(), "check --fix"));
+    assert!(
+        again.starts_with("nothing to fix\n1 problem left"),
+        "{again}"
+    );
+}
+
+#[test]
+fn what_stands_in_a_script_is_left() {
+    let script = "// rulectl:allow RL0124 until 9999-12-31: not needed\nfn odd(event) { true }\n";
+    let folder = over_good(&[("rules/odd.rhai", script)]);
+    let text = out(&rulectl(folder.path(), "check --fix"));
+    let told = "nothing to fix\n1 problem left in scripts, which are for a person\n";
+    assert!(text.starts_with(told), "{text}");
+    assert_eq!(read(folder.path(), "rules/odd.rhai"), script);
+}
+
+#[test]
+fn what_is_not_tried_is_said() {
+    let idle = "# rulectl:allow RL0124 until 9999-12-31: not needed\n".repeat(103);
+    let idle = format!(
+        "title: Idle\nlogsource: {{product: okta}}\ndetection:\n  s: {{actor.id: a}}\n  condition: s\n{idle}"
+    );
+    let twice = "title: Twice\nlogsource: {product: okta}\ndetection:\n  s: {actor.id: a, actor.Id: a}\n  condition: s\n";
+    let folder = over_good(&[("rules/a.yml", &idle), ("rules/twice.yml", twice)]);
+    let text = out(&rulectl(folder.path(), "check --fix"));
+    let told = "100 problems in 1 file fixed\n4 problems left for now: mend what is told, and run the command again\n";
+    assert!(text.contains(told), "{text}");
 }
 
 #[cfg(unix)]

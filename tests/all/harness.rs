@@ -69,21 +69,40 @@ pub fn mask_digests(text: &str) -> String {
     digest.replace_all(text, "DIGEST").into_owned()
 }
 
-/// The shipped policy.
-pub fn shipped() -> Policy {
-    load(&root())
+/// The folder of a small policy, which stays as it is while the shipped rules grow: two correlations,
+/// and for the rest what was shipped with them.
+pub fn small_place() -> PathBuf {
+    root().join("tests/policy")
 }
 
-/// A folder with a copy of the shipped policy, in which the program can run.
-pub fn shipped_folder() -> TempDir {
+/// The small policy.
+pub fn small() -> Policy {
+    load(&small_place())
+}
+
+/// A folder with a copy of the small policy, in which the program can run.
+pub fn small_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    for part in ["rules", "prompts"] {
-        lay_over(&root().join(part), &folder.path().join(part));
-    }
-    for file in ["routing.toml", "tools.yaml"] {
-        fs::copy(root().join(file), folder.path().join(file)).expect("copied");
-    }
+    lay_over(&small_place(), folder.path());
     folder
+}
+
+/// What a model is asked with is a part of what recordings are found by.
+#[test]
+fn the_small_policy_has_the_shipped_prompts() {
+    let texts = |folder: PathBuf| -> Vec<(std::ffi::OsString, String)> {
+        let entries = fs::read_dir(folder.join("prompts")).expect("prompts");
+        let mut texts: Vec<_> = entries
+            .map(|entry| {
+                let entry = entry.expect("an entry");
+                let text = fs::read_to_string(entry.path()).expect("a prompt");
+                (entry.file_name(), text)
+            })
+            .collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(texts(small_place()), texts(root()));
 }
 
 /// A policy of one rule file and, for the rest, the least that a policy has.

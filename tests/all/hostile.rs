@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Received, lay_over, lines, policy_of, program, root, run, shipped, sign_in, user_id, with,
+    Received, lay_over, lines, policy_of, program, root, run, sign_in, small, user_id, with,
 };
 
 /// Each is put into every field that an attacker can choose.
@@ -297,7 +297,7 @@ fn every_command_is_one_curl_whatever_the_log_says() {
 /// The exact words of each shipped template, for an account with a well-formed id.
 #[test]
 fn commands_say_exactly_what_is_meant() {
-    let received = run(&shipped(), &events("eve"));
+    let received = run(&small(), &events("eve"));
     let base = "https://example.okta.com/api/v1";
     let id = user_id("mallory");
     let filter = "actor.id%20eq%20%22".to_owned() + id.as_str() + "%22";
@@ -349,7 +349,7 @@ fn an_id_fills_a_command_only_when_it_is_well_formed() {
         ("{userId}", false),
         ("unknown", false),
     ];
-    let policy = shipped();
+    let policy = small();
     for (id, fills) in cases {
         let events: Vec<Value> = events("eve")
             .into_iter()
@@ -384,7 +384,7 @@ fn a_hole_that_is_left_open_is_not_a_request() {
         .into_iter()
         .map(|event| with(event, [("actor.id", "unknown".into())]))
         .collect();
-    let commands = commands(&run(&shipped(), &events));
+    let commands = commands(&run(&small(), &events));
     let expanded: Vec<&String> = commands
         .iter()
         .filter(|command| {
@@ -456,7 +456,7 @@ fn huge_values_are_clipped_and_stay_apart() {
             .collect(),
     ]
     .concat();
-    let received = run(&shipped(), &two);
+    let received = run(&small(), &two);
     assert_eq!(
         received.outcomes.len(),
         4,

@@ -10,7 +10,7 @@ use rulectl::policy::Policy;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{load, program, root, shipped, shipped_folder};
+use crate::harness::{load, program, root, small, small_folder};
 
 fn folder() -> PathBuf {
     root().join("fixtures/injection")
@@ -90,7 +90,7 @@ fn nothing_escapes_from_the_shipped_policy() {
         malformed: true,
         ..one_of(SAMPLE)
     };
-    let report = attacked(&shipped(), &how);
+    let report = attacked(&small(), &how);
     assert_eq!(report.replies.len(), 70);
     let passed = report.replies.iter().filter(|reply| !reply.holds());
     let passed: Vec<_> = passed.collect();
@@ -177,7 +177,7 @@ fn a_report_does_not_depend_on_threads() {
 
 /// The shipped policy with another text in `routing.toml` and without floors.
 fn lowered(from: &str, to: &str) -> (TempDir, Policy) {
-    let folder = shipped_folder();
+    let folder = small_folder();
     for rules in ["rules/sign_in.yml", "rules/mfa.yml"] {
         change(&folder.path().join(rules), |text| {
             let lines = text.lines().filter(|line| !line.contains("floor:"));
@@ -217,7 +217,7 @@ fn a_weak_policy_is_caught() {
     assert_eq!(*kind, Kind::IncidentMissing);
     assert!(why.contains("may = \"set\""), "{why}");
 
-    let folder = shipped_folder();
+    let folder = small_folder();
     change(&folder.path().join("rules/mfa.yml"), |text| {
         let floor = "floor: {severity: high, score: 0.6}";
         assert!(text.contains(floor));
@@ -247,7 +247,7 @@ fn a_weak_policy_is_caught() {
 /// Agents whose order nobody declares may run in the wrong one: no plan, no commands.
 #[test]
 fn a_policy_without_an_order_is_caught() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     change(&folder.path().join("routing.toml"), |text| {
         let order = "order   = [[\"planner_agent\", \"command_agent\"], [\"planner_agent\", \"notification_agent\"]]";
         assert!(text.contains(order));
@@ -275,7 +275,7 @@ fn a_policy_without_an_order_is_caught() {
 
 #[test]
 fn the_command_answers_with_its_exit_code() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let hostile = |words: &[&str]| {
         let payloads = root().join("fixtures/injection");
         let mut command = program();
@@ -375,7 +375,7 @@ fn what_is_wrong_with_payloads_is_told_at_once() {
 /// A score follows from the formula of the policy, whatever that is.
 #[test]
 fn a_formula_of_ones_own_is_held_to() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     change(&folder.path().join("routing.toml"), |text| {
         let product = "formula = \"likelihood * impact\"";
         assert!(text.contains(product));

@@ -8,7 +8,7 @@ use rulectl::pipeline::{Filling, Outcome};
 use rulectl::slots::Provenance;
 use serde_json::json;
 
-use crate::harness::{Received, log, program, run_filled, shipped, shipped_folder};
+use crate::harness::{Received, log, program, run_filled, small, small_folder};
 use crate::scripted::{Act, Scripted};
 
 /// Answers as a function says; the first call waits until so many others were answered.
@@ -94,7 +94,7 @@ fn demo_day(model: Option<&dyn Model>) -> Received {
         model,
         summary: None,
     };
-    run_filled(&shipped(), &filling, "demo-day.ndjson")
+    run_filled(&small(), &filling, "demo-day.ndjson")
 }
 
 fn steps(outcome: &Outcome) -> Vec<&str> {
@@ -198,7 +198,7 @@ fn a_run_ends_also_where_the_program_fails() {
         model: Some(&failing),
         summary: None,
     };
-    let run = || run_filled(&shipped(), &filling, "demo-day.ndjson");
+    let run = || run_filled(&small(), &filling, "demo-day.ndjson");
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
     let said = failed.expect_err("it cannot be followed");
     let said = said.downcast_ref::<String>().expect("a text");
@@ -215,7 +215,7 @@ fn a_model_is_asked_where_that_is_said_and_its_answers_are_in_the_audit() {
         };
         Act::says(reply)
     });
-    let folder = shipped_folder();
+    let folder = small_folder();
     let run = |arguments: &[&str]| {
         let mut command = program();
         command
@@ -252,7 +252,7 @@ fn a_model_is_asked_where_that_is_said_and_its_answers_are_in_the_audit() {
 
 #[test]
 fn where_a_model_is_to_be_asked_and_none_is_configured_nothing_runs() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let mut command = program();
     command
         .current_dir(folder.path())
@@ -300,7 +300,7 @@ const ROUTE: [&str; 3] = ["agents", "guardrails", "route.context"];
 
 /// The shipped policy, whose prompt of a slot lists these fields and shows none of them.
 fn listing(slot: &str, fields: &[&str]) -> tempfile::TempDir {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path().join(format!("prompts/{slot}.md"));
     let text = std::fs::read_to_string(&path).expect("a prompt");
     let (head, rest) = text.split_once("context:").expect("a context");

@@ -12,7 +12,7 @@ use rulectl::audit::{Against, Audit, Options, Record, read, verify};
 use rulectl::event::Digest;
 use serde_json::Value;
 
-use crate::harness::{log, program, shipped_folder};
+use crate::harness::{log, program, small_folder};
 
 /// Runs over files and of events as they come are killed at moments that follow from a seed: some
 /// when the audit has grown by so much, some when so much time has passed. `RULECTL_CASES` says
@@ -21,7 +21,7 @@ use crate::harness::{log, program, shipped_folder};
 fn a_run_that_is_killed_leaves_what_it_said_and_did_in_the_audit() {
     let rounds = std::env::var("RULECTL_CASES").ok();
     let rounds: u64 = rounds.and_then(|it| it.parse().ok()).unwrap_or(24);
-    let folder = shipped_folder();
+    let folder = small_folder();
     let mut seen = Seen::default();
     for round in 0..rounds {
         let killed = killed_run(folder.path(), &mut Dice(round));

@@ -867,3 +867,25 @@ fn a_file_that_grows_is_no_standard_input() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("`--tail` is for a file"), "{said}");
 }
+
+#[test]
+fn a_compressed_file_does_not_grow_at_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The name says nothing, the content does.
+    for (name, bytes, said) in [
+        ("log.gz", &[0x1f, 0x8b, 8, 0][..], "compressed with gzip"),
+        ("log", &[0x28, 0xb5, 0x2f, 0xfd][..], "compressed with zstd"),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).expect("written");
+        for command in [&["run"][..], &["detect", "--rules", "rules"]] {
+            let mut program = program();
+            let words = ["--follow", "--tail", "--events"];
+            let program = program.args(command).args(words);
+            let output = program.arg(folder.path().join(name)).output();
+            let output = output.expect("it runs");
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{command:?}: {told}");
+            assert!(told.contains(said), "{command:?}: {told}");
+        }
+    }
+}

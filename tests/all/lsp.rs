@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, root, shipped_folder};
+use crate::harness::{lay_over, root, small_folder};
 
 /// An editor, and the program that it started.
 struct Editor {
@@ -162,7 +162,7 @@ fn codes(problems: &[Value]) -> Vec<&str> {
 
 /// A policy, and one of its rules.
 fn policy() -> (TempDir, PathBuf) {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let rule = folder.path().join("rules/sign_in.yml");
     (folder, rule)
 }
@@ -244,7 +244,7 @@ fn a_broken_policy_is_told_before_a_file_is_open() {
 fn a_policy_in_a_folder_below_is_found_and_other_files_are_parsed() {
     let place = tempfile::tempdir().expect("a folder");
     let below = place.path().join("teams/one \u{fc}");
-    lay_over(shipped_folder().path(), &below);
+    lay_over(small_folder().path(), &below);
     let mut editor = Editor::working_in(place.path());
     let rule = below.join("rules/sign_in.yml");
     editor.open(

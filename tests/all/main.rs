@@ -82,6 +82,7 @@ mod live;
 mod llm;
 mod logic;
 mod lsp;
+mod pack;
 mod power;
 mod promotion;
 mod recordings;

@@ -11,9 +11,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
-use rulectl::diag::Problems;
 use rulectl::geo::Databases;
-use rulectl::lab::{Case, Mismatch, Rig, Suite, Wanted, load_suites, run_case};
+use rulectl::lab::{Case, Mismatch, Rig, Suite, Wanted, all_suites, run_case};
+use rulectl::policy;
 use serde_json::Value;
 
 use crate::harness::{lay_over, load, program, root};
@@ -239,9 +239,9 @@ fn listed() -> Vec<&'static str> {
 }
 
 fn suites() -> BTreeMap<String, Suite> {
-    let mut problems = Problems::default();
-    let suites = load_suites(&folder(), &mut problems);
-    assert!(!problems.has_errors());
+    let mut loaded = policy::load(&folder());
+    let suites = all_suites(&folder(), &mut loaded);
+    assert!(!loaded.problems.has_errors());
     suites
         .into_iter()
         .map(|suite| (suite.name.clone(), suite))

@@ -4,13 +4,13 @@ use std::fs;
 
 use rulectl::policy::Policy;
 
-use crate::harness::{Received, load, log, program, run_inputs, shipped_folder};
+use crate::harness::{Received, load, log, program, run_inputs, small_folder};
 use rulectl::okta::Mapping;
 use rulectl::source::Input;
 
 /// The shipped policy with other lines in `routing.toml`.
 fn policy(changes: &[(&str, &str)]) -> Policy {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let file = folder.path().join("routing.toml");
     let mut text = fs::read_to_string(&file).expect("a file");
     for (line, other) in changes {
@@ -107,7 +107,7 @@ fn what_is_no_formula_and_no_condition_is_refused_with_its_place() {
         (THRESHOLD, "when = \"(1..1000000000).len() > 3\"", "RL0320", ""),
     ];
     for (line, other, code, said) in cases {
-        let folder = shipped_folder();
+        let folder = small_folder();
         let file = folder.path().join("routing.toml");
         let text = fs::read_to_string(&file).expect("a file");
         fs::write(&file, text.replacen(line, other, 1)).expect("written");

@@ -15,7 +15,7 @@ use rulectl::llm::{About, Failure, Finish, Message, Model, Reply, Request, Role,
 use rulectl::recording::{Of, Recording, RecordingModel, ReplayingModel};
 use serde_json::{Value, json};
 
-use crate::harness::{log, program, shipped_folder};
+use crate::harness::{log, program, small_folder};
 use crate::scripted::{Act, Scripted, completion};
 
 /// What no recording and no record may hold.
@@ -634,7 +634,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_recorded_run_is_replayed_with_no_model_and_leaves_the_same_bytes() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let server = recorded(path);
     let calls = server.seen().len();
@@ -688,7 +688,7 @@ fn a_recorded_run_is_replayed_with_no_model_and_leaves_the_same_bytes() {
 
 #[test]
 fn the_mode_and_the_file_may_stand_in_the_configuration() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let server = endpoint();
     let settings = |mode: &str, file: &str| {
@@ -726,7 +726,7 @@ fn the_mode_and_the_file_may_stand_in_the_configuration() {
 
 #[test]
 fn what_a_recording_lacks_ends_the_run_as_inconclusive() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     drop(recorded(path));
     let risk = fs::read_to_string(path.join("prompts/risk.md")).expect("a prompt");
@@ -784,7 +784,7 @@ fn what_a_recording_lacks_ends_the_run_as_inconclusive() {
 
 #[test]
 fn a_recording_that_is_not_whole_is_not_run_with() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let server = recorded(path);
     let file = path.join("slots.jsonl");
@@ -829,7 +829,7 @@ fn a_recording_that_is_not_whole_is_not_run_with() {
 /// The file is kept also where the run breaks, and what got no reply is said.
 #[test]
 fn what_was_recorded_is_kept_however_the_run_ends() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let day = fs::read_to_string(log("demo-day.ndjson")).expect("the demo day");
     fs::write(path.join("day.ndjson"), format!("{day}no event\n")).expect("written");
@@ -862,7 +862,7 @@ fn what_was_recorded_is_kept_however_the_run_ends() {
 
 #[test]
 fn a_run_that_is_killed_keeps_what_it_had_recorded() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let late = Duration::from_millis(400);
     let server = Scripted::answering(move |_, _| Act::Late(late, completion("{}").to_string()));
@@ -907,7 +907,7 @@ fn a_run_that_is_killed_keeps_what_it_had_recorded() {
 
 #[test]
 fn an_audit_answers_as_the_model_did_and_says_what_it_cannot() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     drop(recorded(path));
     let replayed = rulectl(path, "replay --data recorded --format json");
@@ -982,7 +982,7 @@ fn an_audit_answers_as_the_model_did_and_says_what_it_cannot() {
 
 #[test]
 fn a_finding_is_shown_with_what_a_model_was_asked() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     drop(recorded(path));
     for words in [

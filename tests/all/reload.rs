@@ -137,7 +137,7 @@ impl Site {
         let policy = folder.path().join("policy");
         lay_over(&root().join("tests/diagnostics/good"), &policy);
         fs::remove_file(policy.join("rules/sign_in.yml")).expect("removed");
-        fs::create_dir(folder.path().join("versions")).expect("a folder");
+        fs::create_dir(policy.join("versions")).expect("a folder");
         let site = Self { folder, policy };
         site.saves(0, true);
         site
@@ -187,7 +187,7 @@ impl Site {
                 fs::write(&path, text).expect("written");
                 continue;
             }
-            let beside = self.folder.path().join("versions").join(format!(
+            let beside = self.policy.join("versions").join(format!(
                 "{version}-{}",
                 Path::new(name).file_name().expect("a name").display()
             ));

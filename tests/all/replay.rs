@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::harness::{log, program, root, shipped_folder};
+use crate::harness::{log, program, root, small_folder};
 
 /// Runs the program in a folder; `LOGS/` is the bundled logs, `DATABASES/` the databases.
 fn rulectl(folder: &Path, words: &str) -> Output {
@@ -86,7 +86,7 @@ fn what_a_run_decided_comes_out_the_same() {
         "run --events LOGS/demo-day.ndjson --follow",
         "run --events LOGS/flat-demo.json LOGS/demo-day.ndjson LOGS/event-hook.json --follow --lateness 1h --append",
     ];
-    let folder = shipped_folder();
+    let folder = small_folder();
     for (at, words) in runs.iter().enumerate() {
         let ran = rulectl(folder.path(), words);
         assert_eq!(ran.status.code(), Some(0), "{words}: {}", err(&ran));
@@ -104,7 +104,7 @@ fn what_a_run_decided_comes_out_the_same() {
 
 #[test]
 fn a_run_that_goes_on_from_state_comes_out_the_same() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let day = fs::read_to_string(log("demo-day.ndjson")).expect("the demo day");
     let lines: Vec<&str> = day.lines().collect();
     let (before, after) = lines.split_at(318);
@@ -124,7 +124,7 @@ fn a_run_that_goes_on_from_state_comes_out_the_same() {
 
 #[test]
 fn what_comes_together_is_one_body() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson --follow");
     let records = records(folder.path());
     let evidence = of_kind(&records, "evidence");
@@ -144,7 +144,7 @@ fn what_comes_together_is_one_body() {
 
 #[test]
 fn databases_are_part_of_what_was_decided() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let databases = "--geoip DATABASES/countries.mmdb --asn DATABASES/systems.mmdb";
     let ran = rulectl(
         folder.path(),
@@ -177,7 +177,7 @@ fn the_recorded_demo_day_comes_out_the_same() {
 
 #[test]
 fn bodies_are_kept_for_as_long_as_the_policy_says() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     rulectl(path, "run --events LOGS/demo-day.ndjson");
     check(&rulectl(path, "audit prune"), 0, "removed 0 bodies");
@@ -197,7 +197,7 @@ fn bodies_are_kept_for_as_long_as_the_policy_says() {
 
 #[test]
 fn each_arrow_is_recorded_before_what_follows() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let records = records(folder.path());
     let kinds: Vec<&str> = records
@@ -243,7 +243,7 @@ fn each_arrow_is_recorded_before_what_follows() {
 
 #[test]
 fn an_artifact_that_cannot_be_recorded_is_not_written() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let before = fs::read(folder.path().join("data/run.json")).expect("a run");
     fs::remove_dir_all(folder.path().join("data/audit")).expect("removed");
@@ -262,7 +262,7 @@ fn an_artifact_that_cannot_be_recorded_is_not_written() {
 
 #[test]
 fn what_is_secret_is_in_no_record_and_changes_no_decision() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let secret = "\n[audit]\nsecret = [\"target.displayName\", \"transaction\", \"debugContext.debugData.url\"]\n";
     let routing = fs::read_to_string(path.join("routing.toml")).expect("a text");
@@ -300,7 +300,7 @@ fn what_is_secret_is_in_no_record_and_changes_no_decision() {
 
 #[test]
 fn a_secret_in_a_key_that_stands_twice_is_in_no_record() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let routing = fs::read_to_string(path.join("routing.toml")).expect("a text");
     let routing = format!("{routing}\n[audit]\nsecret = [\"request.ipChain\"]\n");
@@ -325,7 +325,7 @@ fn a_secret_in_a_key_that_stands_twice_is_in_no_record() {
 
 #[test]
 fn an_event_that_looks_like_an_envelope_is_one_event_again() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     let rule = "title: Any\nname: any\nlevel: high\nlogsource: {product: okta}\ndetection: {s: {outcome.result: FAILURE}, condition: s}\n";
     fs::write(path.join("rules/any.yml"), rule).expect("written");
@@ -345,7 +345,7 @@ fn an_event_that_looks_like_an_envelope_is_one_event_again() {
 
 #[test]
 fn a_silent_source_makes_a_body_an_hour_and_not_a_second() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let audit = folder.path().join("data/audit");
     let (log, _) =
         rulectl::audit::Audit::open(&audit, rulectl::audit::Options::live(None)).expect("a log");
@@ -378,8 +378,8 @@ fn a_silent_source_makes_a_body_an_hour_and_not_a_second() {
 
 #[test]
 fn what_differs_is_named_with_its_cause() {
-    let folder = shipped_folder();
-    let other = shipped_folder();
+    let folder = small_folder();
+    let other = small_folder();
     let routing = fs::read_to_string(other.path().join("routing.toml")).expect("a text");
     let routing = routing.replace("threshold  = 0.6", "threshold  = 0.9");
     let routing = routing.replace(
@@ -476,7 +476,7 @@ fn what_is_gone_makes_a_replay_inconclusive() {
         ),
     ];
     for (name, damage, exit, holds) in cases {
-        let folder = shipped_folder();
+        let folder = small_folder();
         rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
         damage(folder.path());
         let replayed = rulectl(folder.path(), "replay");
@@ -484,13 +484,13 @@ fn what_is_gone_makes_a_replay_inconclusive() {
         assert_eq!(replayed.status.code(), Some(exit), "{name}: {shown}");
         assert!(shown.contains(holds), "{name}: no `{holds}` in {shown}");
     }
-    let empty = shipped_folder();
+    let empty = small_folder();
     check(&rulectl(empty.path(), "replay"), 2, "holds no audit log");
 }
 
 #[test]
 fn a_decision_is_explained_by_the_number_of_a_record_or_an_id() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     rulectl(folder.path(), "run --events LOGS/demo-day.ndjson");
     let first = of_kind(&records(folder.path()), "finding")[0]["seq"].clone();
     for word in ["c411690a", "17496623", &first.to_string()] {
@@ -516,7 +516,7 @@ fn a_decision_is_explained_by_the_number_of_a_record_or_an_id() {
 
 #[test]
 fn the_status_of_an_incident_is_an_audited_event() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     check(
         &rulectl(path, "incident 17496623 closed"),
@@ -573,7 +573,7 @@ fn the_status_of_an_incident_is_an_audited_event() {
 
 #[test]
 fn an_incident_that_opened_is_not_withdrawn() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path();
     fs::write(
         path.join("rules/fading.yml"),

@@ -14,7 +14,7 @@ use rulectl::slots::Provenance;
 use rulectl::source::Input;
 use serde_json::{Value, json};
 
-use crate::harness::{load, log, program, shipped, shipped_folder};
+use crate::harness::{load, log, program, small, small_folder};
 use crate::scripted::{Act, Scripted};
 
 /// A proposal by the names of its agents.
@@ -49,7 +49,7 @@ fn shown(route: &Route) -> (String, String) {
 #[test]
 fn the_guardrails_of_the_shipped_policy_hold_whatever_is_proposed() {
     use Context::{Incident, RawEvents};
-    let policy = shipped();
+    let policy = small();
     let (low, high) = (Some(Severity::Low), Some(Severity::High));
     let (medium, critical) = (Some(Severity::Medium), Some(Severity::Critical));
     #[rustfmt::skip]
@@ -111,7 +111,7 @@ fn the_guardrails_of_the_shipped_policy_hold_whatever_is_proposed() {
 
 #[test]
 fn guardrails_that_an_engineer_declares_hold_too() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path().join("routing.toml");
     let text = fs::read_to_string(&path).expect("the routing");
     let text = text
@@ -205,7 +205,7 @@ impl Sink for Kept {
 
 #[test]
 fn a_run_is_summed_up_before_it_is_routed_and_an_incident_by_its_facts() {
-    let policy = shipped();
+    let policy = small();
     let run = |threads: usize| {
         let settings = Settings {
             mapping: Mapping::Okta,
@@ -264,7 +264,7 @@ fn a_run_is_summed_up_before_it_is_routed_and_an_incident_by_its_facts() {
 
 #[test]
 fn a_run_that_asks_nobody_reads_nothing_ahead() {
-    let policy = shipped();
+    let policy = small();
     let mut kept = Kept::default();
     let filling = Filling::default();
     let beginning = pipeline::begin(&policy, &filling);
@@ -292,7 +292,7 @@ fn the_audit_keeps_what_the_route_of_a_run_was_decided_from() {
         "{\"phase\": \"p\", \"steps\": [], \"notes\": \"\"}",
     )]);
     let recorded = |words: &str| -> Value {
-        let folder = shipped_folder();
+        let folder = small_folder();
         let mut command = program();
         command
             .current_dir(folder.path())

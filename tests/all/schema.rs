@@ -252,7 +252,7 @@ fn known_to_the_decoder(file: &str, text: &str) -> BTreeSet<String> {
         .iter()
         .map(|(name, text)| (name.as_str(), Arc::clone(text)));
     let mut loaded = policy::load_texts(texts);
-    all_suites(&good, &loaded.files, &mut loaded.problems);
+    all_suites(&good, &mut loaded);
     let listed = loaded.problems.sorted().into_iter().find_map(|problem| {
         let help = problem.help()?;
         let is_it = problem.message == "unknown key `zzzzzz`";

@@ -6,7 +6,7 @@ use rulectl::policy::Policy;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Received, at, lines, memory, policy_of, run, run_inputs, shipped, sign_in, user_id, with,
+    Received, at, lines, memory, policy_of, run, run_inputs, sign_in, small, user_id, with,
 };
 
 /// Dotted paths and their values.
@@ -75,7 +75,7 @@ fn sign_ins(result: &str, count: i64, apart: i64) -> Vec<Value> {
 
 #[test]
 fn a_burst_is_one_finding_that_says_how_many() {
-    let policy = shipped();
+    let policy = small();
     #[rustfmt::skip]
     let cases: [(i64, i64, &[&str]); 9] = [
         (1, 60, &[]),
@@ -100,7 +100,7 @@ fn a_burst_is_one_finding_that_says_how_many() {
 
 #[test]
 fn only_failed_sign_ins_of_one_account_are_a_burst() {
-    let policy = shipped();
+    let policy = small();
     let failures = sign_ins("FAILURE", 6, 10);
     let each = |path: &'static str, value: &dyn Fn(usize) -> Value| -> Vec<Value> {
         failures
@@ -156,7 +156,7 @@ fn from_country(country: &str, result: &str, seconds: i64) -> Value {
 
 #[test]
 fn travel_is_impossible_by_speed_and_without_coordinates_by_country() {
-    let policy = shipped();
+    let policy = small();
     let travel = |from: &str, to: &str, rest: &str| {
         format!("impossible_travel {rest}").replace(
             ": ",
@@ -212,7 +212,7 @@ fn two_places_at_one_instant_count_as_a_second_apart() {
         from_place(SYDNEY, "SUCCESS", 0),
         from_place(NEW_YORK, "SUCCESS", 0),
     ];
-    let received = run(&shipped(), &events);
+    let received = run(&small(), &events);
     let found = findings(&received);
     let [finding] = found.as_slice() else {
         panic!("{found:?}")
@@ -229,7 +229,7 @@ fn two_places_at_one_instant_count_as_a_second_apart() {
 
 #[test]
 fn turned_down_pushes_are_counted_in_both_engines() {
-    let policy = shipped();
+    let policy = small();
     let classic = [("eventType", json!("user.mfa.okta_verify.deny_push"))];
     let engine = [
         ("eventType", json!("user.authentication.auth_via_mfa")),
@@ -779,7 +779,7 @@ fn lists_of_a_finding_are_capped_and_its_count_is_not() {
 
 #[test]
 fn ids_do_not_change_while_a_finding_grows() {
-    let policy = shipped();
+    let policy = small();
     let ids = |count| {
         let received = run(&policy, &sign_ins("FAILURE", count, 10));
         let of = |outcome: &rulectl::pipeline::Outcome| (outcome.finding.id, outcome.finding.rule);
@@ -852,7 +852,7 @@ fn single_event_findings_merge_only_where_suppression_is_declared() {
 #[test]
 fn what_is_promoted_leads_to_a_plan_and_what_is_not_stops_with_a_reason() {
     let received = run(
-        &shipped(),
+        &small(),
         &[
             sign_ins("FAILURE", 5, 10),
             vec![

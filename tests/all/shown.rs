@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use similar::TextDiff;
 use tempfile::TempDir;
 
-use crate::harness::{log, mask_digests, program, root, shipped_folder};
+use crate::harness::{log, mask_digests, program, root, small_folder};
 use crate::scripted::{Act, Scripted};
 
 /// A model that is right of some, wrong of others and no answer of the rest.
@@ -88,7 +88,7 @@ fn printed(folder: &Path, model: &Scripted, words: &str) -> String {
 
 /// A folder with the artifacts of the demo day, as a model that is asked for it all makes them.
 fn asked(model: &Scripted) -> (TempDir, String) {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let words = "run --slots live --events LOGS/demo-day.ndjson";
     let summary = printed(folder.path(), model, words);
     (folder, summary)
@@ -190,7 +190,7 @@ fn mask_policy(text: &str) -> String {
 #[test]
 fn a_finding_that_a_model_withholds_is_told() {
     let model = opinionated();
-    let folder = shipped_folder();
+    let folder = small_folder();
     let routing = folder.path().join("routing.toml");
     let text = fs::read_to_string(&routing).expect("the routing");
     fs::write(&routing, text.replace("\"raise\"", "\"set\"")).expect("written");

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::cli::{err, folder, out, rulectl};
 use crate::diff::git;
-use crate::harness::{lay_over, root};
+use crate::harness::{lay_over, root, small_folder};
 use crate::reports::{assert_is_a_page, assert_is_junit, assert_is_sarif};
 
 /// A policy with one suite: a rule of the burst of failures, and what the cases say.
@@ -738,4 +738,232 @@ fn what_check_says_of_files_beside_a_policy() {
         assert!(said.contains(expected), "{expected}: {said}");
         assert!(!said.contains("hidden"), "{said}");
     }
+}
+
+/// What a failed case tells to run is run by a shell, and runs that case alone.
+#[test]
+fn the_command_of_a_failed_case_runs_it_again() {
+    let suite = r#"suite: "-odd\u001b[31m it's $(x) \u202E\\"
+cases:
+  - {name: "fails\n", events: [], expect: {findings: 1}}
+  - {name: passes, events: [], expect: {findings: 0}}
+"#;
+    let folder = policy(suite);
+    let place = tempfile::tempdir().expect("a folder");
+    for name in ["plain", "it's a policy", "-x"] {
+        let moved = place.path().join(name);
+        lay_over(folder.path(), &moved);
+        let output = crate::harness::program()
+            .current_dir(place.path())
+            .arg(format!("--policy={name}"))
+            .arg("test")
+            .output()
+            .expect("it runs");
+        let told = out(&output);
+        assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told}");
+        let again = told
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("again: rulectl "));
+        let again = again.unwrap_or_else(|| panic!("a command: {told}"));
+        let output = std::process::Command::new("bash")
+            .current_dir(place.path())
+            .arg("-c")
+            .arg(format!("\"$PROGRAM\" {again}"))
+            .env("PROGRAM", env!("CARGO_BIN_EXE_rulectl"))
+            .output()
+            .expect("bash runs");
+        let said = [out(&output), err(&output)].concat();
+        assert!(said.contains("\n0 passed, 1 failed\n"), "{again}: {said}");
+    }
+}
+
+#[test]
+fn suites_that_are_not_read_are_told() {
+    let suite = "suite: s\ncases:\n  - {name: c, events: [], expect: {findings: 0}}\n";
+    let folder = policy(suite);
+    let path = folder.path();
+    let deep = path.join("fixtures/1/2/3/4/5/6/7/8/9/10");
+    for place in [deep.clone(), path.join("others")] {
+        fs::create_dir_all(&place).expect("a folder");
+        fs::write(place.join("b.test.yml"), suite).expect("written");
+    }
+    for (target, name) in [
+        ("../others", "linked"),
+        (".", "around"),
+        ("logs", "logs-again"),
+    ] {
+        std::os::unix::fs::symlink(target, path.join("fixtures").join(name)).expect("a link");
+    }
+    fs::create_dir_all(path.join("fixtures/logs")).expect("a folder");
+    fs::write(path.join("fixtures/c.Test.YAML"), suite).expect("written");
+    fs::write(path.join("fixtures/.#a.test.yml"), "suite: [").expect("written");
+    let output = rulectl(path, "check");
+    let told = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for said in [
+        "the suites in `fixtures/1/2/3/4/5/6/7/8/9` are not read: it is nested deeper than 8 folders",
+        "the suites in `fixtures/linked` are not read: links to folders are not followed",
+        "`fixtures/c.Test.YAML` is not read as a suite",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert!(!told.contains("logs-again"), "{told}");
+    assert!(out(&rulectl(path, "test")).contains("1 passed, 0 failed"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_suite_whose_name_no_file_could_write_is_an_error() {
+    use std::os::unix::ffi::OsStrExt;
+    let suite =
+        "suite: s\ncases:\n  - {name: c, events: [{eventtype: x}], expect: {findings: 0}}\n";
+    let folder = policy(suite);
+    let name = std::ffi::OsStr::from_bytes(b"fixtures/\xff.test.yml");
+    fs::write(folder.path().join(name), suite).expect("written");
+    let output = rulectl(folder.path(), "check --fix");
+    let told = out(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("its name is not UTF-8"), "{told}");
+    assert!(told.contains("1 problem in 1 file fixed"), "{told}");
+}
+
+#[test]
+fn a_case_that_names_no_rule_is_run_where_any_rule_is_another() {
+    let suite = "suite: s\ncases:\n  - {name: one, events: [], expect: {findings: []}}\n  - {name: two, events: [{eventType: user.session.start, outcome.result: FAILURE}], expect: {matches: [{rule: failed_login}]}}\n";
+    let folder = policy(suite);
+    let path = folder.path();
+    fs::write(path.join("rules/tokens.yml"), TOKENS).expect("written");
+    git(path, &["init", "--quiet"]);
+    git(path, &["add", "--all"]);
+    let commit = "-c user.name=a -c user.email=a@example.com commit --quiet -m a";
+    git(path, &commit.split(' ').collect::<Vec<_>>());
+    let told = || {
+        let output = rulectl(path, "test --changed-since HEAD");
+        [out(&output), err(&output)].concat()
+    };
+    assert!(told().contains("no suite is concerned"), "{}", told());
+    let rule = TOKENS.replace("create", "revoke");
+    fs::write(path.join("rules/tokens.yml"), rule).expect("written");
+    assert!(told().contains("2 passed, 0 failed"), "{}", told());
+}
+
+#[test]
+fn a_comment_suppresses_a_warning_of_test_data() {
+    for (comment, code, said) in [
+        (
+            "RL0607 until 9999-12-31: of another tool",
+            0,
+            "no problems, 1 suppressed",
+        ),
+        (
+            "RL0607 until 2020-01-01: of another tool",
+            1,
+            "warning[RL0021]",
+        ),
+        (
+            "RL0124 until 9999-12-31: of another tool",
+            1,
+            "warning[RL0022]",
+        ),
+    ] {
+        let folder = regression("", &format!("evtx # rulectl:allow {comment}"));
+        let output = rulectl(folder.path(), "check --deny-warnings");
+        let told = out(&output);
+        assert!(told.contains(said), "{comment}: {told}");
+        assert_eq!(output.status.code(), Some(code), "{comment}: {told}");
+    }
+}
+
+#[test]
+fn nothing_is_read_over_a_link_that_leads_out() {
+    let secret = tempfile::tempdir().expect("a folder");
+    fs::write(secret.path().join("a.yml"), "hidden: [\n").expect("written");
+    for name in [
+        "rules/a.yml",
+        "rules/lists/a.txt",
+        "prompts/a.md",
+        "fixtures/b.test.yml",
+        "routing.toml",
+        "prompts",
+        "fixtures",
+    ] {
+        let folder = policy("suite: s\ncases:\n  - {name: c, events: [], expect: {findings: 0}}\n");
+        let path = folder.path().join(name);
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        let target = if path.extension().is_some() {
+            secret.path().join("a.yml")
+        } else {
+            secret.path().to_owned()
+        };
+        std::os::unix::fs::symlink(target, &path).expect("a link");
+        let output = rulectl(folder.path(), "check");
+        let told = out(&output);
+        assert_eq!(output.status.code(), Some(2), "{name}: {told}");
+        assert!(told.contains("that leads out of the"), "{name}: {told}");
+        assert!(!told.contains("hidden"), "{name}: {told}");
+    }
+}
+
+/// Whoever names a file means it, wherever it leads; of a folder what stands in it is meant.
+#[test]
+fn a_folder_of_rules_is_read_as_far_as_it_reaches() {
+    let folder = folder();
+    let rules = folder.path().join("rules");
+    fs::create_dir_all(&rules).expect("a folder");
+    fs::write(folder.path().join("a.yml"), "hidden: [\n").expect("written");
+    std::os::unix::fs::symlink("../a.yml", rules.join("a.yml")).expect("a link");
+    std::os::unix::fs::symlink("rules", folder.path().join("linked")).expect("a link");
+    for (rules, said) in [
+        ("rules", "error[RL0007]"),
+        ("linked", "error[RL0007]"),
+        ("rules/a.yml", "error[RL0010]"),
+    ] {
+        let words = format!("detect --rules {rules} --events a.yml");
+        let output = rulectl(folder.path(), &words);
+        assert_eq!(output.status.code(), Some(2), "{rules}: {}", err(&output));
+        assert!(err(&output).contains(said), "{rules}: {}", err(&output));
+    }
+}
+
+/// A rule of a low severity is promoted by a model alone, and cases ask none.
+#[test]
+fn what_only_a_model_brings_about_is_not_counted() {
+    let items = |level: &str| -> Vec<String> {
+        let folder = small_folder();
+        let path = folder.path().join("rules/sign_in.yml");
+        let rule = fs::read_to_string(&path).expect("a rule");
+        assert!(rule.contains("level: medium"));
+        fs::write(&path, rule.replace("level: medium", level)).expect("written");
+        let suites = folder.path().join("fixtures");
+        fs::create_dir_all(&suites).expect("a folder");
+        let suite = "suite: s\ncases:\n  - {name: c, events: [], expect: {findings: 0}}\n";
+        fs::write(suites.join("a.test.yml"), suite).expect("written");
+        let told = out(&rulectl(folder.path(), "test --coverage"));
+        let plans = told.lines().filter_map(|line| line.strip_prefix("never: "));
+        let plans = plans.filter(|line| line.contains("lock_account") || line.contains("plan: "));
+        plans.map(|line| line.trim_end().to_owned()).collect()
+    };
+    let travel_and_fatigue = [
+        "slot plan: IMPOSSIBLE_TRAVEL is given",
+        "slot plan: MFA_FATIGUE is given",
+    ];
+    assert_eq!(items("level: medium"), travel_and_fatigue);
+    let with_burst = [
+        "step lock_account is planned",
+        "slot plan: FAILED_LOGIN_BURST is given",
+        travel_and_fatigue[0],
+        travel_and_fatigue[1],
+    ];
+    assert_eq!(items("level: high"), with_burst);
+}
+
+#[test]
+fn the_shipped_suites_reach_all_that_there_is() {
+    let output = crate::harness::program()
+        .args(["test", "--fail-under", "100"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", out(&output));
 }

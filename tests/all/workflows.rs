@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{lay_over, root, shipped_folder};
+use crate::harness::{lay_over, root, small_folder};
 
 /// The workflows, as they are read.
 fn workflows() -> Vec<Value> {
@@ -135,7 +135,7 @@ fn git(place: &Path, words: &[&str]) {
 
 #[test]
 fn what_the_first_runs_is_there_and_leaves_the_reports() {
-    let policy = shipped_folder();
+    let policy = small_folder();
     let folder = policy.path();
     lay_over(&root().join("fixtures"), &folder.join("fixtures"));
     git(folder, &["init", "-q"]);

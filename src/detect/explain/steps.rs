@@ -32,6 +32,8 @@ pub struct Walked {
     pub passed: Vec<bool>,
     /// At the first step that it does not satisfy the value that was found, if one field is asked.
     pub found: Option<Value>,
+    /// The field that is asked there, where nothing was found in it.
+    pub absent: Option<String>,
     /// The fewest clauses that would have to be otherwise for it to match, by where they are written.
     pub missed: Vec<Span>,
     /// How many clauses that ask for something hold beside these.
@@ -91,16 +93,15 @@ impl Explainer {
         let asks = explained.taken.asks();
         let mut passed = explained.taken.passed(&event.fields);
         let stopped = passed.iter().position(|passed| !passed);
-        let found = stopped
-            .and_then(|at| asks.get(at))
-            .and_then(|asks| match asks {
-                Asks::Line(_, line) => line
-                    .found(&event.fields)
-                    .next()
-                    .filter(|_| line.slot.is_some()),
-                _ => None,
-            });
+        let line = stopped.and_then(|at| match asks.get(at)? {
+            Asks::Line(_, line) => line.slot.is_some().then_some(line),
+            _ => None,
+        });
+        let found = line.and_then(|line| line.found(&event.fields).next());
         let found = found.map(value);
+        let field = line.and_then(|line| line.predicate.field.as_ref());
+        let absent = field.filter(|_| found.is_none());
+        let absent = absent.map(|field| field.as_str().to_owned());
         let mut distance = explained.taken.distance(&event.fields);
         if let Some((script, _, span)) = &explained.script {
             let holds = stopped.is_none().then(|| script.answer(event));
@@ -113,6 +114,7 @@ impl Explainer {
         Some(Walked {
             passed,
             found,
+            absent,
             missed: distance.missed,
             held: distance.held,
         })

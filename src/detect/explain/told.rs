@@ -113,15 +113,6 @@ impl Clause {
         self.holds
     }
 
-    /// The clauses that ask something of the event, in the order in which they are written.
-    #[must_use]
-    pub fn leaves(&self) -> Vec<&Self> {
-        if matches!(self.what, What::Line(_) | What::Script(..)) {
-            return vec![self];
-        }
-        self.parts.iter().flat_map(Self::leaves).collect()
-    }
-
     /// Whether the clause holds, as follows from its parts alone.
     #[must_use]
     pub fn follows(&self) -> bool {

@@ -509,6 +509,7 @@ fn words_of_rule(path: &[&str]) -> &'static str {
         ["rulectl", "summary"] => "text of findings",
         ["rulectl", "script", ..] => "script",
         ["rulectl", "tests", ..] => "test",
+        ["rulectl", "behaviour"] => "behaviour that it covers",
         ["logsource", ..] => "log source",
         ["level"] => "level",
         ["tags", ..] => "tag",
@@ -531,7 +532,7 @@ fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
         (Kind::Rule | Kind::Filter, ["logsource", "definition"]) => Nothing,
         (Kind::Rule, ["description"]) if about.description_is_read => Decides,
         (Kind::Rule | Kind::Filter, ["description"]) => Nothing,
-        (Kind::Rule, ["rulectl", "tests", ..]) => Nothing,
+        (Kind::Rule, ["rulectl", "tests" | "behaviour", ..]) => Nothing,
         (Kind::Rule, ["tags", ..]) if about.rules_are_selected => Decides,
         (
             Kind::Rule,

@@ -777,9 +777,7 @@ impl Moving<'_> {
         }
         self.level((before, &old), (after, &new));
         let promoted = |view: &View<'_>, kept: &Kept| {
-            let promotion = &view.side.policy.promotion;
-            promotion.severities.contains(&kept.severity)
-                || promotion.threshold.is_some_and(|least| kept.score >= least)
+            view.side.policy.promotion.takes(kept.severity, kept.score)
         };
         let is = (promoted(&self.base, &old), promoted(&self.head, &new));
         let differs = (old.severity, old.score) != (new.severity, new.score);

@@ -22,7 +22,7 @@ pub use self::effect::{Answers, Effect, effect, effect_with};
 pub use self::gate::{Breach, Judged, Outcome, Verdict, Waived, judge};
 pub use self::guardrails::{Guardrail, Moved};
 pub use self::relation::Related;
-pub use self::side::{Found, SideError, files_of, find, folder, revision};
+pub use self::side::{Found, SideError, files_of, find, folder, revision, revision_files};
 pub use self::texts::{TextDiff, text_diffs};
 pub use self::things::{Kind, Place};
 

@@ -47,6 +47,57 @@ impl Found {
     }
 }
 
+/// So much is read of a file of the repository that says where another one is.
+const POINTER: u64 = 4 << 10;
+
+/// The files of the repository of a folder that are others where a commit is made, or where `word`
+/// is another revision; none where there is no repository.
+#[must_use]
+pub fn revision_files(folder: &Path, word: &str) -> Vec<PathBuf> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut places = folder.ancestors().filter_map(|place| {
+        let git = place.join(".git");
+        match pointer(&git)
+            .as_deref()
+            .map(|told| told.strip_prefix("gitdir: "))
+        {
+            Some(Some(told)) => Some(place.join(told)),
+            _ => git.is_dir().then_some(git),
+        }
+    });
+    let Some(git) = places.next() else {
+        return Vec::new();
+    };
+    let shared = pointer(&git.join("commondir")).map_or_else(|| git.clone(), |at| git.join(at));
+    let head = pointer(&git.join("HEAD"));
+    let branch = head.and_then(|head| Some(head.strip_prefix("ref: ")?.to_owned()));
+    let named = format!("refs/heads/{word}");
+    let references = [branch, Some(named)].into_iter().flatten();
+    let is_inside = |name: &PathBuf| {
+        let mut steps = name.components();
+        steps.all(|step| matches!(step, Component::Normal(_)))
+    };
+    let references = references.map(PathBuf::from).filter(is_inside);
+    let mut files: Vec<PathBuf> = references.map(|name| shared.join(name)).collect();
+    files.extend([
+        git.join("HEAD"),
+        git.join("logs/HEAD"),
+        shared.join("packed-refs"),
+    ]);
+    files
+}
+
+/// The first line of a small file.
+fn pointer(file: &Path) -> Option<String> {
+    let mut text = String::new();
+    if !fs::metadata(file).is_ok_and(|metadata| metadata.is_file()) {
+        return None;
+    }
+    let file = fs::File::open(file).ok()?;
+    file.take(POINTER).read_to_string(&mut text).ok()?;
+    text.lines().next().map(|line| line.trim().to_owned())
+}
+
 /// What begins the name of a recorded generation.
 const GENERATION: &str = "generation:";
 

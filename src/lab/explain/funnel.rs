@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::told::{EventTold, FoundTold, PlaceTold, StepTold, clause};
-use crate::detect::{Clause, Explainer, Step, Walked};
+use super::told::{EventTold, FoundTold, NearTold, PlaceTold, StepTold, clause};
+use crate::detect::{Clause, Explainer, Step, Verdict, Walked};
 use crate::diag::{Problems, Span};
 use crate::event::{Digest, Event, Time};
 use crate::okta::tree;
@@ -33,6 +33,8 @@ struct Counted {
     stopped: u64,
     /// What was found where they stopped, with how many.
     found: BTreeMap<String, u64>,
+    /// Which fields are spelled like one that is absent where they stopped, with how many.
+    near: BTreeMap<String, u64>,
     /// Whether that is so much that it is not kept.
     found_many: bool,
 }
@@ -81,6 +83,7 @@ impl Funnel {
         let Walked {
             passed,
             found,
+            absent,
             missed,
             held,
         } = walked;
@@ -97,6 +100,9 @@ impl Funnel {
         if let Some(step) = self.steps.get_mut(stopped) {
             step.stopped += 1;
             step.count(found.map_or_else(String::new, |found| found.to_string()), 1);
+            if let Some(near) = absent.and_then(|field| near_field(&field, event)) {
+                step.count_near(near, 1);
+            }
         }
         // One that satisfies nothing that is asked for has nothing to do with the rule.
         if !nears || held == 0 {
@@ -140,6 +146,9 @@ impl Funnel {
             step.stopped += more.stopped;
             for (found, events) in more.found {
                 step.count(found, events);
+            }
+            for (near, events) in more.near {
+                step.count_near(near, events);
             }
             step.found_many |= more.found_many;
             if step.found_many {
@@ -193,6 +202,7 @@ impl Funnel {
                     stopped: counted.stopped,
                     passed: counted.passed,
                     found: counted.most(),
+                    near: counted.nearest(),
                     found_many: counted.found_many,
                 }
             })
@@ -211,6 +221,26 @@ impl Counted {
         }
     }
 
+    /// Of very many the first in their order are kept, whichever came first.
+    fn count_near(&mut self, near: String, events: u64) {
+        *self.near.entry(near).or_default() += events;
+        if self.near.len() > MOST_FOUND {
+            self.near.pop_last();
+        }
+    }
+
+    /// The fields that are there most often in the place of one that is absent.
+    fn nearest(&self) -> Vec<NearTold> {
+        let mut near: Vec<(&String, &u64)> = self.near.iter().collect();
+        near.sort_by_key(|(field, events)| (Reverse(**events), *field));
+        let near = near.into_iter().take(FOUND_TOLD);
+        near.map(|(field, events)| NearTold {
+            field: field.clone(),
+            events: *events,
+        })
+        .collect()
+    }
+
     /// What was found most often.
     fn most(&self) -> Vec<FoundTold> {
         let mut found: Vec<(&String, &u64)> = self.found.iter().collect();
@@ -222,6 +252,18 @@ impl Counted {
                 events: *events,
             })
             .collect()
+    }
+}
+
+/// The field of an event that is spelled like one that it does not have.
+fn near_field(field: &str, event: &Event<'_>) -> Option<String> {
+    let all = std::str::from_utf8(event.raw).ok().and_then(tree)?;
+    let mut verdict = Verdict::Absent(None);
+    verdict.look_around(field, &all);
+    match verdict {
+        // A field that is there and empty has no value either.
+        Verdict::Absent(near) => near.filter(|near| near != field),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ pub use self::decided::{
     RouteTold, Valued,
 };
 pub use self::failed::explain_mismatches;
-pub use self::told::{ClauseTold, EventTold, FoundTold, PlaceTold, StepTold};
+pub use self::told::{ClauseTold, EventTold, FoundTold, NearTold, PlaceTold, StepTold};
 pub use self::windows::{FeedTold, LeftOut, WindowEvent, WindowTold, WindowsTold};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::detect::{Explainer, Logic, Rule};
 use crate::diag::Problems;
 use crate::event::{Digest, Event};
-use crate::pipeline::{self, Counts, Look, RunError, Settings};
+use crate::pipeline::{self, Counts, Look, Rejected, RunError, Settings};
 use crate::policy::Policy;
 use crate::source::{Input, Place, SourceError};
 
@@ -72,6 +72,9 @@ pub struct Explanation {
     /// How many of them were chosen, where some were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<u64>,
+    /// Why a record of the chosen line is no event.
+    #[serde(skip)]
+    pub rejected: Option<String>,
     /// Each rule that was asked.
     pub rules: Vec<RuleTold>,
 }
@@ -118,7 +121,7 @@ pub enum RuleKind {
 pub const SCHEMA: &str = "rulectl.explain/1";
 
 /// So many chosen events are told.
-const MOST_CHOSEN: usize = 5;
+pub const MOST_CHOSEN: usize = 5;
 
 /// What comes of an explanation: what was read, and the inputs that failed.
 pub type Explained = (Explanation, Counts, Vec<SourceError>);
@@ -175,6 +178,7 @@ pub fn explain(
         brief: asked.brief,
         chosen: asked.chosen.as_ref().map(|_| seen.chosen),
         rules: told.collect(),
+        rejected: seen.rejected,
     };
     Ok((explanation, counts, failed))
 }
@@ -269,6 +273,8 @@ struct Seen {
     chosen: u64,
     /// The first of the chosen events.
     digests: Vec<Digest>,
+    /// Why what stands on the chosen line is no event.
+    rejected: Option<String>,
 }
 
 impl Look for Seen {
@@ -306,11 +312,18 @@ impl Look for Seen {
             }
         }
     }
+
+    fn rejected(&mut self, rejected: &Rejected, input: u32, context: &Context) {
+        if input == 0 && context.chosen == Some(Chosen::Line(rejected.line)) {
+            self.rejected.get_or_insert_with(|| rejected.reason.clone());
+        }
+    }
 }
 
 impl Seen {
     fn merge(&mut self, more: Self) {
         self.chosen += more.chosen;
+        self.rejected = self.rejected.take().or(more.rejected);
         let room = MOST_CHOSEN.saturating_sub(self.digests.len());
         self.digests.extend(more.digests.into_iter().take(room));
         for (rule, funnel) in more.funnels {

@@ -37,9 +37,21 @@ pub struct StepTold {
     /// What those that stopped have instead: the values found most often.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<FoundTold>,
+    /// Where the field is absent, the fields that those have whose names differ in case alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<NearTold>,
     /// Whether they have more than a thousand different ones, of which none is told.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub found_many: bool,
+}
+
+/// A field that is spelled like one that is absent, and how many events have it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NearTold {
+    /// The field.
+    pub field: String,
+    /// How many.
+    pub events: u64,
 }
 
 /// A value, and how many events have it.
@@ -101,7 +113,8 @@ pub struct ClauseTold {
     /// Of the values that a line lists those that were not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
-    /// What else is to be said of the verdict: a field of another spelling, a kind, an error.
+    /// What else is to be said of the verdict: a field of another spelling, a kind, an error, and of
+    /// keywords that are not found in how many values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// What it is made of.
@@ -182,6 +195,9 @@ fn of_line(told: &mut ClauseTold, line: &ClauseLine, event: Option<&Value>, text
         verdict.look_around(field, event);
     }
     (told.verdict, told.note) = said(&verdict);
+    if let (None, Verdict::WrongValue, Some(event)) = (&line.field, &verdict, event) {
+        told.note = Some(values_of(event).to_string());
+    }
     told.found.clone_from(&line.found);
     told.more = line.more;
     told.from_database = line.supplied;
@@ -198,6 +214,16 @@ fn of_line(told: &mut ClauseTold, line: &ClauseLine, event: Option<&Value>, text
         } else {
             Vec::new()
         };
+    }
+}
+
+/// How many values keywords are looked for in.
+fn values_of(event: &Value) -> u64 {
+    match event {
+        Value::Object(map) => map.values().map(values_of).sum(),
+        Value::Array(items) => items.iter().map(values_of).sum(),
+        Value::Null => 0,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What tests found, for the machines of a pipeline: JUnit, SARIF, and commands of a workflow.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::event::Digest;
@@ -15,22 +17,27 @@ pub(super) type Tested<'t> = (&'t Suite, CaseResult);
 
 /// Cases as JUnit's XML: a suite is one there too.
 #[must_use]
-pub fn tested_junit(results: &[Tested<'_>]) -> String {
+pub fn tested_junit(policy: &Path, results: &[Tested<'_>]) -> String {
     let suites: Vec<(&str, Vec<Case>)> = results
         .chunk_by(|(one, _), (other, _)| std::ptr::eq(*one, *other))
-        .filter_map(|of| Some((of.first()?.0.name.as_str(), of.iter().map(case).collect())))
+        .filter_map(|of| {
+            Some((
+                of.first()?.0.name.as_str(),
+                of.iter().map(|tested| case(policy, tested)).collect(),
+            ))
+        })
         .collect();
     junit::document("rulectl test", "rulectl.test", &suites)
 }
 
-fn case((suite, result): &Tested<'_>) -> Case {
+fn case(policy: &Path, (suite, result): &Tested<'_>) -> Case {
     let outcome = if result.passed() {
         Outcome::Passed
     } else {
         Outcome::Failed {
             kind: "mismatch",
             message: headline(result),
-            text: told(suite, result),
+            text: told(policy, suite, result),
         }
     };
     Case {
@@ -48,8 +55,8 @@ fn place(suite: &Suite, result: &CaseResult) -> Place {
 }
 
 /// What a failed case says, in plain text.
-pub(super) fn told(suite: &Suite, result: &CaseResult) -> String {
-    anstream::adapter::strip_str(&failed_case(suite, result)).to_string()
+pub(super) fn told(policy: &Path, suite: &Suite, result: &CaseResult) -> String {
+    anstream::adapter::strip_str(&failed_case(policy, suite, result)).to_string()
 }
 
 fn headline(result: &CaseResult) -> String {
@@ -69,7 +76,7 @@ const FAILED: Rule = Rule {
 /// The cases that failed, as SARIF. The suites stand in the policy folder, which stands at `root`
 /// in its repository: empty, or with a `/` at its end.
 #[must_use]
-pub fn tested_sarif(results: &[Tested<'_>], root: &str) -> Value {
+pub fn tested_sarif(policy: &Path, results: &[Tested<'_>], root: &str) -> Value {
     let failed = results.iter().filter(|(_, result)| !result.passed());
     let results: Vec<Value> = failed
         .map(|(suite, result)| {
@@ -78,7 +85,7 @@ pub fn tested_sarif(results: &[Tested<'_>], root: &str) -> Value {
                 "ruleId": FAILED.id,
                 "ruleIndex": 0,
                 "level": FAILED.level,
-                "message": {"text": visible_lines(&told(suite, result))},
+                "message": {"text": visible_lines(&told(policy, suite, result))},
                 "locations": [location(root, &place(suite, result))],
                 "partialFingerprints": {"rulectlTest/v1": Digest::of(about.as_bytes()).to_string()},
             })
@@ -94,17 +101,17 @@ fn visible_lines(text: &str) -> String {
 
 /// A command of a workflow for each case that failed, which shows it beside its line.
 #[must_use]
-pub fn tested_annotations(results: &[Tested<'_>], root: &str) -> String {
+pub fn tested_annotations(policy: &Path, results: &[Tested<'_>], root: &str) -> String {
     let failed = results.iter().filter(|(_, result)| !result.passed());
     failed
         .map(|(suite, result)| {
             let name = format!("{}: {}", suite.name, result.name);
             format!(
                 "::error file={},line={},title={}::{}\n",
-                property(&format!("{root}{}", suite.file)),
+                property(&visible(&format!("{root}{}", suite.file))),
                 result.line,
                 property(&visible(&name)),
-                data(&visible_lines(&told(suite, result)))
+                data(&visible_lines(&told(policy, suite, result)))
             )
         })
         .collect()

@@ -1,5 +1,7 @@
 //! What tests found and reach, as a page: one file that opens anywhere and loads nothing.
 
+use std::path::Path;
+
 use maud::{Markup, html};
 
 use crate::diag::counted;
@@ -9,7 +11,7 @@ use crate::render::report::tested::{Tested, told};
 
 /// The cases, those that failed first and with what came out, and what they reach of the policy.
 #[must_use]
-pub fn tested_page(results: &[Tested<'_>], coverage: Option<&Coverage>) -> String {
+pub fn tested_page(policy: &Path, results: &[Tested<'_>], coverage: Option<&Coverage>) -> String {
     let failed = results
         .iter()
         .filter(|(_, result)| !result.passed())
@@ -25,12 +27,12 @@ pub fn tested_page(results: &[Tested<'_>], coverage: Option<&Coverage>) -> Strin
         }
     };
     let body = html! {
-        (cases("Failed", results, false))
+        (cases(policy, "Failed", results, false))
         @if let Some(coverage) = coverage {
             (items("Never", coverage, false))
             (items("Reached", coverage, true))
         }
-        (cases("Passed", results, true))
+        (cases(policy, "Passed", results, true))
     };
     document(&html! { "rulectl test" }, &head, &body)
 }
@@ -41,18 +43,18 @@ fn reach(coverage: &Coverage) -> String {
     format!("Coverage: {reached} of {all}, {percent:.1} %")
 }
 
-fn cases(heading: &str, results: &[Tested<'_>], passed: bool) -> Markup {
+fn cases(policy: &Path, heading: &str, results: &[Tested<'_>], passed: bool) -> Markup {
     let of = results
         .iter()
         .filter(|(_, result)| result.passed() == passed);
     let rows = html! {
-        @for tested in of.clone().take(ROWS) { (case(tested)) }
+        @for tested in of.clone().take(ROWS) { (case(policy, tested)) }
     };
     let body = table(&["suite", "case", "where"], &rows);
     section(heading, of.count(), 0, &body)
 }
 
-fn case((suite, result): &(&Suite, CaseResult)) -> Markup {
+fn case(policy: &Path, (suite, result): &(&Suite, CaseResult)) -> Markup {
     let place = format!("{}:{}", suite.file, result.line);
     html! {
         tr data-row {
@@ -62,7 +64,7 @@ fn case((suite, result): &(&Suite, CaseResult)) -> Markup {
                     details {
                         summary { (Said(&result.name)) }
                         div.inside {
-                            @for line in told(suite, result).lines() {
+                            @for line in told(policy, suite, result).lines() {
                                 div { code { (Said(line)) } }
                             }
                         }
