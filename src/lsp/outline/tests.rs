@@ -190,7 +190,7 @@ fn hostile_texts_take_no_long_time() {
         "[", "{a: ", "- ", "\"", "'", "a: \"\n", "a = [[\n", "\"\"\"", "a.", "[a.", "x: |\n",
         " a:\n",
     ] {
-        let text = part.repeat((1 << 19) / part.len());
+        let text = part.repeat((1 << 18) / part.len());
         for notation in [Notation::Yaml, Notation::Toml] {
             assert!(
                 Outline::of(notation, &text).words.len() <= MOST_WORDS + 100,
