@@ -82,6 +82,12 @@ enum Advice {
 }
 
 impl Diagnostic {
+    /// The change that puts it right, if one does whatever was meant.
+    #[must_use]
+    pub fn fix(&self) -> Option<&Fix> {
+        self.fix.as_ref()
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<Cow<'_, str>> {

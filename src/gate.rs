@@ -65,7 +65,7 @@ impl Clause {
 }
 
 /// Every clause by its key.
-const CLAUSES: [(&str, Clause); 7] = [
+pub const CLAUSES: [(&str, Clause); 7] = [
     ("weakened_guardrails", Clause::WeakenedGuardrails),
     ("undecided_guardrails", Clause::UndecidedGuardrails),
     ("new_write_scopes", Clause::NewWriteScopes),

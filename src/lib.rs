@@ -41,6 +41,8 @@
 //! | [`record`] | what a run says in the audit |
 //! | [`lab`] | the same spine for tests |
 //! | [`render`] | values as text |
+//! | [`schema`] | the formats of a policy as JSON Schema |
+//! | [`lsp`] | what an editor asks of a policy |
 //! | [`cli`] | the command line |
 //!
 //! `ARCHITECTURE.md` has the invariants and the reasons; a test holds the
@@ -64,6 +66,7 @@ pub mod import;
 pub mod json;
 pub mod lab;
 pub mod llm;
+pub mod lsp;
 pub mod okta;
 pub mod pipeline;
 pub mod plan;
@@ -75,6 +78,7 @@ pub mod redact;
 pub mod render;
 pub mod risk;
 pub mod route;
+pub mod schema;
 pub mod script;
 pub mod slots;
 pub mod source;

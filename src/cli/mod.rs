@@ -17,12 +17,14 @@ mod import;
 mod incident;
 mod init;
 mod live;
+mod lsp;
 mod output;
 mod pack;
 mod progress;
 mod replay;
 mod reports;
 mod run;
+mod schema;
 mod show;
 mod slots;
 mod so_far;
@@ -218,6 +220,10 @@ enum Command {
     Test(test::Args),
     /// Check, test and compare with the last commit at each save
     Dev(dev::Args),
+    /// Serve an editor over standard input and output: problems, completion, explanations, definitions
+    Lsp(lsp::Args),
+    /// Print a format of the policy as JSON Schema, for editors
+    Schema(schema::Args),
     /// Say which behaviours and ATT&CK techniques the rules cover, and how many cases hold each
     Coverage(pack::CoverageArgs),
     /// Write a page for each rule, from the rule and its cases
@@ -267,6 +273,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Fmt(args) => fmt::fmt(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),
         Command::Dev(args) => dev::dev(&cli.common, args),
+        Command::Lsp(args) => lsp::lsp(args),
+        Command::Schema(args) => schema::run(args),
         Command::Coverage(args) => pack::coverage_of(&cli.common, args),
         Command::Docs(args) => pack::docs(&cli.common, args),
     };

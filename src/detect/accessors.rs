@@ -14,7 +14,8 @@ pub mod codes {
     pub const ACCESSOR: &str = "RL0108";
 }
 
-const NOTATIONS: [(&str, Notation); 2] = [("map", Notation::Map), ("json", Notation::Json)];
+/// How texts that hold values are written, by name.
+pub const NOTATIONS: [(&str, Notation); 2] = [("map", Notation::Map), ("json", Notation::Json)];
 
 /// The fields whose texts hold values, by their paths.
 #[derive(Clone, Debug, Default)]

@@ -39,6 +39,11 @@ const BOUNDS: [(&str, Bound); 6] = [
     ("neq", Bound::NotEqual),
 ];
 
+/// The names of the bounds.
+pub fn bound_names() -> impl Iterator<Item = &'static str> {
+    BOUNDS.into_iter().map(|(name, _)| name)
+}
+
 impl Bounds {
     /// Whether a number keeps all of them.
     #[must_use]

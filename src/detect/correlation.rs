@@ -119,8 +119,7 @@ const TYPES: [(&str, Decode); 14] = [
 ];
 
 /// The names of all types.
-#[cfg(test)]
-pub(super) fn type_names() -> impl Iterator<Item = &'static str> {
+pub fn correlation_types() -> impl Iterator<Item = &'static str> {
     TYPES.iter().map(|(name, _)| *name)
 }
 

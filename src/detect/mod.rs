@@ -62,8 +62,9 @@ mod values;
 mod versions;
 mod windows;
 
-pub use self::accessors::{Accessors, decode_accessors, is_accessors};
-pub use self::correlation::Correlation;
+pub use self::accessors::{Accessors, NOTATIONS, decode_accessors, is_accessors};
+pub use self::bounds::bound_names;
+pub use self::correlation::{Correlation, correlation_types};
 pub use self::engine::Scratch;
 pub use self::explain::{
     Clause, Explainer, Kind as ValueKind, Line as ClauseLine, Step, Verdict, Walked, What,
@@ -74,11 +75,12 @@ pub use self::finding::{Finding, Moment, OrderKey, Status};
 pub use self::joint::{Joined, Joint, JointWindows, Reach, ToCome};
 pub use self::limits::Limits;
 pub use self::lists::{Lists, NotThere};
+pub use self::modifiers::modifier_names;
 pub use self::portable::{exploding, of_ours};
 pub use self::probe::{Part, Probe};
 pub use self::report::Heading;
 pub use self::rule::{
-    DESCRIPTIVE, Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule,
+    DESCRIPTIVE, LEVELS, Level, LogSource, Logic, NAMESPACE, Rule, codes as rule_codes, decode_rule,
 };
 pub use self::script::{Answers, Named, ScriptSettings, link_scripts};
 pub use self::search::codes as search_codes;

@@ -83,6 +83,11 @@ pub static MODIFIERS: [Modifier; 31] = [
     row("exists", |m| m.compare = Some(existence), &["neq"]).of_a_field(),
 ];
 
+/// The names of the modifiers.
+pub fn modifier_names() -> impl Iterator<Item = &'static str> {
+    MODIFIERS.iter().map(|modifier| modifier.name)
+}
+
 const ENCODED: &[&str] = &[
     "base64",
     "base64offset",

@@ -64,7 +64,8 @@ impl Level {
     }
 }
 
-pub(super) const LEVELS: [(&str, Level); 5] = [
+/// The levels by name.
+pub const LEVELS: [(&str, Level); 5] = [
     ("informational", Level::Informational),
     ("low", Level::Low),
     ("medium", Level::Medium),

@@ -38,7 +38,7 @@ pub struct Fixes {
 }
 
 /// Texts in the place of those of files, by their paths in the policy folder.
-pub(super) type Texts = BTreeMap<String, String>;
+pub type Texts = BTreeMap<String, String>;
 
 /// How often a change is tried by itself where all of them together bring a new problem.
 const TRIED: usize = 100;

@@ -21,10 +21,13 @@ mod suite;
 pub use self::changed::changed_since;
 pub use self::compare::Mismatch;
 pub use self::coverage::{Coverage, Item, UNREACHED, cover, report_unreached};
-pub use self::fix::{Fixed, Fixes, fix};
+pub use self::fix::{Fixed, Fixes, Texts, fix};
 pub use self::observed::{Met, Observed};
 pub use self::pack::{Covered, Held, Planned, covered};
 pub use self::project::{Project, run_all};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
 pub use self::saved::{Asked, Differs, NotCompared, Saved, Sound, Standing, saved};
-pub use self::suite::{Case, Events, Expectation, NamedRule, Suite, Wanted, all_suites, codes};
+pub use self::suite::{
+    Case, Events, Expectation, NamedRule, RECORDS, Suite, Wanted, all_suites, all_suites_over,
+    codes,
+};

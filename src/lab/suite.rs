@@ -107,7 +107,7 @@ pub enum Wanted {
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
-const KINDS: [(&str, &[&str]); 8] = [
+pub const RECORDS: [(&str, &[&str]); 8] = [
     (
         "findings",
         &[
@@ -184,8 +184,8 @@ pub fn all_suites(folder: &Path, loaded: &mut Loaded) -> Vec<Suite> {
     all_suites_over(folder, loaded, &Texts::new())
 }
 
-/// The same with other texts in the place of those of some suites.
-pub(super) fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec<Suite> {
+/// The same with other texts in the place of those of some suites, by their paths in the policy folder.
+pub fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec<Suite> {
     let mut logs = Logs::default();
     let problems = &mut loaded.problems;
     let mut suites = cases_in_rules(folder, &loaded.files, &mut logs, problems);
@@ -428,7 +428,7 @@ fn decode_case(node: &Node, beside: &mut Beside<'_>, problems: &mut Problems) ->
 
 /// The rules that the records of an expectation name.
 fn named_rules(expected: &Node) -> Vec<NamedRule> {
-    let kinds = KINDS.iter().map(|(kind, _)| *kind);
+    let kinds = RECORDS.iter().map(|(kind, _)| *kind);
     let listed = kinds.filter_map(|kind| match &expected.at(&format!("/{kind}"))?.kind {
         Kind::List(records) => Some(records.iter().map(move |record| (kind, record))),
         _ => None,
@@ -772,7 +772,7 @@ fn parse_offset(text: &str) -> Option<Nanos> {
 fn decode_expectations(node: &Node, problems: &mut Problems) -> Option<Vec<Expectation>> {
     let mut table = node.table(problems)?;
     let mut expect = Vec::new();
-    for (kind, fields) in KINDS {
+    for (kind, fields) in RECORDS {
         if let Some(node) = table.get_even_null(kind)
             && let Some(wanted) = decode_wanted(node, fields, problems)
         {

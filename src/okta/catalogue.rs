@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 static EVENT_TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("event-types.txt")));
 static FIELDS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("fields.txt")));
 
+static EVENT_FACTS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("event-facts.txt")));
+
 static OPERATIONS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("operations.txt")));
 
 /// Which description of its API the operations are from.
@@ -75,6 +77,37 @@ pub fn is_secret(field: &str) -> bool {
 #[must_use]
 pub fn event_types() -> &'static [&'static str] {
     &EVENT_TYPES
+}
+
+/// What the catalogue says of an event type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventFacts {
+    /// The part of Okta that it is from.
+    pub category: &'static str,
+    /// The day on which it was added.
+    pub added: &'static str,
+    /// Words that it is filed under, with blanks between them.
+    pub tags: &'static str,
+}
+
+/// What the catalogue says of an event type, if it has it.
+#[must_use]
+pub fn event_facts(event_type: &str) -> Option<EventFacts> {
+    let is_before = |line: &&str| {
+        line.split('\t')
+            .next()
+            .is_some_and(|known| known < event_type)
+    };
+    let line = EVENT_FACTS.get(EVENT_FACTS.partition_point(is_before))?;
+    let mut parts = line
+        .strip_prefix(event_type)?
+        .strip_prefix('\t')?
+        .split('\t');
+    Some(EventFacts {
+        category: parts.next()?,
+        added: parts.next()?,
+        tags: parts.next()?,
+    })
 }
 
 /// Every documented or observed field path of a System Log record, sorted;
@@ -191,6 +224,13 @@ mod tests {
         ] {
             assert!(fields().binary_search(&field).is_ok(), "{field}");
         }
+        for event_type in event_types() {
+            assert!(event_facts(event_type).is_some(), "{event_type}");
+        }
+        let facts = event_facts("user.session.start").expect("it is there");
+        assert_eq!(facts.added, "2016-01-08");
+        assert!(facts.tags.contains("session") && !facts.category.is_empty());
+        assert_eq!(event_facts("user.session.star"), None);
         assert!(has_one_value("actor.id") && has_one_value("client.ipAddress"));
         for field in ["target", "target.id", "request.ipChain.ip", "my.field"] {
             assert!(!has_one_value(field), "{field}");

@@ -7,8 +7,8 @@ mod mapping;
 mod time;
 
 pub use self::catalogue::{
-    DESCRIBED, event_types, fields, has_one_value, is_open_map, is_secret, methods, scopes,
-    spelling, text_above,
+    DESCRIBED, EventFacts, event_facts, event_types, fields, has_one_value, is_open_map, is_secret,
+    methods, scopes, spelling, text_above,
 };
 pub use self::log_source::not_ours;
 use self::mapping::is_lower_cased;

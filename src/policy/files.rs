@@ -335,7 +335,7 @@ impl Reader<'_> {
             return self.report_elsewhere(path);
         }
         let shown = self.root.shown(path);
-        let most = if is_list(path) { MAX_LIST } else { MAX_FILE };
+        let most = most_bytes(path);
         match read_text(&self.root.full(path), is_file, most, &mut self.buffer) {
             Ok(text) => {
                 let text: Arc<str> = text.into();
@@ -396,6 +396,12 @@ impl Reader<'_> {
 /// Whether a file is in the folder of lists.
 fn is_list(path: &str) -> bool {
     path.starts_with("rules/lists/")
+}
+
+/// The most bytes that a file of a policy may have.
+#[must_use]
+pub fn most_bytes(path: &str) -> u64 {
+    if is_list(path) { MAX_LIST } else { MAX_FILE }
 }
 
 /// Whether a file in `rules/` or `prompts/` is one that the policy reads, by its path.

@@ -9,7 +9,9 @@ mod lint;
 mod sources;
 
 pub use self::archive::{ArchiveError, activate, archived, generation};
-pub use self::files::{PolicyFile, is_passing, is_wanted, leads_out, read_folder, read_rules};
+pub use self::files::{
+    PolicyFile, is_passing, is_wanted, leads_out, most_bytes, read_folder, read_rules,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -73,6 +73,11 @@ pub const FIELDS: [Field; 35] = [
     field("route.context", Shape::Text, 32),
 ];
 
+/// What the fields are called.
+pub fn context_fields() -> impl Iterator<Item = &'static str> {
+    FIELDS.into_iter().map(|field| field.name)
+}
+
 /// The field of a name.
 #[must_use]
 pub fn known(name: &str) -> Option<Field> {

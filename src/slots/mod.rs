@@ -17,7 +17,7 @@ mod strict;
 mod template;
 
 pub use self::consulted::Consulted;
-pub use self::context::select_all;
+pub use self::context::{context_fields, select_all};
 pub use self::decode::{May, SLOTS, SlotSettings, decode_slots};
 pub use self::fallback::{Fallback, NoFallback};
 pub use self::fill::{Asked, Call, Fate, fill};

@@ -18,7 +18,8 @@ pub mod codes {
     pub const NO_SUCH_STEP: &str = "RL0505";
 }
 
-const METHODS: [(&str, Method); 4] = [
+/// The methods by their keys.
+pub const METHODS: [(&str, Method); 4] = [
     ("get", Method::Get),
     ("post", Method::Post),
     ("put", Method::Put),

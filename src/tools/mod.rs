@@ -6,5 +6,5 @@
 mod decode;
 mod template;
 
-pub use self::decode::{codes, decode_tools};
+pub use self::decode::{METHODS, codes, decode_tools};
 pub use self::template::{CommandTemplate, Hole, Method, Piece, QueryParameter};

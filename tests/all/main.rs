@@ -19,12 +19,14 @@
 //! | `filling` | runs that ask a model, on good days and on bad ones |
 //! | `injection` | payloads in every field of events, and a model that obeys them |
 //! | `huge` | input that is large, deep or many, and what it may cost |
+//! | `schema` | the formats as JSON Schema |
 //! | `scripts` | scripts as parts of rules |
 //! | `power` | a rule for each need of published detections, with cases that just hit and just miss |
 //! | `seeds` | the seeds of the fuzz targets |
 //! | `determinism` | the same bytes from the same events |
 //! | `live` | events as they come |
 //! | `reload` | a live run whose policy changes |
+//! | `lsp` | an editor that is served |
 //! | `logic` | what changes the logic digest of a rule |
 //! | `docs` | every example of the documentation |
 //! | `dev` | what each save of a policy comes to |
@@ -82,6 +84,7 @@ mod layout;
 mod live;
 mod llm;
 mod logic;
+mod lsp;
 mod pack;
 mod power;
 mod promotion;
@@ -91,6 +94,7 @@ mod reload;
 mod replay;
 mod reports;
 mod routes;
+mod schema;
 mod scripted;
 mod scripts;
 mod seeds;

@@ -97,7 +97,7 @@ fn nothing_that_a_rule_says_means_anything_on_its_page() {
             .lines()
             .filter(|line| line.starts_with("````"))
             .collect();
-        assert!(fences.len() % 2 == 0, "{text}");
+        assert!(fences.len().is_multiple_of(2), "{text}");
     }
     assert!(seen >= 2, "the page of the rule and the index name it");
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::detect::correlation::type_names;
+use crate::detect::correlation::correlation_types;
 use crate::detect::lists::Lists;
 use crate::detect::reference::tests::cases;
 use crate::detect::rule::decode_rule;
@@ -210,7 +210,7 @@ fn finish(
 #[test]
 fn every_type_is_cut() {
     let cut: BTreeSet<&str> = CORRELATIONS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(cut, type_names().collect());
+    assert_eq!(cut, correlation_types().collect());
 }
 
 proptest! {

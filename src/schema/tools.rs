@@ -1,0 +1,40 @@
+//! `tools.yaml`.
+
+use serde_json::{Value, json};
+
+use crate::schema::pages::Table;
+use crate::schema::{closed, mapping_to, named, said, text, together};
+use crate::tools::METHODS;
+
+pub(super) fn schema() -> Value {
+    let commands = said(
+        "The templates of the commands that may be suggested for the steps of a plan",
+        json!({"type": "object", "propertyNames": named("step"), "additionalProperties": command()}),
+    );
+    closed(Table::NONE, &["commands"], json!({"commands": commands}))
+}
+
+fn command() -> Value {
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    let own = json!({
+        "step": named("step"),
+        "system": {"type": "string", "enum": ["okta_api"]},
+        "description": text(),
+        "notes": text(),
+        "scope": text(),
+        "query": mapping_to(scalar),
+        "body": {},
+    });
+    let path = || json!({"type": "string", "pattern": "^/api/v1/[^?#]+$"});
+    let methods = METHODS.map(|(method, _)| json!({method: path()}));
+    let mut command = closed(
+        Table::COMMANDS,
+        &["system", "description"],
+        together([own].into_iter().chain(methods)),
+    );
+    let one = METHODS.map(|(method, _)| json!({"required": [method]}));
+    if let Value::Object(command) = &mut command {
+        command.insert("oneOf".to_owned(), one.to_vec().into());
+    }
+    command
+}
