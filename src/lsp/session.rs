@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
+use crate::fmt::{FileKind, formatted};
 use crate::lsp::Ended;
 use crate::lsp::desk::Desk;
 use crate::lsp::folder::{Checked, Folder, Open, is_policy, parsed, root_of};
@@ -157,7 +158,10 @@ impl Session {
     fn asked(&mut self, method: &str, params: &Value) -> Option<Value> {
         let nothing = match method {
             "textDocument/hover" => Value::Null,
-            "textDocument/completion" | "textDocument/definition" | "textDocument/codeAction" => {
+            "textDocument/completion"
+            | "textDocument/definition"
+            | "textDocument/codeAction"
+            | "textDocument/formatting" => {
                 json!([])
             }
             _ => return None,
@@ -166,6 +170,7 @@ impl Session {
             "textDocument/completion" => self.with_desk(params, |desk| desk.completion()),
             "textDocument/hover" => self.with_desk(params, |desk| desk.hover()),
             "textDocument/definition" => self.with_desk(params, |desk| desk.definition()),
+            "textDocument/formatting" => self.layout(params),
             _ => self.actions(params),
         };
         Some(answered.unwrap_or(nothing))
@@ -213,6 +218,20 @@ impl Session {
         Some(mended.actions(&range))
     }
 
+    /// The whole text in its canonical layout, where it has another and means the same in it.
+    fn layout(&self, params: &Value) -> Option<Value> {
+        let path = path_of(text(params, "/textDocument/uri")?)?;
+        let name = path.to_str()?;
+        let before = &self.open.get(&path)?.text;
+        let after = formatted(name, before, FileKind::of(name)?).ok()?;
+        if after == **before {
+            return None;
+        }
+        let lines = Lines::of(before, self.encoding);
+        let range = json!({"start": lines.position(0), "end": lines.position(before.len())});
+        Some(json!([{"range": range, "newText": after}]))
+    }
+
     fn begin(&mut self, params: &Value) -> Value {
         self.stage = Stage::Begun;
         let offered = params.pointer("/capabilities/general/positionEncodings");
@@ -233,6 +252,7 @@ impl Session {
                 "completionProvider": {"triggerCharacters": [":", " ", "|", ".", "\"", "["]},
                 "hoverProvider": true,
                 "definitionProvider": true,
+                "documentFormattingProvider": true,
                 "codeActionProvider": {"codeActionKinds": ["quickfix", "source.fixAll.rulectl"]},
             },
             "serverInfo": {"name": "rulectl", "version": env!("CARGO_PKG_VERSION")},

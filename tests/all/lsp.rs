@@ -304,6 +304,7 @@ fn nothing_that_an_editor_sends_ends_it_or_makes_it_wait() {
         "textDocument/hover",
         "textDocument/definition",
         "textDocument/codeAction",
+        "textDocument/formatting",
     ];
     for params in &odd {
         for notice in ["didOpen", "didChange", "didSave", "didClose", "didNothing"] {
@@ -542,6 +543,34 @@ fn what_stands_somewhere_is_explained_and_leads_somewhere() {
     let hover = editor.ask("textDocument/hover", at(&rule, &text, "outcome.rezult", 3));
     let said = hover["contents"]["value"].as_str().unwrap_or_default();
     assert!(said.starts_with("RL0150: "), "{said}");
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
+fn a_text_gets_the_layout_of_fmt() {
+    let (folder, rule) = policy();
+    let mut editor = Editor::working_in(folder.path());
+    let good = read(&rule);
+    editor.open(&rule, &good);
+    let asked = json!({"textDocument": {"uri": uri(&rule)}, "options": {"tabSize": 2, "insertSpaces": true}});
+    let edits = editor.ask("textDocument/formatting", asked.clone());
+    assert_eq!(edits, json!([]), "it has its layout");
+    let title = good.lines().find(|line| line.starts_with("title:"));
+    let title = title.expect("a title").to_owned() + "\n";
+    let below = good
+        .replacen(&title, "", 1)
+        .replacen("level:", &(title + "level:"), 1);
+    editor.change(&rule, json!([{"text": below}]));
+    let edits = editor.ask("textDocument/formatting", asked.clone());
+    assert_eq!(edits[0]["newText"], good.as_str());
+    assert_eq!(
+        edits[0]["range"]["start"],
+        json!({"line": 0, "character": 0})
+    );
+    let last = edits[0]["range"]["end"]["line"].as_u64().expect("a line");
+    assert_eq!(last, below.lines().count() as u64);
+    editor.change(&rule, json!([{"text": "title: [\n"}]));
+    assert_eq!(editor.ask("textDocument/formatting", asked), json!([]));
     assert_eq!(editor.end(), Some(0));
 }
 
