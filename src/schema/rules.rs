@@ -298,7 +298,7 @@ fn block() -> Value {
             "risk": risk,
             "floor": floor,
             "suppress": span_of_time(),
-            "behaviour": said("The behaviour that the rule finds, as `rulectl coverage` lists them", text()),
+            "behaviour": text(),
             "metadata": list_of(field()),
             "group-by": list_of(field()),
             "script": {"anyOf": [named("function"), functions]},
