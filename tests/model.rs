@@ -30,7 +30,7 @@ use rulectl::slots::{Asked, fill};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{load, log, program, root, shipped_folder};
+use crate::harness::{load, log, program, root, small_folder};
 
 /// The only model that the address is expected to have.
 const MODEL: &str = "smollm2-135m-instruct";
@@ -66,7 +66,7 @@ fn request(content: &str) -> Request {
 
 /// The shipped policy with time for a slow machine, and short replies; risks are repaired.
 fn patient_folder() -> TempDir {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let limits = regex::Regex::new("(?m)^limits: .*$").unwrap();
     for prompt in fs::read_dir(folder.path().join("prompts")).unwrap() {
         let path = prompt.unwrap().path();
@@ -264,7 +264,7 @@ fn check_routes_and_plans(folder: &Path) {
 /// out of range: that is refused, and the model is shown why.
 #[test]
 fn a_score_out_of_range_is_refused_and_repaired_once() {
-    let folder = shipped_folder();
+    let folder = small_folder();
     let prompt = "---
 slot: risk
 limits: {max_tokens: 60, timeout: 110s, repair: 1}
@@ -328,7 +328,7 @@ fn a_reply_that_is_cut_off_is_refused() {
         .ask(&request("Count to a thousand."))
         .expect("a reply");
     assert_eq!(reply.finish, Finish::Length);
-    let folder = shipped_folder();
+    let folder = small_folder();
     let path = folder.path().join("prompts/risk.md");
     let text = fs::read_to_string(&path).unwrap();
     let text = text.replace(
