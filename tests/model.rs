@@ -64,7 +64,7 @@ fn request(content: &str) -> Request {
     }
 }
 
-/// The shipped policy with time for a slow machine, and short replies; risks are repaired.
+/// The small policy with time for a slow machine, and short replies; risks are repaired.
 fn patient_folder() -> TempDir {
     let folder = small_folder();
     let limits = regex::Regex::new("(?m)^limits: .*$").unwrap();
