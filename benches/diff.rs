@@ -1,7 +1,7 @@
 //! What a diff takes beside one run over the same log: `cargo bench --bench diff -- RULES LOG`.
 //!
 //! `RULES` is a folder of `benches/generate.py rules`, `LOG` one of its logs of events. The policy is
-//! the shipped one with these rules, of which five are changed in five ways, and then the busiest one too; a run is the whole
+//! the small one of the tests with these rules, of which five are changed in five ways, and then the busiest one too; a run is the whole
 //! chain, and detection is what `rulectl detect` does.
 
 #![expect(
@@ -74,16 +74,16 @@ const CHANGES: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// The shipped policy with the rules beside its own, and the first so many changes.
+/// The small policy of the tests with the rules beside its own, and the first so many changes.
 fn side(rules: &Path, changes: usize) -> Side {
     let folder = tempfile::tempdir().expect("a folder");
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy");
     for part in ["rules", "prompts"] {
         fs::create_dir(folder.path().join(part)).expect("a folder");
-        copy(&shipped.join(part), &folder.path().join(part));
+        copy(&small.join(part), &folder.path().join(part));
     }
     for file in ["routing.toml", "tools.yaml"] {
-        fs::copy(shipped.join(file), folder.path().join(file)).expect("copied");
+        fs::copy(small.join(file), folder.path().join(file)).expect("copied");
     }
     copy(rules, &folder.path().join("rules"));
     for (file, from, to) in CHANGES.iter().take(changes) {
