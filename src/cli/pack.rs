@@ -119,6 +119,7 @@ struct Difference {
 impl Difference {
     fn of(folder: &Path, mut pages: BTreeMap<String, String>) -> Result<Self> {
         let mut gone = Vec::new();
+        refuse_link(folder)?;
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -131,6 +132,7 @@ impl Difference {
                 continue;
             };
             let path = entry.path();
+            refuse_link(&path)?;
             let text = fs::read(&path).map_err(|error| cannot("be read", &path, &error))?;
             let is_ours = text.starts_with(WRITTEN.as_bytes());
             match pages.get(name) {
@@ -162,6 +164,16 @@ impl Difference {
         }
         Ok(())
     }
+}
+
+/// Pages are written where they seem to be.
+fn refuse_link(path: &Path) -> Result<()> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_symlink());
+    if is_link {
+        let path = visible(&path.to_string_lossy());
+        bail!("`{path}` is a link; name the folder that it leads to with `--to`, or remove it");
+    }
+    Ok(())
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> anyhow::Error {

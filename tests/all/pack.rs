@@ -132,6 +132,26 @@ fn pages_are_kept_as_the_rules_are_and_those_of_others_are_left() {
     assert_eq!(kept, "mine");
 }
 
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_through_a_link() {
+    use std::os::unix::fs::symlink;
+    let folder = hostile();
+    let elsewhere = crate::cli::folder();
+    fs::create_dir_all(folder.path().join("docs")).expect("a folder");
+    let pages = folder.path().join("docs/rules");
+    symlink(elsewhere.path(), &pages).expect("a link");
+    let output = rulectl(folder.path(), "docs");
+    assert_eq!(output.status.code(), Some(2), "{}", out(&output));
+    assert!(err(&output).contains("is a link"), "{}", err(&output));
+    fs::remove_file(&pages).expect("removed");
+    fs::create_dir(&pages).expect("a folder");
+    symlink(elsewhere.path().join("new"), pages.join("README.md")).expect("a link");
+    assert_eq!(rulectl(folder.path(), "docs").status.code(), Some(2));
+    let left = fs::read_dir(elsewhere.path()).expect("a folder").count();
+    assert_eq!(left, 0, "nothing was written there");
+}
+
 #[test]
 fn a_layer_counts_the_rules_of_each_technique() {
     let folder = hostile();
