@@ -81,6 +81,7 @@ static CORRELATION: Order = Order {
 static BLOCK: Order = Order {
     keys: &[
         "finding_type",
+        "behaviour",
         "summary",
         "user",
         "risk",
