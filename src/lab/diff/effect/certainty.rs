@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::lab::diff::effect::possible::{Bound, Possible, Presence};
+use crate::lab::diff::effect::bounds::{Bound, Possible, Presence};
 use crate::lab::diff::effect::traced::{Kind, Traced};
 
 /// Whether a difference holds whatever a model says.

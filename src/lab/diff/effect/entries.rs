@@ -1,31 +1,88 @@
 //! The fields of a record as JSON, without some of them: what is left out is not even looked at,
 //! which is most of a finding.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde::ser::{Error as _, Impossible, SerializeStruct, Serializer};
-use serde_json::{Error, Map, Value, to_value};
+use serde_json::Error;
+use serde_json::value::RawValue;
 
-/// The fields of a record that is a struct, by name, without some; nothing of any other record.
-pub fn without(record: &impl Serialize, left_out: &[&str]) -> Map<String, Value> {
-    let entries = Entries {
-        left_out,
-        kept: Map::new(),
-    };
-    record.serialize(entries).unwrap_or_default()
+/// Fields with their values, which become one text of JSON.
+#[derive(Debug)]
+pub struct Fields {
+    /// The object, not closed yet.
+    text: Vec<u8>,
+}
+
+impl Fields {
+    /// The fields of a record that is a struct, without some; none of any other record.
+    #[must_use]
+    pub fn of(record: &impl Serialize, left_out: &[&str]) -> Self {
+        let entries = Entries {
+            left_out,
+            fields: Self::none(),
+        };
+        record.serialize(entries).unwrap_or_else(|_| Self::none())
+    }
+
+    fn none() -> Self {
+        Self {
+            text: b"{".to_vec(),
+        }
+    }
+
+    /// With another field, which no other has the name of.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &impl Serialize) -> Self {
+        // What is no JSON is no field.
+        let _ = self.add(name, value);
+        self
+    }
+
+    fn add<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+        let before = self.text.len();
+        if before > 1 {
+            self.text.push(b',');
+        }
+        let mut write = || {
+            serde_json::to_writer(&mut self.text, name)?;
+            self.text.push(b':');
+            serde_json::to_writer(&mut self.text, value)
+        };
+        let written = write();
+        if written.is_err() {
+            self.text.truncate(before);
+        }
+        written
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn text(mut self) -> Rc<str> {
+        self.text.push(b'}');
+        String::from_utf8(self.text).unwrap_or_default().into()
+    }
+}
+
+/// The fields of an object by name, each as its text; none of anything else.
+#[must_use]
+pub fn read(text: &str) -> BTreeMap<String, &RawValue> {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// Takes the fields of a struct.
 struct Entries<'n> {
     left_out: &'n [&'n str],
-    kept: Map<String, Value>,
+    fields: Fields,
 }
 
-type Kept = Result<Map<String, Value>, Error>;
+type Kept = Result<Fields, Error>;
 
 impl SerializeStruct for Entries<'_> {
-    type Ok = Map<String, Value>;
+    type Ok = Fields;
     type Error = Error;
 
     fn serialize_field<T: Serialize + ?Sized>(
@@ -33,14 +90,14 @@ impl SerializeStruct for Entries<'_> {
         name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        if !self.left_out.contains(&name) {
-            self.kept.insert(name.to_owned(), to_value(value)?);
+        if self.left_out.contains(&name) {
+            return Ok(());
         }
-        Ok(())
+        self.fields.add(name, value)
     }
 
     fn end(self) -> Kept {
-        Ok(self.kept)
+        Ok(self.fields)
     }
 }
 
@@ -59,14 +116,14 @@ macro_rules! refuse {
 macro_rules! refuse_parts {
     ($($name:ident($($kind:ty),*) $parts:ident;)*) => {
         $(
-            type $parts = Impossible<Map<String, Value>, Error>;
+            type $parts = Impossible<Fields, Error>;
             fn $name(self, $(_: $kind),*) -> Result<Self::$parts, Error> { Err(no_record()) }
         )*
     };
 }
 
 impl<'n> Serializer for Entries<'n> {
-    type Ok = Map<String, Value>;
+    type Ok = Fields;
     type Error = Error;
     type SerializeStruct = Entries<'n>;
 
@@ -157,8 +214,21 @@ mod tests {
             list: vec![1, 2],
             left_out: NoValue,
         };
-        let kept = Value::Object(without(&record, &["left_out"]));
-        assert_eq!(kept, serde_json::json!({"list": [1, 2], "name": "one"}));
-        assert_eq!(without(&[1, 2], &[]), Map::new());
+        let kept = Fields::of(&record, &["left_out"]);
+        let text = kept.with("more", &Some("\"")).text();
+        assert_eq!(&*text, r#"{"name":"one","list":[1,2],"more":"\""}"#);
+        let fields = read(&text);
+        let names: Vec<&String> = fields.keys().collect();
+        assert_eq!(names, ["list", "more", "name"]);
+        let list = fields.get("list").map(|value| value.get());
+        assert_eq!(list, Some("[1,2]"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_no_field() {
+        assert_eq!(&*Fields::of(&[1, 2], &[]).text(), "{}");
+        let refused = Fields::none().with("none", &NoValue).with("one", &1);
+        assert_eq!(&*refused.text(), r#"{"one":1}"#);
+        assert!(read("[1]").is_empty());
     }
 }

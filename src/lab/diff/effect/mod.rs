@@ -2,6 +2,8 @@
 //! for every variant between them, findings paired, records compared, each difference attributed
 //! to the edit that makes it.
 
+mod agents;
+mod bounds;
 mod causes;
 mod certainty;
 mod doubts;
@@ -9,8 +11,9 @@ mod edits;
 mod entries;
 mod fills;
 mod gathered;
+mod latitude;
+mod open;
 mod pairing;
-mod possible;
 mod told;
 mod traced;
 mod waiting;
@@ -31,14 +34,16 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
+use self::bounds::{Possible, Presence, Span, Spans};
 use self::causes::{Causes, Makers, Variants, variants};
 use self::certainty::{Certain, Way, Weighed, possible, weigh, weigh_open};
 use self::edits::{Taken, edits};
 use self::fills::{Asks, Fills, Known};
 use self::gathered::{Gathered, Place, day_of, order_of};
+use self::latitude::{Latitude, Marks};
+use self::open::Open;
 pub(super) use self::pairing::Rules;
 use self::pairing::{Difference, Pair, Whose, differ, pair};
-use self::possible::{Latitude, Marks, Open, Possible, Presence, Span, Spans};
 pub(super) use self::traced::Traced;
 use self::traced::{Again, Beside, KINDS, Reckoned, count};
 use self::waiting::{Compare, Together, Waiting};
@@ -254,7 +259,7 @@ impl End<'_> {
     /// Whether the run detects only if a model says so.
     fn may_detect(&self) -> bool {
         let latitude = self.latitude.as_ref();
-        latitude.is_some_and(|latitude| latitude.run().detects == Presence::Sometimes)
+        latitude.is_some_and(|latitude| latitude.run.detects == Presence::Sometimes)
     }
 }
 
@@ -325,7 +330,7 @@ impl<'p> Following<'p> {
         let mut possible: Vec<Possible> = Vec::new();
         for ((end, between), (beginning, fills)) in self.ends.iter_mut().zip(policies).zip(&begun) {
             let latitude = Latitude::new(between.policy, between.files, beginning, fills);
-            possible.push(latitude.run().record.clone());
+            possible.push(latitude.run.record.clone());
             end.latitude = Some(latitude);
             end.add_run();
         }

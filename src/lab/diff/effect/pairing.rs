@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::detect::Detector;
 use crate::event::{Digest, Nanos, Time};
 use crate::lab::diff::effect::certainty::{Certainty, Way};
+use crate::lab::diff::effect::entries;
 use crate::lab::diff::effect::traced::{Compared, Kind, Subject, Traced};
 use crate::policy::Policy;
 
@@ -263,17 +264,16 @@ pub fn differ(base: Option<&Traced>, head: Option<&Traced>) -> Vec<Differs> {
 
 /// The fields in which two records differ, with what they were and are.
 fn fields(was: &Compared, is: &Compared) -> Vec<(String, Value, Value)> {
-    let (was, is) = (was.fields(), is.fields());
+    let (was, is) = (was.text(), is.text());
+    let (was, is) = (entries::read(&was), entries::read(&is));
     let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let differing = keys.into_iter().filter_map(|key| {
-        let (old, new) = (was.get(key).cloned(), is.get(key).cloned());
-        (old != new).then(|| {
-            (
-                key.clone(),
-                old.unwrap_or_default(),
-                new.unwrap_or_default(),
-            )
-        })
+        let [old, new] = [&was, &is].map(|fields| fields.get(key).map(|value| value.get()));
+        let value = |text: Option<&str>| {
+            let value = text.and_then(|text| serde_json::from_str(text).ok());
+            value.unwrap_or_default()
+        };
+        (old != new).then(|| (key.clone(), value(old), value(new)))
     });
     differing.collect()
 }

@@ -5,14 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
+use crate::command::Command;
 use crate::detect::{Finding, NAMESPACE, Severity};
 use crate::event::{Digest, Time, fold};
-use crate::lab::diff::effect::entries::without;
+use crate::lab::diff::effect::bounds::{Possible, Span, Spans};
+use crate::lab::diff::effect::entries::Fields;
 use crate::lab::diff::effect::fills::Fills;
-use crate::lab::diff::effect::possible::{Possible, Span, Spans};
 use crate::pipeline::{Outcome, Response};
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -181,7 +182,7 @@ impl Traced {
             Compared::new(
                 Kind::Risk,
                 "",
-                without(&outcome.risk, &["finding_id", "consulted"]),
+                Fields::of(&outcome.risk, &["finding_id", "consulted"]),
             ),
         ];
         if let Some(response) = &outcome.response {
@@ -319,11 +320,11 @@ fn techniques(tags: &[String]) -> Vec<String> {
 }
 
 impl Compared {
-    fn new(kind: Kind, name: &str, fields: Map<String, Value>) -> Self {
+    fn new(kind: Kind, name: &str, fields: Fields) -> Self {
         Self {
             kind,
             name: name.to_owned(),
-            fields: Value::Object(fields).to_string().into(),
+            fields: fields.text(),
         }
     }
 
@@ -332,17 +333,12 @@ impl Compared {
     pub fn text(&self) -> Rc<str> {
         Rc::clone(&self.fields)
     }
-
-    /// What it says, field by field.
-    #[must_use]
-    pub fn fields(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.fields).unwrap_or_default()
-    }
 }
 
 /// What a finding says. Which model was asked, and at what cost, is part of no decision, here and below.
-fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
-    let ids = [
+fn finding_fields(outcome: &Outcome) -> Fields {
+    let finding = &outcome.finding;
+    let left_out = [
         "id",
         "anchor",
         "continues",
@@ -350,31 +346,24 @@ fn finding_fields(outcome: &Outcome) -> Map<String, Value> {
         "event_digests",
         "timeline",
     ];
-    let mut fields = without(&outcome.finding, &ids);
     // The lists of events are long, and what matters of them is whether they are the same.
-    let mut events = String::new();
-    for digest in &outcome.finding.event_digests {
-        let space = if events.is_empty() { "" } else { " " };
-        events.extend([space, &digest.to_string()]);
-    }
-    let events = Digest::of(events.as_bytes()).to_string();
-    fields.insert("events".to_owned(), events.into());
-    let is_continued = outcome.finding.continues.is_some();
-    fields.insert("continues".to_owned(), is_continued.into());
-    let promoted = outcome.promotion.promoted;
-    fields.insert("promoted".to_owned(), promoted.into());
-    fields
+    let events = finding.event_digests.iter();
+    let events: Vec<u8> = events.flat_map(|digest| *digest.as_bytes()).collect();
+    Fields::of(finding, &left_out)
+        .with("events", &Digest::of(&events))
+        .with("continues", &finding.continues.is_some())
+        .with("promoted", &outcome.promotion.promoted)
 }
 
 fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compared>) {
-    let incident = without(&response.incident, &["id", "finding_id"]);
+    let incident = Fields::of(&response.incident, &["id", "finding_id"]);
     records.push(Compared::new(Kind::Incident, "", incident));
     let route = route_fields(&response.route);
     records.push(Compared::new(Kind::Route, "", route));
     if let Some(plan) = &response.plan {
         records.push(Compared::new(Kind::Plan, "", plan_fields(plan)));
         for step in &plan.steps {
-            let fields = without(step, &["step_id"]);
+            let fields = Fields::of(step, &["step_id"]);
             records.push(Compared::new(Kind::Step, &step.step_id, fields));
         }
     }
@@ -387,28 +376,26 @@ fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compar
         let mut templates = templates.filter(|template| template.step == command.step_id);
         let template = templates.find(|template| is_its(&template.name));
         let name = template.map_or(&command.step_id, |template| &template.name);
-        let fields = without(command, &["id", "incident_id"]);
-        records.push(Compared::new(Kind::Command, name, fields));
+        records.push(Compared::new(Kind::Command, name, command_fields(command)));
     }
     for draft in &response.drafts {
-        let fields = without(draft, &["id", "incident_id", "agent_name"]);
+        let fields = Fields::of(draft, &["id", "incident_id", "agent_name"]);
         records.push(Compared::new(Kind::Draft, &draft.agent_name, fields));
     }
 }
 
-pub(super) fn route_fields(route: &Route) -> Map<String, Value> {
-    let mut fields = without(
-        route,
-        &["id", "context", "incident_id", "steps", "consulted"],
-    );
+pub(super) fn route_fields(route: &Route) -> Fields {
     let agents = route.steps.iter().map(|step| step.agent_name.as_str());
-    fields.insert("agents".to_owned(), agents.collect::<Value>());
-    fields
+    let left_out = ["id", "context", "incident_id", "steps", "consulted"];
+    Fields::of(route, &left_out).with("agents", &agents.collect::<Vec<_>>())
 }
 
-pub(super) fn plan_fields(plan: &Plan) -> Map<String, Value> {
-    let mut fields = without(plan, &["id", "incident_id", "steps", "consulted"]);
+pub(super) fn plan_fields(plan: &Plan) -> Fields {
     let steps = plan.steps.iter().map(|step| step.step_id.as_str());
-    fields.insert("steps".to_owned(), steps.collect::<Value>());
-    fields
+    let left_out = ["id", "incident_id", "steps", "consulted"];
+    Fields::of(plan, &left_out).with("steps", &steps.collect::<Vec<_>>())
+}
+
+pub(super) fn command_fields(command: &Command) -> Fields {
+    Fields::of(command, &["id", "incident_id"])
 }
