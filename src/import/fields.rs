@@ -6,9 +6,20 @@ use crate::okta::{fields, is_open_map, spelling};
 
 /// Names of the Elastic Common Schema and of Elastic's Okta integration that are no respelling of
 /// Okta's own.
-const NAMES: [(&str, &str); 26] = [
+const NAMES: [(&str, &str); 37] = [
     ("@timestamp", "published"),
+    ("client.as.organization.name", "securityContext.asOrg"),
+    ("client.domain", "securityContext.domain"),
+    ("client.geo.city_name", "client.geographicalContext.city"),
+    (
+        "client.geo.country_name",
+        "client.geographicalContext.country",
+    ),
+    ("client.geo.region_name", "client.geographicalContext.state"),
     ("client.ip", "client.ipAddress"),
+    ("client.user.full_name", "actor.displayName"),
+    ("client.user.id", "actor.id"),
+    ("client.user.name", "actor.alternateId"),
     ("event.action", "eventType"),
     ("event.id", "uuid"),
     ("event.outcome", "outcome.result"),
@@ -24,11 +35,13 @@ const NAMES: [(&str, &str); 26] = [
     ),
     ("source.as.number", "securityContext.asNumber"),
     ("source.as.organization.name", "securityContext.asOrg"),
+    ("source.domain", "securityContext.domain"),
     ("source.geo.city_name", "client.geographicalContext.city"),
     (
         "source.geo.country_name",
         "client.geographicalContext.country",
     ),
+    ("source.geo.region_name", "client.geographicalContext.state"),
     ("source.ip", "client.ipAddress"),
     ("source.user.full_name", "actor.displayName"),
     ("source.user.id", "actor.id"),
@@ -37,6 +50,7 @@ const NAMES: [(&str, &str); 26] = [
     ("user.full_name", "actor.displayName"),
     ("user.id", "actor.id"),
     ("user.name", "actor.alternateId"),
+    ("user.target.full_name", "target.displayName"),
     ("user.target.id", "target.id"),
     ("user.target.name", "target.alternateId"),
     ("user_agent.name", "client.userAgent.browser"),
@@ -63,6 +77,34 @@ pub fn okta_name(field: &str) -> Option<Cow<'static, str>> {
     spelling(field)
         .filter(|name| *name != field)
         .map(Cow::Borrowed)
+}
+
+/// Values of `event.outcome`, with the values of Okta's `outcome.result` that Elastic's Okta
+/// integration makes them of: of all that are neither a success nor a failure, `unknown`.
+const OUTCOMES: [(&str, &[&str]); 3] = [
+    ("success", &["SUCCESS", "ALLOW"]),
+    ("failure", &["FAILURE", "DENY"]),
+    (
+        "unknown",
+        &[
+            "ABANDONED",
+            "CHALLENGE",
+            "DEFERRED",
+            "RATE_LIMIT",
+            "SCHEDULED",
+            "SKIPPED",
+            "UNANSWERED",
+            "UNKNOWN",
+        ],
+    ),
+];
+
+/// The values that stand in Okta's events for a value of a field that others call so.
+#[must_use]
+pub fn okta_values(field: &str, value: &str) -> Option<&'static [&'static str]> {
+    let mut outcomes = OUTCOMES.iter().filter(|_| field == "event.outcome");
+    let known = outcomes.find(|(name, _)| name.eq_ignore_ascii_case(value));
+    known.map(|(_, values)| *values)
 }
 
 /// `alternate_id` as `alternateId`.

@@ -1,11 +1,11 @@
-//! The text of a rule of somebody else's with what the engine needs: Okta's names of its fields,
-//! and whom a finding is about. Everything else stays, letter by letter.
+//! The text of a rule of somebody else's with what the engine needs: Okta's names of its fields
+//! and values, and whom a finding is about. Everything else stays, letter by letter.
 
 use crate::diag::Span;
 use crate::document::{Key, Kind, Node};
-use crate::import::fields::okta_name;
+use crate::import::fields::{okta_name, okta_values};
 
-/// A field that gets Okta's name.
+/// A field that gets Okta's name, or a value of it that gets Okta's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renamed {
     /// What it was called.
@@ -15,7 +15,7 @@ pub struct Renamed {
     start: usize,
 }
 
-/// The fields of documents that others call differently, in the order of their places.
+/// The fields and values of documents that others call differently, in the order of their places.
 pub(super) fn renamed(text: &str, documents: &[Node]) -> Vec<Renamed> {
     let mut found = Vec::new();
     for document in documents {
@@ -105,6 +105,9 @@ fn in_search(text: &str, search: &Node, found: &mut Vec<Renamed>) {
             for (key, value) in lines {
                 let (field, modifiers) = key.text.split_once('|').unwrap_or((&key.text, ""));
                 rename(text, key.span, field, found);
+                if modifiers.is_empty() || modifiers == "cased" {
+                    values(text, (field, key.span), value, found);
+                }
                 if modifiers.split('|').any(|modifier| modifier == "fieldref") {
                     names(text, value, found);
                 }
@@ -143,8 +146,7 @@ fn names(text: &str, value: &Node, found: &mut Vec<Renamed>) {
 /// Notes a field that is written as it is read, in quotes or without.
 fn rename(text: &str, span: Span, field: &str, found: &mut Vec<Renamed>) {
     let Some(to) = okta_name(field) else { return };
-    let start = span.start as usize;
-    let written = text.get(start..).unwrap_or_default();
+    let written = written(text, span);
     let quote = usize::from(written.starts_with(['\'', '"']));
     let is_there = written
         .get(quote..)
@@ -153,7 +155,77 @@ fn rename(text: &str, span: Span, field: &str, found: &mut Vec<Renamed>) {
         found.push(Renamed {
             from: field.to_owned(),
             to: to.into_owned(),
-            start: start + quote,
+            start: span.start as usize + quote,
         });
     }
+}
+
+/// Notes the values of a field that stand for several of Okta's. Those with an anchor stay, since
+/// other fields may have them too.
+fn values(text: &str, key: (&str, Span), value: &Node, found: &mut Vec<Renamed>) {
+    let of = |node: &Node| match &node.kind {
+        Kind::Text(value) if is_simple(text, node.span, value) => {
+            okta_values(key.0, value).map(|values| values.join(", "))
+        }
+        _ => None,
+    };
+    let between = |from: usize, to: usize| text.get(from..to).unwrap_or("&").trim();
+    match &value.kind {
+        Kind::List(items) if !items.iter().any(|item| of(item).is_some()) => {}
+        Kind::List(items) if written(text, value.span).starts_with('[') => {
+            let known = items.iter().filter_map(|item| Some((item.span, of(item)?)));
+            found.extend(known.map(|(span, to)| replaced(text, span, to)));
+        }
+        Kind::List(items) => found.extend(in_brackets(text, items, of).unwrap_or_default()),
+        _ => {
+            let is_its = between(key.1.end as usize, value.span.start as usize);
+            let is_its = is_its.trim_start_matches(['\'', '"']).trim_start() == ":";
+            let values = of(value).filter(|_| is_its);
+            found.extend(values.map(|values| replaced(text, value.span, format!("[{values}]"))));
+        }
+    }
+}
+
+/// A list with dashes in brackets, which keeps its lines: an item with two values would take two.
+fn in_brackets(
+    text: &str,
+    items: &[Node],
+    of: impl Fn(&Node) -> Option<String>,
+) -> Option<Vec<Renamed>> {
+    let item = |(at, item): (usize, &Node)| {
+        let start = item.span.start as usize;
+        let dash = text.get(..start)?.rfind('-')?;
+        let blanks = text.get(dash + 1..start)?;
+        let bracket = if at == 0 { '[' } else { ' ' };
+        let end = if at + 1 == items.len() { ']' } else { ',' };
+        let to = of(item).unwrap_or_else(|| written(text, item.span).to_owned());
+        let span = Span {
+            start: u32::try_from(dash).ok()?,
+            ..item.span
+        };
+        let is_blank = !blanks.is_empty() && blanks.trim_matches(' ').is_empty();
+        is_blank.then(|| replaced(text, span, format!("{blanks}{bracket}{to}{end}")))
+    };
+    items.iter().enumerate().map(item).collect()
+}
+
+fn replaced(text: &str, span: Span, to: String) -> Renamed {
+    Renamed {
+        from: written(text, span).to_owned(),
+        to,
+        start: span.start as usize,
+    }
+}
+
+/// Whether a value is written as it is read, in quotes or without.
+fn is_simple(text: &str, span: Span, value: &str) -> bool {
+    let written = written(text, span);
+    let quoted = |quote: char| written.strip_prefix(quote)?.strip_suffix(quote);
+    written == value || quoted('\'').or_else(|| quoted('"')) == Some(value)
+}
+
+/// What a span says.
+fn written(text: &str, span: Span) -> &str {
+    let range = span.start as usize..span.end as usize;
+    text.get(range).unwrap_or_default()
 }

@@ -1203,15 +1203,78 @@ fn layouts() {
 
 #[test]
 fn imports() {
-    let text = "title: A\nlogsource: {product: okta}\ndetection:\n  s: {event.outcome: success}\n  condition: s\n";
-    let source = Source {
-        name: "a.yml".to_owned(),
-        path: "a.yml".to_owned(),
-        text: text.to_owned(),
+    let imported = |search: &str| {
+        let text = format!(
+            "title: A\nlogsource: {{product: okta}}\ndetection:\n  s:{search}\n  condition: s\n"
+        );
+        let source = Source {
+            name: "a.yml".to_owned(),
+            path: "a.yml".to_owned(),
+            text,
+        };
+        let base = FILES.map(|(path, text)| (path.to_owned(), text.into()));
+        let result = import(&base.into_iter().collect(), &[source]);
+        assert!(result.refused.is_empty(), "{:?}", result.refused);
+        result.imported[0].text.clone()
     };
-    let base = FILES.map(|(path, text)| (path.to_owned(), text.into()));
-    let result = import(&base.into_iter().collect(), &[source]);
-    let written = &result.imported[0].text;
-    assert!(written.contains("{outcome.result: success}"), "{written}");
+    let written = imported(" {event.action: success}");
+    assert!(written.contains("{eventType: success}"), "{written}");
     assert!(written.contains("rulectl: {user: actor.id}"), "{written}");
+    for (search, expected) in [
+        (
+            " {event.outcome: failure}",
+            " {outcome.result: [FAILURE, DENY]}",
+        ),
+        (
+            " {event.outcome: 'Success'}",
+            " {outcome.result: [SUCCESS, ALLOW]}",
+        ),
+        (
+            " {event.outcome: [failure, CHALLENGE]}",
+            " {outcome.result: [FAILURE, DENY, CHALLENGE]}",
+        ),
+        (
+            " {event.outcome: CHALLENGE}",
+            " {outcome.result: CHALLENGE}",
+        ),
+        (
+            " {event.outcome|contains: success}",
+            " {outcome.result|contains: success}",
+        ),
+        (" {outcome.result: failure}", " {outcome.result: failure}"),
+        (
+            "\n    event.outcome:\n    - failure # not in\n    - 'success'",
+            "\n    outcome.result:\n     [FAILURE, DENY, # not in\n      SUCCESS, ALLOW]",
+        ),
+        (
+            "\n    event.outcome:\n      -   failure\n    eventType: a",
+            "\n    outcome.result:\n         [FAILURE, DENY]\n    eventType: a",
+        ),
+        // Elsewhere the value may mean another thing.
+        (
+            " {event.outcome: &x failure, outcome.reason: *x}",
+            " {outcome.result: &x failure, outcome.reason: *x}",
+        ),
+        (
+            " {outcome.reason: &x failure, event.outcome: *x}",
+            " {outcome.reason: &x failure, outcome.result: *x}",
+        ),
+        (
+            "\n    event.outcome:\n      - &x failure\n    outcome.reason: *x",
+            "\n    outcome.result:\n      - &x failure\n    outcome.reason: *x",
+        ),
+        (
+            "\n    event.outcome: |-\n      failure",
+            "\n    outcome.result: |-\n      failure",
+        ),
+        (
+            "\n    'event.outcome': failure",
+            "\n    'outcome.result': [FAILURE, DENY]",
+        ),
+    ] {
+        let written = imported(search);
+        assert!(written.contains(expected), "{search}: {written}");
+    }
+    let written = imported(" {event.outcome: unknown}");
+    assert!(written.contains("[ABANDONED, CHALLENGE,"), "{written}");
 }
