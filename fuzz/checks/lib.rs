@@ -5,6 +5,7 @@
 
 mod audit;
 mod condition;
+mod editor;
 mod event;
 mod inside;
 mod lists;
@@ -19,6 +20,7 @@ mod state;
 
 pub use self::audit::audit;
 pub use self::condition::condition;
+pub use self::editor::{editor, layout};
 pub use self::event::event;
 pub use self::inside::inside;
 pub use self::lists::lists;

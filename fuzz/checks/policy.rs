@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::rule::show;
 
 /// A policy that is right, by the paths of its files.
-const GOOD: [(&str, &str); 4] = [
+pub const GOOD: [(&str, &str); 4] = [
     (
         "prompts/risk.md",
         include_str!("../../tests/diagnostics/good/prompts/risk.md"),

@@ -53,6 +53,16 @@ fn segments() {
 }
 
 #[test]
+fn layouts() {
+    replay("layout", checks::layout);
+}
+
+#[test]
+fn editors() {
+    replay("editor", checks::editor);
+}
+
+#[test]
 fn conditions() {
     replay("condition", checks::condition);
 }
