@@ -104,7 +104,7 @@ fn ask(folder: &TempDir, path: &str, (line, character): (u8, u8), text: &str) {
     let today = || "2026-06-01".parse().expect("a day");
     serve(&mut BufReader::new(input.as_slice()), &mut output, today)
         .expect("memory can be written");
-    let lines = text.split('\n').count() as u64;
+    let lines = text.split(['\n', '\r']).count() as u64;
     let mut answered = Vec::new();
     for message in messages(&output) {
         answered.extend(message.get("id").and_then(Value::as_u64));

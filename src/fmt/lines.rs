@@ -91,7 +91,8 @@ impl<'t> Lines<'t> {
         let (line, end) = split_end(self.whole(at));
         match self.inside.end.get(at) {
             Some(true) => (line, end),
-            _ => (line.trim_end_matches([' ', '\t']), end),
+            // A `\r` alone is an end of line to YAML.
+            _ => (line.trim_end_matches([' ', '\t', '\r']), end),
         }
     }
 

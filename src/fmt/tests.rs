@@ -76,6 +76,7 @@ fn ends_of_lines_and_a_byte_order_mark_stay() {
         "\u{feff}level: low\r\n\r\n\r\ndetection: {} \r\ntitle: x",
         "\u{feff}title: x\r\nlevel: low\r\n\r\ndetection: {}\r\n",
     );
+    check("a.yml", "title: x\t\r\t\n", "title: x\n");
     stays("a.yml", "");
     stays("a.toml", "");
 }

@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use crate::detect::{Logic, Rule};
 use crate::diag::Problems;
-use crate::document::{Kind, Node, parse_yaml_documents};
+use crate::document::{Key, Kind, Node, parse_yaml_documents};
 use crate::geo::Databases;
 use crate::lab::coverage::{fires, is_silent, stays_quiet};
 use crate::lab::project::run_all;
 use crate::lab::run::{CaseResult, Rig};
 use crate::lab::suite::{Case, Events, Suite};
+use crate::okta::event_types;
 use crate::plan::Step;
 use crate::policy::{Policy, PolicyFile};
 use crate::risk::kept;
@@ -196,7 +197,7 @@ impl Pack<'_> {
             .iter()
             .map(|(suite, _)| suite.file.as_str())
             .collect();
-        let types = self.document(rule).map(event_types).unwrap_or_default();
+        let types = self.document(rule).map(near_types).unwrap_or_default();
         let quiet = others.into_iter().filter(|(suite, result)| {
             suites.contains(suite.file.as_str())
                 && stays_quiet(&result.reached, rule, self.rules)
@@ -252,37 +253,63 @@ impl Pack<'_> {
     }
 }
 
-/// The types of event that the searches of a detection name; none where they ask for nothing else,
-/// so that no event of the type is a near miss.
-fn event_types(document: &Node) -> Vec<String> {
+/// How the text of an event that nearly satisfies a detection may begin to name its type: with the
+/// types that the searches name, or, where they ask for nothing else, with the family of these,
+/// since each event of the type satisfies them. None where no type is named.
+fn near_types(document: &Node) -> Vec<String> {
     let Some(Kind::Map(searches)) = document.at("/detection").map(|node| &node.kind) else {
         return Vec::new();
     };
-    let lines = searches.iter().flat_map(|(_, search)| match &search.kind {
-        Kind::Map(lines) => lines.as_slice(),
-        _ => &[],
+    let searches = searches.iter().filter(|(key, _)| key.text != "condition");
+    let lines = searches.flat_map(|(_, search)| match &search.kind {
+        Kind::Map(lines) => of_lines(lines),
+        // Each of several ways may be missed.
+        Kind::List(ways) => {
+            let lines = ways.iter().flat_map(|way| match &way.kind {
+                Kind::Map(lines) => of_lines(lines),
+                _ => Vec::new(),
+            });
+            lines.chain([("", search)]).collect()
+        }
+        _ => vec![("", search)],
     });
-    let (of_type, others): (Vec<_>, Vec<_>) = lines.partition(|(key, _)| key.text == "eventType");
-    if others.is_empty() {
-        return Vec::new();
+    let (of_type, others): (Vec<_>, Vec<_>) = lines.partition(|(key, _)| *key == "eventType");
+    let types = of_type.iter().flat_map(|(_, value)| texts(Some(value)));
+    let types: Vec<String> = types.collect();
+    match others.is_empty() {
+        true => types.iter().map(|name| family(name, &types)).collect(),
+        false => types.iter().map(|name| format!("{name}\"")).collect(),
     }
-    of_type
-        .into_iter()
-        .flat_map(|(_, value)| texts(Some(value)))
-        .collect()
 }
 
-/// Whether a case has an event of one of these types, where that can be seen.
+fn of_lines(lines: &[(Key, Node)]) -> Vec<(&str, &Node)> {
+    let lines = lines.iter();
+    lines.map(|(key, value)| (&*key.text, value)).collect()
+}
+
+/// What the names of the nearest other types of Okta's begin with, up to a dot.
+fn family(name: &str, own: &[String]) -> String {
+    let mut stem = name;
+    while let Some((above, _)) = stem.rsplit_once('.') {
+        let begin = format!("{above}.");
+        let mut known = event_types().iter();
+        if known.any(|other| other.starts_with(&begin) && !own.iter().any(|name| name == other)) {
+            return begin;
+        }
+        stem = above;
+    }
+    String::new()
+}
+
+/// Whether a case has an event whose type begins so, where that can be seen.
 fn has_one_of(suite: &Suite, result: &CaseResult, types: &[String]) -> bool {
     let mut cases = suite.cases.iter();
     let case = cases.find(|case| (case.line, &case.name) == (result.line, &result.name));
     let Some(Events::Inline(events)) = case.map(|case| &case.events) else {
         return types.is_empty();
     };
-    types.is_empty()
-        || types
-            .iter()
-            .any(|name| events.contains(&serde_json::json!(name).to_string()))
+    let has = |begin: &String| events.contains(&format!("\"eventType\":\"{begin}"));
+    types.is_empty() || types.iter().any(has)
 }
 
 /// A text, or the texts of a list.

@@ -189,7 +189,11 @@ pub fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec
     let mut logs = Logs::default();
     let problems = &mut loaded.problems;
     let mut suites = cases_in_rules(folder, &loaded.files, &mut logs, problems);
-    let files = find_suites(folder, problems);
+    let mut files = find_suites(folder, problems);
+    // One that is open may not be saved yet.
+    files.extend(texts.keys().map(|name| folder.join(name)));
+    files.sort();
+    files.dedup();
     let read = files
         .iter()
         .filter_map(|path| load(folder, path, texts, &mut logs, problems));

@@ -7,6 +7,7 @@
 mod toml;
 mod yaml;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A step of a path.
@@ -77,11 +78,18 @@ pub(super) struct Outline {
 impl Outline {
     /// That of a text.
     pub(super) fn of(notation: Notation, text: &str) -> Self {
-        let words = match notation {
-            Notation::Yaml => yaml::words(text),
-            Notation::Toml => toml::words(text),
-            Notation::FrontMatter => yaml::words(front_matter(text)),
+        let ended = with_newlines(text);
+        let mut words = match notation {
+            Notation::Yaml => yaml::words(&ended),
+            Notation::Toml => toml::words(&ended),
+            Notation::FrontMatter => yaml::words(front_matter(&ended)),
         };
+        if matches!(ended, Cow::Owned(_)) {
+            for word in &mut words {
+                let written = text.get(word.place.clone());
+                word.text = written.unwrap_or_default().to_owned();
+            }
+        }
         Self { words }
     }
 
@@ -136,6 +144,21 @@ pub(super) fn leads(path: &[Step], form: &[Option<&str>]) -> bool {
                 (Step::Key(key), Some(wanted)) => key == wanted,
                 (Step::Item(_), Some(_)) => false,
             })
+}
+
+/// A text in which each line ends with `\n`, as editors count lines: also where `\r` stands alone.
+/// Everything keeps its place.
+fn with_newlines(text: &str) -> Cow<'_, str> {
+    if !text.contains('\r') {
+        return Cow::Borrowed(text);
+    }
+    let mut letters = text.chars().peekable();
+    let mut ended = String::with_capacity(text.len());
+    while let Some(letter) = letters.next() {
+        let is_alone = letter == '\r' && letters.peek() != Some(&'\n');
+        ended.push(if is_alone { '\n' } else { letter });
+    }
+    Cow::Owned(ended)
 }
 
 /// The text up to the line that ends the front matter; it keeps its places.

@@ -25,7 +25,9 @@ use crate::detect::{
     link_scripts, rule_codes,
 };
 use crate::diag::{FileId, Problems, Span};
-use crate::document::{Kind, Node, parse_toml, parse_yaml, parse_yaml_documents, read_allowances};
+use crate::document::{
+    Key, Kind, Node, parse_toml, parse_yaml, parse_yaml_documents, read_allowances,
+};
 use crate::event::Digest;
 use crate::gate::{Gate, decode_gate};
 use crate::plan::{Planning, decode_planning};
@@ -237,6 +239,7 @@ fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -
         filters,
         accessors,
         broken,
+        parts,
     } = decode_active(files, problems);
     let rules_are_whole = problems.counts().0 == errors;
     let settings = check_routing(files, problems);
@@ -251,6 +254,7 @@ fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -
     let warns = like.is_none();
     if warns {
         lint::rules(&rules, &accessors, problems);
+        lint::rules(&parts, &accessors, problems);
         lint::filters(&filters, &accessors, problems);
         lint::texts(&rules, &filters, &accessors, problems);
         lint::groups(&rules, problems);
@@ -416,6 +420,8 @@ struct Documents {
     accessors: Accessors,
     /// What the rules are called that are not right.
     broken: BTreeSet<String>,
+    /// The searches of these that are right, each as a rule, to look at what they compare.
+    parts: Vec<Rule>,
 }
 
 /// The documents that are for this log, with the filters applied.
@@ -427,6 +433,11 @@ fn decode_active(files: &[PolicyFile], problems: &mut Problems) -> Documents {
     sources::leave_out_others(&mut found.rules, &mut found.filters, problems);
     apply_filters(&found.filters, &mut found.rules, &found.broken, problems);
     found.accessors.note(&mut found.rules);
+    if !found.parts.is_empty() {
+        let mut unheard = problems.clone();
+        sources::leave_out_others(&mut found.parts, &mut Vec::new(), &mut unheard);
+        found.accessors.note(&mut found.parts);
+    }
     found
 }
 
@@ -436,6 +447,8 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
         rules: Vec::with_capacity(files.len()),
         ..Documents::default()
     };
+    // What is wrong with a part of a rule was reported with the rule.
+    let mut unheard = None;
     for file in files.iter().filter(|file| file.is_rule()) {
         let errors = problems.counts().0;
         let documents = parse_yaml_documents(file.id, &file.text, problems);
@@ -457,13 +470,49 @@ fn decode_documents(files: &[PolicyFile], problems: &mut Problems) -> Documents 
             }
             match decode_rule(document, &file.path, place, &lists, problems) {
                 Some(rule) => found.rules.push(rule),
-                None => found.broken.extend(called(document)),
+                None => {
+                    found.broken.extend(called(document));
+                    let unheard = unheard.get_or_insert_with(|| problems.clone());
+                    found.parts.extend(parts(document, &lists, unheard));
+                }
             }
         }
     }
     report_duplicates(&found.rules, problems);
     found.lists = Arc::new(lists);
     found
+}
+
+/// The searches of a detection that are right by themselves, whatever else is wrong with it: each
+/// as a rule that holds where the search does.
+fn parts(document: &Node, lists: &Lists, unheard: &mut Problems) -> Vec<Rule> {
+    let Some(Kind::Map(searches)) = document.at("/detection").map(|node| &node.kind) else {
+        return Vec::new();
+    };
+    let key = |text: &str| Key {
+        text: text.to_owned(),
+        span: document.span,
+    };
+    let node = |kind: Kind| Node {
+        kind,
+        span: document.span,
+    };
+    let mut part = |(name, search): &(Key, Node)| {
+        let condition = node(Kind::Text(name.text.clone()));
+        let detection = vec![
+            (name.clone(), search.clone()),
+            (key("condition"), condition),
+        ];
+        let mut entries = vec![
+            (key("title"), node(Kind::Text(name.text.clone()))),
+            (key("detection"), node(Kind::Map(detection))),
+        ];
+        let source = document.at("/logsource")?.clone();
+        entries.push((key("logsource"), source));
+        decode_rule(&node(Kind::Map(entries)), "", 0, lists, unheard)
+    };
+    let searches = searches.iter().filter(|(name, _)| name.text != "condition");
+    searches.filter_map(&mut part).collect()
 }
 
 /// The name and the id of a document, whatever else is wrong with it.

@@ -7,6 +7,7 @@ use crate::gate::CLAUSES;
 use crate::schema::pages::Table;
 use crate::schema::{
     boolean, closed, count, list_of, mapping_to, named, number, one_of, said, span_of_time, text,
+    together,
 };
 
 pub(super) fn schema() -> Value {
@@ -31,7 +32,7 @@ fn agent() -> Value {
         &["description", "runs"],
         json!({
             "description": text(),
-            "runs": named("runs"),
+            "runs": together([named("runs"), json!({"pattern": "^(detect|commands|slot:.+|script:.+)$"})]),
             "critical": boolean(),
             "input": text(),
             "output": text(),

@@ -12,6 +12,9 @@ use crate::schema::{
     span_of_time, suites, text, together,
 };
 
+/// A UUID with dashes or without, in braces or as a URN.
+const UUID: &str = r"^(urn:uuid:)?\{?[0-9a-fA-F-]{32,36}\}?$";
+
 pub(super) fn schema() -> Value {
     let descriptive = DESCRIPTIVE.iter().map(|key| {
         let says = "Says something to people, and decides nothing";
@@ -47,7 +50,7 @@ pub(super) fn schema() -> Value {
 fn keys() -> Value {
     json!({
         "title": said("What a finding is called", text()),
-        "id": said("A UUID; without it, one is made from the name", json!({"type": "string", "format": "uuid"})),
+        "id": said("A UUID; without it, one is made from the name", json!({"type": "string", "format": "uuid", "pattern": UUID})),
         "name": said("What correlations and suites call it", text()),
         "description": said("What it detects, in prose", text()),
         "author": said("Who wrote it: its findings name them", text()),
@@ -92,13 +95,35 @@ fn lines() -> Value {
         "type": "object",
         "minProperties": 1,
         "properties": together(known),
-        "patternProperties": {
-            "^[^|]+$": {"$ref": "#/$defs/values"},
-            modified: {"$ref": "#/$defs/values"},
-        },
+        "patternProperties": together([
+            json!({"^[^|]+$": {"$ref": "#/$defs/values"}, modified: {"$ref": "#/$defs/values"}}),
+            of_modifiers(),
+        ]),
         "additionalProperties": false,
         NAMES: "line",
     })
+}
+
+/// What the values of a line are beside that where its last modifiers say so.
+fn of_modifiers() -> Value {
+    let within =
+        |least: u32, most: u32| json!({"type": "integer", "minimum": least, "maximum": most});
+    let written = json!({"type": ["string", "number", "boolean"]});
+    let kinds = [
+        (r"\|exists$", boolean()),
+        (r"\|[gl]te?$", json!({"type": "number"})),
+        (r"\|minute$", within(0, 59)),
+        (r"\|hour$", within(0, 23)),
+        (r"\|day$", within(1, 31)),
+        (r"\|week$", within(1, 53)),
+        (r"\|month$", within(1, 12)),
+        (
+            r"\|(contains|startswith|endswith|re|cidr|windash|fieldref)(\||$)",
+            written,
+        ),
+    ];
+    let kinds = kinds.map(|(modifiers, value)| json!({modifiers: values(value)}));
+    together(kinds)
 }
 
 fn search() -> Value {
@@ -168,7 +193,7 @@ fn correlation() -> Value {
             "type": {"type": "string", "enum": types, NAMES: "correlation_type"},
             "rules": rules,
             "group-by": list_of(field()),
-            "timespan": span_of_time(),
+            "timespan": together([span_of_time(), json!({"pattern": "^0*[1-9][0-9]*[smhdwMy]$"})]),
             "condition": {},
             "aliases": mapping_to(mapping_to(text())),
             "generate": boolean(),
@@ -224,7 +249,11 @@ fn condition(name: &str) -> Option<Value> {
         "consecutive" => return Some(of_pairs()),
         _ => (&[], json!({})),
     };
-    let bounds = bound_names().map(|bound| json!({bound: {"type": "number"}}));
+    let bound = match name {
+        "event_count" | "value_count" => count(),
+        _ => json!({"type": "number"}),
+    };
+    let bounds = bound_names().map(|name| json!({name: bound}));
     let mut condition = closed(Table::NONE, required, together(bounds.chain([own])));
     if let Value::Object(condition) = &mut condition {
         condition.insert("minProperties".to_owned(), 1.into());

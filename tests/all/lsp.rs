@@ -229,6 +229,38 @@ fn what_follows_in_other_files_is_told_too() {
 }
 
 #[test]
+fn a_suite_that_is_not_saved_yet_is_checked() {
+    let (folder, _) = policy();
+    let mut editor = Editor::working_in(folder.path());
+    let suite = folder.path().join("fixtures/new.test.yml");
+    editor.open(&suite, "suite: s\ncases:\n  - {name: c, events: [], expct: {}}\n");
+    let problems = editor.problems(&suite);
+    assert!(codes(&problems).contains(&"RL0012"), "{problems:?}");
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
+fn a_value_is_offered_behind_the_blank() {
+    let (folder, rule) = policy();
+    let mut editor = Editor::working_in(folder.path());
+    for (typed, is_offered) in [("eventType:", false), ("eventType: ", true)] {
+        let text = format!(
+            "title: t\nlogsource: {{product: okta}}\ndetection:\n  s:\n    {typed}\n  condition: s\n"
+        );
+        editor.open(&rule, &text);
+        let place = at(&rule, &text, typed, typed.len());
+        let offered = editor.ask("textDocument/completion", place);
+        assert_eq!(
+            labels(&offered).contains(&"user.session.start"),
+            is_offered,
+            "{typed}"
+        );
+        assert_eq!(labels(&offered).is_empty(), !is_offered, "{typed}");
+    }
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
 fn a_broken_policy_is_told_before_a_file_is_open() {
     let folder = tempfile::tempdir().expect("a folder");
     for layer in ["good", "unknown-keys"] {

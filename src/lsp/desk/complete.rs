@@ -53,6 +53,11 @@ impl Desk<'_> {
             return json!([]);
         };
         let typed = word.place.start..word.place.end.max(word.place.start + 1) - 1;
+        let written = self.text.get(typed.clone()).unwrap_or_default();
+        if self.notation != Notation::Toml && word.role == Role::Open && written.ends_with(':') {
+            // A value begins behind a blank.
+            return json!([]);
+        }
         let mut items = Vec::new();
         if word.role != Role::Value {
             items.extend(self.keys(&outline, word, &typed));
@@ -175,10 +180,11 @@ impl Desk<'_> {
             "finding_type" => [every(kind), vec![plain("OTHER")]].concat_all(),
             "runs" => {
                 let built_in = ["detect", "slot:risk", "slot:plan", "commands"];
-                let built_in = built_in.into_iter().map(plain).collect();
+                let mut slots = with("slot:", "slot");
+                slots.retain(|slot| !built_in.contains(&slot.text.as_str()));
                 [
-                    built_in,
-                    with("slot:", "slot"),
+                    built_in.into_iter().map(plain).collect(),
+                    slots,
                     with("script:rules/", "function"),
                 ]
                 .concat_all()
