@@ -68,6 +68,10 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
     if args.stdin_filename.is_some() {
         return Err(UsageError("`--stdin-filename` goes with `-`".to_owned()).into());
     }
+    if args.paths.is_empty() && !common.policy.is_dir() {
+        let folder = visible(&common.policy.display().to_string());
+        anyhow::bail!("`{folder}` is not a folder");
+    }
     let Found {
         files,
         left,

@@ -89,20 +89,40 @@ struct Report {
 /// Runs the command.
 pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let From::Sigma(args) = &args.from;
-    let Some(mut base) = base(&common.policy) else {
+    let mut refused_early = Vec::new();
+    let Some(base) = base(&common.policy) else {
         return Ok(Exit::Broken);
     };
-    let (sources, mut refused) = sources(&args.paths);
-    for source in &sources {
-        // What an earlier import made of the same rule is not held against it.
-        base.remove(&format!("rules/imported/{}", source.path));
-    }
+    let (mut sources, mut refused) = sources(&args.paths);
     let to = args.to.clone();
     let to = to.unwrap_or_else(|| common.beginning().join("rules").join("imported"));
-    let Import {
-        imported,
-        refused: others,
-    } = import(&base, &sources);
+    let (imported, others) = loop {
+        let mut base = base.clone();
+        for source in &sources {
+            // What an earlier import made of the same rule is not held against it.
+            base.remove(&format!("rules/imported/{}", source.path));
+        }
+        let Import { imported, refused } = import(&base, &sources);
+        // What stays where it is belongs to the policy, and what hangs on the other one goes too.
+        let mut taken = BTreeSet::new();
+        let in_the_way = imported.iter().filter_map(|one| {
+            let file = to.join(&sources.get(one.source)?.path);
+            match state(&file, &one.text, taken.insert(file.clone())) {
+                State::InTheWay(why) => Some((one.source, why)),
+                State::Free | State::Same => None,
+            }
+        });
+        let in_the_way: Vec<(usize, String)> = in_the_way.collect();
+        if in_the_way.is_empty() {
+            break (imported, refused);
+        }
+        // From the last on, so that the others keep their numbers.
+        for (at, why) in in_the_way.into_iter().rev() {
+            let source = sources.remove(at);
+            refused_early.push(Left::of_file(&source.name, why));
+        }
+    };
+    refused.extend(refused_early);
     refused.extend(others.into_iter().filter_map(|one| {
         let source = sources.get(one.source)?;
         Some(Left::new(&source.name, one.reasons))
@@ -126,7 +146,7 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
             State::Free if !args.dry_run => write_new(&file, &one.text)?,
             State::Free | State::Same => {}
         }
-        let renamed = one.renamed.into_iter();
+        let renamed = one.renamed.into_iter().filter(|one| one.is_field);
         report.imported.push(Written {
             source: source.name.clone(),
             file: file.display().to_string(),

@@ -81,13 +81,15 @@ pub(super) fn below_head(lines: &Lines<'_>, start: usize, heads: &[Head]) -> Ran
 }
 
 /// Where a block ends: comments that stand as far left as its key, and empty lines with those,
-/// are about what comes next.
+/// are about what comes next, and so is a comment that suppresses a warning of the line below it.
 fn end_of(lines: &Lines<'_>, head: &Head, next: usize) -> usize {
     let is_between = |at: &usize| lines.is_blank(*at) || lines.comment(*at).is_some();
     let between = (head.line + 1..next).rev().take_while(is_between).last();
     let is_own = |at: &usize| {
         let comment = lines.comment(*at);
-        comment.is_some_and(|(column, _)| column > head.column)
+        comment.is_some_and(|(column, comment)| {
+            column > head.column && !comment.contains(WORD_OF_ALLOWANCES)
+        })
     };
     let start = between.unwrap_or(next);
     (start..next).rev().find(is_own).map_or(start, |at| at + 1)

@@ -370,3 +370,17 @@ fn any_text_keeps_its_meaning_and_its_lines() {
         .expect("the layout of any text");
     assert!(changed.get() > 40, "only {} texts changed", changed.get());
 }
+
+#[test]
+fn comments_go_with_keys_that_are_indented() {
+    check(
+        "routing.toml",
+        "[agents.a]\n  # what it does\n  runs = \"commands\"\n  # when\n  phase = \"response\"\n  description = \"x\"\n# of the end\n",
+        "[agents.a]\n  description = \"x\"\n  # when\n  phase = \"response\"\n  # what it does\n  runs = \"commands\"\n# of the end\n",
+    );
+    check(
+        "rules/a.yml",
+        "title: x\ndetection:\n  s: {eventType: a}\n  condition: s\n  # rulectl:allow RL0105 until 2027-01-01: wanted\nlogsource: {product: windows}\n",
+        "title: x\n  # rulectl:allow RL0105 until 2027-01-01: wanted\nlogsource: {product: windows}\ndetection:\n  s: {eventType: a}\n  condition: s\n",
+    );
+}

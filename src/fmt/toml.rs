@@ -24,7 +24,7 @@ pub(super) fn arrange(lines: &Lines<'_>, root: &Node, kind: FileKind) -> Vec<usi
     let heads: Vec<Head> = headers
         .iter()
         .zip(places)
-        .map(|((line, _), place)| head(*line, place))
+        .map(|((line, _), place)| head(lines, *line, place))
         .collect();
     // Keys above the first table belong to none, and stay above.
     let first = below_head(lines, 0, &heads);
@@ -37,10 +37,11 @@ pub(super) fn arrange(lines: &Lines<'_>, root: &Node, kind: FileKind) -> Vec<usi
     })
 }
 
-fn head(line: usize, place: usize) -> Head {
+fn head(lines: &Lines<'_>, line: usize, place: usize) -> Head {
+    let text = lines.whole(line);
     Head {
         line,
-        column: 0,
+        column: text.len() - text.trim_start_matches([' ', '\t']).len(),
         place,
     }
 }
@@ -54,7 +55,7 @@ fn table(lines: &Lines<'_>, begun: &[usize], range: Range<usize>, order: &Order)
     let heads: Vec<Head> = keys
         .iter()
         .zip(places)
-        .map(|(line, place)| head(*line, place))
+        .map(|(line, place)| head(lines, *line, place))
         .collect();
     let first = range.start..range.start;
     arranged(lines, range, first, &heads, |_, inside| inside.collect())

@@ -6,8 +6,9 @@ use crate::okta::{fields, is_open_map, spelling};
 
 /// Names of the Elastic Common Schema and of Elastic's Okta integration that are no respelling of
 /// Okta's own.
-const NAMES: [(&str, &str); 37] = [
+const NAMES: [(&str, &str); 40] = [
     ("@timestamp", "published"),
+    ("client.as.number", "securityContext.asNumber"),
     ("client.as.organization.name", "securityContext.asOrg"),
     ("client.domain", "securityContext.domain"),
     ("client.geo.city_name", "client.geographicalContext.city"),
@@ -17,6 +18,7 @@ const NAMES: [(&str, &str); 37] = [
     ),
     ("client.geo.region_name", "client.geographicalContext.state"),
     ("client.ip", "client.ipAddress"),
+    ("client.user.email", "actor.alternateId"),
     ("client.user.full_name", "actor.displayName"),
     ("client.user.id", "actor.id"),
     ("client.user.name", "actor.alternateId"),
@@ -43,6 +45,7 @@ const NAMES: [(&str, &str); 37] = [
     ),
     ("source.geo.region_name", "client.geographicalContext.state"),
     ("source.ip", "client.ipAddress"),
+    ("source.user.email", "actor.alternateId"),
     ("source.user.full_name", "actor.displayName"),
     ("source.user.id", "actor.id"),
     ("source.user.name", "actor.alternateId"),
@@ -58,6 +61,17 @@ const NAMES: [(&str, &str); 37] = [
     ("user_agent.os.name", "client.userAgent.os"),
 ];
 
+/// Below this Elastic's integration keeps Okta's debug data as they are.
+const FLATTENED: &str = "debug_context.debug_data.flattened.";
+
+/// What Elastic's integration makes of several of Okta's fields, so that none of these is it.
+const DERIVED: [&str; 4] = [
+    "debug_context.debug_data.risk_behaviors",
+    "debug_context.debug_data.risk_level",
+    "debug_context.debug_data.risk_reasons",
+    "debug_context.debug_data.suspicious_activity.",
+];
+
 /// What Okta calls a field that others call so; `None` where that is Okta's name, or nobody's that
 /// is known.
 #[must_use]
@@ -69,6 +83,14 @@ pub fn okta_name(field: &str) -> Option<Cow<'static, str>> {
         return Some(Cow::Borrowed(name));
     }
     if let Some(inner) = field.strip_prefix("okta.") {
+        if DERIVED.iter().any(|part| inner.starts_with(part)) {
+            return None;
+        }
+        if let Some(raw) = inner.strip_prefix(FLATTENED) {
+            // What stands below has Okta's own names.
+            let name = format!("debugContext.debugData.{raw}");
+            return Some(Cow::Owned(name));
+        }
         let name: Vec<String> = inner.split('.').map(camel_case).collect();
         let name = name.join(".");
         let known = spelling(&name).map(Cow::Borrowed);
@@ -146,6 +168,15 @@ mod tests {
             ("eventtype", Some("eventType")),
             ("securitycontext.isproxy", Some("securityContext.isProxy")),
             ("eventType", None),
+            (
+                "okta.debug_context.debug_data.flattened.logOnlySecurityData.risk.level",
+                Some("debugContext.debugData.logOnlySecurityData.risk.level"),
+            ),
+            (
+                "okta.debug_context.debug_data.flattened.behaviors.New_Device",
+                Some("debugContext.debugData.behaviors.New_Device"),
+            ),
+            ("okta.debug_context.debug_data.risk_level", None),
             ("process.name", None),
             ("okta.nothing.like_it", None),
             ("", None),

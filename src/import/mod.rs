@@ -181,8 +181,9 @@ fn told<'t>(
     let mut numbers = BTreeMap::new();
     for at in 0..sources.len() {
         if let Some(text) = text_of(at) {
-            // Numbers keep the order of sources, and no path of a source is one of the policy.
-            let path = format!("rules/imported/{at:08}.yml");
+            // Numbers keep the order of sources. No path of a source is one of the policy, and all
+            // come behind those: of two rules with one name the one that is there is right.
+            let path = format!("rules/\u{10ffff}/{at:08}.yml");
             texts.insert(path.clone(), text.into());
             numbers.insert(path, at);
         }

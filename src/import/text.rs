@@ -12,6 +12,8 @@ pub struct Renamed {
     pub from: String,
     /// What Okta calls it.
     pub to: String,
+    /// Whether it is a field.
+    pub is_field: bool,
     start: usize,
 }
 
@@ -155,6 +157,7 @@ fn rename(text: &str, span: Span, field: &str, found: &mut Vec<Renamed>) {
         found.push(Renamed {
             from: field.to_owned(),
             to: to.into_owned(),
+            is_field: true,
             start: span.start as usize + quote,
         });
     }
@@ -199,12 +202,16 @@ fn in_brackets(
         let bracket = if at == 0 { '[' } else { ' ' };
         let end = if at + 1 == items.len() { ']' } else { ',' };
         let to = of(item).unwrap_or_else(|| written(text, item.span).to_owned());
+        // In brackets these would part it.
+        let is_whole = of(item).is_some()
+            || to.starts_with(['"', '\''])
+            || !to.contains([',', '[', ']', '{', '}', '#']);
         let span = Span {
             start: u32::try_from(dash).ok()?,
             ..item.span
         };
         let is_blank = !blanks.is_empty() && blanks.trim_matches(' ').is_empty();
-        is_blank.then(|| replaced(text, span, format!("{blanks}{bracket}{to}{end}")))
+        (is_blank && is_whole).then(|| replaced(text, span, format!("{blanks}{bracket}{to}{end}")))
     };
     items.iter().enumerate().map(item).collect()
 }
@@ -213,6 +220,7 @@ fn replaced(text: &str, span: Span, to: String) -> Renamed {
     Renamed {
         from: written(text, span).to_owned(),
         to,
+        is_field: false,
         start: span.start as usize,
     }
 }

@@ -186,3 +186,32 @@ fn a_long_chain_of_rules_that_name_refused_ones_has_an_end() {
         "{told}"
     );
 }
+
+#[test]
+fn nothing_comes_in_that_the_policy_would_break_of() {
+    let rule = |title: &str, name: &str| {
+        format!(
+            "title: {title}\nname: {name}\nlogsource: {{product: okta, service: okta}}\ndetection:\n  s: {{eventType: user.session.start}}\n  condition: s\n"
+        )
+    };
+    let chain = "title: c\nname: c\ncorrelation:\n  type: event_count\n  rules: [x]\n  timespan: 5m\n  condition: {gte: 2}\n";
+    let folder = started();
+    let path = folder.path();
+    // The rule that is there stands in a file behind those that come in.
+    write(path, "rules/z.yml", &rule("Z", "z"));
+    write(path, "rules/imported/a.yml", &rule("Another", "other"));
+    write(path, "theirs/same.yml", &rule("Theirs", "z"));
+    write(path, "theirs/a.yml", &rule("X", "x"));
+    write(path, "theirs/c.yml", chain);
+    write(path, "theirs/free.yml", &rule("Free", "free"));
+    let done = rulectl(path, "import sigma theirs");
+    assert_eq!(done.status.code(), Some(1), "{}{}", out(&done), err(&done));
+    let said = out(&done);
+    assert!(
+        said.contains("1 rule in 1 file imported; 3 files not"),
+        "{said}"
+    );
+    assert!(path.join("rules/imported/free.yml").exists());
+    let done = rulectl(path, "check");
+    assert_eq!(done.status.code(), Some(0), "{}", out(&done));
+}

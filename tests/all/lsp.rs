@@ -233,7 +233,10 @@ fn a_suite_that_is_not_saved_yet_is_checked() {
     let (folder, _) = policy();
     let mut editor = Editor::working_in(folder.path());
     let suite = folder.path().join("fixtures/new.test.yml");
-    editor.open(&suite, "suite: s\ncases:\n  - {name: c, events: [], expct: {}}\n");
+    editor.open(
+        &suite,
+        "suite: s\ncases:\n  - {name: c, events: [], expct: {}}\n",
+    );
     let problems = editor.problems(&suite);
     assert!(codes(&problems).contains(&"RL0012"), "{problems:?}");
     assert_eq!(editor.end(), Some(0));
