@@ -64,6 +64,22 @@ impl FileKind {
 
 /// A text in its canonical layout, which means the same; `name` is what problems call the file.
 pub fn formatted(name: &str, text: &str, kind: FileKind) -> Result<String, Refused> {
+    let mut laid_out = arranged(name, text, kind)?;
+    // Lines that lost their blanks may let keys move that could not before.
+    for _ in 0..MOST_ROUNDS {
+        let again = arranged(name, &laid_out, kind)?;
+        if again == laid_out {
+            break;
+        }
+        laid_out = again;
+    }
+    Ok(laid_out)
+}
+
+/// So often a text is laid out again at most.
+const MOST_ROUNDS: usize = 8;
+
+fn arranged(name: &str, text: &str, kind: FileKind) -> Result<String, Refused> {
     let mut problems = Problems::default();
     let file = problems.add_file(name, text);
     let trees = parse(file, text, kind, &mut problems);

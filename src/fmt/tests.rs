@@ -384,3 +384,30 @@ fn comments_go_with_keys_that_are_indented() {
         "title: x\n  # rulectl:allow RL0105 until 2027-01-01: wanted\nlogsource: {product: windows}\ndetection:\n  s: {eventType: a}\n  condition: s\n",
     );
 }
+
+#[test]
+fn what_was_laid_out_stays_as_it_is() {
+    for (name, text) in [
+        (
+            "a.yml",
+            "title: x\nrulectl:\n  user: actor.id\n  script: |+\n    some text\ndetection:\n  s: {eventType: a}\n  condition: s\n\n",
+        ),
+        ("a.yml", "level: >-\ntitle: ~   \ndetection:\n  s: 1\n"),
+        (
+            "a.yml",
+            "title: &a v\ndescription: |\n\n\n\ndetection:\n#c\nlicense: |\n",
+        ),
+        (
+            "routing.toml",
+            "[promotion]\nthreshold = 1\n\n[agents.\"detector_agent\"]\nruns = \"detect\"\n\n[agents.risk_agent]\nruns = \"slot:risk\"\n",
+        ),
+    ] {
+        let kind = FileKind::of(name).unwrap();
+        let laid_out = formatted(name, text, kind).unwrap();
+        assert_eq!(
+            formatted(name, &laid_out, kind).unwrap(),
+            laid_out,
+            "{text}"
+        );
+    }
+}

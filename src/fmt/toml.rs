@@ -104,15 +104,21 @@ fn is_in_scalar(lines: &Lines<'_>, byte: usize) -> bool {
     before.is_some_and(|(_, end)| byte < *end)
 }
 
-/// The names of the header of a table; `None` for other lines. Of one with quotes none is known.
+/// The names of the header of a table; `None` for other lines. Of one with escapes none is known.
 fn header(line: &str) -> Option<Vec<&str>> {
     let inner = line.trim_start().strip_prefix('[')?;
     let inner = inner.strip_prefix('[').unwrap_or(inner);
     let (path, _) = inner.split_once(']')?;
-    if path.contains(['"', '\'']) {
-        return Some(Vec::new());
-    }
-    Some(path.split('.').map(str::trim).collect())
+    let names = path.split('.').map(|name| bare(name.trim()));
+    // A dot or a bracket in quotes leaves a quote without its pair.
+    let is_known = |names: &Vec<&str>| !names.iter().any(|name| name.contains(['"', '\'', '\\']));
+    Some(names.collect()).filter(is_known).or(Some(Vec::new()))
+}
+
+/// A name without its quotes.
+fn bare(name: &str) -> &str {
+    let within = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(name)
 }
 
 /// The first name of the key of a line.

@@ -29,5 +29,5 @@ pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
 pub use self::saved::{Asked, Differs, NotCompared, Saved, Sound, Standing, saved};
 pub use self::suite::{
     Case, Events, Expectation, NamedRule, RECORDS, Suite, Wanted, all_suites, all_suites_over,
-    codes,
+    codes, is_suite,
 };

@@ -191,7 +191,8 @@ pub fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec
     let mut suites = cases_in_rules(folder, &loaded.files, &mut logs, problems);
     let mut files = find_suites(folder, problems);
     // One that is open may not be saved yet.
-    files.extend(texts.keys().map(|name| folder.join(name)));
+    let open = texts.keys().filter(|name| is_suite(name));
+    files.extend(open.map(|name| folder.join(name)));
     files.sort();
     files.dedup();
     let read = files
@@ -202,6 +203,13 @@ pub fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec
         report_unknown_rules(policy, &suites, problems);
     }
     suites
+}
+
+/// Whether a file is a suite, by its path in the policy folder.
+#[must_use]
+pub fn is_suite(name: &str) -> bool {
+    let is_named = name.ends_with(".test.yml") || name.ends_with(".test.yaml");
+    is_named && name.starts_with("fixtures/")
 }
 
 /// An expectation of a rule that there is not can only fail.

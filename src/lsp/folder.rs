@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 
 use crate::diag::Problems;
 use crate::document::{parse_toml, parse_yaml_documents};
-use crate::lab::{UNREACHED, all_suites_over};
+use crate::lab::{UNREACHED, all_suites_over, is_suite};
 use crate::policy::codes::{EXPLODES, TOO_LARGE};
 use crate::policy::{self, is_wanted, most_bytes, read_folder};
 
@@ -134,11 +134,6 @@ fn is_read(name: &str) -> bool {
     let is_hidden = name.split('/').any(|part| part.starts_with('.'));
     let of_policy = ["routing.toml", "tools.yaml"].contains(&name) || is_inside && is_wanted(name);
     !is_hidden && (of_policy || is_suite(name))
-}
-
-fn is_suite(name: &str) -> bool {
-    let is_named = name.ends_with(".test.yml") || name.ends_with(".test.yaml");
-    is_named && name.starts_with("fixtures/")
 }
 
 /// What is wrong with the form of a file that belongs to no policy.
