@@ -13,6 +13,7 @@
 //! | [`document`] | such a file as a tree in which everything knows its place |
 //! | [`fmt`] | the canonical layout of such a file |
 //! | [`visible`] | log text made safe to show |
+//! | [`net`] | what the clients of HTTP share |
 //! | [`redact`] | fields that no record may keep |
 //! | [`audit`] | what happened and was decided, in a form that proves itself |
 //! | [`okta`] | what knows Okta: shapes, times, event types and fields |
@@ -67,6 +68,7 @@ pub mod json;
 pub mod lab;
 pub mod llm;
 pub mod lsp;
+pub mod net;
 pub mod okta;
 pub mod pipeline;
 pub mod plan;

@@ -19,8 +19,8 @@ use secrecy::SecretString;
 use crate::llm::settings;
 use crate::llm::wire;
 use crate::llm::{Failure, Settings, SettingsError};
+use crate::net::reason;
 use crate::redact::Secret;
-use crate::visible::visible;
 
 /// Of an answer that refuses, so many bytes are read for its reason.
 const MAX_REFUSAL: usize = 64 << 10;
@@ -238,32 +238,6 @@ fn answer(status: StatusCode, body: Vec<u8>) -> reqwest::Response {
     response.into()
 }
 
-/// What lies at the bottom of an error: what stands above names the address, and our own types.
-fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no connection in time".to_owned();
-    }
-    let mut deepest: &dyn Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    match deepest.downcast_ref::<std::io::Error>() {
-        Some(error) => visible(&crate::visible::reason(error)),
-        None => told(&deepest.to_string()),
-    }
-}
-
-/// What TLS says of a certificate, with what to do about it; anything else as it is.
-fn told(text: &str) -> String {
-    match text.strip_prefix("invalid peer certificate: ") {
-        Some(why) => format!(
-            "its certificate is not trusted here ({}); name the authority that issued it in `SSL_CERT_FILE`",
-            visible(why)
-        ),
-        None => visible(text),
-    }
-}
-
 impl tower_service::Service<HttpRequestFactory> for Transport {
     type Response = reqwest::Response;
     type Error = Box<dyn Error + Send + Sync>;
@@ -296,17 +270,4 @@ pub(super) fn unwrapped(error: OpenAIError, host: &str) -> Refused {
         found: found.to_owned(),
     };
     failure.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::told;
-
-    #[test]
-    fn a_certificate_that_is_not_trusted_says_what_to_do() {
-        let said = told("invalid peer certificate: UnknownIssuer");
-        let expected = "its certificate is not trusted here (UnknownIssuer); name the authority that issued it in `SSL_CERT_FILE`";
-        assert_eq!(said, expected);
-        assert_eq!(told("bad\u{202e}"), "bad\\u{202e}");
-    }
 }

@@ -2,6 +2,7 @@
 //! event types and fields exist, and how other exports of the same log are read.
 
 mod catalogue;
+pub mod client;
 mod log_source;
 mod mapping;
 mod time;
