@@ -44,6 +44,7 @@
 //! | [`render`] | values as text |
 //! | [`schema`] | the formats of a policy as JSON Schema |
 //! | [`lsp`] | what an editor asks of a policy |
+//! | [`tenant`] | an emulated Okta tenant on loopback, apart from everything else |
 //! | [`cli`] | the command line |
 //!
 //! `ARCHITECTURE.md` has the invariants and the reasons; a test holds the
@@ -86,6 +87,7 @@ pub mod slots;
 pub mod source;
 pub mod starter;
 pub mod store;
+pub mod tenant;
 pub mod tools;
 pub mod visible;
 pub mod watch;

@@ -431,13 +431,17 @@ impl Audit {
         }
     }
 
-    /// Ends writing with a checkpoint.
+    /// Ends writing with a checkpoint: whoever shares it records nothing more.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn close(self) -> Result<Checkpoint, AuditError> {
-        self.checkpoint()
+    pub fn close(&self) -> Result<Checkpoint, AuditError> {
+        let checkpoint = self.checkpoint()?;
+        self.lock()
+            .failed
+            .get_or_insert_with(|| Arc::from("it was closed"));
+        Ok(checkpoint)
     }
 
     fn lock(&self) -> Guard<'_> {

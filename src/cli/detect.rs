@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::cli::events::{EventArgs, talk_about};
+use crate::cli::events::{EventArgs, inputs, talk_about};
 use crate::cli::live::{Under, follow};
 use crate::cli::output::{UsageError, bad, talk, talk_problems};
 use crate::cli::progress::Meter;
@@ -67,8 +67,8 @@ pub(super) fn span(text: &str) -> Result<Nanos, String> {
 /// # Errors
 ///
 /// Where a file is to be followed as it grows, and the last input is none.
-pub(super) fn inputs(events: &EventArgs, tail: bool) -> Result<Option<Vec<Input>>> {
-    let Some(mut inputs) = events.inputs() else {
+pub(super) fn followed(words: &[String], tail: bool) -> Result<Option<Vec<Input>>> {
+    let Some(mut inputs) = inputs(words) else {
         return Ok(None);
     };
     if let Some(last) = inputs.pop() {
@@ -101,7 +101,7 @@ pub fn detect(common: &Common, args: &Args) -> Result<Exit> {
     };
     let (Some(databases), Some(inputs)) = (
         args.events.reading.databases.open(),
-        inputs(&args.events, args.tail)?,
+        followed(&args.events.events, args.tail)?,
     ) else {
         return Ok(Exit::Broken);
     };

@@ -21,7 +21,7 @@ use crate::world::World;
 pub struct EventArgs {
     /// Files of events, globs, or `-` for stdin; JSON lines, arrays, event-hook envelopes, plain or compressed
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
-    events: Vec<String>,
+    pub events: Vec<String>,
     #[command(flatten)]
     pub reading: ReadingArgs,
 }
@@ -63,13 +63,6 @@ enum MappingName {
     Lowercase,
 }
 
-impl EventArgs {
-    /// The inputs; reports the words that name none.
-    pub fn inputs(&self) -> Option<Vec<Input>> {
-        inputs(&self.events)
-    }
-}
-
 /// The inputs of words; reports those that name none.
 pub fn inputs(words: &[String]) -> Option<Vec<Input>> {
     match expand(words) {
@@ -103,17 +96,40 @@ impl ReadingArgs {
         world: World,
     ) -> Result<Settings> {
         let mut settings = Settings {
-            mapping: self.mapping.mapping(),
             since: self.since,
             until: self.until,
+            ..self.whole(databases)
+        };
+        (settings.since, settings.until) = self.range(|| newest(inputs, &settings, world))?;
+        Ok(settings)
+    }
+
+    /// How they are read, whatever their time.
+    pub fn whole(&self, databases: Databases) -> Settings {
+        let mut settings = Settings {
+            mapping: self.mapping.mapping(),
             strict: self.strict,
             ..plain_settings(databases)
         };
         if let Some(threads) = self.threads {
             settings.threads = threads.into();
         }
-        (settings.since, settings.until) = self.range(|| newest(inputs, &settings, world))?;
-        Ok(settings)
+        settings
+    }
+
+    /// Whether anything is said of their time.
+    pub fn says_when(&self) -> bool {
+        self.hours.is_some() || self.since.is_some() || self.until.is_some()
+    }
+
+    /// Whether an end of their time is said.
+    pub fn says_until(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Whether hours are said, which count back from the end.
+    pub fn says_hours(&self) -> bool {
+        self.hours.is_some()
     }
 
     /// From when to when; `--hours` counts back from the newest, and says what it means.

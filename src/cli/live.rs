@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use uuid::Uuid;
@@ -29,11 +29,44 @@ const TICK: Duration = Duration::from_secs(1);
 /// Whether another policy is ready is asked so often while nothing comes.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// At the end, a request that is under way is waited for so long.
+const LAST: Duration = Duration::from_secs(5);
+
 /// State is kept so often.
 const KEEP: Nanos = Nanos(60 * Nanos::SECOND.0);
 
-/// So many chunks are read ahead.
-const AHEAD: usize = 4;
+/// So much is read ahead, in chunks or pages.
+pub(super) const AHEAD: usize = 4;
+
+/// What comes from a source.
+pub(super) enum Came {
+    /// Records of a source that keeps no place: where it is read again, it begins anew.
+    Chunk(Chunk),
+    /// Records of a source that keeps its place, decided together.
+    Page {
+        chunks: Vec<Chunk>,
+        /// The place behind them.
+        position: Option<String>,
+        /// What the clock said when they were asked for.
+        asked: Time,
+        /// Whether more may be there at once. Otherwise all that there was by then has come.
+        is_full: bool,
+    },
+    /// An input, or the source, that cannot be read on.
+    Failed(SourceError),
+}
+
+/// Where live events come from.
+pub(super) trait Source {
+    /// What messages call it.
+    fn name(&self) -> String;
+    /// Begins to read, behind the place that was kept, if one was.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot go on from there.
+    fn begin(self: Box<Self>, position: Option<&str>) -> Result<Receiver<Came>>;
+}
 
 /// What was counted, and the inputs that failed; or why it ended before.
 type Outcome = Result<(Counts, Vec<SourceError>), RunError>;
@@ -142,7 +175,13 @@ pub(super) fn follow(
 
 /// What comes, under whichever policy: the inputs, the clock and the word to stop.
 pub(super) struct Coming {
-    chunks: Receiver<Result<Chunk, SourceError>>,
+    came: Receiver<Came>,
+    /// A source that has not begun to be read.
+    source: Option<Box<dyn Source>>,
+    /// Of a source that keeps its place: the place behind what was decided.
+    position: Option<String>,
+    /// Whether the source says itself when all has come that there is.
+    is_polled: bool,
     names: Vec<String>,
     taken: Option<Taken>,
     stop: Arc<AtomicBool>,
@@ -162,27 +201,43 @@ impl Coming {
     ///
     /// Where signals cannot be waited for.
     pub(super) fn begin(inputs: Vec<Input>, told: bool) -> Result<Self> {
-        let world = World::live();
         let names = inputs.iter().map(Input::name).collect();
-        // Being told to stop is the end of the input.
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, stop.clone())
-                .context("signals cannot be waited for")?;
-        }
         let mut reader = Reader::new(inputs);
         let taken = told.then(|| reader.taken());
         Ok(Self {
-            chunks: read_ahead(reader),
-            names,
             taken,
+            ..Self::of(read_ahead(reader), names, told_to_stop()?)
+        })
+    }
+
+    /// The same of a source that keeps its place, and that is read from where the state says.
+    pub(super) fn from(source: Box<dyn Source>, stop: Arc<AtomicBool>) -> Self {
+        let names = vec![source.name()];
+        // Nothing comes until it is known where to begin.
+        let (_, none) = sync_channel(0);
+        Self {
+            source: Some(source),
+            is_polled: true,
+            ..Self::of(none, names, stop)
+        }
+    }
+
+    fn of(came: Receiver<Came>, names: Vec<String>, stop: Arc<AtomicBool>) -> Self {
+        let world = World::live();
+        Self {
+            came,
+            source: None,
+            position: None,
+            is_polled: false,
+            names,
+            taken: None,
             stop,
             world,
             kept: (world.now)(),
             failed: Vec::new(),
             before: Counts::default(),
             so_far: SoFar::default(),
-        })
+        }
     }
 
     /// Detects under one policy, until the inputs end, the program is told to stop, or there is
@@ -207,6 +262,10 @@ impl Coming {
             (None, Some(file)) => go_on(live, file, (self.world.now)(), sink)?,
             (None, None) => live,
         };
+        if let Some(source) = self.source.take() {
+            self.position = live.position().map(str::to_owned);
+            self.came = source.begin(live.position())?;
+        }
         let following = Following {
             live,
             detector: under.detector,
@@ -223,13 +282,25 @@ impl Coming {
             if let Some(successor) = successors.next() {
                 return Some(successor);
             }
-            match self.chunks.recv_timeout(LOOK) {
+            match self.came.recv_timeout(LOOK) {
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Ok(Err(error)) => self.failed.push(error),
-                Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Came::Failed(error)) => self.failed.push(error),
+                Ok(Came::Page { position, .. }) => self.position = position,
+                Ok(Came::Chunk(_)) | Err(RecvTimeoutError::Timeout) => {}
             }
         }
         None
+    }
+
+    /// Nothing is read any more. A source that is just asking may come to an end of it.
+    pub(super) fn leave(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let until = Instant::now() + LAST;
+        while self.is_polled && Instant::now() < until {
+            if let Err(RecvTimeoutError::Disconnected) = self.came.recv_timeout(LOOK) {
+                return;
+            }
+        }
     }
 
     /// What was counted so far, and the inputs that failed.
@@ -275,10 +346,26 @@ fn go_on<'d>(
 }
 
 /// Reading may wait for ever, so that the thread is left to itself when detection ends.
-fn read_ahead(mut reader: Reader) -> Receiver<Result<Chunk, SourceError>> {
-    let (chunks, come) = sync_channel(AHEAD);
-    thread::spawn(move || reader.try_for_each(|chunk| chunks.send(chunk)));
+fn read_ahead(mut reader: Reader) -> Receiver<Came> {
+    let (send, come) = sync_channel(AHEAD);
+    thread::spawn(move || {
+        reader.try_for_each(|chunk| send.send(chunk.map_or_else(Came::Failed, Came::Chunk)))
+    });
     come
+}
+
+/// A flag that is set when the program is told to stop, which is the end of the input.
+///
+/// # Errors
+///
+/// Where signals cannot be waited for.
+pub(super) fn told_to_stop() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())
+            .context("signals cannot be waited for")?;
+    }
+    Ok(stop)
 }
 
 struct Following<'f> {
@@ -302,7 +389,7 @@ impl Following<'_> {
                 return self.hand_over(successor);
             }
             let wait = if is_told { Duration::ZERO } else { pace };
-            let next = self.coming.chunks.recv_timeout(wait);
+            let next = self.coming.came.recv_timeout(wait);
             let is_over = match &next {
                 Err(RecvTimeoutError::Disconnected) => true,
                 Err(RecvTimeoutError::Timeout) => is_told,
@@ -374,18 +461,32 @@ impl Following<'_> {
         counts
     }
 
-    fn step(
-        &mut self,
-        next: Result<Result<Chunk, SourceError>, RecvTimeoutError>,
-    ) -> Result<(), RunError> {
+    fn step(&mut self, next: Result<Came, RecvTimeoutError>) -> Result<(), RunError> {
         let clock = (self.coming.world.now)();
         match next {
-            Ok(Ok(chunk)) => self.live.take(&chunk, clock, self.sink)?,
-            Ok(Err(error)) => self.coming.failed.push(error),
+            Ok(Came::Chunk(chunk)) => self.live.take(&chunk, clock, self.sink)?,
+            Ok(Came::Page {
+                chunks,
+                position,
+                asked,
+                is_full,
+            }) => {
+                for chunk in &chunks {
+                    self.live.take(chunk, asked, self.sink)?;
+                }
+                self.coming.position = position;
+                if !is_full {
+                    self.live.tick(asked, self.sink)?;
+                }
+            }
+            Ok(Came::Failed(error)) => self.coming.failed.push(error),
             Err(_) => {}
         }
-        // What comes may hold no event.
-        self.live.tick(clock, self.sink)?;
+        // What comes may hold no event. Of a source that is polled, only a page that is not full
+        // says that nothing else is there: it may be slow, or fail, for hours.
+        if !self.coming.is_polled {
+            self.live.tick(clock, self.sink)?;
+        }
         let told = self.coming.so_far.lines(&self.counts());
         told.iter().for_each(|line| warn(line));
         self.sink.flush().map_err(RunError::Sink)
@@ -398,7 +499,12 @@ impl Following<'_> {
         let Some(file) = self.state else {
             return Ok(());
         };
+        if self.coming.is_polled && self.coming.position.is_none() {
+            // Whoever went on from here would not know where in the source.
+            return Ok(());
+        }
         self.live.remember(self.sink.to_remember()?);
+        self.live.at(self.coming.position.clone());
         write_state(file, &self.live.save())
     }
 }

@@ -18,6 +18,7 @@ mod incident;
 mod init;
 mod live;
 mod lsp;
+mod okta;
 mod output;
 mod pack;
 mod progress;
@@ -29,6 +30,7 @@ mod show;
 mod slots;
 mod so_far;
 mod state;
+mod tenant;
 mod test;
 mod watching;
 
@@ -210,6 +212,8 @@ enum Command {
     Check(check::Args),
     /// Write a folder to begin with: a rule, its tests, and all that a policy needs
     Init(init::Args),
+    /// An emulated Okta tenant on this machine, to try and to test with
+    Tenant(tenant::Args),
     /// Bring in rules of others: those that can run, and why the rest cannot
     Import(import::Args),
     /// Lay out YAML and TOML: keys in their order, comments kept, the meaning unchanged
@@ -269,6 +273,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
         Command::Init(args) => init::init(&cli.common, args),
+        Command::Tenant(args) => tenant::tenant(args),
         Command::Import(args) => import::run(&cli.common, args),
         Command::Fmt(args) => fmt::fmt(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),

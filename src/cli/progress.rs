@@ -37,17 +37,23 @@ impl Meter {
 
     /// Shows how far the run has come.
     pub fn show(&self, progress: Progress) {
+        self.show_with(progress, None);
+    }
+
+    /// The same, and how far whoever gives what is read has come.
+    pub fn show_with(&self, progress: Progress, source: Option<&str>) {
         if self.started.elapsed() < Duration::from_secs(1) || !is_interactive() {
             return;
         }
         let mut bar = self.bar.borrow_mut();
         let bar = bar.get_or_insert_with(|| bar_for(self.total));
         bar.set_position(progress.read);
-        bar.set_message(format!(
+        let here = format!(
             "{}, {:.0}/s",
             counted(progress.events, self.what),
             self.rate(progress.events)
-        ));
+        );
+        bar.set_message(source.map_or(here.clone(), |source| format!("{here}; {source}")));
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]

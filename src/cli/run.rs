@@ -1,24 +1,29 @@
 //! `rulectl run`: the pipeline over events from files or stdin.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Error, Result, bail};
 use clap::ValueEnum;
 
 use crate::audit::Audit;
 use crate::cli::audit::record_in;
-use crate::cli::detect::{inputs, span};
-use crate::cli::events::{EventArgs, talk_about};
+use crate::cli::detect::{followed, span};
+use crate::cli::events::{ReadingArgs, talk_about};
 use crate::cli::faces::{About, Faces};
-use crate::cli::live::{Coming, Ended, Handover, Successor, Under};
+use crate::cli::live::{Coming, Ended, Handover, Source as _, Successor, Under, told_to_stop};
+use crate::cli::okta::{self, Polling, SoFar};
 use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems, warn};
 use crate::cli::progress::Meter;
 use crate::cli::slots::{Filler, SlotArgs};
 use crate::cli::watching::Watching;
 use crate::cli::{Common, Exit, Format};
+use crate::config::{Config, OktaSettings};
 use crate::detect::Severity;
-use crate::event::{Digest, Nanos};
-use crate::okta::ADDRESS_FIELDS;
+use crate::event::{Digest, Nanos, Time};
+use crate::geo::Databases;
+use crate::okta::client::Client;
+use crate::okta::{ADDRESS_FIELDS, system_log};
 use crate::pipeline::{self, Counts, Filling, Fills, RunError, Settings, following};
 use crate::policy::{self, Policy};
 use crate::record::{Begun, activate};
@@ -32,13 +37,19 @@ use crate::world::World;
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Files of events, globs, or `-` for stdin; JSON lines, arrays, event-hook envelopes, plain or compressed
+    #[arg(long, required_unless_present = "okta", num_args = 1.., value_name = "FILE")]
+    events: Vec<String>,
+    /// The System Log of the tenant that is configured: of --hours or --since, or with --follow without end
+    #[arg(long, conflicts_with_all = ["events", "tail", "mapping"])]
+    okta: bool,
     #[command(flatten)]
-    events: EventArgs,
+    reading: ReadingArgs,
     /// Add to the artifacts of earlier runs instead of replacing them
     #[arg(long)]
     append: bool,
-    /// Keep going with events as they come, as from `tail -F LOG | rulectl run --follow --events -`
-    #[arg(long, conflicts_with_all = ["hours", "threads"])]
+    /// Keep going with events as they come, as from --okta or `tail -F LOG | rulectl run --follow --events -`
+    #[arg(long, conflicts_with = "threads")]
     follow: bool,
     /// With --follow, read on at the end of the last file as it grows, also where it is rotated
     #[arg(long, requires = "follow")]
@@ -47,7 +58,8 @@ pub struct Args {
     #[arg(long, value_name = "SPAN", requires = "follow", default_value = "2m", value_parser = span)]
     lateness: Nanos,
     /// With --follow, go on from the state in this file, and keep it there: at the end of the
-    /// input, every minute, and when told to stop. What is open at the end stays open
+    /// input, every minute, and when told to stop. What is open at the end stays open. With --okta
+    /// it holds the place in the System Log too, and is `system-log.state` below --data unless named
     #[arg(long, value_name = "FILE", requires = "follow")]
     state: Option<PathBuf>,
     /// Write no audit: what is decided then can be neither proved nor replayed
@@ -74,6 +86,12 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         let message = "`run --follow` has no end at which one document could be closed; `--format ndjson` writes a value a line";
         bail!(UsageError(message.to_owned()));
     }
+    if args.follow && !args.okta && args.reading.says_hours() {
+        let message = "`--hours` counts back from the newest event, and with `--follow` there is none; give `--since`";
+        bail!(UsageError(message.to_owned()));
+    }
+    let config = args.slots.config()?;
+    let from = args.from(&config)?;
     // What changes from here on is seen.
     let known = args
         .follow
@@ -83,35 +101,33 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let Some(policy) = &mut loaded.policy else {
         return Ok(Exit::Broken);
     };
-    let (Some(databases), Some(inputs)) = (
-        args.events.reading.databases.open(),
-        inputs(&args.events, args.tail)?,
-    ) else {
+    let (Some(databases), Some(from)) = (args.reading.databases.open(), from) else {
         return Ok(Exit::Broken);
     };
     let fields = databases.paths(&ADDRESS_FIELDS);
     policy.detector.note_supplied(&fields);
     let policy = &*policy;
-    let mut settings = args
-        .events
-        .reading
-        .settings(&inputs, databases, World::live())?;
+    let mut settings = from.settings(args, databases)?;
     settings.evidence = (!args.no_audit).then(|| policy.audit.secrets.clone());
 
-    let filler = match args.slots.filler(&common.policy)? {
+    let filler = match args.slots.filler(&config, &common.policy)? {
         Ok(filler) => filler,
         Err(exit) => return Ok(exit),
     };
     let _lock = RunLock::take(&common.data)?;
     let audit = (!args.no_audit).then(|| record_in(common)).transpose()?;
-    let generation = activate(audit.as_ref(), policy.digest, || {
+    let audit = audit.map(Arc::new);
+    let generation = activate(audit.as_deref(), policy.digest, || {
         policy::activate(&common.data, policy.digest, &loaded.files).map_err(Error::from)
     })?;
+    let state = args.state_file(common);
+    let goes_on = args.okta && state.as_ref().is_some_and(|state| state.exists());
+    let (reading, client) = from.begin(args, audit.as_ref())?;
     let about = About {
         data: common.data.clone(),
         policy: policy.digest,
         generation,
-        inputs: inputs.iter().map(Input::name).collect(),
+        inputs: reading.names(),
         databases: settings.databases.records(),
     };
     let ran = Run {
@@ -119,12 +135,17 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         args,
         common,
         settings,
-        audit: audit.as_ref(),
+        audit: audit.as_deref(),
         filler: &filler,
         about,
         known,
+        state,
+        append: args.append || goes_on,
     };
-    let ended = ran.run(inputs);
+    let ended = ran.run(reading);
+    if let Some(client) = client {
+        talk(&okta::asked(&client.tally()));
+    }
     // What was recorded is kept however the run ended.
     let recorded = filler.finish();
     let exit = ended?.or(recorded?);
@@ -132,6 +153,97 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         audit.close()?;
     }
     Ok(exit)
+}
+
+/// Where events come from.
+enum From {
+    Files(Vec<Input>),
+    /// The System Log, from one time to another; with `--follow`, from the first on.
+    Log(Box<OktaSettings>, (Time, Time)),
+}
+
+/// Events that are about to be read.
+enum Reading {
+    Inputs(Vec<Input>),
+    /// The System Log, and how far it is read.
+    Log(Input, SoFar),
+    /// The System Log without end.
+    Polling(Polling),
+}
+
+impl Args {
+    /// Where events come from; nothing where words name nothing, which is told.
+    fn from(&self, config: &Config) -> Result<Option<From>> {
+        if !self.okta {
+            return Ok(followed(&self.events, self.tail)?.map(From::Files));
+        }
+        let settings = okta::configured(config)?;
+        let range = okta::range(&self.reading, self.follow, (World::live().now)())?;
+        Ok(Some(From::Log(Box::new(settings), range)))
+    }
+
+    /// The file in which state is kept.
+    fn state_file(&self, common: &Common) -> Option<PathBuf> {
+        let ours = || (self.okta && self.follow).then(|| okta::state_file(common));
+        self.state.clone().or_else(ours)
+    }
+}
+
+impl From {
+    fn settings(&self, args: &Args, databases: Databases) -> Result<Settings> {
+        match self {
+            Self::Files(inputs) => args.reading.settings(inputs, databases, World::live()),
+            Self::Log(..) if args.follow => Ok(args.reading.whole(databases)),
+            Self::Log(_, (since, until)) => Ok(Settings {
+                since: Some(*since),
+                until: Some(*until),
+                ..args.reading.whole(databases)
+            }),
+        }
+    }
+
+    /// Begins to read; the client is that of a tenant.
+    fn begin(
+        self,
+        args: &Args,
+        audit: Option<&Arc<Audit>>,
+    ) -> Result<(Reading, Option<Arc<Client>>)> {
+        let (settings, (since, until)) = match self {
+            Self::Files(inputs) => return Ok((Reading::Inputs(inputs), None)),
+            Self::Log(settings, range) => (*settings, range),
+        };
+        // A run that ends by itself is ended by the signal, as one over files is.
+        let stop = match args.follow {
+            true => told_to_stop()?,
+            false => Arc::default(),
+        };
+        let operations = vec![system_log::operation()];
+        let client = okta::client(&settings, operations, audit.cloned(), &stop)?;
+        let client = Arc::new(client);
+        let reading = if args.follow {
+            Reading::Polling(Polling {
+                client: Arc::clone(&client),
+                settings,
+                since,
+                is_said: args.reading.says_when(),
+                stop,
+            })
+        } else {
+            let (input, so_far) = okta::bounded(&client, &settings, (since, until))?;
+            Reading::Log(input, so_far)
+        };
+        Ok((reading, Some(client)))
+    }
+}
+
+impl Reading {
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Inputs(inputs) => inputs.iter().map(Input::name).collect(),
+            Self::Log(input, _) => vec![input.name()],
+            Self::Polling(polling) => vec![polling.name()],
+        }
+    }
 }
 
 /// A run whose policy is activated.
@@ -145,21 +257,36 @@ struct Run<'r> {
     about: About,
     /// What was in the folder before the policy was loaded, where it is watched.
     known: Option<Digest>,
+    /// The file in which state is kept.
+    state: Option<PathBuf>,
+    /// Whether artifacts of earlier runs stay.
+    append: bool,
 }
 
 impl Run<'_> {
-    fn run(&self, inputs: Vec<Input>) -> Result<Exit> {
+    fn run(&self, reading: Reading) -> Result<Exit> {
         let Self { args, about, .. } = self;
         let format = self.common.format;
-        let mut faces = Faces::new(about.clone(), self.audit, format, args.append, args.follow)?;
+        let mut faces = Faces::new(about.clone(), self.audit, format, self.append, args.follow)?;
         let begun = self.begun(about.policy, about.generation, &self.settings);
         faces.begin(&begun)?;
-        let (counts, failed) = if args.follow {
-            self.follow(inputs, &mut faces)?
-        } else {
-            self.over_files(inputs, &mut faces)?
+        let (counts, failed) = match reading {
+            Reading::Inputs(inputs) if args.follow => {
+                let coming = Coming::begin(inputs, self.settings.evidence.is_some())?;
+                self.follow(coming, &mut faces)?
+            }
+            Reading::Polling(polling) => {
+                let stop = Arc::clone(&polling.stop);
+                self.follow(Coming::from(Box::new(polling), stop), &mut faces)?
+            }
+            Reading::Inputs(inputs) => self.over_files(inputs, None, &mut faces)?,
+            Reading::Log(input, so_far) => {
+                let read = self.over_files(vec![input], Some(&so_far), &mut faces)?;
+                talk(&format!("read {}", okta::far(so_far.now())));
+                read
+            }
         };
-        let closed = !args.follow || args.state.is_none();
+        let closed = !args.follow || self.state.is_none();
         let (record, collected, worst) = faces.end(&counts, &failed, closed)?;
         self.say(&record, &collected, &counts)?;
         talk_about(&counts, "see rejects.jsonl for the reasons");
@@ -179,9 +306,17 @@ impl Run<'_> {
         begun
     }
 
-    fn over_files(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
+    fn over_files(
+        &self,
+        inputs: Vec<Input>,
+        log: Option<&SoFar>,
+        faces: &mut Faces<'_>,
+    ) -> Result<Read> {
         let meter = Meter::new(Reader::new(inputs.clone()).total());
-        let show = |progress| meter.show(progress);
+        let show = |progress| {
+            let far = log.map(|log| okta::far(log.now()));
+            meter.show_with(progress, far.as_deref());
+        };
         let outcome = pipeline::run(
             self.policy,
             &self.filling(),
@@ -195,8 +330,13 @@ impl Run<'_> {
     }
 
     /// Follows what comes, under one policy after the other.
-    fn follow(&self, inputs: Vec<Input>, faces: &mut Faces<'_>) -> Result<Read> {
-        let mut coming = Coming::begin(inputs, self.settings.evidence.is_some())?;
+    fn follow(&self, mut coming: Coming, faces: &mut Faces<'_>) -> Result<Read> {
+        let read = self.follow_all(&mut coming, faces);
+        coming.leave();
+        read
+    }
+
+    fn follow_all(&self, coming: &mut Coming, faces: &mut Faces<'_>) -> Result<Read> {
         let mut successors = self.watched()?;
         let (mut handover, mut settings) = (None::<Box<Handover>>, self.settings.clone());
         loop {
@@ -212,7 +352,7 @@ impl Run<'_> {
                 generation,
                 settings: &settings,
                 lateness: self.args.lateness,
-                state: self.args.state.as_deref(),
+                state: self.state.as_deref(),
             };
             // Nobody waits for events to decide what to do with them.
             let none = Summary::default();
@@ -229,8 +369,7 @@ impl Run<'_> {
                     Ended::Over(outcome) => return Ok(outcome?),
                     Ended::Succeeded(next) => next,
                 },
-                None => match self.without_detection(&mut coming, &mut successors, handover.take())
-                {
+                None => match self.without_detection(coming, &mut successors, handover.take()) {
                     Some(next) => next,
                     None => return Ok(coming.end()),
                 },

@@ -91,22 +91,21 @@ impl SlotArgs {
     /// # Errors
     ///
     /// When the configuration is wrong, or names no model where one is to be asked.
-    pub(super) fn filler(&self, policy: &Path) -> Result<Result<Filler, Exit>> {
-        let config = self.config()?;
+    pub(super) fn filler(&self, config: &Config, policy: &Path) -> Result<Result<Filler, Exit>> {
         let mode = self.slots.or(config.slots.mode).unwrap_or_default();
         let file = self.recording.as_ref().or(config.slots.recording.as_ref());
         let file = file.map_or_else(|| policy.join(RECORDING), PathBuf::clone);
         Ok(match mode {
             Mode::Default => Ok(Filler::Default),
-            Mode::Live => Ok(Filler::Live(endpoint(&config)?)),
+            Mode::Live => Ok(Filler::Live(endpoint(config)?)),
             Mode::Record => match Recording::read(&file) {
-                Ok(recording) => Ok(recorder(&config, Some(recording), file)?),
-                Err(RecordingError::Missing(_)) => Ok(recorder(&config, None, file)?),
+                Ok(recording) => Ok(recorder(config, Some(recording), file)?),
+                Err(RecordingError::Missing(_)) => Ok(recorder(config, None, file)?),
                 Err(error) => Err(unusable(&error)),
             },
             Mode::Replay => {
                 let recording = Recording::read(&file).map_err(|error| unusable(&error));
-                recording.map(|recording| replayer(&config, recording, file))
+                recording.map(|recording| replayer(config, recording, file))
             }
         })
     }
@@ -149,7 +148,12 @@ impl SlotArgs {
         }))
     }
 
-    fn config(&self) -> Result<Config> {
+    /// What is configured.
+    ///
+    /// # Errors
+    ///
+    /// When something of it is wrong, which is told.
+    pub(super) fn config(&self) -> Result<Config> {
         let flags: Vec<(&str, &str)> = [
             ("base_url", &self.llm_base_url),
             ("model", &self.llm_model),

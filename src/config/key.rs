@@ -1,28 +1,27 @@
-//! The key of the model, from the uppermost place that says where it is.
+//! A secret, from the uppermost place that says where it is.
 
 use std::path::Path;
 
-use crate::config::layer::{KEY, KEY_FILE, Layer};
+use crate::config::layer::Layer;
+use crate::config::setting::SecretName;
 use crate::config::{codes, files};
 use crate::diag::{Problems, Span};
 use crate::redact::Secret;
 
-/// The key; the last of the layers goes over those before it.
-pub(super) fn find(layers: &[Layer], problems: &mut Problems) -> Option<Secret> {
-    let mut said = layers.iter().rev();
-    let layer = said.find(|layer| layer.key.is_some() || layer.key_file.is_some())?;
-    match (&layer.key, &layer.key_file) {
+/// The secret; the last of the layers goes over those before it.
+pub(super) fn find(layers: &[Layer], name: &SecretName, problems: &mut Problems) -> Option<Secret> {
+    let said = layers.iter().rev().map(|layer| layer.secret(name));
+    let mut said = said.filter(|(text, file)| text.is_some() || file.is_some());
+    match said.next()? {
         (Some(_), Some((_, span))) => {
+            let (variable, file) = (name.variable, name.file_variable);
+            let message = format!("both `{variable}` and `{file}` are set");
             problems
-                .error(
-                    codes::KEY,
-                    *span,
-                    format!("both `{KEY}` and `{KEY_FILE}` are set"),
-                )
+                .error(codes::KEY, *span, message)
                 .help("keep one of them");
             None
         }
-        (Some((key, _)), None) => Some(key.clone()),
+        (Some((secret, _)), None) => Some(secret.clone()),
         (None, Some((path, span))) => from_file(path, *span, problems),
         (None, None) => None,
     }

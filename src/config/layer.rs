@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Number;
 
-use crate::config::model::SETTINGS;
+use crate::config::setting::{SECRETS, SecretName, names};
 use crate::config::slots::SlotsGiven;
 use crate::config::{codes, dotenv, files, masked, slots};
 use crate::diag::{FileId, Problems, Span};
@@ -13,27 +13,28 @@ use crate::document::{Kind, Node, Table, parse_toml};
 use crate::redact::Secret;
 use crate::visible::visible;
 
-/// The variable of the key itself.
-pub(super) const KEY: &str = "LLM_API_KEY";
-/// The variable of a file that holds the key.
-pub(super) const KEY_FILE: &str = "LLM_API_KEY_FILE";
-/// The same in `rulectl.toml`.
-const KEY_FILE_TOML: &str = "api_key_file";
-
-/// What one place says: settings by their key, and where the key of the model is.
+/// What one place says: settings by their variable, and where secrets are.
 #[derive(Default)]
 pub(super) struct Layer {
     values: Vec<(&'static str, Node)>,
     pub(super) slots: SlotsGiven,
-    pub(super) key: Option<(Secret, Span)>,
-    pub(super) key_file: Option<(PathBuf, Span)>,
+    secrets: Vec<(&'static str, (Secret, Span))>,
+    files: Vec<(&'static str, (PathBuf, Span))>,
 }
 
+/// A secret that a layer says, and the file of one that it names.
+pub(super) type Found<'l> = (Option<&'l (Secret, Span)>, Option<&'l (PathBuf, Span)>);
+
 impl Layer {
-    /// The value of a setting.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        let mut found = self.values.iter().filter(|(name, _)| *name == key);
-        found.next().map(|(_, node)| node)
+    /// The value of the setting with this variable.
+    pub(super) fn get(&self, variable: &str) -> Option<&Node> {
+        of(&self.values, variable)
+    }
+
+    /// What it says of a secret.
+    pub(super) fn secret(&self, name: &SecretName) -> Found<'_> {
+        let (secret, file) = (name.variable, name.file_variable);
+        (of(&self.secrets, secret), of(&self.files, file))
     }
 
     /// `rulectl.toml`, which need not be there.
@@ -48,9 +49,11 @@ impl Layer {
         };
         if let Some(mut table) = root.table(problems) {
             report_secrets(&mut table, problems);
-            if let Some(mut model) = table.get("llm").and_then(|node| node.table(problems)) {
-                layer.take(&mut model, folder, problems);
-                model.finish(problems);
+            for name in TABLES {
+                if let Some(mut settings) = table.get(name).and_then(|node| node.table(problems)) {
+                    layer.take(name, &mut settings, folder, problems);
+                    settings.finish(problems);
+                }
             }
             layer.slots = slots::take(&mut table, folder, problems);
             table.finish(problems);
@@ -58,16 +61,25 @@ impl Layer {
         layer
     }
 
-    fn take<'n>(&mut self, table: &mut Table<'n>, folder: &Path, problems: &mut Problems) {
+    fn take<'n>(
+        &mut self,
+        name: &str,
+        table: &mut Table<'n>,
+        folder: &Path,
+        problems: &mut Problems,
+    ) {
         report_secrets(table, problems);
-        for setting in &SETTINGS {
+        for setting in names().filter(|setting| setting.table == name) {
             let value = table.get(setting.key);
             self.values
-                .extend(value.map(|node| (setting.key, node.clone())));
+                .extend(value.map(|node| (setting.variable, node.clone())));
         }
-        if let Some(node) = table.get(KEY_FILE_TOML) {
-            let path = node.text(problems).map(|path| folder.join(path));
-            self.key_file = path.map(|path| (path, node.span));
+        for secret in SECRETS.iter().filter(|secret| secret.table == name) {
+            if let Some(node) = table.get(secret.file_key) {
+                let path = node.text(problems).map(|path| folder.join(path));
+                self.files
+                    .extend(path.map(|path| (secret.file_variable, (path, node.span))));
+            }
         }
     }
 
@@ -121,9 +133,9 @@ impl Layer {
     pub(super) fn of_flags(flags: &[(&str, &str)], problems: &mut Problems) -> Self {
         let mut layer = Self::default();
         for (key, value) in flags {
-            let option = format!("--llm-{} ", key.replace('_', "-"));
-            let found = SETTINGS.iter().find(|setting| setting.key == *key);
+            let found = names().find(|setting| setting.table == "llm" && setting.key == *key);
             if let Some(setting) = found {
+                let option = format!("--llm-{} ", key.replace('_', "-"));
                 let name = setting.variable;
                 let span = line(&option, name, value, "command line", problems);
                 layer.say(name, (*value).to_owned(), span, Path::new(""));
@@ -138,25 +150,43 @@ impl Layer {
         if value.is_empty() {
             return;
         }
-        if name == KEY {
-            self.key = Some((Secret::new(value.to_owned()), span));
-        } else if name == KEY_FILE {
-            self.key_file = Some((folder.join(value), span));
-        } else if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable == name) {
+        for secret in &SECRETS {
+            if name == secret.variable {
+                let text = Secret::new(value.to_owned());
+                put(&mut self.secrets, secret.variable, (text, span));
+            } else if name == secret.file_variable {
+                let file = folder.join(value);
+                put(&mut self.files, secret.file_variable, (file, span));
+            }
+        }
+        if let Some(setting) = names().find(|setting| setting.variable == name) {
             let number = Some(value).filter(|_| setting.is_number);
             let number: Option<Number> = number.and_then(|text| text.parse().ok());
             let kind = number.map_or_else(|| Kind::Text(value.to_owned()), Kind::Number);
-            // What stands further below in a file goes over what stands above.
-            self.values.retain(|(key, _)| *key != setting.key);
-            self.values.push((setting.key, Node { span, kind }));
+            put(&mut self.values, setting.variable, Node { span, kind });
         }
     }
 }
 
+/// The tables of settings.
+const TABLES: [&str; 2] = ["llm", "okta"];
+
+fn of<'l, T>(said: &'l [(&'static str, T)], variable: &str) -> Option<&'l T> {
+    let mut found = said.iter().filter(|(name, _)| *name == variable);
+    found.next().map(|(_, value)| value)
+}
+
+/// What stands further below in a file goes over what stands above.
+fn put<T>(said: &mut Vec<(&'static str, T)>, variable: &'static str, value: T) {
+    said.retain(|(name, _)| *name != variable);
+    said.push((variable, value));
+}
+
 /// The names of all variables that are read.
 fn variables() -> impl Iterator<Item = &'static str> {
-    let settings = SETTINGS.iter().map(|setting| setting.variable);
-    settings.chain([KEY, KEY_FILE])
+    let secrets = SECRETS.iter();
+    let secrets = secrets.flat_map(|secret| [secret.variable, secret.file_variable]);
+    names().map(|setting| setting.variable).chain(secrets)
 }
 
 /// Whether a variable is one of ours.
@@ -165,7 +195,8 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn report_near(name: &str, span: Span, problems: &mut Problems) {
-    if is_ours(name) || !name.starts_with("LLM_") {
+    let is_near = name.starts_with("LLM_") || name.starts_with("OKTA_");
+    if is_ours(name) || !is_near {
         return;
     }
     if let Some(near) = crate::diag::nearest(name, variables()) {
@@ -186,7 +217,7 @@ fn report_secrets(table: &mut Table<'_>, problems: &mut Problems) {
                 key.text
             );
             problems.error(codes::SECRET, key.span, message).help(
-                "set `LLM_API_KEY` in the environment or in `.env`, or name a file that holds it in `api_key_file`",
+                "set `LLM_API_KEY`, `OKTA_API_TOKEN` or `OKTA_PRIVATE_KEY` in the environment or in `.env`, or name a file that holds it: `api_key_file` below [llm], `api_token_file` or `private_key_file` below [okta]",
             );
         }
     }

@@ -1,5 +1,6 @@
 //! Texts as problems may show them: whatever could be secret is stars, as long as it was.
 
+use crate::config::setting::names;
 use crate::diag::Problems;
 use crate::document::{Kind, Node, parse_toml};
 
@@ -60,10 +61,9 @@ pub(super) fn toml(text: &str) -> String {
 pub(super) fn dotenv(text: &str) -> String {
     let lines = text.split_inclusive('\n');
     let is_hidden = |line: &str| {
-        let mut settings = super::model::SETTINGS.iter();
         let (name, value) = line.split_once('=').unwrap_or_default();
         let name = name.trim().trim_start_matches("export ").trim();
-        is_telling(value) || !settings.any(|setting| setting.variable == name)
+        is_telling(value) || !names().any(|setting| setting.variable == name)
     };
     lines.map(|line| behind_the_name(line, is_hidden)).collect()
 }

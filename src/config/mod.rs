@@ -11,14 +11,18 @@ mod key;
 mod layer;
 mod masked;
 mod model;
+mod okta;
+mod setting;
 mod slots;
 
+pub use self::okta::OktaSettings;
 pub use self::slots::{MODES, Mode, SlotsGiven};
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use crate::config::layer::Layer;
+use crate::config::setting::MODEL_KEY;
 use crate::diag::Problems;
 use crate::llm::Settings;
 
@@ -46,6 +50,7 @@ pub struct Given<'a> {
 #[derive(Clone, Debug)]
 pub struct Config {
     model: Settings,
+    okta: Option<OktaSettings>,
     /// What `rulectl.toml` says of slots.
     pub slots: SlotsGiven,
 }
@@ -58,7 +63,39 @@ pub struct NoModel {
     key: &'static str,
 }
 
+/// A tenant is to be asked, and none is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTenant {
+    /// No address.
+    #[error(
+        "no tenant is configured: set `OKTA_ORG_URL`, or `org_url` below [okta] of rulectl.toml; `rulectl tenant` has an emulated one"
+    )]
+    Address,
+    /// Nobody who asks.
+    #[error(
+        "no credentials are configured: set `OKTA_API_TOKEN`, or `OKTA_CLIENT_ID` and `OKTA_PRIVATE_KEY_FILE`"
+    )]
+    Credentials,
+}
+
 impl Config {
+    /// How the tenant is asked.
+    ///
+    /// # Errors
+    ///
+    /// When no tenant is configured, or nobody who asks.
+    pub fn okta(&self) -> Result<&OktaSettings, NoTenant> {
+        let settings = self.okta.as_ref().ok_or(NoTenant::Address)?;
+        let credentials = settings.client.credentials.as_ref();
+        credentials.map(|_| settings).ok_or(NoTenant::Credentials)
+    }
+
+    /// What is configured of a tenant, perhaps without credentials.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&OktaSettings> {
+        self.okta.as_ref()
+    }
+
     /// How the model is asked.
     ///
     /// # Errors
@@ -96,6 +133,7 @@ pub fn read(given: &Given<'_>, problems: &mut Problems) -> Config {
     for layer in &layers {
         model::set(&mut model, layer, problems);
     }
-    model.key = key::find(&layers, problems);
-    Config { model, slots }
+    model.key = key::find(&layers, &MODEL_KEY, problems);
+    let okta = okta::read(&layers, problems);
+    Config { model, okta, slots }
 }

@@ -1,45 +1,41 @@
 //! The settings of the model: one row each, wherever they are written.
 
-use std::time::Duration;
-
 use crate::config::layer::Layer;
+use crate::config::setting::{Name, Setting, count, time};
 use crate::diag::Problems;
 use crate::document::Node;
 use crate::document::codes::BAD_VALUE;
-use crate::event::Nanos;
 use crate::llm::Settings;
 
-/// One setting.
-pub(super) struct Setting {
-    /// Its key below `[llm]` of `rulectl.toml`; its option is `--llm-` and this.
-    pub(super) key: &'static str,
-    /// Its variable in the environment and in `.env`.
-    pub(super) variable: &'static str,
-    /// Whether a text that is a number is meant as one.
-    pub(super) is_number: bool,
-    set: fn(&mut Settings, &Node, &mut Problems) -> Option<()>,
+const fn name(key: &'static str, variable: &'static str, is_number: bool) -> Name {
+    Name {
+        table: "llm",
+        key,
+        variable,
+        is_number,
+    }
 }
 
 /// All of them.
 #[rustfmt::skip]
-pub(super) const SETTINGS: [Setting; 11] = [
-    Setting { key: "base_url", variable: "LLM_BASE_URL", is_number: false, set: base_url },
-    Setting { key: "model", variable: "LLM_MODEL", is_number: false, set: model },
-    Setting { key: "temperature", variable: "LLM_TEMPERATURE", is_number: true, set: temperature },
-    Setting { key: "timeout", variable: "LLM_TIMEOUT", is_number: true, set: timeout },
-    Setting { key: "connect_timeout", variable: "LLM_CONNECT_TIMEOUT", is_number: true, set: connect_timeout },
-    Setting { key: "retries", variable: "LLM_RETRIES", is_number: true, set: retries },
-    Setting { key: "concurrency", variable: "LLM_CONCURRENCY", is_number: true, set: concurrency },
-    Setting { key: "budget_calls", variable: "LLM_BUDGET_CALLS", is_number: true, set: budget_calls },
-    Setting { key: "budget_tokens", variable: "LLM_BUDGET_TOKENS", is_number: true, set: budget_tokens },
-    Setting { key: "max_reply_bytes", variable: "LLM_MAX_REPLY_BYTES", is_number: true, set: max_reply_bytes },
-    Setting { key: "proxy", variable: "LLM_PROXY", is_number: false, set: proxy },
+pub(super) const SETTINGS: [Setting<Settings>; 11] = [
+    Setting { name: name("base_url", "LLM_BASE_URL", false), set: base_url },
+    Setting { name: name("model", "LLM_MODEL", false), set: model },
+    Setting { name: name("temperature", "LLM_TEMPERATURE", true), set: temperature },
+    Setting { name: name("timeout", "LLM_TIMEOUT", true), set: timeout },
+    Setting { name: name("connect_timeout", "LLM_CONNECT_TIMEOUT", true), set: connect_timeout },
+    Setting { name: name("retries", "LLM_RETRIES", true), set: retries },
+    Setting { name: name("concurrency", "LLM_CONCURRENCY", true), set: concurrency },
+    Setting { name: name("budget_calls", "LLM_BUDGET_CALLS", true), set: budget_calls },
+    Setting { name: name("budget_tokens", "LLM_BUDGET_TOKENS", true), set: budget_tokens },
+    Setting { name: name("max_reply_bytes", "LLM_MAX_REPLY_BYTES", true), set: max_reply_bytes },
+    Setting { name: name("proxy", "LLM_PROXY", false), set: proxy },
 ];
 
 /// Sets what a layer says; reports what it says wrongly.
 pub(super) fn set(settings: &mut Settings, layer: &Layer, problems: &mut Problems) {
     for setting in &SETTINGS {
-        let node = layer.get(setting.key);
+        let node = layer.get(setting.name.variable);
         // What is wrong is reported, and the setting stays as it was.
         let _set = node.and_then(|node| (setting.set)(settings, node, problems));
     }
@@ -120,28 +116,4 @@ fn proxy(settings: &mut Settings, node: &Node, problems: &mut Problems) -> Optio
     }
     settings.proxy = Some(text.to_owned());
     Some(())
-}
-
-/// A time that somebody can wait for.
-fn time(node: &Node, problems: &mut Problems) -> Option<Duration> {
-    let Nanos(nanos) = node.span_of_time(problems)?;
-    let time = Duration::from_nanos(u64::try_from(nanos).ok()?);
-    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&time) {
-        problems
-            .error(BAD_VALUE, node.span, "a time that is out of range")
-            .help("expected 1s to 1h");
-        return None;
-    }
-    Some(time)
-}
-
-fn count(node: &Node, low: u64, high: u64, problems: &mut Problems) -> Option<u64> {
-    let count = node.count(problems)?;
-    if !(low..=high).contains(&count) {
-        problems
-            .error(BAD_VALUE, node.span, format!("`{count}` is out of range"))
-            .help(format!("expected {low} to {high}"));
-        return None;
-    }
-    Some(count)
 }

@@ -24,7 +24,7 @@ use crate::event::{Digest, FieldPath, Time};
 const MAGIC: &[u8; 8] = b"rulectlS";
 
 /// How it is written from there on.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// No count is so large that it could overflow.
 const MOST: u64 = 1 << 53;

@@ -5,6 +5,7 @@ mod catalogue;
 pub mod client;
 mod log_source;
 mod mapping;
+pub mod system_log;
 mod time;
 
 pub use self::catalogue::{

@@ -84,6 +84,8 @@ pub struct Live<'d> {
     earlier: Earlier,
     /// What whoever follows the findings wants to know again.
     remembered: Vec<Uuid>,
+    /// The place of a source that keeps one.
+    position: Option<String>,
 }
 
 /// What was counted before the state was saved from which this goes on.
@@ -115,6 +117,7 @@ impl<'d> Live<'d> {
             counts: Counts::default(),
             earlier: Earlier::default(),
             remembered: Vec::new(),
+            position: None,
         }
     }
 
@@ -134,6 +137,18 @@ impl<'d> Live<'d> {
     #[must_use]
     pub fn remembered(&self) -> &[Uuid] {
         &self.remembered
+    }
+
+    /// The place of the source behind what was taken is saved with everything else, so that both are
+    /// of one moment.
+    pub fn at(&mut self, position: Option<String>) {
+        self.position = position;
+    }
+
+    /// The place that was saved.
+    #[must_use]
+    pub fn position(&self) -> Option<&str> {
+        self.position.as_deref()
     }
 
     /// Everything that is not told yet, as bytes for [`Live::restore`].
@@ -158,6 +173,7 @@ impl<'d> Live<'d> {
         saving.number(self.events());
         saving.option(self.counts.last, Saving::time);
         saving.each(self.remembered.iter(), |saving, id| saving.uuid(*id));
+        saving.option(self.position.as_deref(), Saving::text);
         saving.flag(successor);
         saving.finish()
     }
@@ -192,6 +208,7 @@ impl<'d> Live<'d> {
         };
         self.counts.last = saved.option(Restoring::time)?;
         self.remembered = saved.each(Restoring::uuid)?;
+        self.position = saved.option(Restoring::text)?.map(str::to_owned);
         if saved.flag()? {
             self.windows.begin_anew(self.earlier.events + 1);
         }

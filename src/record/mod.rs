@@ -8,8 +8,10 @@
 //! Of live input, evidence and decisions take turns, what came too late is `late`, and `input`
 //! stands at the end, for those inputs that have one.
 
+mod gate;
 mod recorder;
 
+pub use self::gate::{News, RequestGate, Told};
 pub use self::recorder::{Recorder, activate};
 
 use std::collections::BTreeMap;
@@ -64,6 +66,8 @@ pub mod kinds {
     pub const ARTIFACTS: &str = "artifacts";
     /// A run ended: [`super::Ended`].
     pub const ENDED: &str = "run.ended";
+    /// Okta's API is asked: an intent.
+    pub const REQUEST: &str = "okta.request";
     /// Somebody set the status of an incident: [`super::StatusChange`].
     pub const STATUS: &str = "incident.status";
 

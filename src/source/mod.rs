@@ -31,6 +31,7 @@ mod error;
 mod expand;
 mod lines;
 mod open;
+mod remote;
 mod splitter;
 mod stream;
 mod structure;
@@ -47,6 +48,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::SourceError;
 pub use expand::expand;
+pub use remote::Remote;
 pub use taken::{InputRead, Taken};
 
 use stream::Stream;
@@ -77,6 +79,8 @@ pub enum Input {
     Growing(PathBuf),
     /// Standard input; what comes in slowly is delivered in smaller chunks and not held back.
     Stdin,
+    /// What comes from elsewhere, and is read once.
+    Remote(Remote),
     /// Bytes at hand, which may be compressed like those of a file.
     Memory {
         /// What messages call it.
@@ -220,6 +224,7 @@ impl Input {
         match self {
             Self::File(path) | Self::Growing(path) => path.display().to_string(),
             Self::Stdin => "<stdin>".to_owned(),
+            Self::Remote(remote) => remote.name().to_owned(),
             Self::Memory { name, .. } => name.clone(),
         }
     }
@@ -239,14 +244,14 @@ impl Input {
     pub fn compression(&self) -> Option<&'static str> {
         match self {
             Self::File(path) | Self::Growing(path) => open::compression(path),
-            Self::Stdin | Self::Memory { .. } => None,
+            Self::Stdin | Self::Remote(_) | Self::Memory { .. } => None,
         }
     }
 
     fn size(&self) -> Option<u64> {
         match self {
             Self::File(path) => open::regular_file(path).ok().map(|metadata| metadata.len()),
-            Self::Growing(_) | Self::Stdin => None,
+            Self::Growing(_) | Self::Stdin | Self::Remote(_) => None,
             Self::Memory { bytes, .. } => Some(bytes.len() as u64),
         }
     }

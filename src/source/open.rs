@@ -66,6 +66,13 @@ pub(super) fn open(
             (Box::new(tail), Some(Live::Growing(drained)))
         }
         Input::Stdin => (Box::new(io::stdin()), Some(Live::Pipe)),
+        Input::Remote(remote) => {
+            let text = remote.take().map_err(|source| SourceError::Open {
+                input: name.clone(),
+                source,
+            })?;
+            (text, None)
+        }
         Input::Memory { bytes, .. } => (Box::new(Cursor::new(Arc::clone(bytes))), None),
     };
     let mut raw = Counted {

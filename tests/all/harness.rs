@@ -40,6 +40,14 @@ pub fn program() -> assert_cmd::Command {
         "LLM_API_KEY",
         "LLM_API_KEY_FILE",
         "LLM_CONCURRENCY",
+        "OKTA_ORG_URL",
+        "OKTA_DOMAIN",
+        "OKTA_API_TOKEN",
+        "OKTA_API_TOKEN_FILE",
+        "OKTA_CLIENT_ID",
+        "OKTA_PRIVATE_KEY",
+        "OKTA_PRIVATE_KEY_FILE",
+        "OKTA_ALLOW_PRIVATE",
     ] {
         command.env_remove(name);
     }

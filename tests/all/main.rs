@@ -14,6 +14,7 @@
 //! | `events` | the bundled logs and rules |
 //! | `explain` | why a rule holds for an event or does not |
 //! | `cli` | exit codes, formats, inputs |
+//! | `okta` | Okta's API and the System Log, against the emulated tenant |
 //! | `hostile` | text that an attacker wrote |
 //! | `recordings` | what a model answered, kept and said again |
 //! | `filling` | runs that ask a model, on good days and on bad ones |
@@ -85,6 +86,7 @@ mod live;
 mod llm;
 mod logic;
 mod lsp;
+mod okta;
 mod pack;
 mod power;
 mod promotion;

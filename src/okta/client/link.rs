@@ -138,14 +138,17 @@ fn authority(link: &str) -> &str {
 }
 
 fn error(reason: &'static str, link: &str) -> LinkError {
+    let link = shown(link);
+    LinkError { reason, link }
+}
+
+/// The beginning of a link, made visible.
+pub(super) fn shown(link: &str) -> String {
     let mut shown = visible(&link.chars().take(SHOWN).collect::<String>());
     if link.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    LinkError {
-        reason,
-        link: shown,
-    }
+    shown
 }
 
 /// The targets in a `Link` header, and whether each is the next page; `None` where it is no list

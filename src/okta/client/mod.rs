@@ -79,13 +79,13 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// A request and its answer take no longer. Okta gives up on a query after 30 seconds.
     pub timeout: Duration,
-    /// A request is sent again so often where that may help.
+    /// A request is sent again so often where that may help, not counting rate limits.
     pub retries: u32,
     /// The pause before the first retry; each further one is twice as long, up to [`Self::longest_pause`].
     pub pause: Duration,
     /// The longest pause before a retry that Okta does not ask for.
     pub longest_pause: Duration,
-    /// A rate limit is waited for this long and no longer.
+    /// For one answer, rate limits and retries are waited for this long in all and no longer.
     pub max_wait: Duration,
     /// A body has at most so many bytes, compressed or not.
     pub max_body: usize,
@@ -162,6 +162,8 @@ pub struct Sent<'s> {
 pub enum Came<'s> {
     /// An answer.
     Answer {
+        /// The path that was asked, encoded.
+        path: &'s str,
         /// Its status.
         status: u16,
         /// Its body, decompressed; nothing where that is secret.
@@ -412,30 +414,41 @@ impl Client {
         bucket: &str,
         attempt: &mut dyn FnMut(u32) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut pauses = ExponentialBuilder::default()
+        let growing = ExponentialBuilder::default()
             .with_jitter()
             .with_min_delay(self.settings.pause)
             .with_max_delay(self.settings.longest_pause)
-            .with_max_times(usize::try_from(self.settings.retries).unwrap_or(usize::MAX))
-            .build();
-        let mut number = 1;
+            .without_max_times();
+        let (mut failed, mut limited) = (growing.build(), growing.build());
+        let (mut retries, mut waited, mut number) = (0, Duration::ZERO, 1);
         loop {
             self.share(bucket)?;
             let failure = match attempt(number) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            let pause = pauses.next().filter(|_| failure.is_transient());
+            // A rate limit says that asking again later is right, however often it says so; there
+            // the time that is waited has an end.
+            let is_limited = failure.status() == Some(429);
+            let pause = if is_limited {
+                limited.next()
+            } else if failure.is_transient() && retries < self.settings.retries {
+                retries += 1;
+                failed.next()
+            } else {
+                None
+            };
             let Some(pause) = pause else {
                 return Err(counted(failure, number));
             };
             let wait = match &failure {
-                Failure::Refused(refusal) => {
-                    refusal.retry_after.map_or(pause, |asked| asked + pause / 4)
-                }
+                Failure::Refused(refusal) => refusal
+                    .retry_after
+                    .map_or(pause, |asked| asked + self.settings.pause),
                 _ => pause,
             };
-            if wait > self.settings.max_wait {
+            waited += wait;
+            if waited > self.settings.max_wait {
                 return Err(counted(failure, number));
             }
             self.gate.waits(&Waits::Retry {
@@ -549,6 +562,7 @@ impl Client {
         });
         let came = match &outcome {
             Ok(received) => Came::Answer {
+                path: &call.path,
                 status: received.status,
                 body: Some(received.body.as_slice()).filter(|_| !is_secret),
                 request_id: text(&received.headers, "x-okta-request-id"),
@@ -720,7 +734,7 @@ impl Client {
             host: self.settings.origin.host(),
             request: call.called(),
             status: received.status,
-            to: failure::shown(to),
+            to: link::shown(to),
             same_host: url.as_ref().is_some_and(is_same),
         }
     }
