@@ -456,7 +456,8 @@ pub fn counted(count: u64, one: &str) -> String {
 pub fn noun<N: PartialEq + From<u8>>(count: N, one: &str) -> String {
     match one.strip_suffix('y') {
         _ if count == N::from(1) => one.to_owned(),
-        Some(stem) => format!("{stem}ies"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        Some(_) => format!("{one}s"),
         None if one.ends_with("ch") => format!("{one}es"),
         None => format!("{one}s"),
     }

@@ -41,6 +41,7 @@
 //! | [`store`] | artifacts, written whole and read back |
 //! | [`record`] | what a run says in the audit |
 //! | [`lab`] | the same spine for tests |
+//! | [`doctor`] | what works here and what does not |
 //! | [`render`] | values as text |
 //! | [`schema`] | the formats of a policy as JSON Schema |
 //! | [`lsp`] | what an editor asks of a policy |
@@ -58,6 +59,7 @@ pub mod command;
 pub mod config;
 pub mod detect;
 pub mod diag;
+pub mod doctor;
 pub mod document;
 pub mod draft;
 pub mod event;

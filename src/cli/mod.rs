@@ -7,6 +7,7 @@ mod databases;
 mod detect;
 mod dev;
 mod diff;
+mod doctor;
 mod events;
 mod explain;
 mod faces;
@@ -212,6 +213,8 @@ enum Command {
     Check(check::Args),
     /// Write a folder to begin with: a rule, its tests, and all that a policy needs
     Init(init::Args),
+    /// What works here and what does not: tenant, credentials, clock, model, sandbox, each with what to do
+    Doctor(doctor::Args),
     /// An emulated Okta tenant on this machine, to try and to test with
     Tenant(tenant::Args),
     /// Bring in rules of others: those that can run, and why the rest cannot
@@ -273,6 +276,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => explain::explain(&cli.common, args),
         Command::Check(args) => check::check(&cli.common, args),
         Command::Init(args) => init::init(&cli.common, args),
+        Command::Doctor(args) => doctor::doctor(&cli.common, args),
         Command::Tenant(args) => tenant::tenant(args),
         Command::Import(args) => import::run(&cli.common, args),
         Command::Fmt(args) => fmt::fmt(&cli.common, args),

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::cli::Exit;
 use crate::cli::live::told_to_stop;
-use crate::cli::output::{out, talk};
+use crate::cli::output::{out, talk, warn};
 use crate::diag::counted;
 use crate::tenant::{self, Clock, Fault, Options, Scenario, Tenant};
 
@@ -84,11 +84,19 @@ impl Args {
 /// What a client needs, in the form of `.env`, whole, before anybody can wait for it.
 fn announce(tenant: &Tenant) -> Result<()> {
     let mut block = format!("OKTA_ORG_URL={}\n", tenant.origin());
-    if let Some(token) = tenant.token() {
-        block.push_str(&format!("OKTA_API_TOKEN={token}\n"));
+    match tenant.token() {
+        Some(token) => block.push_str(&format!("OKTA_API_TOKEN={token}\n")),
+        None => talk("the scenario has no API token that is valid"),
     }
     block.push_str("OKTA_ALLOW_PRIVATE=true\n");
     out(&block)?;
+    let expired = tenant.log_expired() as u64;
+    if expired > 0 {
+        let expired = counted(expired, "event");
+        warn(&format!(
+            "{expired} of the log are older than the 90 days that Okta keeps, and are not told: `--shift-to-now` moves all"
+        ));
+    }
     let events = counted(tenant.log_persisted() as u64, "event");
     talk(&format!(
         "the System Log has {events}; Ctrl-C ends the tenant"

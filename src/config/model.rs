@@ -1,7 +1,7 @@
 //! The settings of the model: one row each, wherever they are written.
 
 use crate::config::layer::Layer;
-use crate::config::setting::{Name, Setting, count, time};
+use crate::config::setting::{Name, Setting, count, proxy_url, time};
 use crate::diag::Problems;
 use crate::document::Node;
 use crate::document::codes::BAD_VALUE;
@@ -107,13 +107,6 @@ fn max_reply_bytes(settings: &mut Settings, node: &Node, problems: &mut Problems
 }
 
 fn proxy(settings: &mut Settings, node: &Node, problems: &mut Problems) -> Option<()> {
-    let text = node.text(problems)?;
-    if !Settings::is_proxy(text) {
-        problems
-            .error(BAD_VALUE, node.span, "not the URL of a proxy")
-            .help("write one such as `http://proxy.example.com:3128`, without user and password");
-        return None;
-    }
-    settings.proxy = Some(text.to_owned());
+    settings.proxy = Some(proxy_url(node, problems)?);
     Some(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::codes;
 use crate::config::key;
 use crate::config::layer::Layer;
-use crate::config::setting::{Name, OKTA_KEY, OKTA_TOKEN, Setting, count, time};
+use crate::config::setting::{Name, OKTA_KEY, OKTA_TOKEN, Setting, count, proxy_url, time};
 use crate::diag::{Problems, Span};
 use crate::document::codes::BAD_VALUE;
 use crate::document::{Kind, Node};
@@ -43,6 +43,7 @@ pub(super) struct Said {
     warn_share: Option<f64>,
     poll: Option<Duration>,
     page: Option<u32>,
+    proxy: Option<String>,
 }
 
 const fn name(key: &'static str, variable: &'static str, is_number: bool) -> Name {
@@ -56,7 +57,7 @@ const fn name(key: &'static str, variable: &'static str, is_number: bool) -> Nam
 
 /// All of them.
 #[rustfmt::skip]
-pub(super) const SETTINGS: [Setting<Said>; 15] = [
+pub(super) const SETTINGS: [Setting<Said>; 16] = [
     Setting { name: name("org_url", "OKTA_ORG_URL", false), set: org_url },
     Setting { name: name("domain", "OKTA_DOMAIN", false), set: domain },
     Setting { name: name("client_id", "OKTA_CLIENT_ID", false), set: client_id },
@@ -72,6 +73,7 @@ pub(super) const SETTINGS: [Setting<Said>; 15] = [
     Setting { name: name("warn_share", "OKTA_WARN_SHARE", true), set: warn_share },
     Setting { name: name("poll", "OKTA_POLL", true), set: poll },
     Setting { name: name("page", "OKTA_PAGE", true), set: page },
+    Setting { name: name("proxy", "OKTA_PROXY", false), set: proxy },
 ];
 
 /// What the layers say of a tenant; reports what they say wrongly. Nothing, where none is named.
@@ -108,6 +110,7 @@ impl Said {
         client.max_wait = self.max_wait.unwrap_or(client.max_wait);
         client.max_body = self.max_body.unwrap_or(client.max_body);
         client.warn_share = self.warn_share.unwrap_or(client.warn_share);
+        client.proxy.clone_from(&self.proxy);
         OktaSettings {
             client,
             poll: self.poll.unwrap_or(Duration::from_secs(15)),
@@ -250,5 +253,10 @@ fn max_body(said: &mut Said, node: &Node, problems: &mut Problems) -> Option<()>
 
 fn page(said: &mut Said, node: &Node, problems: &mut Problems) -> Option<()> {
     said.page = u32::try_from(count(node, 1, 1000, problems)?).ok();
+    Some(())
+}
+
+fn proxy(said: &mut Said, node: &Node, problems: &mut Problems) -> Option<()> {
+    said.proxy = Some(proxy_url(node, problems)?);
     Some(())
 }

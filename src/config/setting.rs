@@ -7,6 +7,7 @@ use crate::diag::Problems;
 use crate::document::Node;
 use crate::document::codes::BAD_VALUE;
 use crate::event::Nanos;
+use crate::llm::Settings;
 
 /// What a setting is called.
 #[derive(Clone, Copy, Debug)]
@@ -96,4 +97,16 @@ pub(super) fn count(node: &Node, low: u64, high: u64, problems: &mut Problems) -
         return None;
     }
     Some(count)
+}
+
+/// The URL of a proxy.
+pub(super) fn proxy_url(node: &Node, problems: &mut Problems) -> Option<String> {
+    let text = node.text(problems)?;
+    if !Settings::is_proxy(text) {
+        problems
+            .error(BAD_VALUE, node.span, "not the URL of a proxy")
+            .help("write one such as `http://proxy.example.com:3128`, without user and password");
+        return None;
+    }
+    Some(text.to_owned())
 }

@@ -161,11 +161,16 @@ impl Core {
         standing: Option<Standing>,
         mut answer: Answer,
     ) -> (bool, Answer) {
+        let (skewed, date) = faults::told_date(drawn, ask.now);
+        answer.set("date", &date);
+        // what stands before Okta knows nothing of its headers
+        if answer.status > 500 && answer.header("content-type") == Some("text/html") {
+            answer.set("server", "nginx");
+            return (skewed, answer);
+        }
         let number = ask.number.to_string();
         let id = self.seed.letters("", &["request", &number], 24);
         answer.set("x-okta-request-id", &id);
-        let (skewed, date) = faults::told_date(drawn, ask.now);
-        answer.set("date", &date);
         let told = answer.header("x-rate-limit-limit").is_some();
         if let Some(standing) = standing.filter(|_| !told) {
             answer.set("x-rate-limit-limit", &standing.limit.to_string());

@@ -1,6 +1,7 @@
 //! What was asked: in memory for tests, and as JSON lines for who checks the requests against
 //! Okta's description. No credential is in either.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write as _;
 
@@ -12,6 +13,8 @@ use super::wire::{Ask, Parameters, encoded};
 
 /// The largest body of an answer that the request log repeats, in bytes.
 const REPEATED: usize = 1 << 20;
+/// How many requests are kept in memory, the newest of all.
+const KEPT: usize = 100_000;
 
 /// A request that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,8 @@ pub struct Seen {
 /// All requests.
 #[derive(Debug, Default)]
 pub struct Journal {
-    seen: Vec<Seen>,
+    count: u64,
+    seen: VecDeque<Seen>,
     file: Option<File>,
 }
 
@@ -45,7 +49,8 @@ impl Journal {
     #[must_use]
     pub const fn new(file: Option<File>) -> Self {
         Self {
-            seen: Vec::new(),
+            count: 0,
+            seen: VecDeque::new(),
             file,
         }
     }
@@ -53,13 +58,12 @@ impl Journal {
     /// How many requests there were.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.seen.len() as u64
+        self.count
     }
 
-    /// All requests so far.
-    #[must_use]
-    pub fn seen(&self) -> &[Seen] {
-        &self.seen
+    /// The newest 100,000 requests, in the order in which they came.
+    pub fn seen(&self) -> impl Iterator<Item = &Seen> {
+        self.seen.iter()
     }
 
     /// Notes a request and what became of it. A request log that cannot be written is not written:
@@ -80,7 +84,11 @@ impl Journal {
                 self.file = None;
             }
         }
-        self.seen.push(seen);
+        self.count += 1;
+        self.seen.push_back(seen);
+        if self.seen.len() > KEPT {
+            self.seen.pop_front();
+        }
     }
 }
 

@@ -5,8 +5,6 @@
 //! - A **bounded** request is ordered by `published`, has pages that end, and misses whatever was
 //!   not persisted when its first page was asked for.
 
-use std::ops::ControlFlow;
-
 use serde_json::Value;
 
 use super::cursor;
@@ -98,7 +96,8 @@ struct Query {
 enum Place {
     /// At the `from`th event by persistence, of those persisted at or after `since`.
     Polling { since: i64, from: usize },
-    /// At the `from`th event by publishing, of the first `snapshot` that were persisted.
+    /// After `from` of the events between the two times by publishing, of the first `snapshot` that
+    /// were persisted.
     Bounded {
         since: i64,
         until: i64,
@@ -202,45 +201,29 @@ fn bounded<'l>(
     let Place::Bounded { since, until, .. } = query.place else {
         return (Vec::new(), None);
     };
-    let mut page = Vec::new();
-    let mut visit = |rank: usize, place: &usize| {
-        let Some(entry) = log.entries().get(*place) else {
-            return ControlFlow::Continue(());
-        };
-        let inside = entry.published >= since && entry.published < until;
-        if !inside || !query.admits(entry, now) {
-            return ControlFlow::Continue(());
-        }
-        // one more that fits is what makes this page not the last
-        if page.len() >= query.limit {
-            return ControlFlow::Break(rank);
-        }
-        page.push(&*entry.json);
-        ControlFlow::Continue(())
+    let entry = |place: &usize| log.entries().get(*place);
+    let rank = |bound: i64| {
+        order.partition_point(|place| entry(place).is_some_and(|held| held.published < bound))
     };
-    let before = |bound: i64| {
-        let published = |place: &usize| log.entries().get(*place).map_or(0, |held| held.published);
-        order.partition_point(|place| published(place) < bound)
+    let inside = order.get(rank(since)..rank(until)).unwrap_or_default();
+    // `from` counts those that were passed, from the end where it descends
+    let ranks: Box<dyn Iterator<Item = &usize>> = match query.descending {
+        false => Box::new(inside.iter()),
+        true => Box::new(inside.iter().rev()),
     };
-    let (first, end) = (before(since), before(until));
-    let reached = match query.descending {
-        false => (first.max(from)..end).try_for_each(|rank| {
-            order
-                .get(rank)
-                .map_or(ControlFlow::Continue(()), |place| visit(rank, place))
-        }),
-        true => (first..end)
-            .rev()
-            .skip(from)
-            .enumerate()
-            .try_for_each(|(passed, rank)| {
-                order.get(rank).map_or(ControlFlow::Continue(()), |place| {
-                    visit(from + passed, place)
-                })
-            }),
-    };
-    let next = reached.break_value().filter(|_| query.limit > 0);
-    let next = next.map(|from| Place::Bounded {
+    let mut found = ranks
+        .enumerate()
+        .skip(from)
+        .filter_map(|(passed, place)| entry(place).map(|entry| (passed, entry)))
+        .filter(|(_, entry)| query.admits(entry, now));
+    let page = found
+        .by_ref()
+        .take(query.limit)
+        .map(|(_, entry)| &*entry.json);
+    let page: Vec<&str> = page.collect();
+    // one more is what makes this page not the last; of pages of nothing there is but one
+    let more = found.next().filter(|_| query.limit > 0);
+    let next = more.map(|(from, _)| Place::Bounded {
         since,
         until,
         snapshot,

@@ -155,16 +155,17 @@ impl Tenant {
         origin(self.address)
     }
 
-    /// An API token that is valid, where the scenario has one.
+    /// An API token that is valid now, where the scenario has one.
     #[must_use]
     pub fn token(&self) -> Option<String> {
-        self.core().access.first_token().map(str::to_owned)
+        let now = self.clock.now();
+        self.core().access.first_token(now).map(str::to_owned)
     }
 
     /// Persists events now, in that order.
     pub fn persist(&self, events: Vec<Value>) {
         let now = self.clock.now();
-        self.core().log.persist(events, now);
+        self.core().log.persist(&events, now);
     }
 
     /// Switches a fault on, in the place of one of the same name.
@@ -177,10 +178,10 @@ impl Tenant {
         self.core().faults.clear();
     }
 
-    /// Every request so far, in the order in which they came.
+    /// The requests so far, in the order in which they came; the newest 100,000 of them.
     #[must_use]
     pub fn requests(&self) -> Vec<Seen> {
-        self.core().journal.seen().to_vec()
+        self.core().journal.seen().cloned().collect()
     }
 
     /// How many events are persisted now, those counted twice that are told twice.
@@ -188,6 +189,13 @@ impl Tenant {
     pub fn log_persisted(&self) -> usize {
         let now = self.clock.now();
         self.core().log.told_at(now)
+    }
+
+    /// How many events are older than 90 days, so that no request is told them.
+    #[must_use]
+    pub fn log_expired(&self) -> usize {
+        let now = self.clock.now();
+        self.core().log.expired_at(now)
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -255,13 +263,10 @@ fn thread(
     std::thread::Builder::new()
         .name("tenant".to_owned())
         .spawn(move || {
-            runtime.block_on(async move {
-                let service = serve::router(shared);
-                tokio::select! {
-                    _ = axum::serve(listener, service) => {}
-                    _ = stopped => {}
-                }
-            });
+            let service = serve::router(shared);
+            drop(runtime.spawn(axum::serve(listener, service).into_future()));
+            // the other end is dropped with the tenant
+            drop(runtime.block_on(stopped));
             runtime.shutdown_background();
         })
 }

@@ -1,4 +1,4 @@
-//! One request and its answer, under our own rules: no redirect, no proxy, no address that is not
+//! One request and its answer, under our own rules: no redirect, no proxy that nobody declared, no address that is not
 //! reached, an answer of bounded size before and after decompression, and an end in time.
 
 use std::io::Read as _;
@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::Url;
 use tokio::runtime::Runtime;
 
+use super::Settings;
 use super::address::{Reach, Resolver};
 use super::failure::Failure;
-use super::origin::Origin;
 use crate::net::reason;
 
 /// A connection that was idle for longer is not used again.
@@ -48,19 +48,25 @@ pub(super) struct Received {
 }
 
 impl Wire {
-    pub(super) fn new(
-        origin: &Origin,
-        reach: Reach,
-        (connect, timeout): (Duration, Duration),
-        most: usize,
-    ) -> Result<Self, String> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+        let origin = &settings.origin;
+        // Where a proxy is declared, it alone is connected to, wherever it is; it resolves the name
+        // of the tenant.
+        let reach = match &settings.proxy {
+            Some(_) => Reach::Private,
+            None => settings.reach,
+        };
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("rulectl/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .dns_resolver(Resolver(reach))
-            .connect_timeout(connect)
+            .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(IDLE);
+        if let Some(proxy) = &settings.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|error| reason(&error))?;
+            http = http.proxy(proxy);
+        }
         if origin.to_string().starts_with("http://") {
             // No certificate is looked at, so that the system need not have any.
             http = http.tls_certs_only([]);
@@ -77,8 +83,8 @@ impl Wire {
             http: http.build().map_err(|error| reason(&error))?,
             runtime: Some(runtime),
             host: origin.host(),
-            timeout,
-            most,
+            timeout: settings.timeout,
+            most: settings.max_body,
         })
     }
 

@@ -75,6 +75,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// The part of each rate limit that is used here, above 0.0 and up to 1.0.
     pub share: f64,
+    /// The proxy to go through. The environment's `HTTPS_PROXY` and its like are not looked at.
+    pub proxy: Option<String>,
     /// A connection is made within this time.
     pub connect_timeout: Duration,
     /// A request and its answer take no longer. Okta gives up on a query after 30 seconds.
@@ -104,6 +106,7 @@ impl Settings {
             reach,
             credentials,
             share: 0.5,
+            proxy: None,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
             retries: 5,
@@ -336,9 +339,7 @@ impl Client {
         gate: Arc<dyn Gate>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ClientError> {
-        let times = (settings.connect_timeout, settings.timeout);
-        let wire = Wire::new(&settings.origin, settings.reach, times, settings.max_body)
-            .map_err(ClientError::System)?;
+        let wire = Wire::new(&settings).map_err(ClientError::System)?;
         let app = match &settings.credentials {
             Some(Credentials::ServiceApp(app)) => Some(App {
                 signer: Signer::new(app)?,

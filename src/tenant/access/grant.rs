@@ -122,6 +122,7 @@ impl Access {
             "scope": scopes.join(" "),
         });
         let expires = ask.now.saturating_add(self.lifetime);
+        self.issued.retain(|_, issued| ask.now < issued.expires);
         self.issued.insert(
             token,
             Issued {

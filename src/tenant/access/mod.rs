@@ -37,6 +37,12 @@ struct ApiToken {
     expires: Option<i64>,
 }
 
+impl ApiToken {
+    fn is_valid(&self, now: i64) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
 /// A service application that is known.
 struct Service {
     client: Client,
@@ -125,10 +131,10 @@ impl Access {
         Ok(caller)
     }
 
-    /// The first API token that does not expire.
+    /// The first API token that is valid at that moment.
     #[must_use]
-    pub fn first_token(&self) -> Option<&str> {
-        let token = self.tokens.iter().find(|token| token.expires.is_none())?;
+    pub fn first_token(&self, now: i64) -> Option<&str> {
+        let token = self.tokens.iter().find(|token| token.is_valid(now))?;
         Some(&token.value)
     }
 
@@ -141,7 +147,7 @@ impl Access {
 
     fn holder(&self, token: &str, now: i64) -> Result<Caller, Failure> {
         let known = self.tokens.iter().find(|held| held.value == token);
-        let valid = known.filter(|held| held.expires.is_none_or(|expires| now < expires));
+        let valid = known.filter(|held| held.is_valid(now));
         let valid = valid.ok_or_else(Failure::token)?;
         Ok(Caller::User(valid.user.clone()))
     }

@@ -12,6 +12,8 @@ impl Builder {
     ///
     /// Where something names a user or a group that there is not.
     pub fn people(&mut self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        self.list("/users");
+        self.list("/groups");
         for user in &scenario.users {
             self.add_user(user)?;
         }

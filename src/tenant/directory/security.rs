@@ -80,32 +80,36 @@ impl Builder {
         self.single(&path, told.clone());
         self.push("/policies", told);
         self.list(&format!("{path}/rules"));
-        for (place, rule) in policy.rules.iter().enumerate() {
-            let id = self.seed.id(
-                "0pr",
-                &format!("{} {} {}", policy.kind, policy.name, rule.name),
-            );
-            let kind = if policy.kind == "OKTA_SIGN_ON" {
-                "SIGN_ON"
-            } else {
-                policy.kind.as_str()
-            };
-            let mut told = json!({
-                "id": id,
-                "type": kind,
-                "name": rule.name,
-                "status": active(&rule.status),
-                "system": policy.system && place + 1 == policy.rules.len(),
-                "priority": place + 1,
-                "created": self.at(None, 800),
-                "lastUpdated": self.at(None, 40),
-                "_links": { "self": { "href": self.href(&format!("{path}/rules/{id}")) } },
-            });
-            for (name, value) in [("conditions", &rule.conditions), ("actions", &rule.actions)] {
-                put(&mut told, name, value);
-            }
-            self.push(&format!("{path}/rules"), told);
+        for place in 0..policy.rules.len() {
+            self.add_rule(policy, place, &format!("{path}/rules"));
         }
+    }
+
+    fn add_rule(&mut self, policy: &Policy, place: usize, path: &str) {
+        let Some(rule) = policy.rules.get(place) else {
+            return;
+        };
+        let name = format!("{} {} {}", policy.kind, policy.name, rule.name);
+        let id = self.seed.id("0pr", &name);
+        let kind = match policy.kind.as_str() {
+            "OKTA_SIGN_ON" => "SIGN_ON",
+            kind => kind,
+        };
+        let mut told = json!({
+            "id": id,
+            "type": kind,
+            "name": rule.name,
+            "status": active(&rule.status),
+            "system": policy.system && place + 1 == policy.rules.len(),
+            "priority": place + 1,
+            "created": self.at(None, 800),
+            "lastUpdated": self.at(None, 40),
+            "_links": { "self": { "href": self.href(&format!("{path}/{id}")) } },
+        });
+        for (name, value) in [("conditions", &rule.conditions), ("actions", &rule.actions)] {
+            put(&mut told, name, value);
+        }
+        self.push(path, told);
     }
 
     fn add_zone(&mut self, zone: &Zone) {

@@ -91,6 +91,7 @@ fn malformed(turn: u64, answer: &mut Answer) -> bool {
     } else {
         let page = "<!DOCTYPE html><html><head><title>Sign In</title></head><body></body></html>";
         answer.body = page.as_bytes().to_vec();
+        answer.set("content-type", "text/html");
     }
     true
 }

@@ -187,20 +187,9 @@ impl<'s> Session<'s> {
         reason: &str,
         more: &[Value],
     ) -> Value {
-        let user = self.user;
-        let id = user
-            .id
-            .clone()
-            .unwrap_or_else(|| self.seed.id("00u", &user.login));
-        let name = format!("{} {}", user.first_name, user.last_name);
-        let actor = json!({ "id": id, "type": "User", "alternateId": user.login, "displayName": name, "detailEntry": null });
-        let address = format!(
-            "198.51.100.{}",
-            1 + self.seed.number(&["address", &user.login], 250)
-        );
-        let place = json!({ "city": "Lisbon", "state": "Lisbon", "country": "Portugal", "postalCode": "1000-001",
-            "geolocation": { "lat": 38.7223, "lon": -9.1393 } });
-        let session = if result == "FAILURE" {
+        let actor = self.actor();
+        let is_failure = result == "FAILURE";
+        let session = if is_failure {
             Value::Null
         } else {
             json!(self.id)
@@ -210,15 +199,8 @@ impl<'s> Session<'s> {
             kind.starts_with("user.authentication")
                 .then(|| actor.clone()),
         );
-        json!({
+        let mut event = json!({
             "actor": actor,
-            "client": {
-                "userAgent": {
-                    "rawUserAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-                    "os": "Mac OS X", "browser": "CHROME",
-                },
-                "zone": "Offices", "device": "Computer", "id": null, "ipAddress": address, "geographicalContext": place,
-            },
             "device": null,
             "authenticationContext": {
                 "authenticationProvider": null, "credentialProvider": null, "credentialType": null, "issuer": null,
@@ -226,18 +208,58 @@ impl<'s> Session<'s> {
             },
             "displayMessage": message,
             "eventType": kind,
-            "outcome": { "result": result, "reason": if reason.is_empty() { Value::Null } else { json!(reason) } },
-            "securityContext": { "asNumber": 64496, "asOrg": "example networks", "isp": "example networks", "domain": "robotics.example", "isProxy": false },
-            "severity": if result == "FAILURE" { "WARN" } else { "INFO" },
-            "debugContext": { "debugData": {
-                "requestUri": "/idp/idx/identify", "url": "/idp/idx/identify?", "threatSuspected": "false",
-                "risk": "{level=LOW}", "behaviors": "{New City=NEGATIVE, New Device=NEGATIVE, New IP=NEGATIVE, Velocity=NEGATIVE}",
-            } },
             "legacyEventType": null,
+            "outcome": { "result": result, "reason": if reason.is_empty() { Value::Null } else { json!(reason) } },
+            "severity": if is_failure { "WARN" } else { "INFO" },
             "transaction": { "type": "WEB", "id": null, "detail": {} },
             "version": "0",
-            "request": { "ipChain": [{ "ip": address, "geographicalContext": place, "version": "V4", "source": null }] },
             "target": if target.is_empty() { Value::Null } else { json!(target) },
+        });
+        if let (Some(event), Value::Object(request)) = (event.as_object_mut(), self.request()) {
+            event.extend(request);
+        }
+        event
+    }
+
+    fn actor(&self) -> Value {
+        let user = self.user;
+        let id = user
+            .id
+            .clone()
+            .unwrap_or_else(|| self.seed.id("00u", &user.login));
+        let name = format!("{} {}", user.first_name, user.last_name);
+        json!({ "id": id, "type": "User", "alternateId": user.login, "displayName": name, "detailEntry": null })
+    }
+
+    /// 32 hexadecimal digits that are the person's.
+    fn hex(&self, what: &str) -> String {
+        self.seed.uuid(&[what, &self.user.login]).replace('-', "")
+    }
+
+    /// What an event tells of the request that it comes from.
+    fn request(&self) -> Value {
+        let address = self.seed.number(&["address", &self.user.login], 250);
+        let address = format!("198.51.100.{}", address + 1);
+        let place = json!({ "city": "Lisbon", "state": "Lisbon", "country": "Portugal", "postalCode": "1000-001",
+            "geolocation": { "lat": 38.7223, "lon": -9.1393 } });
+        json!({
+            "client": {
+                "userAgent": {
+                    "rawUserAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+                    "os": "Mac OS X", "browser": "CHROME",
+                },
+                "zone": "Offices", "device": "Computer", "id": null, "ipAddress": address, "geographicalContext": place,
+            },
+            "securityContext": { "asNumber": 64496, "asOrg": "example networks", "isp": "example networks",
+                "domain": "robotics.example", "isProxy": false },
+            "debugContext": { "debugData": {
+                "deviceFingerprint": self.hex("fingerprint"),
+                "dtHash": format!("{}{}", self.hex("device"), self.hex("token")),
+                "requestUri": "/idp/idx/identify", "url": "/idp/idx/identify?", "threatSuspected": "false",
+                "risk": "{level=LOW}",
+                "behaviors": "{New City=NEGATIVE, New Device=NEGATIVE, New IP=NEGATIVE, Velocity=NEGATIVE}",
+            } },
+            "request": { "ipChain": [{ "ip": address, "geographicalContext": place, "version": "V4", "source": null }] },
         })
     }
 }

@@ -1,5 +1,30 @@
 //! Scenario files: what an emulated tenant holds, in YAML. A key that does not exist is an error,
-//! with its line and column.
+//! with its line and column. Everything may be left out:
+//!
+//! ```yaml
+//! org: Example Robotics
+//! engine: identity                      # or classic
+//! tokens: [{name: rulectl, user: alice@robotics.example, created: -40d, expires: +30d}]
+//! clients: [{client_id: 0oaService, pem: "…", scopes: [okta.logs.read], dpop: true}]
+//! users:
+//!   - {login: alice@robotics.example, first_name: Alice, last_login: -3d, profile: {department: IT}}
+//!   - {login: bob@robotics.example, status: SUSPENDED}
+//! groups: [{name: IT, members: [alice@robotics.example]}]
+//! apps: [{name: slack, label: Slack, groups: [IT], users: [bob@robotics.example]}]
+//! factors: [{user: alice@robotics.example, type: push}]
+//! roles: [{user: alice@robotics.example, type: SUPER_ADMIN}, {group: IT, type: HELP_DESK_ADMIN}]
+//! policies: [{type: PASSWORD, name: Default Policy, rules: [{name: Default Rule}]}]
+//! zones: [{name: Offices, gateways: [198.51.100.0/24]}]
+//! rate_limits: {window: 60, concurrency: 35, buckets: {/api/v1/logs: 50}}
+//! log:
+//!   files: [events.ndjson]              # from the scenario's folder
+//!   duplicates: 0.01
+//!   late: {share: 0.02, most: 90s}
+//!   later: {share: 0.001, by: 2h}
+//!   shift_to_now: true
+//!   release: as_time_goes_on            # or all
+//! faults: [server-error=0.05, "hostile-next=loop:0.1"]
+//! ```
 
 mod builtin;
 mod events;
@@ -9,7 +34,8 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::log::Written;
 
 pub use resources::{
     App, AuthorizationServer, Behavior, Device, Domain, EventHook, Factor, Group, Idp, LogStream,
@@ -168,10 +194,11 @@ impl Scenario {
     /// # Errors
     ///
     /// Where a file cannot be read or a line is no JSON object.
-    pub fn events(&self, seed: u64, now: i64) -> Result<Vec<Value>, ScenarioError> {
+    pub fn events(&self, seed: u64, now: i64) -> Result<Vec<Written>, ScenarioError> {
         let mut events = Vec::new();
         if self.log.built_in {
-            events.extend(events::plain_day(self, super::seed::Seed(seed), now));
+            let day = events::plain_day(self, super::seed::Seed(seed), now);
+            events.extend(day.iter().map(Written::of));
         }
         for path in &self.log.files {
             let text = text_of(path)?;
@@ -192,15 +219,10 @@ fn text_of(path: &Path) -> Result<String, ScenarioError> {
     })
 }
 
-fn event(path: &Path, line: usize, text: &str) -> Result<Value, ScenarioError> {
-    let wrong = |cause: String| ScenarioError::Event {
+fn event(path: &Path, line: usize, text: &str) -> Result<Written, ScenarioError> {
+    Written::read(text).map_err(|error| ScenarioError::Event {
         path: path.display().to_string(),
         line,
-        cause,
-    };
-    match serde_json::from_str::<Value>(text) {
-        Ok(event) if event.is_object() => Ok(event),
-        Ok(_) => Err(wrong("it is no JSON object".to_owned())),
-        Err(error) => Err(wrong(error.to_string())),
-    }
+        cause: error.to_string(),
+    })
 }

@@ -1,11 +1,13 @@
 //! The organization that is built in: some 40 people of a small company, what they use, and who
 //! administers it. Who of them is a contractor is nowhere said.
 
+mod security;
+
 use serde_json::{Map, Value, json};
 
 use super::{
-    App, AuthorizationServer, Behavior, Device, Domain, EventHook, Factor, Group, Idp, LogSettings,
-    LogStream, Moment, Policy, Role, Rule, Scenario, Token, TrustedOrigin, User, Zone,
+    App, AuthorizationServer, Domain, EventHook, Factor, Group, LogSettings, LogStream, Moment,
+    Role, Scenario, Token, TrustedOrigin, User,
 };
 use crate::tenant::seed::Seed;
 
@@ -113,10 +115,10 @@ pub fn scenario(seed: Seed) -> Scenario {
         factors: factors(seed, &users),
         apps: apps(seed),
         roles: roles(),
-        policies: policies(),
-        zones: zones(),
-        devices: devices(&users),
-        idps: idps(),
+        policies: security::policies(),
+        zones: security::zones(),
+        devices: security::devices(&users),
+        idps: security::idps(),
         authorization_servers: vec![AuthorizationServer {
             name: "default".to_owned(),
             audiences: vec!["api://default".to_owned()],
@@ -129,7 +131,7 @@ pub fn scenario(seed: Seed) -> Scenario {
             events: owned(&["user.account.lock", "user.lifecycle.suspend"]),
             status: None,
         }],
-        behaviors: behaviors(),
+        behaviors: security::behaviors(),
         log_streams: vec![LogStream {
             name: "Archive".to_owned(),
             status: None,
@@ -341,158 +343,4 @@ fn tokens() -> Vec<Token> {
         ..Token::default()
     };
     vec![token("rulectl", 0, 4), token("hr-sync", 1, 212)]
-}
-
-fn policies() -> Vec<Policy> {
-    let rule = |name: &str, conditions: Value, actions: Value| Rule {
-        name: name.to_owned(),
-        status: None,
-        conditions: Some(conditions),
-        actions: Some(actions),
-    };
-    let policy = |kind: &str, name: &str, rules: Vec<Rule>| Policy {
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-        description: format!("{name} of this organization"),
-        system: name.starts_with("Default"),
-        rules,
-        ..Policy::default()
-    };
-    let anywhere = || json!({ "network": { "connection": "ANYWHERE" } });
-    let sign_on = |factor: bool| {
-        json!({ "signon": { "access": "ALLOW", "requireFactor": factor, "rememberDeviceByDefault": false,
-            "session": { "usePersistentCookie": false, "maxSessionIdleMinutes": 120, "maxSessionLifetimeMinutes": 0 } } })
-    };
-    let app = |mode: &str| {
-        json!({ "appSignOn": { "access": "ALLOW", "verificationMethod":
-            { "type": "ASSURANCE", "factorMode": mode, "reauthenticateIn": "PT2H" } } })
-    };
-    let change = json!({ "passwordChange": { "access": "ALLOW" }, "selfServicePasswordReset": { "access": "ALLOW" },
-        "selfServiceUnlock": { "access": "DENY" } });
-    let enroll = json!({ "enroll": { "self": "CHALLENGE" } });
-    let provider = json!({ "idp": { "providers": [{ "type": "OKTA" }] } });
-    let profile = json!({ "profileEnrollment": { "access": "DENY", "unknownUserAction": "DENY" } });
-    let session = json!({ "postAuthSession": { "failureActions": [] } });
-    vec![
-        policy(
-            "OKTA_SIGN_ON",
-            "Administrators",
-            vec![rule("Always a second factor", anywhere(), sign_on(true))],
-        ),
-        policy(
-            "OKTA_SIGN_ON",
-            "Default Policy",
-            vec![rule("Default Rule", anywhere(), sign_on(false))],
-        ),
-        policy(
-            "PASSWORD",
-            "Default Policy",
-            vec![rule("Default Rule", anywhere(), change)],
-        ),
-        policy(
-            "MFA_ENROLL",
-            "Default Policy",
-            vec![rule("Default Rule", anywhere(), enroll)],
-        ),
-        policy(
-            "ACCESS_POLICY",
-            "Production",
-            vec![rule("Two factors", anywhere(), app("2FA"))],
-        ),
-        policy(
-            "ACCESS_POLICY",
-            "Default Policy",
-            vec![rule("Catch-all Rule", anywhere(), app("1FA"))],
-        ),
-        policy(
-            "IDP_DISCOVERY",
-            "Default Policy",
-            vec![rule("Default Rule", anywhere(), provider)],
-        ),
-        policy(
-            "PROFILE_ENROLLMENT",
-            "Default Policy",
-            vec![rule("Catch-all Rule", json!({}), profile)],
-        ),
-        policy(
-            "POST_AUTH_SESSION",
-            "Default Policy",
-            vec![rule("Catch-all Rule", json!({}), session)],
-        ),
-        policy("ENTITY_RISK", "Default Policy", Vec::new()),
-    ]
-}
-
-fn zones() -> Vec<Zone> {
-    let zone = |name: &str, usage: &str, gateways: &[&str]| Zone {
-        name: name.to_owned(),
-        usage: Some(usage.to_owned()),
-        gateways: owned(gateways),
-        ..Zone::default()
-    };
-    let tor = Zone {
-        name: "Anonymizers".to_owned(),
-        kind: Some("DYNAMIC_V2".to_owned()),
-        usage: Some("BLOCKLIST".to_owned()),
-        ..Zone::default()
-    };
-    vec![
-        zone("Offices", "POLICY", &["198.51.100.0/24", "203.0.113.0/26"]),
-        zone(
-            "BlockedIpZone",
-            "BLOCKLIST",
-            &["192.0.2.66/32", "192.0.2.100-192.0.2.110"],
-        ),
-        tor,
-    ]
-}
-
-fn devices(users: &[User]) -> Vec<Device> {
-    let active = users
-        .iter()
-        .enumerate()
-        .filter(|(_, user)| user.status.is_none());
-    let device = |(place, user): (usize, &User)| Device {
-        name: format!(
-            "{}'s {}",
-            user.first_name,
-            if place % 4 == 0 {
-                "Laptop"
-            } else {
-                "MacBook Pro"
-            }
-        ),
-        platform: if place % 4 == 0 { "WINDOWS" } else { "MACOS" }.to_owned(),
-        managed: place % 5 != 0,
-        users: vec![user.login.clone()],
-        ..Device::default()
-    };
-    active.take(24).map(device).collect()
-}
-
-fn idps() -> Vec<Idp> {
-    let idp = |name: &str, kind: &str, status: Option<&str>| Idp {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        status: status.map(str::to_owned),
-    };
-    vec![
-        idp("Partner Federation", "SAML2", None),
-        idp("Former Parent Company", "SAML2", Some("INACTIVE")),
-    ]
-}
-
-fn behaviors() -> Vec<Behavior> {
-    let kinds = [
-        ("New City", "ANOMALOUS_LOCATION"),
-        ("New Device", "ANOMALOUS_DEVICE"),
-        ("New IP", "ANOMALOUS_IP"),
-        ("Velocity", "VELOCITY"),
-    ];
-    let behavior = |(name, kind): (&str, &str)| Behavior {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        status: None,
-    };
-    kinds.into_iter().map(behavior).collect()
 }
