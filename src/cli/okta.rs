@@ -264,15 +264,15 @@ impl Polling {
                     failed = 0;
                     progress.add(&page);
                     let is_full = page.is_full;
+                    if send.send(came(self.name(), page)).is_err() {
+                        return;
+                    }
                     if !is_full && is_behind {
                         let seconds = self.settings.poll.as_secs();
                         let far = far(progress);
                         talk(&format!("caught up: {far}; asking every {seconds} s"));
                     }
                     is_behind = is_full;
-                    if send.send(came(self.name(), page)).is_err() {
-                        return;
-                    }
                     if !is_full {
                         clock.sleep(self.settings.poll);
                     }

@@ -417,3 +417,101 @@ fn a_file_that_cannot_be_read_is_an_error() {
     ];
     assert_eq!(messages, expected);
 }
+
+#[test]
+fn every_setting_of_a_tenant_is_read_in_every_place() {
+    let values = [
+        ("org_url", "https://acme.okta.com"),
+        ("client_id", "0oa1"),
+        ("key_id", "kid1"),
+        ("scopes", "okta.logs.read,okta.users.read"),
+        ("allow_private", "true"),
+        ("share", "0.25"),
+        ("timeout", "30s"),
+        ("connect_timeout", "2s"),
+        ("retries", "1"),
+        ("max_wait", "10s"),
+        ("max_body_mib", "4"),
+        ("warn_share", "0.5"),
+        ("poll", "5s"),
+        ("page", "50"),
+        ("proxy", "http://p:3128"),
+        ("private_key_file", "key"),
+    ];
+    let is_number =
+        |key: &str| ["share", "retries", "max_body_mib", "warn_share", "page"].contains(&key);
+    let quoted = |(key, value): &(&str, &str)| match *key {
+        "allow_private" => format!("{key} = {value}\n"),
+        key if is_number(key) => format!("{key} = {value}\n"),
+        key => format!("{key} = \"{value}\"\n"),
+    };
+    let toml = format!("[okta]\n{}", values.iter().map(quoted).collect::<String>());
+    let line = |(key, value): &(&str, &str)| format!("OKTA_{}={value}\n", key.to_uppercase());
+    let dotenv: String = values.iter().map(line).collect();
+    let read = |written: Written<'_>| {
+        let (config, told) = configured(written);
+        assert_eq!(told, [""; 0]);
+        let settings = config.okta().unwrap().clone();
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("***") && !shown.contains(CANARY), "{shown}");
+        shown
+    };
+    let key = Some(CANARY);
+    let in_toml = read(Written {
+        toml: &toml,
+        key,
+        ..Written::default()
+    });
+    let in_dotenv = read(Written {
+        dotenv: &dotenv,
+        key,
+        ..Written::default()
+    });
+    assert_eq!(in_toml, in_dotenv);
+    for said in [
+        "acme.okta.com",
+        "0oa1",
+        "kid1",
+        "okta.users.read",
+        "Private",
+        "share: 0.25",
+        "timeout: 30s",
+        "retries: 1",
+        "max_wait: 10s",
+        "max_body: 4194304",
+        "warn_share: 0.5",
+        "poll: 5s",
+        "page: 50",
+        "p:3128",
+    ] {
+        assert!(in_toml.contains(said), "{said}: {in_toml}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_tenant_is_told_with_its_place() {
+    let org = "[okta]\norg_url = \"https://acme.okta.com\"\n";
+    let toml = |rest: &str| format!("{org}{rest}\n");
+    let cases = [
+        ("share = 0", "rulectl.toml:3:9 RL0014"),
+        ("share = 1.5", "rulectl.toml:3:9 RL0014"),
+        ("retries = 21", "rulectl.toml:3:11 RL0014"),
+        ("poll = \"0s\"", "rulectl.toml:3:8 RL0014"),
+        ("page = 1001", "rulectl.toml:3:8 RL0014"),
+        ("scopes = []", "rulectl.toml:3:10 RL0014"),
+        ("pol = \"5s\"", "rulectl.toml:3:1 RL0011"),
+        ("api_token = \"x\"", "rulectl.toml:3:1 RL0702"),
+        ("client_id = \"0oa1\"", "rulectl.toml:3:13 RL0703"),
+        ("api_token_file = \"none\"", "rulectl.toml:3:18 RL0701"),
+    ];
+    for (rest, expected) in cases {
+        let (_, told) = configured(Written {
+            toml: &toml(rest),
+            ..Written::default()
+        });
+        assert!(
+            told.len() == 1 && told[0].starts_with(expected),
+            "{rest}: {told:?}"
+        );
+    }
+}

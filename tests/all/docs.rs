@@ -9,6 +9,7 @@
 //! | `toml tables` | loads without a problem at the end of the shipped `routing.toml` |
 //! | `toml settings` | is read without a problem as `rulectl.toml` |
 //! | `yaml suite` | passes |
+//! | `yaml scenario` | is read without an error as a scenario of `rulectl tenant` |
 //! | `yaml workflow` | what it runs is run, by `workflows` |
 //! | `console` | each `$` line prints what stands below it; a line `…` stands for any lines |
 //! | `… file=PATH` | no check of its own; the later blocks of the page find it in the policy |
@@ -137,6 +138,9 @@ fn check_page(path: &Path) -> Vec<String> {
             ["yaml", "tools"] => loads("tools.yaml", &block.body, &extra),
             ["markdown", "prompt"] => loads("prompts/risk.md", &block.body, &extra),
             ["toml", "settings"] => sets(&block.body),
+            ["yaml", "scenario"] => rulectl::tenant::Scenario::read(&block.body)
+                .map(drop)
+                .map_err(|wrong| wrong.to_string()),
             ["yaml", "suite"] => passes(&block.body, &extra),
             ["console"] => {
                 let policy = console.get_or_insert_with(|| policy(&extra));
@@ -201,10 +205,15 @@ fn sets(body: &str) -> Result<(), String> {
         .map(|problem| &problem.message)
         .collect();
     if told.is_empty() {
-        config
-            .model()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        let model = config.model().map(drop).map_err(|none| none.to_string());
+        let tenant = config.tenant().map(drop).ok_or("no tenant is configured");
+        let says = |table: &str| body.contains(table);
+        let model = if says("[llm]") { model } else { Ok(()) };
+        model.and(if says("[okta]") {
+            tenant.map_err(str::to_owned)
+        } else {
+            Ok(())
+        })
     } else {
         Err(format!("{told:?}"))
     }

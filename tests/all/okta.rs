@@ -586,14 +586,9 @@ fn polled(place: &Place, limit: u32, cuts: &[usize], keep_every: usize) -> Told 
     unreachable!("the last round has no cut")
 }
 
-/// The bundled day as the tenant tells it, whose keys have an order of their own.
+/// The bundled day, whose events the tenant tells as they are written.
 fn day_as_told() -> String {
-    let events = fs::read_to_string(log("demo-day.ndjson")).unwrap();
-    let lines = events.lines().map(|line| {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap();
-        format!("{event}\n")
-    });
-    lines.collect()
+    fs::read_to_string(log("demo-day.ndjson")).unwrap()
 }
 
 fn compared(told: &Told) {
@@ -650,9 +645,10 @@ fn events_past_the_bound_are_listed_each() {
     let mut late = Vec::new();
     let mut newest = Time(0);
     for event in told_in_order(&place) {
-        let published = Time::parse(event["published"].as_str().unwrap()).unwrap();
+        let fields: serde_json::Value = serde_json::from_str(event.get()).unwrap();
+        let published = Time::parse(fields["published"].as_str().unwrap()).unwrap();
         if published < newest.minus(Nanos(3600 * S)) {
-            late.push(Digest::of_record(event.to_string().as_bytes()));
+            late.push(Digest::of_record(event.get().as_bytes()));
         }
         newest = newest.max(published);
     }
@@ -671,7 +667,7 @@ fn events_past_the_bound_are_listed_each() {
 }
 
 /// All events in the order in which polling gives them.
-fn told_in_order(place: &Place) -> Vec<serde_json::Value> {
+fn told_in_order(place: &Place) -> Vec<Box<serde_json::value::RawValue>> {
     let begin = Begin::Since(midnight().minus(Nanos::DAY));
     let mut log = SystemLog::new(Arc::clone(&place.client), &begin, 1000).unwrap();
     serde_json::from_slice(&log.page().unwrap().unwrap().text).unwrap()
@@ -851,4 +847,218 @@ fn what_is_said_wrongly_is_told_before_anything_is_asked() {
         );
         assert!(!folder.path().join("data").exists(), "{said}");
     }
+}
+
+/// What `doctor` says of a tenant, with the words before it, exit code last.
+fn diagnosed(scenario: &str, variables: &[(&str, &str)], fault: &str) -> String {
+    let folder = small_folder();
+    let tenant = tenant::start(Scenario::read(scenario).unwrap(), Options::default()).unwrap();
+    if !fault.is_empty() {
+        tenant.set_fault(fault.parse().unwrap());
+    }
+    let mut command = program();
+    command
+        .current_dir(folder.path())
+        .arg("doctor")
+        .env("OKTA_ORG_URL", tenant.origin())
+        .env("OKTA_ALLOW_PRIVATE", "true")
+        .env("OKTA_TIMEOUT", "1s");
+    for (name, value) in variables {
+        command.env(name, value);
+    }
+    let run = command.output().unwrap();
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert!(!said.contains("canary"), "{said}");
+    format!("{said}exit {}\n", run.status.code().unwrap())
+}
+
+#[test]
+fn doctor_says_of_each_thing_how_it_is_and_what_to_do() {
+    let token = "00canary-doctor-token-0123456789abcdefghi";
+    let user = "users: [{login: ann@example.com, status: ACTIVE}]\n";
+    let tokens = |created: &str| {
+        format!(
+            "{user}tokens: [{{name: test, value: {token}, user: ann@example.com, created: {created}}}]\n"
+        )
+    };
+    let asks = [("OKTA_API_TOKEN", token)];
+    let key = root().join("tests/okta/es256.pem");
+    let key = key.display().to_string();
+    let app_asks = [
+        ("OKTA_CLIENT_ID", "0oa1clientclientclien"),
+        ("OKTA_PRIVATE_KEY_FILE", key.as_str()),
+    ];
+    let (app_scenario, _) = app("es256", true, "okta.logs.read");
+    let well = "";
+    let cases: [(&str, String, &[(&str, &str)], &str, &[&str]); 8] = [
+        (
+            "an API token",
+            tokens("-3d"),
+            &asks,
+            well,
+            &[
+                "ok       tenant ",
+                "warning  credentials    an API token of ann@example.com",
+                "ok       token age      `test` is 3 days old",
+                "ok       System Log     can be read",
+                "unused   model",
+                "exit 0",
+            ],
+        ),
+        (
+            "an old token",
+            tokens("-40d"),
+            &asks,
+            well,
+            &[
+                "warning  token age      `test` is 40 days old",
+                "revoke the old one",
+                "exit 0",
+            ],
+        ),
+        (
+            "a wrong token",
+            tokens("-3d"),
+            &[("OKTA_API_TOKEN", "00canary-another")],
+            well,
+            &[
+                "error    credentials    Okta answered 401",
+                "errorId",
+                "exit 2",
+            ],
+        ),
+        (
+            "nobody asks",
+            tokens("-3d"),
+            &[],
+            well,
+            &["error    credentials    none are configured", "exit 2"],
+        ),
+        (
+            "a service app",
+            app_scenario.clone(),
+            &app_asks,
+            well,
+            &[
+                "ok       credentials    a service app with 1 scope: okta.logs.read",
+                "ok       System Log",
+                "exit 0",
+            ],
+        ),
+        (
+            "a clock that is off",
+            tokens("-3d"),
+            &asks,
+            "clock-skew=90",
+            &[
+                "warning  clock          ",
+                "s behind Okta's",
+                "NTP",
+                "exit 0",
+            ],
+        ),
+        (
+            "a clock that is far off",
+            tokens("-3d"),
+            &asks,
+            "clock-skew=4000",
+            &["error    clock          ", "exit 2"],
+        ),
+        (
+            "no answer",
+            tokens("-3d"),
+            &asks,
+            "no-answer",
+            &[
+                "error    tenant         127.0.0.1:",
+                "did not answer",
+                "exit 2",
+            ],
+        ),
+    ];
+    for (name, scenario, variables, fault, expected) in cases {
+        let said = diagnosed(&scenario, variables, fault);
+        for part in expected {
+            assert!(said.contains(part), "{name}: `{part}` in\n{said}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_without_end_goes_on_where_it_was_stopped() {
+    let folder = small_folder();
+    let token = "00canary-0f3a9c51d2-SSWS-4c1f8d5b6a4c0b8a3e22";
+    let scenario = format!(
+        "tokens: [{{name: test, value: {token}}}]\nlog: {{files: [{}], shift_to_now: true}}\n",
+        log("demo-day.ndjson").display()
+    );
+    let tenant = tenant::start(Scenario::read(&scenario).unwrap(), Options::default()).unwrap();
+    let follow = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rulectl"));
+        command
+            .current_dir(folder.path())
+            .args(["run", "--okta", "--follow", "--hours", "30"])
+            .env("OKTA_ORG_URL", tenant.origin())
+            .env("OKTA_API_TOKEN", token)
+            .env("OKTA_ALLOW_PRIVATE", "true")
+            .env("OKTA_POLL", "1s")
+            .env("OKTA_PAGE", "100")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = String::new();
+        let mut lines = io::BufReader::new(child.stderr.take().unwrap());
+        while !said.contains("caught up") {
+            let read = io::BufRead::read_line(&mut lines, &mut said).unwrap();
+            assert!(read > 0, "{said}");
+        }
+        // It asked again, so that what came before is decided.
+        let asked = tenant.requests().len();
+        while tenant.requests().len() < asked + 2 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let stop = std::process::Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status();
+        assert!(stop.unwrap().success());
+        io::Read::read_to_string(&mut lines, &mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+        said
+    };
+    let first = follow();
+    assert!(first.contains("begins with events of"), "{first}");
+    assert!(first.contains("caught up: 4 pages, 397 events"), "{first}");
+    let findings = folder.path().join("data/findings.jsonl");
+    let found = fs::read_to_string(&findings).unwrap();
+    let asked = tenant.requests().len();
+    let second = follow();
+    assert!(second.contains("goes on behind the last page"), "{second}");
+    assert!(second.contains("caught up: 1 page, 0 events"), "{second}");
+    let asked: Vec<String> = tenant.requests()[asked..]
+        .iter()
+        .map(|seen| seen.query.clone())
+        .collect();
+    assert!(
+        asked.iter().all(|query| query.contains("after=")),
+        "{asked:?}"
+    );
+    assert_eq!(
+        fs::read_to_string(&findings).unwrap(),
+        found,
+        "artifacts stay"
+    );
+    // A state of another tenant is not gone on from.
+    let other = tenant::start(Scenario::read(&scenario).unwrap(), Options::default()).unwrap();
+    let run = program()
+        .current_dir(folder.path())
+        .args(["run", "--okta", "--follow"])
+        .env("OKTA_ORG_URL", other.origin())
+        .env("OKTA_API_TOKEN", token)
+        .env("OKTA_ALLOW_PRIVATE", "true")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(said.contains("the state is of another tenant"), "{said}");
+    assert_eq!(other.requests().len(), 0);
 }
