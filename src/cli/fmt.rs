@@ -58,12 +58,15 @@ enum Outcome {
 struct Told {
     file: String,
     outcome: Outcome,
+    /// Of standard input: what it is laid out to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 /// Runs the command.
 pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
     if args.paths.iter().any(|path| path.as_os_str() == "-") {
-        return fmt_stdin(args);
+        return fmt_stdin(common, args);
     }
     if args.stdin_filename.is_some() {
         return Err(UsageError("`--stdin-filename` goes with `-`".to_owned()).into());
@@ -75,6 +78,7 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
     let Found {
         files,
         left,
+        links,
         unread,
     } = match args.paths.is_empty() {
         true => of_policy(common.beginning()),
@@ -92,6 +96,13 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
         ));
         told.push(Told::new(&path, Outcome::LeftAlone));
     }
+    for path in links {
+        talk(&format!(
+            "{}: left alone; it is a link, and what it leads to is laid out where it stands",
+            visible(&path.display().to_string())
+        ));
+        told.push(Told::new(&path, Outcome::LeftAlone));
+    }
     for path in &files {
         told.push(Told::new(path, fmt_file(common, path, args)?));
     }
@@ -104,6 +115,7 @@ impl Told {
         Self {
             file: path.display().to_string(),
             outcome,
+            text: None,
         }
     }
 }
@@ -117,7 +129,7 @@ fn exit(told: &[Told]) -> Exit {
     each.fold(Exit::Done, Exit::or)
 }
 
-fn fmt_stdin(args: &Args) -> Result<Exit> {
+fn fmt_stdin(common: &Common, args: &Args) -> Result<Exit> {
     let name = args.stdin_filename.as_deref();
     let kind = name
         .and_then(FileKind::of)
@@ -134,9 +146,25 @@ fn fmt_stdin(args: &Args) -> Result<Exit> {
         Ok(laid_out) => laid_out,
         Err(refused) => {
             tell_refused(name, &refused);
+            if common.format != Format::Text {
+                out_json(&Told::new(Path::new(name), Outcome::Refused))?;
+            }
             return Ok(Exit::Broken);
         }
     };
+    if common.format != Format::Text {
+        let outcome = match (laid_out == text, args.check) {
+            (true, _) => Outcome::Unchanged,
+            (false, true) => Outcome::WouldChange,
+            (false, false) => Outcome::Changed,
+        };
+        let told = Told {
+            text: (!args.check).then_some(laid_out),
+            ..Told::new(Path::new(name), outcome)
+        };
+        out_json(&told)?;
+        return Ok(exit(&[told]));
+    }
     if args.diff && laid_out != text {
         out(&diff(name, &text, &laid_out))?;
     }

@@ -6,14 +6,14 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
-use crate::cli::output::{out, out_json, talk_problems};
+use crate::cli::output::{UsageError, out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
 use crate::diag::counted;
 use crate::fmt::{FileKind, Found, find};
-use crate::import::{Import, Remark, Source, Texts, import};
+use crate::import::{Import, Imported, Remark, Source, Texts, import};
 use crate::policy;
 use crate::starter::FILES;
 use crate::visible::{reason, visible};
@@ -55,11 +55,19 @@ struct Written {
     source: String,
     file: String,
     rules: usize,
+    /// Filters, which are for rules that are imported.
+    #[serde(skip_serializing_if = "is_none")]
+    filters: usize,
     /// The fields that got Okta's names, by what they were called.
     renamed: BTreeMap<String, String>,
     warnings: Vec<Said>,
     /// Whether it was there already, letter by letter.
     unchanged: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A file that is not imported.
@@ -89,14 +97,110 @@ struct Report {
 /// Runs the command.
 pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let From::Sigma(args) = &args.from;
-    let mut refused_early = Vec::new();
+    if !common.policy.is_dir() {
+        let folder = visible(&common.policy.display().to_string());
+        let message =
+            format!("there is no folder `{folder}`; `rulectl init` makes one to begin with");
+        bail!(UsageError(message));
+    }
     let Some(base) = base(&common.policy) else {
         return Ok(Exit::Broken);
     };
-    let (mut sources, mut refused) = sources(&args.paths);
-    let to = args.to.clone();
-    let to = to.unwrap_or_else(|| common.beginning().join("rules").join("imported"));
-    let (imported, others) = loop {
+    let (sources, mut refused) = sources(&args.paths);
+    let to = match &args.to {
+        Some(to) => To::Named(to.clone()),
+        None => To::Policy(common.beginning().to_owned()),
+    };
+    let Chosen {
+        written,
+        in_the_way,
+    } = chosen(&base, sources, &to);
+    refused.extend(in_the_way);
+    let mut report = Report {
+        dry_run: args.dry_run,
+        ..Report::default()
+    };
+    let mut failed: Option<String> = None;
+    for one in written {
+        if one.state == State::Free && !args.dry_run {
+            let outcome = match &failed {
+                None => write_new(&one.file, &one.imported.text),
+                Some(_) => Err("not written, since another could not be".to_owned()),
+            };
+            if let Err(why) = outcome {
+                refused.push(Left::of_file(&one.source, why.clone()));
+                failed = Some(why);
+                continue;
+            }
+        }
+        report.imported.push(Written::from(one));
+    }
+    refused.sort_by(|one, other| one.source.cmp(&other.source));
+    report.refused = refused;
+    tell(common, &report)?;
+    Ok(match (failed, report.refused.is_empty()) {
+        (Some(_), _) => Exit::Broken,
+        (None, true) => Exit::Done,
+        (None, false) => Exit::Negative,
+    })
+}
+
+/// Where files are written.
+enum To {
+    /// A folder that was named: wherever it leads, it is meant.
+    Named(PathBuf),
+    /// `rules/imported` of this policy folder, which may not lead out of it.
+    Policy(PathBuf),
+}
+
+impl To {
+    fn folder(&self) -> PathBuf {
+        match self {
+            Self::Named(folder) => folder.clone(),
+            Self::Policy(policy) => policy.join("rules").join("imported"),
+        }
+    }
+
+    /// The link above a file that leads out of the policy.
+    fn leads_out(&self, file: &Path) -> Option<PathBuf> {
+        let Self::Policy(policy) = self else {
+            return None;
+        };
+        let inside = fs::canonicalize(if policy.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            policy
+        })
+        .ok()?;
+        let mut above: Vec<&Path> = file.ancestors().skip(1).collect();
+        above.retain(|above| above.starts_with(policy) && *above != policy);
+        let leads_out = |above: &&Path| match fs::canonicalize(above) {
+            Ok(real) => !real.starts_with(&inside),
+            // A link to nowhere, or nothing yet.
+            Err(_) => above.is_symlink(),
+        };
+        above.into_iter().rev().find(leads_out).map(Path::to_owned)
+    }
+}
+
+/// What the policy can have, and whether it is there already.
+struct Free {
+    source: String,
+    file: PathBuf,
+    imported: Imported,
+    state: State,
+}
+
+/// What of the sources is written, and what is not.
+struct Chosen {
+    written: Vec<Free>,
+    in_the_way: Vec<Left>,
+}
+
+/// Tries the sources beside the policy until none of those that are left is in the way of anything.
+fn chosen(base: &Texts, mut sources: Vec<Source>, to: &To) -> Chosen {
+    let mut in_the_way = Vec::new();
+    loop {
         let mut base = base.clone();
         for source in &sources {
             // What an earlier import made of the same rule is not held against it.
@@ -104,72 +208,61 @@ pub fn run(common: &Common, args: &Args) -> Result<Exit> {
         }
         let Import { imported, refused } = import(&base, &sources);
         // What stays where it is belongs to the policy, and what hangs on the other one goes too.
-        let mut taken = BTreeSet::new();
-        let in_the_way = imported.iter().filter_map(|one| {
-            let file = to.join(&sources.get(one.source)?.path);
-            match state(&file, &one.text, taken.insert(file.clone())) {
-                State::InTheWay(why) => Some((one.source, why)),
-                State::Free | State::Same => None,
+        let (mut taken, mut written, mut stay) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for one in imported {
+            let Some(source) = sources.get(one.source) else {
+                continue;
+            };
+            let file = to.folder().join(&source.path);
+            match state(to, &file, &one.text, taken.insert(file.clone())) {
+                State::InTheWay(why) => stay.push((one.source, why)),
+                state => written.push(Free {
+                    source: source.name.clone(),
+                    file,
+                    imported: one,
+                    state,
+                }),
             }
-        });
-        let in_the_way: Vec<(usize, String)> = in_the_way.collect();
-        if in_the_way.is_empty() {
-            break (imported, refused);
+        }
+        if stay.is_empty() {
+            in_the_way.extend(refused.into_iter().filter_map(|one| {
+                let source = sources.get(one.source)?;
+                Some(Left::new(&source.name, one.reasons))
+            }));
+            return Chosen {
+                written,
+                in_the_way,
+            };
         }
         // From the last on, so that the others keep their numbers.
-        for (at, why) in in_the_way.into_iter().rev() {
+        for (at, why) in stay.into_iter().rev() {
             let source = sources.remove(at);
-            refused_early.push(Left::of_file(&source.name, why));
+            in_the_way.push(Left::of_file(&source.name, why));
         }
-    };
-    refused.extend(refused_early);
-    refused.extend(others.into_iter().filter_map(|one| {
-        let source = sources.get(one.source)?;
-        Some(Left::new(&source.name, one.reasons))
-    }));
-    let mut report = Report {
-        dry_run: args.dry_run,
-        ..Report::default()
-    };
-    let mut taken = BTreeSet::new();
-    for one in imported {
-        let Some(source) = sources.get(one.source) else {
-            continue;
-        };
-        let file = to.join(&source.path);
-        let state = state(&file, &one.text, taken.insert(file.clone()));
-        match state {
-            State::InTheWay(why) => {
-                refused.push(Left::of_file(&source.name, why));
-                continue;
-            }
-            State::Free if !args.dry_run => write_new(&file, &one.text)?,
-            State::Free | State::Same => {}
-        }
-        let renamed = one.renamed.into_iter().filter(|one| one.is_field);
-        report.imported.push(Written {
-            source: source.name.clone(),
-            file: file.display().to_string(),
-            rules: one.rules,
-            renamed: renamed.map(|field| (field.from, field.to)).collect(),
-            warnings: one.warnings.into_iter().map(Said::from).collect(),
-            unchanged: state == State::Same,
-        });
     }
-    refused.sort_by(|one, other| one.source.cmp(&other.source));
-    report.refused = refused;
-    tell(common, &report)?;
-    Ok(match report.refused.is_empty() {
-        true => Exit::Done,
-        false => Exit::Negative,
-    })
+}
+
+impl std::convert::From<Free> for Written {
+    fn from(one: Free) -> Self {
+        let renamed = one.imported.renamed.into_iter().filter(|one| one.is_field);
+        let warnings = one.imported.warnings.into_iter().map(Said::from);
+        Self {
+            source: one.source,
+            file: one.file.display().to_string(),
+            rules: one.imported.rules,
+            filters: one.imported.filters,
+            renamed: renamed.map(|field| (field.from, field.to)).collect(),
+            warnings: warnings.collect(),
+            unchanged: one.state == State::Same,
+        }
+    }
 }
 
 impl std::convert::From<Remark> for Said {
     fn from(remark: Remark) -> Self {
         Self {
             line: remark.line,
-            code: Some(remark.code),
+            code: remark.code,
             message: remark.message,
         }
     }
@@ -224,14 +317,23 @@ fn base(folder: &Path) -> Option<Texts> {
 fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Left>) {
     let (mut sources, mut left) = (Vec::new(), Vec::new());
     for path in paths {
+        let before = (sources.len(), left.len());
         let Found {
             files,
             left: others,
+            links,
             unread,
         } = find(std::slice::from_ref(path));
         for (path, why) in unread {
             let name = path.display().to_string();
             left.push(Left::of_file(&name, format!("cannot be read: {why}")));
+        }
+        for path in links {
+            let name = path.display().to_string();
+            left.push(Left::of_file(
+                &name,
+                "it is a link, which is not followed".to_owned(),
+            ));
         }
         for path in others {
             let name = path.display().to_string();
@@ -243,6 +345,13 @@ fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Left>) {
         for file in files {
             let name = file.display().to_string();
             if !matches!(FileKind::of(&name), Some(FileKind::Yaml | FileKind::Tools)) {
+                if file == *path {
+                    left.push(Left::of_file(
+                        &name,
+                        "is of another kind than rules, which are `.yml` or `.yaml` files"
+                            .to_owned(),
+                    ));
+                }
                 continue;
             }
             match text_of(&file) {
@@ -253,6 +362,13 @@ fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Left>) {
                 }),
                 Err(why) => left.push(Left::of_file(&name, why)),
             }
+        }
+        if (sources.len(), left.len()) == before {
+            let name = path.display().to_string();
+            left.push(Left::of_file(
+                &name,
+                "holds no `.yml` or `.yaml` file".to_owned(),
+            ));
         }
     }
     (sources, left)
@@ -287,8 +403,14 @@ enum State {
     InTheWay(String),
 }
 
-fn state(file: &Path, text: &str, is_first: bool) -> State {
+fn state(to: &To, file: &Path, text: &str, is_first: bool) -> State {
     let name = visible(&file.display().to_string());
+    if let Some(link) = to.leads_out(file) {
+        return State::InTheWay(format!(
+            "`{}` leads out of the policy folder, where no rule is read from; name the folder with `--to` to write there all the same",
+            visible(&link.display().to_string())
+        ));
+    }
     if !is_first {
         return State::InTheWay(format!(
             "another rule that is imported is to be `{name}` too"
@@ -305,17 +427,36 @@ fn state(file: &Path, text: &str, is_first: bool) -> State {
     }
 }
 
-fn write_new(file: &Path, text: &str) -> Result<()> {
+/// Writes beside the place and moves it there: whole or not at all.
+fn write_new(file: &Path, text: &str) -> Result<(), String> {
     let written = || {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::File::create_new(file)?.write_all(text.as_bytes())
+        let folder = file.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(folder)?;
+        let mut beside = tempfile::Builder::new();
+        let mut beside = beside.prefix(".import").tempfile_in(folder)?;
+        beside.write_all(text.as_bytes())?;
+        share(beside.as_file())?;
+        beside
+            .persist_noclobber(file)
+            .map_err(|error| error.error)?;
+        Ok(())
     };
     written().map_err(|error: std::io::Error| {
         let name = visible(&file.display().to_string());
-        anyhow::anyhow!("`{name}` cannot be written: {}", reason(&error))
+        format!("`{name}` cannot be written: {}", reason(&error))
     })
+}
+
+/// A file that is made beside its place is its owner's alone; a rule is for whoever reads the policy.
+#[cfg(unix)]
+fn share(file: &fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn share(_: &fs::File) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn tell(common: &Common, report: &Report) -> Result<()> {
@@ -352,10 +493,16 @@ fn as_text(report: &Report) -> String {
         true => "can be imported; nothing is written",
         false => "imported",
     };
-    let (rules, files) = (
-        counted(rules as u64, "rule"),
-        counted(report.imported.len() as u64, "file"),
-    );
+    let filters: usize = report.imported.iter().map(|one| one.filters).sum();
+    let files = counted(report.imported.len() as u64, "file");
+    let rules = match filters {
+        0 => counted(rules as u64, "rule"),
+        _ => format!(
+            "{} and {}",
+            counted(rules as u64, "rule"),
+            counted(filters as u64, "filter")
+        ),
+    };
     let others = counted(report.refused.len() as u64, "file");
     text.push_str(&format!("{rules} in {files} {verb}; {others} not\n"));
     text

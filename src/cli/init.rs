@@ -1,10 +1,10 @@
 //! `rulectl init`: a folder to begin with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::cli::output::{out, out_json};
+use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::{Common, Exit, Format};
 use crate::starter::{FILES, write};
 use crate::visible::visible;
@@ -12,17 +12,22 @@ use crate::visible::visible;
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder to write
-    #[arg(value_name = "DIR", default_value = ".")]
-    folder: PathBuf,
+    /// The folder to write [default: the one of --policy]
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn init(common: &Common, args: &Args) -> Result<Exit> {
-    write(&args.folder)?;
+    let folder = args.folder.as_ref().unwrap_or(&common.policy);
+    if args.folder.is_some() && common.policy != Path::new(".") {
+        let message = "`--policy` and DIR both name the folder to write; keep one of them";
+        bail!(UsageError(message.to_owned()));
+    }
+    write(folder)?;
     let written: Vec<String> = FILES
         .iter()
-        .map(|(path, _)| args.folder.join(path).display().to_string())
+        .map(|(path, _)| folder.join(path).display().to_string())
         .collect();
     match common.format {
         Format::Json => out_json(&written)?,

@@ -168,7 +168,7 @@ enum Reading {
     /// The System Log, and how far it is read.
     Log(Input, SoFar),
     /// The System Log without end.
-    Polling(Polling),
+    Polling(Box<Polling>),
 }
 
 impl Args {
@@ -221,13 +221,13 @@ impl From {
         let client = okta::client(&settings, operations, audit.cloned(), &stop)?;
         let client = Arc::new(client);
         let reading = if args.follow {
-            Reading::Polling(Polling {
+            Reading::Polling(Box::new(Polling {
                 client: Arc::clone(&client),
                 settings,
                 since,
                 is_said: args.reading.says_when(),
                 stop,
-            })
+            }))
         } else {
             let (input, so_far) = okta::bounded(&client, &settings, (since, until))?;
             Reading::Log(input, so_far)
@@ -277,7 +277,7 @@ impl Run<'_> {
             }
             Reading::Polling(polling) => {
                 let stop = Arc::clone(&polling.stop);
-                self.follow(Coming::from(Box::new(polling), stop), &mut faces)?
+                self.follow(Coming::from(polling, stop), &mut faces)?
             }
             Reading::Inputs(inputs) => self.over_files(inputs, None, &mut faces)?,
             Reading::Log(input, so_far) => {

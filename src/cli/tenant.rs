@@ -55,7 +55,7 @@ pub fn tenant(args: &Args) -> Result<Exit> {
     let tenant = tenant::start(scenario, options)?;
     for fault in &args.faults {
         talk(&format!("fault: {fault}"));
-        tenant.set_fault(fault.clone());
+        tenant.set_fault(*fault);
     }
     announce(&tenant)?;
     while !stop.load(Ordering::Relaxed) {

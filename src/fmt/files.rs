@@ -17,6 +17,8 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// Files that were named and have no layout, such as scripts and prompts.
     pub left: Vec<PathBuf>,
+    /// Links below folders, to what would have a layout: it is laid out where it stands.
+    pub links: Vec<PathBuf>,
     /// What cannot be read, and why.
     pub unread: Vec<(PathBuf, String)>,
 }
@@ -58,8 +60,12 @@ pub fn of_policy(folder: &Path) -> Found {
         }
     }
     let single = ["routing.toml", "rulectl.toml", "tools.yaml"].map(|name| folder.join(name));
-    for path in single.into_iter().filter(|path| is_regular(path)) {
-        found.add(path);
+    for path in single {
+        if is_regular(&path) {
+            found.add(path);
+        } else if path.is_symlink() {
+            found.links.push(path);
+        }
     }
     found
 }
@@ -107,6 +113,9 @@ impl Found {
                 Ok(metadata) if metadata.is_dir() => self.folder(&path, is_meant, depth + 1),
                 Ok(metadata) if metadata.is_file() && has_layout(&path) && is_meant(&path) => {
                     self.add(path);
+                }
+                Ok(metadata) if metadata.is_symlink() && has_layout(&path) && is_meant(&path) => {
+                    self.links.push(path);
                 }
                 _ => {}
             }

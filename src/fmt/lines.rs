@@ -157,25 +157,31 @@ fn block(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
     if !above.ends_with('\n') {
         return None;
     }
-    let header = above.trim_end().rsplit('\n').next()?;
-    let header = header.split(" #").next()?.trim_end();
+    let header = without_blanks(above).rsplit('\n').next()?;
+    let header = without_blanks(header.split(" #").next()?);
     let bare = header.trim_end_matches(|c: char| c.is_ascii_digit() || "+-".contains(c));
     if !bare.ends_with(['|', '>']) {
         return None;
     }
-    let below_header = above.trim_end().len();
+    let below_header = without_blanks(above).len();
     let first = below_header + text.get(below_header..)?.find('\n')? + 1;
     let whole = text.get(first..end)?;
     let kept = match header.get(bare.len()..)?.contains('+') {
         true => whole.len(),
         // Empty lines at its end are none of it.
         false => {
-            let last = whole.trim_end().len();
+            let last = without_blanks(whole).len();
             let rest = whole.get(last..).unwrap_or_default();
             last + rest.find('\n').map_or(rest.len(), |at| at + 1)
         }
     };
     Some(first..first + kept)
+}
+
+/// A text without the blanks and ends of lines at its end. Other white space, such as a no-break
+/// space, is text in YAML.
+fn without_blanks(text: &str) -> &str {
+    text.trim_end_matches([' ', '\t', '\n', '\r'])
 }
 
 /// Which lines begin and which end inside of a text.

@@ -7,12 +7,12 @@ mod text;
 pub use self::fields::okta_name;
 pub use self::text::Renamed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::detect::rule_codes::OTHER_PRODUCT;
 use crate::diag::{Diagnostic, Problems, Severity};
-use crate::document::{Node, parse_yaml_documents};
+use crate::document::{Kind, Node, parse_yaml_documents};
 use crate::event::Digest;
 use crate::fmt::{FileKind, formatted};
 use crate::import::text::{renamed, with_names, with_users};
@@ -35,8 +35,8 @@ pub struct Source {
 pub struct Remark {
     /// The line, from 1.
     pub line: usize,
-    /// The code of the problem.
-    pub code: &'static str,
+    /// The code of the problem, where it is one of a policy.
+    pub code: Option<&'static str>,
     /// What is said.
     pub message: String,
 }
@@ -50,6 +50,8 @@ pub struct Imported {
     pub text: String,
     /// How many rules it holds.
     pub rules: usize,
+    /// How many filters it holds, which are for rules that are imported.
+    pub filters: usize,
     /// The fields that got Okta's names.
     pub renamed: Vec<Renamed>,
     /// What is probably not meant, or is missing.
@@ -83,8 +85,9 @@ pub type Texts = BTreeMap<String, Arc<str>>;
 pub fn import(base: &Texts, sources: &[Source]) -> Import {
     let mut result = Import::default();
     let mut open: BTreeMap<usize, Adapted> = BTreeMap::new();
+    let known = imported_names(base, sources);
     for (at, source) in sources.iter().enumerate() {
-        match adapt(source) {
+        match adapt(source, &known) {
             Ok(adapted) => {
                 open.insert(at, adapted);
             }
@@ -104,11 +107,15 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
             break told;
         }
         for at in bad {
-            open.remove(&at);
+            let renamed = open.remove(&at).map(|adapted| adapted.renamed);
             let reasons = told.get(&at).map(|told| told.reasons.clone());
+            let mut reasons = reasons.unwrap_or_default();
+            for reason in &mut reasons {
+                explain_twice(reason, &renamed.clone().unwrap_or_default());
+            }
             result.refused.push(Refused {
                 source: at,
-                reasons: reasons.unwrap_or_default(),
+                reasons,
             });
         }
     };
@@ -119,7 +126,8 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
         let warnings = warnings.get(&at).map(|told| told.warnings.clone());
         result.imported.push(Imported {
             source: at,
-            rules: adapted.rules,
+            rules: adapted.documents - adapted.filters,
+            filters: adapted.filters,
             text: whole(source, &adapted),
             renamed: adapted.renamed,
             warnings: warnings.unwrap_or_default(),
@@ -132,11 +140,92 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
 /// A source with Okta's names.
 struct Adapted {
     text: String,
-    rules: usize,
+    documents: usize,
+    filters: usize,
     renamed: Vec<Renamed>,
 }
 
-fn adapt(source: &Source) -> Result<Adapted, Vec<Remark>> {
+/// The names and ids of rules that are imported, now or before: what a filter may be for.
+fn imported_names(base: &Texts, sources: &[Source]) -> BTreeSet<String> {
+    let before = base
+        .iter()
+        .filter(|(path, _)| path.starts_with("rules/imported/"))
+        .map(|(_, text)| &**text);
+    let texts = before.chain(sources.iter().map(|source| source.text.as_str()));
+    let mut names = BTreeSet::new();
+    for text in texts {
+        for document in documents(text, &mut Problems::default()) {
+            let named = ["name", "id"]
+                .iter()
+                .filter_map(|key| document.at(&format!("/{key}")));
+            names.extend(named.filter_map(Node::scalar_text));
+        }
+    }
+    names
+}
+
+/// Why the filters among documents are not imported: one that is for other rules than those that
+/// are imported would take findings away from rules that somebody relies on.
+fn filters(
+    documents: &[Node],
+    known: &BTreeSet<String>,
+    problems: &Problems,
+) -> (usize, Vec<Remark>) {
+    let filters = documents
+        .iter()
+        .filter_map(|document| document.at("/filter"));
+    let filters: Vec<&Node> = filters.collect();
+    let reasons = filters.iter().filter_map(|filter| {
+        let named = filter.at("/rules").map(|rules| match &rules.kind {
+            Kind::List(rules) => rules.iter().filter_map(Node::scalar_text).collect(),
+            _ => rules.scalar_text().into_iter().collect::<Vec<String>>(),
+        });
+        let others = named.map(|named| named.into_iter().filter(|name| !known.contains(name)));
+        let others: Option<Vec<String>> = others.map(Iterator::collect);
+        let whom = match others {
+            Some(others) if others.is_empty() => return None,
+            Some(others) if others != ["any"] => format!("`{}`", others.join("`, `")),
+            _ => "every rule of its log source".to_owned(),
+        };
+        Some(Remark {
+            line: problems.line_column(filter.span).line,
+            code: None,
+            message: format!(
+                "a filter for {whom}, which is not among the rules that are imported: it would take findings away from rules that are there; copy it into rules/ by hand where that is meant, and look at what `rulectl diff` says"
+            ),
+        })
+    });
+    (filters.len(), reasons.collect())
+}
+
+/// Says why a key is written twice that was given two names.
+fn explain_twice(reason: &mut Remark, renamed: &[Renamed]) {
+    let fields: BTreeSet<&str> = renamed
+        .iter()
+        .filter(|one| one.is_field)
+        .map(|one| one.to.as_str())
+        .collect();
+    for to in fields {
+        let from = renamed.iter().filter(|one| one.is_field && one.to == to);
+        let from: BTreeSet<&str> = from.map(|one| one.from.as_str()).collect();
+        let is_it = reason.message == format!("the key `{to}` is written twice in one mapping");
+        if is_it && !from.is_empty() {
+            let from: Vec<&str> = from.into_iter().collect();
+            let also = if from.len() == 1 {
+                " beside itself"
+            } else {
+                ""
+            };
+            reason.message = format!(
+                "`{}` {} `{to}` here{also}, and one search cannot ask for a field twice: write two searches and join them with `and` in the condition",
+                from.join("` and `"),
+                if from.len() == 1 { "is" } else { "are both" },
+            );
+        }
+    }
+}
+
+fn adapt(source: &Source, known: &BTreeSet<String>) -> Result<Adapted, Vec<Remark>> {
     let mut problems = Problems::default();
     let documents = documents(&source.text, &mut problems);
     if problems.has_errors() {
@@ -147,14 +236,19 @@ fn adapt(source: &Source) -> Result<Adapted, Vec<Remark>> {
     if documents.is_empty() {
         return Err(vec![Remark {
             line: 1,
-            code: policy::codes::NO_RULES,
+            code: Some(policy::codes::NO_RULES),
             message: "the file holds no rules".to_owned(),
         }]);
+    }
+    let (filters, reasons) = filters(&documents, known, &problems);
+    if !reasons.is_empty() {
+        return Err(reasons);
     }
     let renamed = renamed(&source.text, &documents);
     Ok(Adapted {
         text: with_names(&source.text, &renamed),
-        rules: documents.len(),
+        documents: documents.len(),
+        filters,
         renamed,
     })
 }
@@ -220,7 +314,7 @@ fn remarks(problems: &Problems, is_meant: impl Fn(&Diagnostic) -> bool) -> Vec<R
 fn remark(problems: &Problems, problem: &Diagnostic) -> Remark {
     Remark {
         line: problems.line_column(problem.span).line,
-        code: problem.code,
+        code: Some(problem.code),
         message: problem.message.clone(),
     }
 }
@@ -232,7 +326,7 @@ fn whole(source: &Source, adapted: &Adapted) -> String {
         &documents(&adapted.text, &mut Problems::default()),
     );
     let mut unheard = Problems::default();
-    let is_whole = documents(&with_users, &mut unheard).len() == adapted.rules;
+    let is_whole = documents(&with_users, &mut unheard).len() == adapted.documents;
     let text = match is_whole && !unheard.has_errors() {
         true => with_users,
         // Behind the end of a document, such as `...`, stands no key of it.

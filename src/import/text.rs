@@ -55,12 +55,14 @@ pub(super) fn with_users(text: &str, documents: &[Node]) -> String {
     let mut result = text.to_owned();
     for (at, document) in documents.iter().enumerate().rev() {
         let next = documents.get(at + 1).map(begin);
-        let end = match next {
-            None => Some(result.len()),
-            Some(next) => result
-                .get(..next)
-                .and_then(|before| before.rfind("\n---"))
-                .map(|at| at + 1),
+        let own = result.get(begin(document)..next.unwrap_or(result.len()));
+        // No line of a document begins so but its last.
+        let marks = ["\n---", "\n..."].map(|mark| own.and_then(|own| own.find(mark)));
+        let mark = marks.into_iter().flatten().min();
+        let end = match (mark, next) {
+            (Some(mark), _) => Some(begin(document) + mark + 1),
+            (None, None) => Some(result.len()),
+            (None, Some(_)) => None,
         };
         if let Some(end) = end.filter(|_| needs_user(&result, document)) {
             let above = result.get(..end).unwrap_or_default();
@@ -74,7 +76,8 @@ pub(super) fn with_users(text: &str, documents: &[Node]) -> String {
 fn needs_user(text: &str, document: &Node) -> bool {
     let has = |name: &str| entries(document).iter().any(|(key, _)| key.text == name);
     let begin = begin(document);
-    let is_block = begin == 0 || text.get(..begin).is_some_and(|above| above.ends_with('\n'));
+    let above = text.get(..begin).unwrap_or_default();
+    let is_block = above.trim_start_matches('\u{feff}').is_empty() || above.ends_with('\n');
     has("detection") && !has("rulectl") && is_block
 }
 

@@ -170,7 +170,7 @@ pub const RECORDS: [(&str, &[&str]); 8] = [
 /// A larger file is no suite.
 const MAX_FILE: u64 = 4 << 20;
 /// A case has at most so many inline events.
-const MAX_EVENTS: u64 = 100_000;
+pub const MAX_EVENTS: u64 = 100_000;
 /// All inline events of a policy together have at most so many bytes.
 const MAX_BYTES: usize = 256 << 20;
 /// A dotted path of a field has at most so many steps.

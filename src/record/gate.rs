@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::audit::{Audit, Intent};
 use crate::event::Digest;
@@ -81,24 +81,25 @@ impl Gate for RequestGate {
                 request_id,
                 path,
             } => {
-                let mut outcome = json!({"status": status});
+                let mut outcome = Map::from_iter([("status".to_owned(), json!(status))]);
+                let mut say = |key: &str, value| outcome.insert(key.to_owned(), value);
                 if let Some(id) = request_id {
-                    outcome["request_id"] = json!(id);
+                    say("request_id", json!(id));
                 }
                 // Events are evidence where a rule asks for them, and kept there without their
                 // secret fields. Of a page there is its digest.
                 match body {
                     Some(body) if *path == system_log::PATH => {
-                        outcome["bytes"] = json!(body.len());
-                        outcome["sha256"] = json!(Digest::of(body));
+                        say("bytes", json!(body.len()));
+                        say("sha256", json!(Digest::of(body)));
                     }
                     Some(body) => {
                         let kept = audit.keep(body).map_err(io::Error::other)?;
-                        outcome["body"] = json!(kept);
+                        say("body", json!(kept));
                     }
                     None => {}
                 }
-                Ok(outcome)
+                Ok(Value::Object(outcome))
             }
         };
         audit.conclude(intent, outcome).map_err(io::Error::other)?;

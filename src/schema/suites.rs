@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::RECORDS;
+use crate::lab::{MAX_EVENTS, RECORDS};
 use crate::okta::{EVENT_TYPE, MAPPINGS, event_types, fields};
 use crate::schema::pages::Table;
 use crate::schema::{NAMES, closed, count, known, list_of, one_of, said, text, together};
@@ -13,7 +13,7 @@ pub(super) fn schema() -> Value {
         &["suite", "cases"],
         json!({
             "suite": said("What the suite is called", text()),
-            "cases": said("Events, and what must come of them", cases()),
+            "cases": together([said("Events, and what must come of them", cases()), json!({"minItems": 1})]),
         }),
     );
     if let Value::Object(suite) = &mut suite {
@@ -24,7 +24,7 @@ pub(super) fn schema() -> Value {
 
 /// The cases of a suite, or of a rule.
 pub(super) fn cases() -> Value {
-    json!({"type": "array", "minItems": 1, "items": case()})
+    json!({"type": "array", "items": case()})
 }
 
 fn case() -> Value {
@@ -35,7 +35,7 @@ fn case() -> Value {
         json!({
             "name": text(),
             "base": event(base),
-            "start": text(),
+            "start": {"type": "string", "pattern": "^ *[0-9]{4}-[0-9]{2}-[0-9]{2}"},
             "events": events(),
             "expect": expected(),
         }),
@@ -59,7 +59,7 @@ fn events() -> Value {
             "at": offset(),
             "advance": offset(),
             "every": offset(),
-            "repeat": count(),
+            "repeat": {"type": "integer", "minimum": 0, "maximum": MAX_EVENTS},
             "from": from(),
         }),
     );

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::schema::pages::Table;
 use crate::schema::{closed, mapping_to, named, said, text, together};
-use crate::tools::METHODS;
+use crate::tools::{Hole, METHODS};
 
 pub(super) fn schema() -> Value {
     let commands = said(
@@ -25,7 +25,8 @@ fn command() -> Value {
         "query": mapping_to(scalar),
         "body": {},
     });
-    let path = || json!({"type": "string", "pattern": "^/api/v1/[^?#]+$"});
+    let holes = Hole::ALL.map(|(name, _)| name).join("|");
+    let path = || json!({"type": "string", "pattern": format!("^/api/v1/([^?#{{}}]|\\{{({holes})\\}})+$")});
     let methods = METHODS.map(|(method, _)| json!({method: path()}));
     let mut command = closed(
         Table::COMMANDS,

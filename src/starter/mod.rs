@@ -71,7 +71,11 @@ fn obstacle(folder: &Path, path: &str) -> Option<PathBuf> {
         return Some(full);
     }
     let inner = Path::new(path).ancestors().skip(1);
-    let above = inner.map(|inner| folder.join(inner));
+    // Joined with nothing it would end in a `/`, and be no path of a file.
+    let above = inner.map(|inner| match inner.as_os_str().is_empty() {
+        true => folder.to_owned(),
+        false => folder.join(inner),
+    });
     let is_obstacle = |above: &PathBuf| {
         let is_folder = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_dir());
         fs::symlink_metadata(above).is_ok() && !is_folder(above)

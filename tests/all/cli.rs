@@ -25,6 +25,7 @@ pub fn rulectl(folder: &Path, words: &str) -> Output {
 
 pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Output {
     let logs = log("").display().to_string();
+    let says_where = words.contains("--policy") || words.starts_with("init");
     let words = words
         .split_whitespace()
         .map(|word| word.replace("LOGS/", &logs));
@@ -35,7 +36,7 @@ pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> O
         .args(words)
         .write_stdin(stdin)
         .envs(env.iter().copied());
-    if !folder.join("routing.toml").exists() {
+    if !says_where && !folder.join("routing.toml").exists() {
         command.arg("--policy").arg(small_place());
     }
     command.output().expect("it runs")

@@ -152,7 +152,12 @@ fn links_are_not_followed() {
     std::os::unix::fs::symlink(&target, path.join("rules/a.yml")).expect("linked");
     std::os::unix::fs::symlink(path.join("other"), path.join("rules/more")).expect("linked");
     let done = rulectl(path, "fmt rules");
-    assert_eq!(out(&done), "no files\n");
+    let said = out(&done) + err(&done).as_str();
+    assert!(
+        said.contains("rules/a.yml: left alone; it is a link"),
+        "{said}"
+    );
+    assert_eq!(done.status.code(), Some(0), "{said}");
     let named = rulectl(path, "fmt rules/a.yml");
     assert_eq!(named.status.code(), Some(2));
     assert!(err(&named).contains("it is a link"), "{}", err(&named));
@@ -173,6 +178,26 @@ fn standard_input_goes_to_standard_output() {
     );
     let broken = run("fmt - --stdin-filename rules/a.yml", "a: [\n");
     assert_eq!((out(&broken).as_str(), broken.status.code()), ("", Some(2)));
+    let json = run("fmt - --stdin-filename rules/a.yml --format json", UNTIDY);
+    let told: serde_json::Value = serde_json::from_str(&out(&json)).expect("one object");
+    assert_eq!(
+        (&told["outcome"], &told["text"]),
+        (&"changed".into(), &TIDY.into())
+    );
+    let json = run(
+        "fmt - --stdin-filename rules/a.yml --check --format json",
+        UNTIDY,
+    );
+    let told: serde_json::Value = serde_json::from_str(&out(&json)).expect("one object");
+    assert_eq!(
+        (&told["outcome"], told.get("text"), json.status.code()),
+        (&"would_change".into(), None, Some(1))
+    );
+    let json = run("fmt - --stdin-filename rules/a.yml --format json", "a: [\n");
+    assert_eq!(
+        (out(&json).contains("\"refused\""), json.status.code()),
+        (true, Some(2))
+    );
     for words in [
         "fmt -",
         "fmt - --stdin-filename a.rhai",
@@ -181,4 +206,29 @@ fn standard_input_goes_to_standard_output() {
     ] {
         assert_eq!(run(words, "").status.code(), Some(3), "{words}");
     }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said() {
+    let folder = folder();
+    for words in [
+        "--policy nowhere fmt",
+        "--policy nowhere fmt --check",
+        "fmt nowhere",
+    ] {
+        let done = rulectl(folder.path(), words);
+        assert_eq!(done.status.code(), Some(2), "{words}");
+        assert!(err(&done).contains("nowhere"), "{words}: {}", err(&done));
+    }
+}
+
+#[test]
+fn white_space_that_is_text_in_yaml_stays() {
+    let folder = folder();
+    let path = folder.path();
+    let text = "title: A\ndescription: |\n  a\n  \u{a0}\nlevel: low\n";
+    let file = write(path, "a.yml", text);
+    let done = rulectl(path, "fmt a.yml");
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(read(&file).contains("  \u{a0}\n"), "{}", read(&file));
 }

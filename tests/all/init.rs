@@ -63,3 +63,23 @@ fn what_is_there_is_never_written_over() {
     );
     assert!(!path.join("routing.toml").exists() && !path.join("rules/api_token.yml").exists());
 }
+
+#[test]
+fn a_folder_is_named_once_and_is_a_folder() {
+    let folder = folder();
+    let path = folder.path();
+    fs::write(path.join("f"), "x").expect("written");
+    let cases = [
+        ("init f", 2, "`f` stands in the way"),
+        ("--policy f init", 2, "`f` stands in the way"),
+        ("--policy a init b", 3, "both name the folder"),
+        ("--policy a init", 0, ""),
+    ];
+    for (words, code, expected) in cases {
+        let done = rulectl(path, words);
+        let said = out(&done) + err(&done).as_str();
+        assert_eq!(done.status.code(), Some(code), "{words}: {said}");
+        assert!(said.contains(expected), "{words}: {said}");
+    }
+    assert!(path.join("a/rules/api_token.yml").exists() && !path.join("b").exists());
+}

@@ -720,6 +720,12 @@ fn a_place_of_another_tenant_is_not_gone_to() {
     assert!(!place.token.is_empty());
 }
 
+/// Variables of the environment.
+type Variables<'v> = &'v [(&'v str, &'v str)];
+
+/// A name, the scenario, who asks, a fault, and what is said.
+type Diagnosis<'v> = (&'v str, String, Variables<'v>, &'v str, &'v [&'v str]);
+
 /// The program, asking a tenant with a fault; what it says, and what it leaves.
 fn said_under(fault: &str, how: &[&str]) -> (String, std::path::PathBuf, tempfile::TempDir) {
     let folder = small_folder();
@@ -792,7 +798,7 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn what_is_said_wrongly_is_told_before_anything_is_asked() {
-    let cases: [(&[&str], &[(&str, &str)], &str); 8] = [
+    let cases: [(&[&str], Variables<'_>, &str); 8] = [
         (&[], &[], "`--okta` needs to know from when"),
         (
             &["--hours", "1"],
@@ -890,7 +896,7 @@ fn doctor_says_of_each_thing_how_it_is_and_what_to_do() {
     ];
     let (app_scenario, _) = app("es256", true, "okta.logs.read");
     let well = "";
-    let cases: [(&str, String, &[(&str, &str)], &str, &[&str]); 8] = [
+    let cases: [Diagnosis<'_>; 8] = [
         (
             "an API token",
             tokens("-3d"),

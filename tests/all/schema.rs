@@ -232,6 +232,21 @@ fn files_of_another_form_are_not() {
                 .to_owned(),
         ),
         (Format::Tools, "tools: {}\ncommands: {}\n".to_owned()),
+        (
+            Format::Tools,
+            "commands: {a: {system: okta_api, description: b, get: '/api/v1/users/{userID}'}}\n"
+                .to_owned(),
+        ),
+        (
+            Format::Tests,
+            "suite: x\ncases: [{name: a, start: noon, events: [{}], expect: {findings: 1}}]\n"
+                .to_owned(),
+        ),
+        (
+            Format::Tests,
+            "suite: x\ncases: [{name: a, events: [{repeat: 100001}], expect: {findings: 1}}]\n"
+                .to_owned(),
+        ),
     ] {
         let documents = documents("x.yml", &text);
         assert_eq!(documents.len(), 1, "{text}");

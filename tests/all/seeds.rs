@@ -98,6 +98,11 @@ fn replies() {
 }
 
 #[test]
+fn answers_of_okta() {
+    replay("okta", checks::okta);
+}
+
+#[test]
 fn paths() {
     replay("path", checks::path);
 }

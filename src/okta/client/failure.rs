@@ -68,7 +68,7 @@ pub enum Failure {
     },
     /// Okta refused, or failed.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(Box<Refusal>),
     /// The link to the next page leads elsewhere.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -114,6 +114,12 @@ pub struct OktaError {
     pub id: Option<String>,
     /// What it says of causes.
     pub causes: Vec<String>,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
 }
 
 impl Failure {

@@ -813,10 +813,10 @@ fn retry_after(received: &Received) -> Option<Duration> {
 /// A failure with how often it was heard.
 fn counted(failure: Failure, attempts: u32) -> Failure {
     match failure {
-        Failure::Refused(refusal) => Failure::Refused(Refusal {
-            attempts,
-            ..refusal
-        }),
+        Failure::Refused(mut refusal) => {
+            refusal.attempts = attempts;
+            Failure::Refused(refusal)
+        }
         other => other,
     }
 }

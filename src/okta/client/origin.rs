@@ -79,7 +79,8 @@ impl Origin {
             "http" => false,
             _ => return Err(OriginError::NotAnAddress),
         };
-        if !is_encrypted && !(is_here && reach == Reach::Private) {
+        let may_be_plain = is_here && reach == Reach::Private;
+        if !is_encrypted && !may_be_plain {
             return Err(OriginError::NotEncrypted);
         }
         if address.is_some_and(|address| !reach.holds(address)) {
