@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-pub use hostile::Hostile;
+pub use hostile::{Hostile, KINDS};
 
 use super::limits::Standing;
 use super::scenario::Span;
