@@ -1,10 +1,10 @@
 //! `rulectl init`: a folder to begin with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cli::output::{out, out_json};
+use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::{Common, Exit, Format};
 use crate::starter::{FILES, write};
 use crate::visible::visible;
@@ -12,17 +12,18 @@ use crate::visible::visible;
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder to write
-    #[arg(value_name = "DIR", default_value = ".")]
-    folder: PathBuf,
+    /// The folder to write [default: the policy folder]
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn init(common: &Common, args: &Args) -> Result<Exit> {
-    write(&args.folder)?;
+    let folder = folder(common, args)?;
+    write(folder)?;
     let written: Vec<String> = FILES
         .iter()
-        .map(|(path, _)| args.folder.join(path).display().to_string())
+        .map(|(path, _)| folder.join(path).display().to_string())
         .collect();
     match common.format {
         Format::Json => out_json(&written)?,
@@ -35,4 +36,23 @@ pub fn init(common: &Common, args: &Args) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The folder that is named, as a word or as the policy folder.
+fn folder<'a>(common: &'a Common, args: &'a Args) -> Result<&'a Path> {
+    let Some(folder) = &args.folder else {
+        return Ok(&common.policy);
+    };
+    let is_named_twice = common.policy != Path::new(".") && common.policy != *folder;
+    if is_named_twice {
+        let (one, other) = (
+            folder.display().to_string(),
+            common.policy.display().to_string(),
+        );
+        let (one, other) = (visible(&one), visible(&other));
+        let message =
+            format!("`init {one}` and `--policy {other}` name two folders; name one of them");
+        return Err(UsageError(message).into());
+    }
+    Ok(folder)
 }

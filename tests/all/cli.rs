@@ -28,6 +28,10 @@ pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> O
     let words = words
         .split_whitespace()
         .map(|word| word.replace("LOGS/", &logs));
+    let words: Vec<String> = words.collect();
+    let names_one = words
+        .iter()
+        .any(|word| ["init", "--policy"].contains(&word.as_str()));
     let mut command = program();
     command
         .current_dir(folder)
@@ -35,7 +39,7 @@ pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> O
         .args(words)
         .write_stdin(stdin)
         .envs(env.iter().copied());
-    if !folder.join("routing.toml").exists() {
+    if !names_one && !folder.join("routing.toml").exists() {
         command.arg("--policy").arg(small_place());
     }
     command.output().expect("it runs")

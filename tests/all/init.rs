@@ -63,3 +63,42 @@ fn what_is_there_is_never_written_over() {
     );
     assert!(!path.join("routing.toml").exists() && !path.join("rules/api_token.yml").exists());
 }
+
+#[test]
+fn the_folder_is_named_as_a_word_or_as_the_policy() {
+    let folder = folder();
+    let path = folder.path();
+    for (words, made) in [
+        ("init one", "one"),
+        ("--policy two init", "two"),
+        ("--policy three init three", "three"),
+        ("init", "."),
+    ] {
+        let done = rulectl(path, words);
+        assert_eq!(done.status.code(), Some(0), "{words}: {}", err(&done));
+        assert!(path.join(made).join("routing.toml").exists(), "{words}");
+    }
+    let done = rulectl(path, "--policy four init five");
+    assert_eq!(done.status.code(), Some(3));
+    assert!(
+        err(&done).contains("`init five` and `--policy four` name two folders"),
+        "{}",
+        err(&done)
+    );
+    assert!(!path.join("four").exists() && !path.join("five").exists());
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_told() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), "mine").expect("written");
+    for words in ["init f", "init f/g", "--policy f init"] {
+        let done = rulectl(folder.path(), words);
+        assert_eq!(done.status.code(), Some(2), "{words}");
+        assert_eq!(
+            err(&done),
+            "error: `f` stands in the way; nothing is written\n",
+            "{words}"
+        );
+    }
+}
