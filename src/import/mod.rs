@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detect::rule_codes::OTHER_PRODUCT;
-use crate::diag::{Diagnostic, Problems, Severity};
+use crate::detect::{Logic, Rule, is_accessors, is_filter};
+use crate::diag::{Diagnostic, Problems, Severity, Span};
 use crate::document::{Node, parse_yaml_documents};
 use crate::event::Digest;
 use crate::fmt::{FileKind, formatted};
-use crate::import::text::{renamed, with_names, with_users};
-use crate::policy;
+use crate::import::text::{clashes, renamed, with_names, with_users};
+use crate::policy::{self, Policy};
 use crate::visible::visible;
 
 /// A file of somebody else's.
@@ -50,10 +51,37 @@ pub struct Imported {
     pub text: String,
     /// How many rules it holds.
     pub rules: usize,
+    /// How many filters it holds.
+    pub filters: usize,
+    /// The rules outside of it of which something else is reported with it.
+    pub touched: Vec<Touched>,
     /// The fields that got Okta's names.
     pub renamed: Vec<Renamed>,
     /// What is probably not meant, or is missing.
     pub warnings: Vec<Remark>,
+}
+
+/// A rule of which something else is reported once a source is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Touched {
+    /// The line of the source that does it, from 1.
+    pub line: usize,
+    /// What the rule is called.
+    pub rule: String,
+    /// The file of the policy that the rule stands in; `None` where it is imported too.
+    pub file: Option<String>,
+    /// What becomes of it.
+    pub effect: Effect,
+}
+
+/// What a source does to a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// A filter: events have to satisfy it too.
+    Filtered,
+    /// A correlation that names the rule, and does not say `generate`: the rule gives no findings
+    /// of its own any more.
+    Silenced,
 }
 
 /// A file that the policy cannot have, and why.
@@ -95,7 +123,7 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
         }
     }
     // Chains of correlations have a greatest length, and so have the rounds.
-    let warnings = loop {
+    let mut warnings = loop {
         let texts = |at: usize| open.get(&at).map(|adapted| adapted.text.as_str());
         let told = told(base, sources, texts);
         let bad = told.iter().filter(|(_, told)| !told.reasons.is_empty());
@@ -116,13 +144,15 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
         let Some(source) = sources.get(at) else {
             continue;
         };
-        let warnings = warnings.get(&at).map(|told| told.warnings.clone());
+        let told = warnings.remove(&at).unwrap_or_default();
         result.imported.push(Imported {
             source: at,
-            rules: adapted.rules,
+            rules: adapted.documents - adapted.filters,
+            filters: adapted.filters,
+            touched: told.touched,
             text: whole(source, &adapted),
             renamed: adapted.renamed,
-            warnings: warnings.unwrap_or_default(),
+            warnings: told.warnings,
         });
     }
     result.refused.sort_by_key(|refused| refused.source);
@@ -132,29 +162,38 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
 /// A source with Okta's names.
 struct Adapted {
     text: String,
-    rules: usize,
+    documents: usize,
+    filters: usize,
     renamed: Vec<Renamed>,
 }
 
 fn adapt(source: &Source) -> Result<Adapted, Vec<Remark>> {
+    // What is written has a head of its own, and the mark stands before that or nowhere.
+    let text = source.text.trim_start_matches('\u{feff}');
     let mut problems = Problems::default();
-    let documents = documents(&source.text, &mut problems);
-    if problems.has_errors() {
-        return Err(remarks(&problems, |problem| {
-            problem.severity == Severity::Error
-        }));
-    }
-    if documents.is_empty() {
+    let documents = documents(text, &mut problems);
+    if documents.is_empty() && !problems.has_errors() {
         return Err(vec![Remark {
             line: 1,
             code: policy::codes::NO_RULES,
             message: "the file holds no rules".to_owned(),
         }]);
     }
-    let renamed = renamed(&source.text, &documents);
+    for document in documents.iter().filter(|document| is_accessors(document)) {
+        let message = "accessors say how all rules of a policy read their fields, so that they are not imported; put them into `rules/` yourself";
+        problems.error(policy::codes::UNSUPPORTED, document.span, message);
+    }
+    clashes(&documents, &mut problems);
+    if problems.has_errors() {
+        return Err(remarks(&problems, |problem| {
+            problem.severity == Severity::Error
+        }));
+    }
+    let renamed = renamed(text, &documents);
     Ok(Adapted {
-        text: with_names(&source.text, &renamed),
-        rules: documents.len(),
+        text: with_names(text, &renamed),
+        documents: documents.len(),
+        filters: documents.iter().filter(|one| is_filter(one)).count(),
         renamed,
     })
 }
@@ -169,6 +208,7 @@ fn documents(text: &str, problems: &mut Problems) -> Vec<Node> {
 struct Told {
     reasons: Vec<Remark>,
     warnings: Vec<Remark>,
+    touched: Vec<Touched>,
 }
 
 /// What a check of the policy with the sources says of each of them.
@@ -181,9 +221,8 @@ fn told<'t>(
     let mut numbers = BTreeMap::new();
     for at in 0..sources.len() {
         if let Some(text) = text_of(at) {
-            // Numbers keep the order of sources. No path of a source is one of the policy, and all
-            // come behind those: of two rules with one name the one that is there is right.
-            let path = format!("rules/\u{10ffff}/{at:08}.yml");
+            // Numbers keep the order of sources.
+            let path = format!("{SOURCES}{at:08}.yml");
             texts.insert(path.clone(), text.into());
             numbers.insert(path, at);
         }
@@ -206,8 +245,69 @@ fn told<'t>(
             false => told.warnings.push(remark),
         }
     }
+    for (span, touched) in loaded.policy.iter().flat_map(touched) {
+        let Some(at) = numbers.get(loaded.problems.file_name(span.file)) else {
+            continue;
+        };
+        let is_of = |file: &String| numbers.get(file) == Some(at);
+        if touched.file.as_ref().is_some_and(is_of) {
+            continue;
+        }
+        told.entry(*at).or_default().touched.push(Touched {
+            line: loaded.problems.line_column(span).line,
+            file: touched.file.filter(|file| !numbers.contains_key(file)),
+            ..touched
+        });
+    }
+    for told in told.values_mut() {
+        told.touched.sort_unstable();
+        told.touched.dedup();
+    }
     told
 }
+
+/// What filters do to the rules of a policy, and correlations of sources to its other rules, with
+/// the places where that is written. A rule that a correlation of the policy names is silent
+/// already, or is kept.
+fn touched(policy: &Policy) -> Vec<(Span, Touched)> {
+    let of = |rule: &Rule, effect: Effect| Touched {
+        line: 0,
+        rule: rule.label().to_owned(),
+        file: Some(rule.file.clone()),
+        effect,
+    };
+    let correlations = policy.rules.values().filter_map(|rule| match &rule.logic {
+        Logic::Correlation(correlation) => Some((rule.file.starts_with(SOURCES), correlation)),
+        _ => None,
+    });
+    let correlations: Vec<_> = correlations.collect();
+    let mut found = Vec::new();
+    for rule in policy.rules.values() {
+        if let Logic::Detection(detection) = &rule.logic {
+            let (.., filters) = detection.parts();
+            let filters = filters.iter().map(|(_, filter)| filter.place());
+            found.extend(filters.map(|place| (place, of(rule, Effect::Filtered))));
+        }
+        if rule.file.starts_with(SOURCES) {
+            continue;
+        }
+        let naming = correlations.iter().filter_map(|(is_source, correlation)| {
+            let mut names = correlation.rules.iter();
+            let (_, span) = names.find(|(name, _)| rule.is_called(name))?;
+            Some((*is_source && !correlation.generate, *span))
+        });
+        let naming: Vec<(bool, Span)> = naming.collect();
+        if naming.iter().all(|(silences, _)| *silences) {
+            let places = naming.iter().map(|(_, span)| *span);
+            found.extend(places.map(|place| (place, of(rule, Effect::Silenced))));
+        }
+    }
+    found
+}
+
+/// Where sources stand while they are tried. No path of a source is one of the policy, and all
+/// come behind those: of two rules with one name the one that is there is right.
+const SOURCES: &str = "rules/\u{10ffff}/";
 
 fn remarks(problems: &Problems, is_meant: impl Fn(&Diagnostic) -> bool) -> Vec<Remark> {
     let meant = problems
@@ -232,18 +332,17 @@ fn whole(source: &Source, adapted: &Adapted) -> String {
         &documents(&adapted.text, &mut Problems::default()),
     );
     let mut unheard = Problems::default();
-    let is_whole = documents(&with_users, &mut unheard).len() == adapted.rules;
+    let is_whole = documents(&with_users, &mut unheard).len() == adapted.documents;
     let text = match is_whole && !unheard.has_errors() {
         true => with_users,
-        // Behind the end of a document, such as `...`, stands no key of it.
+        // What no line can stand behind, such as a text that ends with the file in no line.
         false => adapted.text.clone(),
     };
-    let text = text.trim_start_matches('\u{feff}');
     let head = format!(
         "# Imported from {}, SHA-256 {}.\n# Its author's, under the licence that it came with.\n\n",
         visible(&source.name),
         Digest::of(source.text.as_bytes())
     );
-    let text = head + text;
+    let text = format!("{head}{text}");
     formatted("", &text, FileKind::Yaml).unwrap_or(text)
 }
