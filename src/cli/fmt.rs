@@ -58,12 +58,15 @@ enum Outcome {
 struct Told {
     file: String,
     outcome: Outcome,
+    /// Of standard input, its layout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 /// Runs the command.
 pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
     if args.paths.iter().any(|path| path.as_os_str() == "-") {
-        return fmt_stdin(args);
+        return fmt_stdin(common, args);
     }
     if args.stdin_filename.is_some() {
         return Err(UsageError("`--stdin-filename` goes with `-`".to_owned()).into());
@@ -75,6 +78,7 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
     let Found {
         files,
         left,
+        links,
         unread,
     } = match args.paths.is_empty() {
         true => of_policy(common.beginning()),
@@ -92,6 +96,13 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
         ));
         told.push(Told::new(&path, Outcome::LeftAlone));
     }
+    for path in links {
+        talk(&format!(
+            "{}: left alone; it is a link, so name what it leads to",
+            visible(&path.display().to_string())
+        ));
+        told.push(Told::new(&path, Outcome::LeftAlone));
+    }
     for path in &files {
         told.push(Told::new(path, fmt_file(common, path, args)?));
     }
@@ -104,6 +115,7 @@ impl Told {
         Self {
             file: path.display().to_string(),
             outcome,
+            text: None,
         }
     }
 }
@@ -117,7 +129,7 @@ fn exit(told: &[Told]) -> Exit {
     each.fold(Exit::Done, Exit::or)
 }
 
-fn fmt_stdin(args: &Args) -> Result<Exit> {
+fn fmt_stdin(common: &Common, args: &Args) -> Result<Exit> {
     let name = args.stdin_filename.as_deref();
     let kind = name
         .and_then(FileKind::of)
@@ -130,24 +142,33 @@ fn fmt_stdin(args: &Args) -> Result<Exit> {
         Ok(text) => text,
         Err(why) => anyhow::bail!("standard input {why}"),
     };
-    let laid_out = match formatted(name, &text, kind) {
-        Ok(laid_out) => laid_out,
+    let (outcome, laid_out) = match formatted(name, &text, kind) {
+        Ok(laid_out) if laid_out == text => (Outcome::Unchanged, Some(laid_out)),
+        Ok(laid_out) if args.check => (Outcome::WouldChange, Some(laid_out)),
+        Ok(laid_out) => (Outcome::Changed, Some(laid_out)),
         Err(refused) => {
             tell_refused(name, &refused);
-            return Ok(Exit::Broken);
+            (Outcome::Refused, None)
         }
     };
-    if args.diff && laid_out != text {
-        out(&diff(name, &text, &laid_out))?;
+    if let (Format::Text, Some(laid_out)) = (common.format, &laid_out) {
+        if args.diff && *laid_out != text {
+            out(&diff(name, &text, laid_out))?;
+        }
+        if !args.check && !args.diff {
+            // What goes back into an editor is the text and nothing else, its controls included.
+            out_raw(laid_out)?;
+        }
     }
-    if !args.check && !args.diff {
-        // What goes back into an editor is the text and nothing else, its controls included.
-        out_raw(&laid_out)?;
+    let told = [Told {
+        file: name.to_owned(),
+        outcome,
+        text: laid_out.filter(|_| !args.check),
+    }];
+    if common.format != Format::Text {
+        tell(common, &told)?;
     }
-    Ok(match args.check && laid_out != text {
-        true => Exit::Negative,
-        false => Exit::Done,
-    })
+    Ok(exit(&told))
 }
 
 fn fmt_file(common: &Common, path: &Path, args: &Args) -> Result<Outcome> {

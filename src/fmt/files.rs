@@ -17,6 +17,8 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// Files that were named and have no layout, such as scripts and prompts.
     pub left: Vec<PathBuf>,
+    /// Links below folders that would have a layout if they were files.
+    pub links: Vec<PathBuf>,
     /// What cannot be read, and why.
     pub unread: Vec<(PathBuf, String)>,
 }
@@ -58,10 +60,18 @@ pub fn of_policy(folder: &Path) -> Found {
         }
     }
     let single = ["routing.toml", "rulectl.toml", "tools.yaml"].map(|name| folder.join(name));
-    for path in single.into_iter().filter(|path| is_regular(path)) {
-        found.add(path);
+    for path in single {
+        match is_regular(&path) {
+            true => found.add(path),
+            false => found.links.extend(Some(path).filter(|path| is_link(path))),
+        }
     }
     found
+}
+
+/// Whether a path is a link that does not lead to a folder.
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) && !path.is_dir()
 }
 
 fn has_layout(path: &Path) -> bool {
@@ -107,6 +117,9 @@ impl Found {
                 Ok(metadata) if metadata.is_dir() => self.folder(&path, is_meant, depth + 1),
                 Ok(metadata) if metadata.is_file() && has_layout(&path) && is_meant(&path) => {
                     self.add(path);
+                }
+                Ok(_) if is_link(&path) && has_layout(&path) && is_meant(&path) => {
+                    self.links.push(path);
                 }
                 _ => {}
             }
