@@ -28,6 +28,6 @@ pub use self::project::{Project, run_all};
 pub use self::run::{CaseResult, Reached, Rig, run_case, run_cases};
 pub use self::saved::{Asked, Differs, NotCompared, Saved, Sound, Standing, saved};
 pub use self::suite::{
-    Case, Events, Expectation, NamedRule, RECORDS, Suite, Wanted, all_suites, all_suites_over,
-    codes, is_suite,
+    Case, Events, Expectation, MAX_EVENTS, NamedRule, RECORDS, Suite, Wanted, all_suites,
+    all_suites_over, codes, is_suite,
 };
