@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::RECORDS;
+use crate::lab::{MAX_EVENTS, RECORDS};
 use crate::okta::{EVENT_TYPE, MAPPINGS, event_types, fields};
 use crate::schema::pages::Table;
 use crate::schema::{NAMES, closed, count, known, list_of, one_of, said, text, together};
+
+/// A time with its zone, or without one, which is UTC.
+const TIME: &str = r"^\s*[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])[Tt ]([01]?[0-9]|2[0-3]):[0-5]?[0-9]:([0-5]?[0-9]|60)(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\s*$";
 
 pub(super) fn schema() -> Value {
     let mut suite = closed(
@@ -13,7 +16,7 @@ pub(super) fn schema() -> Value {
         &["suite", "cases"],
         json!({
             "suite": said("What the suite is called", text()),
-            "cases": said("Events, and what must come of them", cases()),
+            "cases": said("Events, and what must come of them", cases(1)),
         }),
     );
     if let Value::Object(suite) = &mut suite {
@@ -22,9 +25,9 @@ pub(super) fn schema() -> Value {
     suite
 }
 
-/// The cases of a suite, or of a rule.
-pub(super) fn cases() -> Value {
-    json!({"type": "array", "minItems": 1, "items": case()})
+/// The cases of a suite, which has one at least, or of a rule.
+pub(super) fn cases(least: u32) -> Value {
+    json!({"type": "array", "minItems": least, "items": case()})
 }
 
 fn case() -> Value {
@@ -35,7 +38,7 @@ fn case() -> Value {
         json!({
             "name": text(),
             "base": event(base),
-            "start": text(),
+            "start": {"type": "string", "pattern": TIME},
             "events": events(),
             "expect": expected(),
         }),
@@ -59,7 +62,7 @@ fn events() -> Value {
             "at": offset(),
             "advance": offset(),
             "every": offset(),
-            "repeat": count(),
+            "repeat": {"type": "integer", "minimum": 0, "maximum": MAX_EVENTS},
             "from": from(),
         }),
     );
