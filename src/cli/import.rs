@@ -248,9 +248,10 @@ fn decide(
                     .retain(|touched| touched.file.is_none());
             }
             // What is there already, letter by letter, changes nothing any more.
-            let changes = (!args.change_rules && one.state == State::Free)
-                .then(|| changes(&one.imported))
-                .unwrap_or_default();
+            let changes = match !args.change_rules && one.state == State::Free {
+                true => changes(&one.imported),
+                false => Vec::new(),
+            };
             match &one.state {
                 State::InTheWay(why) => out.push((at, Left::of_file(&one.source, why.clone()))),
                 _ if !changes.is_empty() => out.push((
