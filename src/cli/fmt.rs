@@ -58,7 +58,7 @@ enum Outcome {
 struct Told {
     file: String,
     outcome: Outcome,
-    /// Of standard input: what it is laid out to.
+    /// Of standard input, its layout.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
 }
@@ -98,7 +98,7 @@ pub fn fmt(common: &Common, args: &Args) -> Result<Exit> {
     }
     for path in links {
         talk(&format!(
-            "{}: left alone; it is a link, and what it leads to is laid out where it stands",
+            "{}: left alone; it is a link, so name what it leads to",
             visible(&path.display().to_string())
         ));
         told.push(Told::new(&path, Outcome::LeftAlone));
@@ -142,40 +142,33 @@ fn fmt_stdin(common: &Common, args: &Args) -> Result<Exit> {
         Ok(text) => text,
         Err(why) => anyhow::bail!("standard input {why}"),
     };
-    let laid_out = match formatted(name, &text, kind) {
-        Ok(laid_out) => laid_out,
+    let (outcome, laid_out) = match formatted(name, &text, kind) {
+        Ok(laid_out) if laid_out == text => (Outcome::Unchanged, Some(laid_out)),
+        Ok(laid_out) if args.check => (Outcome::WouldChange, Some(laid_out)),
+        Ok(laid_out) => (Outcome::Changed, Some(laid_out)),
         Err(refused) => {
             tell_refused(name, &refused);
-            if common.format != Format::Text {
-                out_json(&Told::new(Path::new(name), Outcome::Refused))?;
-            }
-            return Ok(Exit::Broken);
+            (Outcome::Refused, None)
         }
     };
+    if let (Format::Text, Some(laid_out)) = (common.format, &laid_out) {
+        if args.diff && *laid_out != text {
+            out(&diff(name, &text, laid_out))?;
+        }
+        if !args.check && !args.diff {
+            // What goes back into an editor is the text and nothing else, its controls included.
+            out_raw(laid_out)?;
+        }
+    }
+    let told = [Told {
+        file: name.to_owned(),
+        outcome,
+        text: laid_out.filter(|_| !args.check),
+    }];
     if common.format != Format::Text {
-        let outcome = match (laid_out == text, args.check) {
-            (true, _) => Outcome::Unchanged,
-            (false, true) => Outcome::WouldChange,
-            (false, false) => Outcome::Changed,
-        };
-        let told = Told {
-            text: (!args.check).then_some(laid_out),
-            ..Told::new(Path::new(name), outcome)
-        };
-        out_json(&told)?;
-        return Ok(exit(&[told]));
+        tell(common, &told)?;
     }
-    if args.diff && laid_out != text {
-        out(&diff(name, &text, &laid_out))?;
-    }
-    if !args.check && !args.diff {
-        // What goes back into an editor is the text and nothing else, its controls included.
-        out_raw(&laid_out)?;
-    }
-    Ok(match args.check && laid_out != text {
-        true => Exit::Negative,
-        false => Exit::Done,
-    })
+    Ok(exit(&told))
 }
 
 fn fmt_file(common: &Common, path: &Path, args: &Args) -> Result<Outcome> {

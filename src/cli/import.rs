@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Serialize;
 
-use crate::cli::output::{UsageError, out, out_json, talk_problems};
+use crate::cli::output::{out, out_json, talk_problems};
 use crate::cli::{Common, Exit, Format};
 use crate::diag::counted;
 use crate::fmt::{FileKind, Found, find};
-use crate::import::{Import, Imported, Remark, Source, Texts, import};
+use crate::import::{Effect, Imported, Remark, Source, Texts, import};
 use crate::policy;
 use crate::starter::FILES;
 use crate::visible::{reason, visible};
@@ -44,6 +44,9 @@ struct Sigma {
     /// Where they are written [default: rules/imported of the policy folder]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// Bring in filters and correlations too that change what rules of the policy report
+    #[arg(long)]
+    change_rules: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -55,19 +58,26 @@ struct Written {
     source: String,
     file: String,
     rules: usize,
-    /// Filters, which are for rules that are imported.
-    #[serde(skip_serializing_if = "is_none")]
     filters: usize,
     /// The fields that got Okta's names, by what they were called.
     renamed: BTreeMap<String, String>,
+    /// The rules outside of it that report something else with it.
+    changes: Vec<Change>,
     warnings: Vec<Said>,
     /// Whether it was there already, letter by letter.
     unchanged: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_none(count: &usize) -> bool {
-    *count == 0
+/// A rule outside of a file that reports something else with it.
+#[derive(Debug, Serialize)]
+struct Change {
+    line: usize,
+    rule: String,
+    /// The file of the policy that it stands in, where it is not imported too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// `filtered` or `silenced`.
+    effect: &'static str,
 }
 
 /// A file that is not imported.
@@ -91,169 +101,227 @@ struct Said {
 struct Report {
     imported: Vec<Written>,
     refused: Vec<Left>,
+    /// What could come in and is not there, since writing it or one before it failed.
+    unwritten: Vec<Unwritten>,
     dry_run: bool,
+}
+
+/// A file that could come in and is not written.
+#[derive(Debug, Serialize)]
+struct Unwritten {
+    source: String,
+    file: String,
+    reason: String,
 }
 
 /// Runs the command.
 pub fn run(common: &Common, args: &Args) -> Result<Exit> {
     let From::Sigma(args) = &args.from;
-    if !common.policy.is_dir() {
-        let folder = visible(&common.policy.display().to_string());
-        let message =
-            format!("there is no folder `{folder}`; `rulectl init` makes one to begin with");
-        bail!(UsageError(message));
-    }
+    let target = target(common, args)?;
     let Some(base) = base(&common.policy) else {
         return Ok(Exit::Broken);
     };
-    let (sources, mut refused) = sources(&args.paths);
-    let to = match &args.to {
-        Some(to) => To::Named(to.clone()),
-        None => To::Policy(common.beginning().to_owned()),
-    };
-    let Chosen {
-        written,
-        in_the_way,
-    } = chosen(&base, sources, &to);
-    refused.extend(in_the_way);
+    let (sources, refused) = sources(&args.paths);
+    let (ready, mut refused) = decide(&base, sources, refused, &target, args);
+    refused.sort_by(|one, other| one.source.cmp(&other.source));
     let mut report = Report {
         dry_run: args.dry_run,
+        refused,
         ..Report::default()
     };
-    let mut failed: Option<String> = None;
-    for one in written {
-        if one.state == State::Free && !args.dry_run {
-            let outcome = match &failed {
-                None => write_new(&one.file, &one.imported.text),
-                Some(_) => Err("not written, since another could not be".to_owned()),
-            };
-            if let Err(why) = outcome {
-                refused.push(Left::of_file(&one.source, why.clone()));
-                failed = Some(why);
-                continue;
+    for one in ready {
+        let written = match one.state {
+            _ if !report.unwritten.is_empty() => Err("not tried, after that".to_owned()),
+            State::Free if !args.dry_run => {
+                write_new(&one.file, &one.imported.text).map_err(|error| reason(&error))
             }
+            _ => Ok(()),
+        };
+        match written {
+            Ok(()) => report.imported.push(Written::new(one)),
+            Err(reason) => report.unwritten.push(Unwritten {
+                source: one.source,
+                file: one.file.display().to_string(),
+                reason,
+            }),
         }
-        report.imported.push(Written::from(one));
     }
-    refused.sort_by(|one, other| one.source.cmp(&other.source));
-    report.refused = refused;
     tell(common, &report)?;
-    Ok(match (failed, report.refused.is_empty()) {
-        (Some(_), _) => Exit::Broken,
-        (None, true) => Exit::Done,
-        (None, false) => Exit::Negative,
-    })
+    Ok(
+        match (report.unwritten.is_empty(), report.refused.is_empty()) {
+            (false, _) => Exit::Broken,
+            (true, false) => Exit::Negative,
+            (true, true) => Exit::Done,
+        },
+    )
 }
 
-/// Where files are written.
-enum To {
-    /// A folder that was named: wherever it leads, it is meant.
-    Named(PathBuf),
-    /// `rules/imported` of this policy folder, which may not lead out of it.
-    Policy(PathBuf),
+/// The folder that files are written to, and the one below which no link leads there.
+struct Target {
+    to: PathBuf,
+    root: PathBuf,
 }
 
-impl To {
-    fn folder(&self) -> PathBuf {
-        match self {
-            Self::Named(folder) => folder.clone(),
-            Self::Policy(policy) => policy.join("rules").join("imported"),
-        }
+fn target(common: &Common, args: &Sigma) -> Result<Target> {
+    let policy = common.beginning();
+    if !common.policy.is_dir() {
+        let folder = visible(&common.policy.display().to_string());
+        anyhow::bail!(
+            "`{folder}` is not a folder, and rules come into a policy folder: `rulectl init {folder}` makes one"
+        );
     }
-
-    /// The link above a file that leads out of the policy.
-    fn leads_out(&self, file: &Path) -> Option<PathBuf> {
-        let Self::Policy(policy) = self else {
-            return None;
-        };
-        let inside = fs::canonicalize(if policy.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            policy
-        })
-        .ok()?;
-        let mut above: Vec<&Path> = file.ancestors().skip(1).collect();
-        above.retain(|above| above.starts_with(policy) && *above != policy);
-        let leads_out = |above: &&Path| match fs::canonicalize(above) {
-            Ok(real) => !real.starts_with(&inside),
-            // A link to nowhere, or nothing yet.
-            Err(_) => above.is_symlink(),
-        };
-        above.into_iter().rev().find(leads_out).map(Path::to_owned)
+    let rules = policy.join("rules");
+    let to = args.to.clone().unwrap_or_else(|| rules.join("imported"));
+    let to = to.strip_prefix(".").map(Path::to_owned).unwrap_or(to);
+    let root = match to.starts_with(&rules) {
+        true => policy.to_owned(),
+        false => to.clone(),
+    };
+    if let Some(link) = link_below(&root, &to) {
+        let link = visible(&link.display().to_string());
+        anyhow::bail!(
+            "`{link}` is a link, through which no rules are written: a policy does not follow links to folders; put a folder in its place, or name another one with `--to`"
+        );
     }
+    Ok(Target { to, root })
 }
 
-/// What the policy can have, and whether it is there already.
-struct Free {
+/// The first link on the way from a folder to what is below it.
+fn link_below(root: &Path, path: &Path) -> Option<PathBuf> {
+    let below = path.strip_prefix(root).ok()?;
+    let mut at = root.to_owned();
+    let mut steps = below.components().map(|step| {
+        at.push(step);
+        at.clone()
+    });
+    steps.find(|step| fs::symlink_metadata(step).is_ok_and(|found| found.is_symlink()))
+}
+
+/// A source that the policy can have, and where it is to be.
+struct Ready {
     source: String,
     file: PathBuf,
     imported: Imported,
     state: State,
 }
 
-/// What of the sources is written, and what is not.
-struct Chosen {
-    written: Vec<Free>,
-    in_the_way: Vec<Left>,
-}
-
-/// Tries the sources beside the policy until none of those that are left is in the way of anything.
-fn chosen(base: &Texts, mut sources: Vec<Source>, to: &To) -> Chosen {
-    let mut in_the_way = Vec::new();
+/// Decides of each source whether it comes in. What stays out, since its place is taken or it would
+/// change rules of the policy, takes with it what hangs on it.
+fn decide(
+    base: &Base,
+    mut sources: Vec<Source>,
+    mut refused: Vec<Left>,
+    target: &Target,
+    args: &Sigma,
+) -> (Vec<Ready>, Vec<Left>) {
     loop {
-        let mut base = base.clone();
+        let mut texts = base.texts.clone();
         for source in &sources {
             // What an earlier import made of the same rule is not held against it.
-            base.remove(&format!("rules/imported/{}", source.path));
+            texts.remove(&format!("rules/imported/{}", source.path));
         }
-        let Import { imported, refused } = import(&base, &sources);
-        // What stays where it is belongs to the policy, and what hangs on the other one goes too.
-        let (mut taken, mut written, mut stay) = (BTreeSet::new(), Vec::new(), Vec::new());
-        for one in imported {
-            let Some(source) = sources.get(one.source) else {
+        let tried = import(&texts, &sources);
+        let mut taken = BTreeSet::new();
+        let mut ready = Vec::new();
+        let mut out = Vec::new();
+        for imported in tried.imported {
+            let (at, Some(source)) = (imported.source, sources.get(imported.source)) else {
                 continue;
             };
-            let file = to.folder().join(&source.path);
-            match state(to, &file, &one.text, taken.insert(file.clone())) {
-                State::InTheWay(why) => stay.push((one.source, why)),
-                state => written.push(Free {
-                    source: source.name.clone(),
-                    file,
-                    imported: one,
-                    state,
-                }),
+            let file = target.to.join(&source.path);
+            let state = match taken.insert(file.clone()) {
+                true => state(&file, &imported.text, &target.root),
+                false => State::InTheWay(format!(
+                    "another rule that is imported is to be `{}` too",
+                    visible(&file.display().to_string())
+                )),
+            };
+            let mut one = Ready {
+                source: source.name.clone(),
+                file,
+                imported,
+                state,
+            };
+            if !base.is_there {
+                one.imported
+                    .touched
+                    .retain(|touched| touched.file.is_none());
+            }
+            // What is there already, letter by letter, changes nothing any more.
+            let changes = match !args.change_rules && one.state == State::Free {
+                true => changes(&one.imported),
+                false => Vec::new(),
+            };
+            match &one.state {
+                State::InTheWay(why) => out.push((at, Left::of_file(&one.source, why.clone()))),
+                _ if !changes.is_empty() => out.push((
+                    at,
+                    Left {
+                        source: one.source,
+                        reasons: changes,
+                    },
+                )),
+                State::Free | State::Same => ready.push(one),
             }
         }
-        if stay.is_empty() {
-            in_the_way.extend(refused.into_iter().filter_map(|one| {
+        if out.is_empty() {
+            refused.extend(tried.refused.into_iter().filter_map(|one| {
                 let source = sources.get(one.source)?;
                 Some(Left::new(&source.name, one.reasons))
             }));
-            return Chosen {
-                written,
-                in_the_way,
-            };
+            return (ready, refused);
         }
         // From the last on, so that the others keep their numbers.
-        for (at, why) in stay.into_iter().rev() {
-            let source = sources.remove(at);
-            in_the_way.push(Left::of_file(&source.name, why));
+        for (at, left) in out.into_iter().rev() {
+            sources.remove(at);
+            refused.push(left);
         }
     }
 }
 
-impl std::convert::From<Free> for Written {
-    fn from(one: Free) -> Self {
-        let renamed = one.imported.renamed.into_iter().filter(|one| one.is_field);
-        let warnings = one.imported.warnings.into_iter().map(Said::from);
+/// What a source would change of rules of the policy, as reasons not to bring it in unasked.
+fn changes(imported: &Imported) -> Vec<Said> {
+    let touched = imported.touched.iter();
+    let changes = touched.filter_map(|touched| {
+        let (rule, file) = (&touched.rule, touched.file.as_ref()?);
+        let what = match touched.effect {
+            Effect::Filtered => "would leave out events of",
+            Effect::Silenced => "would keep findings from",
+        };
+        let message = format!(
+            "this {what} `{rule}` of {file}, which is in the policy already; `--change-rules` brings it in all the same"
+        );
+        Some(Said {
+            line: touched.line,
+            code: None,
+            message,
+        })
+    });
+    changes.collect()
+}
+
+impl Written {
+    fn new(ready: Ready) -> Self {
+        let imported = ready.imported;
+        let renamed = imported.renamed.into_iter().filter(|one| one.is_field);
+        let changes = imported.touched.into_iter().map(|touched| Change {
+            line: touched.line,
+            rule: touched.rule,
+            file: touched.file,
+            effect: match touched.effect {
+                Effect::Filtered => "filtered",
+                Effect::Silenced => "silenced",
+            },
+        });
         Self {
-            source: one.source,
-            file: one.file.display().to_string(),
-            rules: one.imported.rules,
-            filters: one.imported.filters,
+            source: ready.source,
+            file: ready.file.display().to_string(),
+            rules: imported.rules,
+            filters: imported.filters,
             renamed: renamed.map(|field| (field.from, field.to)).collect(),
-            warnings: warnings.collect(),
-            unchanged: one.state == State::Same,
+            changes: changes.collect(),
+            warnings: imported.warnings.into_iter().map(Said::from).collect(),
+            unchanged: ready.state == State::Same,
         }
     }
 }
@@ -262,7 +330,7 @@ impl std::convert::From<Remark> for Said {
     fn from(remark: Remark) -> Self {
         Self {
             line: remark.line,
-            code: remark.code,
+            code: Some(remark.code),
             message: remark.message,
         }
     }
@@ -289,20 +357,27 @@ impl Left {
     }
 }
 
+/// What rules are tried beside.
+struct Base {
+    texts: Texts,
+    /// Whether it is the policy's, and not that of one to begin with.
+    is_there: bool,
+}
+
 /// The files of the policy that the rules come into, or where there is none yet, of one to begin
 /// with. `None` where it has errors, which are told.
-fn base(folder: &Path) -> Option<Texts> {
+fn base(folder: &Path) -> Option<Base> {
     if !folder.join("routing.toml").exists() {
         let files = FILES.iter().filter(|(path, _)| {
             ["rules/", "prompts/", "routing.toml", "tools.yaml"]
                 .iter()
                 .any(|part| path.starts_with(part))
         });
-        return Some(
-            files
-                .map(|(path, text)| ((*path).to_owned(), Arc::from(*text)))
-                .collect(),
-        );
+        let texts = files.map(|(path, text)| ((*path).to_owned(), Arc::from(*text)));
+        return Some(Base {
+            texts: texts.collect(),
+            is_there: false,
+        });
     }
     let loaded = policy::load(folder);
     if loaded.problems.has_errors() {
@@ -310,48 +385,53 @@ fn base(folder: &Path) -> Option<Texts> {
         return None;
     }
     let files = loaded.files.into_iter();
-    Some(files.map(|file| (file.path, file.text)).collect())
+    Some(Base {
+        texts: files.map(|file| (file.path, file.text)).collect(),
+        is_there: true,
+    })
 }
+
+/// Why a file that is named is left out.
+const NO_RULE_FILE: &str = "rules are `.yml` or `.yaml` files, and no suites `.test.yml`";
 
 /// The rules below some paths, and what cannot be read.
 fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Left>) {
     let (mut sources, mut left) = (Vec::new(), Vec::new());
     for path in paths {
-        let before = (sources.len(), left.len());
+        let known = left.len();
         let Found {
             files,
             left: others,
-            links,
             unread,
+            ..
         } = find(std::slice::from_ref(path));
         for (path, why) in unread {
             let name = path.display().to_string();
             left.push(Left::of_file(&name, format!("cannot be read: {why}")));
         }
-        for path in links {
-            let name = path.display().to_string();
-            left.push(Left::of_file(
-                &name,
-                "it is a link, which is not followed".to_owned(),
-            ));
-        }
         for path in others {
             let name = path.display().to_string();
+            left.push(Left::of_file(&name, NO_RULE_FILE.to_owned()));
+        }
+        let is_rule_file = |file: &PathBuf| {
+            let kind = FileKind::of(&file.display().to_string());
+            matches!(kind, Some(FileKind::Yaml | FileKind::Tools))
+        };
+        let files: Vec<PathBuf> = match path.is_dir() {
+            true => files.into_iter().filter(is_rule_file).collect(),
+            false => files,
+        };
+        if files.is_empty() && path.is_dir() && left.len() == known {
+            let name = path.display().to_string();
             left.push(Left::of_file(
                 &name,
-                "rules are `.yml` or `.yaml` files".to_owned(),
+                format!("nothing to import: {NO_RULE_FILE}"),
             ));
         }
         for file in files {
             let name = file.display().to_string();
-            if !matches!(FileKind::of(&name), Some(FileKind::Yaml | FileKind::Tools)) {
-                if file == *path {
-                    left.push(Left::of_file(
-                        &name,
-                        "is of another kind than rules, which are `.yml` or `.yaml` files"
-                            .to_owned(),
-                    ));
-                }
+            if !is_rule_file(&file) {
+                left.push(Left::of_file(&name, NO_RULE_FILE.to_owned()));
                 continue;
             }
             match text_of(&file) {
@@ -362,13 +442,6 @@ fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Left>) {
                 }),
                 Err(why) => left.push(Left::of_file(&name, why)),
             }
-        }
-        if (sources.len(), left.len()) == before {
-            let name = path.display().to_string();
-            left.push(Left::of_file(
-                &name,
-                "holds no `.yml` or `.yaml` file".to_owned(),
-            ));
         }
     }
     (sources, left)
@@ -403,17 +476,11 @@ enum State {
     InTheWay(String),
 }
 
-fn state(to: &To, file: &Path, text: &str, is_first: bool) -> State {
-    let name = visible(&file.display().to_string());
-    if let Some(link) = to.leads_out(file) {
+fn state(file: &Path, text: &str, root: &Path) -> State {
+    if let Some(link) = link_below(root, file) {
+        let link = visible(&link.display().to_string());
         return State::InTheWay(format!(
-            "`{}` leads out of the policy folder, where no rule is read from; name the folder with `--to` to write there all the same",
-            visible(&link.display().to_string())
-        ));
-    }
-    if !is_first {
-        return State::InTheWay(format!(
-            "another rule that is imported is to be `{name}` too"
+            "`{link}` is a link, through which no rules are written"
         ));
     }
     if fs::symlink_metadata(file).is_err() {
@@ -421,41 +488,27 @@ fn state(to: &To, file: &Path, text: &str, is_first: bool) -> State {
     }
     match text_of(file) {
         Ok(there) if there == text => State::Same,
-        _ => State::InTheWay(format!(
-            "`{name}` is there already; remove it, or name another folder with `--to`"
-        )),
+        _ => {
+            let name = visible(&file.display().to_string());
+            State::InTheWay(format!(
+                "`{name}` is there already; remove it, or name another folder with `--to`"
+            ))
+        }
     }
 }
 
-/// Writes beside the place and moves it there: whole or not at all.
-fn write_new(file: &Path, text: &str) -> Result<(), String> {
-    let written = || {
-        let folder = file.parent().unwrap_or(Path::new(""));
-        fs::create_dir_all(folder)?;
-        let mut beside = tempfile::Builder::new();
-        let mut beside = beside.prefix(".import").tempfile_in(folder)?;
-        beside.write_all(text.as_bytes())?;
-        share(beside.as_file())?;
-        beside
-            .persist_noclobber(file)
-            .map_err(|error| error.error)?;
-        Ok(())
-    };
-    written().map_err(|error: std::io::Error| {
-        let name = visible(&file.display().to_string());
-        format!("`{name}` cannot be written: {}", reason(&error))
-    })
-}
-
-/// A file that is made beside its place is its owner's alone; a rule is for whoever reads the policy.
-#[cfg(unix)]
-fn share(file: &fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn share(_: &fs::File) -> std::io::Result<()> {
+/// Writes a file that is not there yet, as a whole or not at all.
+fn write_new(file: &Path, text: &str) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut staged = tempfile::Builder::new();
+    #[cfg(unix)]
+    staged.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut staged = staged.tempfile_in(folder)?;
+    staged.write_all(text.as_bytes())?;
+    staged
+        .persist_noclobber(file)
+        .map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -478,6 +531,9 @@ fn as_text(report: &Report) -> String {
         for (from, to) in &one.renamed {
             text.push_str(&format!("  `{}` is `{to}`\n", visible(from)));
         }
+        for change in &one.changes {
+            text.push_str(&change.as_text());
+        }
         for said in &one.warnings {
             text.push_str(&format!("  warning{}\n", said.as_text(&one.source)));
         }
@@ -488,24 +544,42 @@ fn as_text(report: &Report) -> String {
             text.push_str(&format!("  error{}\n", said.as_text(&one.source)));
         }
     }
+    for one in &report.unwritten {
+        let (file, reason) = (visible(&one.file), visible(&one.reason));
+        text.push_str(&format!("not written: {file}: {reason}\n"));
+    }
     let rules: usize = report.imported.iter().map(|one| one.rules).sum();
+    let filters: usize = report.imported.iter().map(|one| one.filters).sum();
     let verb = match report.dry_run {
         true => "can be imported; nothing is written",
         false => "imported",
     };
-    let filters: usize = report.imported.iter().map(|one| one.filters).sum();
+    let mut what = counted(rules as u64, "rule");
+    if filters > 0 {
+        what.push_str(&format!(" and {}", counted(filters as u64, "filter")));
+    }
     let files = counted(report.imported.len() as u64, "file");
-    let rules = match filters {
-        0 => counted(rules as u64, "rule"),
-        _ => format!(
-            "{} and {}",
-            counted(rules as u64, "rule"),
-            counted(filters as u64, "filter")
-        ),
-    };
     let others = counted(report.refused.len() as u64, "file");
-    text.push_str(&format!("{rules} in {files} {verb}; {others} not\n"));
-    text
+    text.push_str(&format!("{what} in {files} {verb}; {others} not"));
+    if !report.unwritten.is_empty() {
+        let unwritten = counted(report.unwritten.len() as u64, "file");
+        text.push_str(&format!("; {unwritten} could not be written"));
+    }
+    text + "\n"
+}
+
+impl Change {
+    fn as_text(&self) -> String {
+        let rule = visible(&self.rule);
+        let of = match &self.file {
+            Some(file) => format!("`{rule}` of {}, which was there", visible(file)),
+            None => format!("`{rule}`, which is imported too"),
+        };
+        match self.effect {
+            "filtered" => format!("  filters {of}\n"),
+            _ => format!("  silences {of}\n"),
+        }
+    }
 }
 
 impl Said {

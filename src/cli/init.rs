@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cli::output::{UsageError, out, out_json};
 use crate::cli::{Common, Exit, Format};
@@ -12,18 +12,14 @@ use crate::visible::visible;
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder to write [default: the one of --policy]
+    /// The folder to write [default: the policy folder]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn init(common: &Common, args: &Args) -> Result<Exit> {
-    let folder = args.folder.as_ref().unwrap_or(&common.policy);
-    if args.folder.is_some() && common.policy != Path::new(".") {
-        let message = "`--policy` and DIR both name the folder to write; keep one of them";
-        bail!(UsageError(message.to_owned()));
-    }
+    let folder = folder(common, args)?;
     write(folder)?;
     let written: Vec<String> = FILES
         .iter()
@@ -40,4 +36,23 @@ pub fn init(common: &Common, args: &Args) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The folder that is named, as a word or as the policy folder.
+fn folder<'a>(common: &'a Common, args: &'a Args) -> Result<&'a Path> {
+    let Some(folder) = &args.folder else {
+        return Ok(&common.policy);
+    };
+    let is_named_twice = common.policy != Path::new(".") && common.policy != *folder;
+    if is_named_twice {
+        let (one, other) = (
+            folder.display().to_string(),
+            common.policy.display().to_string(),
+        );
+        let (one, other) = (visible(&one), visible(&other));
+        let message =
+            format!("`init {one}` and `--policy {other}` name two folders; name one of them");
+        return Err(UsageError(message).into());
+    }
+    Ok(folder)
 }

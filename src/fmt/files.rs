@@ -17,7 +17,7 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// Files that were named and have no layout, such as scripts and prompts.
     pub left: Vec<PathBuf>,
-    /// Links below folders, to what would have a layout: it is laid out where it stands.
+    /// Links below folders that would have a layout if they were files.
     pub links: Vec<PathBuf>,
     /// What cannot be read, and why.
     pub unread: Vec<(PathBuf, String)>,
@@ -61,13 +61,17 @@ pub fn of_policy(folder: &Path) -> Found {
     }
     let single = ["routing.toml", "rulectl.toml", "tools.yaml"].map(|name| folder.join(name));
     for path in single {
-        if is_regular(&path) {
-            found.add(path);
-        } else if path.is_symlink() {
-            found.links.push(path);
+        match is_regular(&path) {
+            true => found.add(path),
+            false => found.links.extend(Some(path).filter(|path| is_link(path))),
         }
     }
     found
+}
+
+/// Whether a path is a link that does not lead to a folder.
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) && !path.is_dir()
 }
 
 fn has_layout(path: &Path) -> bool {
@@ -114,7 +118,7 @@ impl Found {
                 Ok(metadata) if metadata.is_file() && has_layout(&path) && is_meant(&path) => {
                     self.add(path);
                 }
-                Ok(metadata) if metadata.is_symlink() && has_layout(&path) && is_meant(&path) => {
+                Ok(_) if is_link(&path) && has_layout(&path) && is_meant(&path) => {
                     self.links.push(path);
                 }
                 _ => {}

@@ -75,7 +75,7 @@ impl<'t> Lines<'t> {
     /// Whether a line is empty and no text has it.
     pub(super) fn is_blank(&self, at: usize) -> bool {
         let line = self.whole(at);
-        !self.is_text(at) && line.trim_matches([' ', '\t', '\r', '\n']).is_empty()
+        !self.is_text(at) && line.trim_matches(BLANKS).is_empty()
     }
 
     /// The comment that a line is, and its column.
@@ -150,6 +150,9 @@ fn scalars(trees: &[&Node]) -> BTreeMap<usize, usize> {
     found
 }
 
+/// What is no letter to YAML, between lines and in them: all other white space is.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// The lines of a text behind `|` or `>`, whose place begins behind the blanks of its first line.
 fn block(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
     let before = text.get(..start)?;
@@ -157,31 +160,26 @@ fn block(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
     if !above.ends_with('\n') {
         return None;
     }
-    let header = without_blanks(above).rsplit('\n').next()?;
-    let header = without_blanks(header.split(" #").next()?);
+    let above = above.trim_end_matches(BLANKS);
+    let header = above.rsplit('\n').next()?;
+    let header = header.split(" #").next()?.trim_end_matches(BLANKS);
     let bare = header.trim_end_matches(|c: char| c.is_ascii_digit() || "+-".contains(c));
     if !bare.ends_with(['|', '>']) {
         return None;
     }
-    let below_header = without_blanks(above).len();
+    let below_header = above.len();
     let first = below_header + text.get(below_header..)?.find('\n')? + 1;
     let whole = text.get(first..end)?;
     let kept = match header.get(bare.len()..)?.contains('+') {
         true => whole.len(),
         // Empty lines at its end are none of it.
         false => {
-            let last = without_blanks(whole).len();
+            let last = whole.trim_end_matches(BLANKS).len();
             let rest = whole.get(last..).unwrap_or_default();
             last + rest.find('\n').map_or(rest.len(), |at| at + 1)
         }
     };
     Some(first..first + kept)
-}
-
-/// A text without the blanks and ends of lines at its end. Other white space, such as a no-break
-/// space, is text in YAML.
-fn without_blanks(text: &str) -> &str {
-    text.trim_end_matches([' ', '\t', '\n', '\r'])
 }
 
 /// Which lines begin and which end inside of a text.

@@ -64,8 +64,11 @@ impl FileKind {
 
 /// A text in its canonical layout, which means the same; `name` is what problems call the file.
 pub fn formatted(name: &str, text: &str, kind: FileKind) -> Result<String, Refused> {
-    let mut laid_out = arranged(name, text, kind)?;
-    // Lines that lost their blanks may let keys move that could not before.
+    // Whether keys can move is asked of lines as they are written again: what blanks at the end of
+    // a line keep from moving today would move tomorrow, when they are gone.
+    let trimmed = rewritten(name, text, kind, |lines, _| (0..lines.len()).collect())?;
+    let mut laid_out = arranged(name, &trimmed, kind)?;
+    // A line that moves may leave a text without lines, which blanks at its end seemed to be of.
     for _ in 0..MOST_ROUNDS {
         let again = arranged(name, &laid_out, kind)?;
         if again == laid_out {
@@ -77,9 +80,24 @@ pub fn formatted(name: &str, text: &str, kind: FileKind) -> Result<String, Refus
 }
 
 /// So often a text is laid out again at most.
-const MOST_ROUNDS: usize = 8;
+const MOST_ROUNDS: usize = 2;
 
+/// A text with its keys in their order.
 fn arranged(name: &str, text: &str, kind: FileKind) -> Result<String, Refused> {
+    rewritten(name, text, kind, |lines, trees| match (kind, trees) {
+        (FileKind::Routing | FileKind::Toml, [root]) => toml::arrange(lines, root, kind),
+        (FileKind::Routing | FileKind::Toml, _) => (0..lines.len()).collect(),
+        _ => yaml::arrange(lines, trees, kind),
+    })
+}
+
+/// A text whose lines are written again in the order that `arrange` gives them.
+fn rewritten(
+    name: &str,
+    text: &str,
+    kind: FileKind,
+    arrange: impl FnOnce(&Lines<'_>, &[Node]) -> Vec<usize>,
+) -> Result<String, Refused> {
     let mut problems = Problems::default();
     let file = problems.add_file(name, text);
     let trees = parse(file, text, kind, &mut problems);
@@ -92,16 +110,15 @@ fn arranged(name: &str, text: &str, kind: FileKind) -> Result<String, Refused> {
         return Ok(text.to_owned());
     }
     let lines = Lines::new(text, &trees.iter().collect::<Vec<_>>());
-    let arranged = match (kind, trees.as_slice()) {
-        (FileKind::Routing | FileKind::Toml, [root]) => toml::arrange(&lines, root, kind),
-        (FileKind::Routing | FileKind::Toml, _) => (0..lines.len()).collect(),
-        _ => yaml::arrange(&lines, &trees, kind),
-    };
+    let arranged = arrange(&lines, &trees);
     let laid_out = format!("{mark}{}", written(&lines, &arranged));
+    if laid_out == text {
+        return Ok(laid_out);
+    }
     let mut unheard = Problems::default();
     let again = unheard.add_file(name, &laid_out);
     let now = parse(again, &laid_out, kind, &mut unheard);
-    match difference(&trees, &now, kind).filter(|_| laid_out != text) {
+    match difference(&trees, &now, kind) {
         None => Ok(laid_out),
         Some(at) => {
             let line = at.map_or(1, |at| problems.line_column(at).line);

@@ -77,6 +77,13 @@ fn ends_of_lines_and_a_byte_order_mark_stay() {
         "\u{feff}title: x\r\nlevel: low\r\n\r\ndetection: {}\r\n",
     );
     check("a.yml", "title: x\t\r\t\n", "title: x\n");
+    // Other white space than YAML's is a letter.
+    stays("a.yml", "title: x\ndetection: |\n  a\n  \u{a0}\n");
+    check(
+        "a.yml",
+        "detection: |\n  a\n  \u{a0}\n\n\ntitle: x\n",
+        "title: x\ndetection: |\n  a\n  \u{a0}\n",
+    );
     stays("a.yml", "");
     stays("a.toml", "");
 }

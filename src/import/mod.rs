@@ -7,16 +7,17 @@ mod text;
 pub use self::fields::okta_name;
 pub use self::text::Renamed;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detect::rule_codes::OTHER_PRODUCT;
-use crate::diag::{Diagnostic, Problems, Severity};
-use crate::document::{Kind, Node, parse_yaml_documents};
+use crate::detect::{Logic, Rule, is_accessors, is_filter};
+use crate::diag::{Diagnostic, Problems, Severity, Span};
+use crate::document::{Node, parse_yaml_documents};
 use crate::event::Digest;
 use crate::fmt::{FileKind, formatted};
-use crate::import::text::{renamed, with_names, with_users};
-use crate::policy;
+use crate::import::text::{clashes, renamed, with_names, with_users};
+use crate::policy::{self, Policy};
 use crate::visible::visible;
 
 /// A file of somebody else's.
@@ -35,8 +36,8 @@ pub struct Source {
 pub struct Remark {
     /// The line, from 1.
     pub line: usize,
-    /// The code of the problem, where it is one of a policy.
-    pub code: Option<&'static str>,
+    /// The code of the problem.
+    pub code: &'static str,
     /// What is said.
     pub message: String,
 }
@@ -50,12 +51,37 @@ pub struct Imported {
     pub text: String,
     /// How many rules it holds.
     pub rules: usize,
-    /// How many filters it holds, which are for rules that are imported.
+    /// How many filters it holds.
     pub filters: usize,
+    /// The rules outside of it of which something else is reported with it.
+    pub touched: Vec<Touched>,
     /// The fields that got Okta's names.
     pub renamed: Vec<Renamed>,
     /// What is probably not meant, or is missing.
     pub warnings: Vec<Remark>,
+}
+
+/// A rule of which something else is reported once a source is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Touched {
+    /// The line of the source that does it, from 1.
+    pub line: usize,
+    /// What the rule is called.
+    pub rule: String,
+    /// The file of the policy that the rule stands in; `None` where it is imported too.
+    pub file: Option<String>,
+    /// What becomes of it.
+    pub effect: Effect,
+}
+
+/// What a source does to a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// A filter: events have to satisfy it too.
+    Filtered,
+    /// A correlation that names the rule, and does not say `generate`: the rule gives no findings
+    /// of its own any more.
+    Silenced,
 }
 
 /// A file that the policy cannot have, and why.
@@ -85,9 +111,8 @@ pub type Texts = BTreeMap<String, Arc<str>>;
 pub fn import(base: &Texts, sources: &[Source]) -> Import {
     let mut result = Import::default();
     let mut open: BTreeMap<usize, Adapted> = BTreeMap::new();
-    let known = imported_names(base, sources);
     for (at, source) in sources.iter().enumerate() {
-        match adapt(source, &known) {
+        match adapt(source) {
             Ok(adapted) => {
                 open.insert(at, adapted);
             }
@@ -98,7 +123,7 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
         }
     }
     // Chains of correlations have a greatest length, and so have the rounds.
-    let warnings = loop {
+    let mut warnings = loop {
         let texts = |at: usize| open.get(&at).map(|adapted| adapted.text.as_str());
         let told = told(base, sources, texts);
         let bad = told.iter().filter(|(_, told)| !told.reasons.is_empty());
@@ -107,15 +132,11 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
             break told;
         }
         for at in bad {
-            let renamed = open.remove(&at).map(|adapted| adapted.renamed);
+            open.remove(&at);
             let reasons = told.get(&at).map(|told| told.reasons.clone());
-            let mut reasons = reasons.unwrap_or_default();
-            for reason in &mut reasons {
-                explain_twice(reason, &renamed.clone().unwrap_or_default());
-            }
             result.refused.push(Refused {
                 source: at,
-                reasons,
+                reasons: reasons.unwrap_or_default(),
             });
         }
     };
@@ -123,14 +144,15 @@ pub fn import(base: &Texts, sources: &[Source]) -> Import {
         let Some(source) = sources.get(at) else {
             continue;
         };
-        let warnings = warnings.get(&at).map(|told| told.warnings.clone());
+        let told = warnings.remove(&at).unwrap_or_default();
         result.imported.push(Imported {
             source: at,
             rules: adapted.documents - adapted.filters,
             filters: adapted.filters,
+            touched: told.touched,
             text: whole(source, &adapted),
             renamed: adapted.renamed,
-            warnings: warnings.unwrap_or_default(),
+            warnings: told.warnings,
         });
     }
     result.refused.sort_by_key(|refused| refused.source);
@@ -145,110 +167,33 @@ struct Adapted {
     renamed: Vec<Renamed>,
 }
 
-/// The names and ids of rules that are imported, now or before: what a filter may be for.
-fn imported_names(base: &Texts, sources: &[Source]) -> BTreeSet<String> {
-    let before = base
-        .iter()
-        .filter(|(path, _)| path.starts_with("rules/imported/"))
-        .map(|(_, text)| &**text);
-    let texts = before.chain(sources.iter().map(|source| source.text.as_str()));
-    let mut names = BTreeSet::new();
-    for text in texts {
-        for document in documents(text, &mut Problems::default()) {
-            let named = ["name", "id"]
-                .iter()
-                .filter_map(|key| document.at(&format!("/{key}")));
-            names.extend(named.filter_map(Node::scalar_text));
-        }
-    }
-    names
-}
-
-/// Why the filters among documents are not imported: one that is for other rules than those that
-/// are imported would take findings away from rules that somebody relies on.
-fn filters(
-    documents: &[Node],
-    known: &BTreeSet<String>,
-    problems: &Problems,
-) -> (usize, Vec<Remark>) {
-    let filters = documents
-        .iter()
-        .filter_map(|document| document.at("/filter"));
-    let filters: Vec<&Node> = filters.collect();
-    let reasons = filters.iter().filter_map(|filter| {
-        let named = filter.at("/rules").map(|rules| match &rules.kind {
-            Kind::List(rules) => rules.iter().filter_map(Node::scalar_text).collect(),
-            _ => rules.scalar_text().into_iter().collect::<Vec<String>>(),
-        });
-        let others = named.map(|named| named.into_iter().filter(|name| !known.contains(name)));
-        let others: Option<Vec<String>> = others.map(Iterator::collect);
-        let whom = match others {
-            Some(others) if others.is_empty() => return None,
-            Some(others) if others != ["any"] => format!("`{}`", others.join("`, `")),
-            _ => "every rule of its log source".to_owned(),
-        };
-        Some(Remark {
-            line: problems.line_column(filter.span).line,
-            code: None,
-            message: format!(
-                "a filter for {whom}, which is not among the rules that are imported: it would take findings away from rules that are there; copy it into rules/ by hand where that is meant, and look at what `rulectl diff` says"
-            ),
-        })
-    });
-    (filters.len(), reasons.collect())
-}
-
-/// Says why a key is written twice that was given two names.
-fn explain_twice(reason: &mut Remark, renamed: &[Renamed]) {
-    let fields: BTreeSet<&str> = renamed
-        .iter()
-        .filter(|one| one.is_field)
-        .map(|one| one.to.as_str())
-        .collect();
-    for to in fields {
-        let from = renamed.iter().filter(|one| one.is_field && one.to == to);
-        let from: BTreeSet<&str> = from.map(|one| one.from.as_str()).collect();
-        let is_it = reason.message == format!("the key `{to}` is written twice in one mapping");
-        if is_it && !from.is_empty() {
-            let from: Vec<&str> = from.into_iter().collect();
-            let also = if from.len() == 1 {
-                " beside itself"
-            } else {
-                ""
-            };
-            reason.message = format!(
-                "`{}` {} `{to}` here{also}, and one search cannot ask for a field twice: write two searches and join them with `and` in the condition",
-                from.join("` and `"),
-                if from.len() == 1 { "is" } else { "are both" },
-            );
-        }
-    }
-}
-
-fn adapt(source: &Source, known: &BTreeSet<String>) -> Result<Adapted, Vec<Remark>> {
+fn adapt(source: &Source) -> Result<Adapted, Vec<Remark>> {
+    // What is written has a head of its own, and the mark stands before that or nowhere.
+    let text = source.text.trim_start_matches('\u{feff}');
     let mut problems = Problems::default();
-    let documents = documents(&source.text, &mut problems);
+    let documents = documents(text, &mut problems);
+    if documents.is_empty() && !problems.has_errors() {
+        return Err(vec![Remark {
+            line: 1,
+            code: policy::codes::NO_RULES,
+            message: "the file holds no rules".to_owned(),
+        }]);
+    }
+    for document in documents.iter().filter(|document| is_accessors(document)) {
+        let message = "accessors say how all rules of a policy read their fields, so that they are not imported; put them into `rules/` yourself";
+        problems.error(policy::codes::UNSUPPORTED, document.span, message);
+    }
+    clashes(&documents, &mut problems);
     if problems.has_errors() {
         return Err(remarks(&problems, |problem| {
             problem.severity == Severity::Error
         }));
     }
-    if documents.is_empty() {
-        return Err(vec![Remark {
-            line: 1,
-            code: Some(policy::codes::NO_RULES),
-            message: "the file holds no rules".to_owned(),
-        }]);
-    }
-    let (filters, reasons) = filters(&documents, known, &problems);
-    if !reasons.is_empty() {
-        return Err(reasons);
-    }
-    let renamed = renamed(&source.text, &documents);
+    let renamed = renamed(text, &documents);
     Ok(Adapted {
-        text: with_names(&source.text, &renamed),
+        text: with_names(text, &renamed),
         documents: documents.len(),
-        filters,
+        filters: documents.iter().filter(|one| is_filter(one)).count(),
         renamed,
     })
 }
@@ -263,6 +208,7 @@ fn documents(text: &str, problems: &mut Problems) -> Vec<Node> {
 struct Told {
     reasons: Vec<Remark>,
     warnings: Vec<Remark>,
+    touched: Vec<Touched>,
 }
 
 /// What a check of the policy with the sources says of each of them.
@@ -275,9 +221,8 @@ fn told<'t>(
     let mut numbers = BTreeMap::new();
     for at in 0..sources.len() {
         if let Some(text) = text_of(at) {
-            // Numbers keep the order of sources. No path of a source is one of the policy, and all
-            // come behind those: of two rules with one name the one that is there is right.
-            let path = format!("rules/\u{10ffff}/{at:08}.yml");
+            // Numbers keep the order of sources.
+            let path = format!("{SOURCES}{at:08}.yml");
             texts.insert(path.clone(), text.into());
             numbers.insert(path, at);
         }
@@ -300,8 +245,69 @@ fn told<'t>(
             false => told.warnings.push(remark),
         }
     }
+    for (span, touched) in loaded.policy.iter().flat_map(touched) {
+        let Some(at) = numbers.get(loaded.problems.file_name(span.file)) else {
+            continue;
+        };
+        let is_of = |file: &String| numbers.get(file) == Some(at);
+        if touched.file.as_ref().is_some_and(is_of) {
+            continue;
+        }
+        told.entry(*at).or_default().touched.push(Touched {
+            line: loaded.problems.line_column(span).line,
+            file: touched.file.filter(|file| !numbers.contains_key(file)),
+            ..touched
+        });
+    }
+    for told in told.values_mut() {
+        told.touched.sort_unstable();
+        told.touched.dedup();
+    }
     told
 }
+
+/// What filters do to the rules of a policy, and correlations of sources to its other rules, with
+/// the places where that is written. A rule that a correlation of the policy names is silent
+/// already, or is kept.
+fn touched(policy: &Policy) -> Vec<(Span, Touched)> {
+    let of = |rule: &Rule, effect: Effect| Touched {
+        line: 0,
+        rule: rule.label().to_owned(),
+        file: Some(rule.file.clone()),
+        effect,
+    };
+    let correlations = policy.rules.values().filter_map(|rule| match &rule.logic {
+        Logic::Correlation(correlation) => Some((rule.file.starts_with(SOURCES), correlation)),
+        _ => None,
+    });
+    let correlations: Vec<_> = correlations.collect();
+    let mut found = Vec::new();
+    for rule in policy.rules.values() {
+        if let Logic::Detection(detection) = &rule.logic {
+            let (.., filters) = detection.parts();
+            let filters = filters.iter().map(|(_, filter)| filter.place());
+            found.extend(filters.map(|place| (place, of(rule, Effect::Filtered))));
+        }
+        if rule.file.starts_with(SOURCES) {
+            continue;
+        }
+        let naming = correlations.iter().filter_map(|(is_source, correlation)| {
+            let mut names = correlation.rules.iter();
+            let (_, span) = names.find(|(name, _)| rule.is_called(name))?;
+            Some((*is_source && !correlation.generate, *span))
+        });
+        let naming: Vec<(bool, Span)> = naming.collect();
+        if naming.iter().all(|(silences, _)| *silences) {
+            let places = naming.iter().map(|(_, span)| *span);
+            found.extend(places.map(|place| (place, of(rule, Effect::Silenced))));
+        }
+    }
+    found
+}
+
+/// Where sources stand while they are tried. No path of a source is one of the policy, and all
+/// come behind those: of two rules with one name the one that is there is right.
+const SOURCES: &str = "rules/\u{10ffff}/";
 
 fn remarks(problems: &Problems, is_meant: impl Fn(&Diagnostic) -> bool) -> Vec<Remark> {
     let meant = problems
@@ -314,7 +320,7 @@ fn remarks(problems: &Problems, is_meant: impl Fn(&Diagnostic) -> bool) -> Vec<R
 fn remark(problems: &Problems, problem: &Diagnostic) -> Remark {
     Remark {
         line: problems.line_column(problem.span).line,
-        code: Some(problem.code),
+        code: problem.code,
         message: problem.message.clone(),
     }
 }
@@ -329,15 +335,14 @@ fn whole(source: &Source, adapted: &Adapted) -> String {
     let is_whole = documents(&with_users, &mut unheard).len() == adapted.documents;
     let text = match is_whole && !unheard.has_errors() {
         true => with_users,
-        // Behind the end of a document, such as `...`, stands no key of it.
+        // What no line can stand behind, such as a text that ends with the file in no line.
         false => adapted.text.clone(),
     };
-    let text = text.trim_start_matches('\u{feff}');
     let head = format!(
         "# Imported from {}, SHA-256 {}.\n# Its author's, under the licence that it came with.\n\n",
         visible(&source.name),
         Digest::of(source.text.as_bytes())
     );
-    let text = head + text;
+    let text = format!("{head}{text}");
     formatted("", &text, FileKind::Yaml).unwrap_or(text)
 }

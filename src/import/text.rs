@@ -1,8 +1,10 @@
 //! The text of a rule of somebody else's with what the engine needs: Okta's names of its fields
 //! and values, and whom a finding is about. Everything else stays, letter by letter.
 
-use crate::diag::Span;
-use crate::document::{Key, Kind, Node};
+use std::collections::BTreeMap;
+
+use crate::diag::{Problems, Span};
+use crate::document::{Key, Kind, Node, codes};
 use crate::import::fields::{okta_name, okta_values};
 
 /// A field that gets Okta's name, or a value of it that gets Okta's values.
@@ -53,22 +55,15 @@ pub(super) fn with_names(text: &str, renamed: &[Renamed]) -> String {
 /// account that acts. One that says so itself, or is written in braces, stays.
 pub(super) fn with_users(text: &str, documents: &[Node]) -> String {
     let mut result = text.to_owned();
-    for (at, document) in documents.iter().enumerate().rev() {
-        let next = documents.get(at + 1).map(begin);
-        let own = result.get(begin(document)..next.unwrap_or(result.len()));
-        // No line of a document begins so but its last.
-        let marks = ["\n---", "\n..."].map(|mark| own.and_then(|own| own.find(mark)));
-        let mark = marks.into_iter().flatten().min();
-        let end = match (mark, next) {
-            (Some(mark), _) => Some(begin(document) + mark + 1),
-            (None, None) => Some(result.len()),
-            (None, Some(_)) => None,
-        };
-        if let Some(end) = end.filter(|_| needs_user(&result, document)) {
-            let above = result.get(..end).unwrap_or_default();
-            let newline = if above.ends_with('\n') { "" } else { "\n" };
-            result.insert_str(end, &format!("{newline}rulectl: {{user: actor.id}}\n"));
+    // From the last on, so that the places of the others hold.
+    for document in documents.iter().rev() {
+        if !needs_user(text, document) {
+            continue;
         }
+        let end = end(text, document);
+        let above = text.get(..end).unwrap_or_default();
+        let newline = if above.ends_with('\n') { "" } else { "\n" };
+        result.insert_str(end, &format!("{newline}rulectl: {{user: actor.id}}\n"));
     }
     result
 }
@@ -76,9 +71,29 @@ pub(super) fn with_users(text: &str, documents: &[Node]) -> String {
 fn needs_user(text: &str, document: &Node) -> bool {
     let has = |name: &str| entries(document).iter().any(|(key, _)| key.text == name);
     let begin = begin(document);
-    let above = text.get(..begin).unwrap_or_default();
-    let is_block = above.trim_start_matches('\u{feff}').is_empty() || above.ends_with('\n');
+    let is_block = begin == 0 || text.get(..begin).is_some_and(|above| above.ends_with('\n'));
     has("detection") && !has("rulectl") && is_block
+}
+
+/// Where a document ends: before the next `---` or `...` at the beginning of a line, which no text
+/// inside of a document can have.
+fn end(text: &str, document: &Node) -> usize {
+    let begin = begin(document);
+    let behind = text.get(begin..).unwrap_or_default();
+    let mut lines = behind.split_inclusive('\n').scan(begin, |at, line| {
+        let start = *at;
+        *at += line.len();
+        Some((start, line))
+    });
+    let is_mark = |line: &str| {
+        let rest = line
+            .strip_prefix("---")
+            .or_else(|| line.strip_prefix("..."));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    };
+    lines
+        .find(|(_, line)| is_mark(line))
+        .map_or(text.len(), |(start, _)| start)
 }
 
 /// Where the first key of a document stands.
@@ -96,10 +111,44 @@ fn entries(node: &Node) -> &[(Key, Node)] {
 
 /// The keys of searches, and the values of those that name a field.
 fn in_searches(text: &str, searches: &Node, found: &mut Vec<Renamed>) {
-    let is_search =
-        |(key, _): &&(Key, Node)| !["condition", "timeframe", "rules"].contains(&key.text.as_str());
-    for (_, search) in entries(searches).iter().filter(is_search) {
+    for (_, search) in entries(searches).iter().filter(|one| is_search(one)) {
         in_search(text, search, found);
+    }
+}
+
+/// Whether an entry of a detection or filter is a search.
+fn is_search((key, _): &(Key, Node)) -> bool {
+    !["condition", "timeframe", "rules"].contains(&key.text.as_str())
+}
+
+/// Reports lines of one search that would have one name, where others have two for a field: an
+/// event has to satisfy both lines, which no single line says.
+pub(super) fn clashes(documents: &[Node], problems: &mut Problems) {
+    let mut todo: Vec<&Node> = Vec::new();
+    for (key, searches) in documents.iter().flat_map(entries) {
+        if ["detection", "filter"].contains(&key.text.as_str()) {
+            let searches = entries(searches).iter();
+            todo.extend(searches.filter(|one| is_search(one)).map(|(_, node)| node));
+        }
+    }
+    while let Some(search) = todo.pop() {
+        if let Kind::List(items) = &search.kind {
+            todo.extend(items);
+        }
+        let mut lines: BTreeMap<String, &str> = BTreeMap::new();
+        for (key, _) in entries(search) {
+            let (field, modifiers) = key
+                .text
+                .split_at(key.text.find('|').unwrap_or(key.text.len()));
+            let name = okta_name(field).map_or_else(|| field.to_owned(), |name| name.into_owned());
+            let Some(other) = lines.insert(format!("{name}{modifiers}"), field) else {
+                continue;
+            };
+            let message = format!(
+                "`{other}` and `{field}` are both `{name}` of Okta's, which one search names once: write one of the two lines as a search of its own, and ask for both in the condition"
+            );
+            problems.error(codes::SYNTAX, key.span, message);
+        }
     }
 }
 

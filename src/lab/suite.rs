@@ -199,10 +199,45 @@ pub fn all_suites_over(folder: &Path, loaded: &mut Loaded, texts: &Texts) -> Vec
         .iter()
         .filter_map(|path| load(folder, path, texts, &mut logs, problems));
     suites.extend(read);
-    if let Some(policy) = &loaded.policy {
-        report_unknown_rules(policy, &suites, problems);
+    match &loaded.policy {
+        Some(policy) => report_unknown_rules(policy, &suites, problems),
+        None => report_unwritten_rules(&loaded.files, &suites, problems),
     }
     suites
+}
+
+/// The same of a policy with errors: a rule is there where any document, right or wrong, is called
+/// so, or a file that cannot be parsed has the name somewhere.
+fn report_unwritten_rules(files: &[PolicyFile], suites: &[Suite], problems: &mut Problems) {
+    let mut known = BTreeSet::new();
+    let mut unread = Vec::new();
+    for file in files.iter().filter(|file| file.is_rule()) {
+        let mut unheard = Problems::default();
+        let documents = parse_yaml_documents(file.id, &file.text, &mut unheard);
+        if unheard.has_errors() {
+            unread.push(&file.text);
+        }
+        for document in documents {
+            let called = ["/name", "/id", "/title"].map(|key| document.at(key)?.scalar_text());
+            known.extend(called.into_iter().flatten());
+        }
+    }
+    if known.is_empty() {
+        return;
+    }
+    let cases = suites.iter().flat_map(|suite| &suite.cases);
+    for NamedRule { name, kind, span } in cases.flat_map(|case| &case.named) {
+        // A rule without a name may have an id that is made for it.
+        let is_id = name.parse::<uuid::Uuid>().is_ok();
+        let may_be = unread.iter().any(|text| text.contains(name.as_str()));
+        if !is_id && !may_be && !known.contains(name) {
+            let message =
+                format!("none of the {kind} has the rule `{name}`: there is no such rule");
+            problems
+                .warn(codes::UNKNOWN_RULE, *span, message)
+                .did_you_mean(name, known.iter().map(String::as_str));
+        }
+    }
 }
 
 /// Whether a file is a suite, by its path in the policy folder.

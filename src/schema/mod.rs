@@ -165,9 +165,14 @@ fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
 }
 
-/// A time span such as `10m`.
+/// A time span such as `10m`, of at most 292 years: what is longer is no number of nanoseconds.
 fn span_of_time() -> Value {
-    json!({"type": "string", "pattern": "^[0-9]+[smhdwMy]$"})
+    json!({"type": "string", "pattern": "^0*([0-9]{1,10}s|[0-9]{1,9}m|[0-9]{1,7}h|[0-9]{1,6}d|[0-9]{1,5}w|[0-9]{1,4}M|([0-9]{1,2}|[12][0-9]{2})y)$"})
+}
+
+/// A list, or nothing: a key without a value counts as absent.
+fn list_or_nothing(items: Value) -> Value {
+    json!({"type": ["array", "null"], "items": items})
 }
 
 /// A mapping of any names to values of one kind.

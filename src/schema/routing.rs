@@ -32,7 +32,7 @@ fn agent() -> Value {
         &["description", "runs"],
         json!({
             "description": text(),
-            "runs": together([named("runs"), json!({"pattern": "^(detect|commands|slot:.+|script:.+)$"})]),
+            "runs": together([named("runs"), json!({"pattern": "^(detect|commands|slot:[A-Za-z0-9_-]+|script:.+)$"})]),
             "critical": boolean(),
             "input": text(),
             "output": text(),

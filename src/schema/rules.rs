@@ -8,8 +8,8 @@ use crate::detect::{
 use crate::okta::{EVENT_TYPE, fields};
 use crate::schema::pages::Table;
 use crate::schema::{
-    NAMES, boolean, closed, count, known, list_of, mapping_to, named, number, one_of, said, some,
-    span_of_time, suites, text, together,
+    NAMES, boolean, closed, count, known, list_of, list_or_nothing, mapping_to, named, number,
+    one_of, said, some, span_of_time, suites, text, together,
 };
 
 /// A UUID with dashes or without, in braces or as a URN.
@@ -24,13 +24,13 @@ pub(super) fn schema() -> Value {
         "type": "object",
         "properties": together(descriptive.chain([keys()])),
         "oneOf": [
-            {"required": ["title", "logsource", "detection"]},
-            {"required": ["title", "correlation"]},
-            {"required": ["title", "logsource", "filter"]},
-            {"required": ["accessors"]},
+            with_logic("detection", &["title", "logsource"]),
+            with_logic("correlation", &["title"]),
+            with_logic("filter", &["title", "logsource"]),
+            with_logic("accessors", &[]),
         ],
         "if": {"required": ["correlation"]},
-        "then": {"properties": {"rulectl": {"not": {"required": ["group-by"]}}}},
+        "then": {"properties": {"rulectl": {"not": {"type": "object", "required": ["group-by"]}}}},
         "$defs": together([suites::definitions(), json!({
             "field": known(fields(), "field"),
             "values": values(json!({"type": ["string", "number", "boolean", "null"]})),
@@ -62,8 +62,20 @@ fn keys() -> Value {
         "filter": said("What is asked of the events of several rules", filter()),
         "accessors": said("Which fields are texts that hold values, and how these are written", mapping_to(one_of(&NOTATIONS))),
         "generate": said("`true`: the rules that a correlation names give findings of their own too", boolean()),
-        "rulectl": {"$ref": "#/$defs/rulectl", "description": "What Sigma has no words for"},
+        "rulectl": {
+            "anyOf": [{"$ref": "#/$defs/rulectl"}, {"type": "null"}],
+            "description": "What Sigma has no words for",
+        },
     })
+}
+
+/// A document with one of the keys that say what it is, and without the others.
+fn with_logic(logic: &str, beside: &[&str]) -> Value {
+    const LOGICS: [&str; 4] = ["detection", "correlation", "filter", "accessors"];
+    let required: Vec<&str> = beside.iter().copied().chain([logic]).collect();
+    let others = LOGICS.into_iter().filter(|other| *other != logic);
+    let others: Vec<Value> = others.map(|other| json!({"required": [other]})).collect();
+    json!({"required": required, "not": {"anyOf": others}})
 }
 
 fn field() -> Value {
@@ -192,8 +204,8 @@ fn correlation() -> Value {
         json!({
             "type": {"type": "string", "enum": types, NAMES: "correlation_type"},
             "rules": rules,
-            "group-by": list_of(field()),
-            "timespan": together([span_of_time(), json!({"pattern": "^0*[1-9][0-9]*[smhdwMy]$"})]),
+            "group-by": list_or_nothing(field()),
+            "timespan": together([span_of_time(), json!({"allOf": [{"pattern": "[1-9]"}]})]),
             "condition": {},
             "aliases": mapping_to(mapping_to(text())),
             "generate": boolean(),
@@ -329,9 +341,9 @@ fn block() -> Value {
             "suppress": span_of_time(),
             "behaviour": text(),
             "metadata": list_of(field()),
-            "group-by": list_of(field()),
+            "group-by": list_or_nothing(field()),
             "script": {"anyOf": [named("function"), functions]},
-            "tests": suites::cases(),
+            "tests": suites::cases(0),
         }),
     )
 }

@@ -7,13 +7,16 @@ use crate::okta::{EVENT_TYPE, MAPPINGS, event_types, fields};
 use crate::schema::pages::Table;
 use crate::schema::{NAMES, closed, count, known, list_of, one_of, said, text, together};
 
+/// A time with its zone, or without one, which is UTC.
+const TIME: &str = r"^\s*[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])[Tt ]([01]?[0-9]|2[0-3]):[0-5]?[0-9]:([0-5]?[0-9]|60)(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\s*$";
+
 pub(super) fn schema() -> Value {
     let mut suite = closed(
         Table::NONE,
         &["suite", "cases"],
         json!({
             "suite": said("What the suite is called", text()),
-            "cases": together([said("Events, and what must come of them", cases()), json!({"minItems": 1})]),
+            "cases": said("Events, and what must come of them", cases(1)),
         }),
     );
     if let Value::Object(suite) = &mut suite {
@@ -22,9 +25,9 @@ pub(super) fn schema() -> Value {
     suite
 }
 
-/// The cases of a suite, or of a rule.
-pub(super) fn cases() -> Value {
-    json!({"type": "array", "items": case()})
+/// The cases of a suite, which has one at least, or of a rule.
+pub(super) fn cases(least: u32) -> Value {
+    json!({"type": "array", "minItems": least, "items": case()})
 }
 
 fn case() -> Value {
@@ -35,7 +38,7 @@ fn case() -> Value {
         json!({
             "name": text(),
             "base": event(base),
-            "start": {"type": "string", "pattern": "^ *[0-9]{4}-[0-9]{2}-[0-9]{2}"},
+            "start": {"type": "string", "pattern": TIME},
             "events": events(),
             "expect": expected(),
         }),

@@ -15,7 +15,10 @@ pub(super) fn schema() -> Value {
 }
 
 fn command() -> Value {
-    let scalar = json!({"type": ["string", "number", "boolean"]});
+    let holes = Hole::ALL.map(|(name, _)| name).join("|");
+    let filled = |text: &str| format!(r"({text}|\{{({holes})\}})");
+    let query = format!("^{}*$", filled("[^{]"));
+    let scalar = json!({"type": ["string", "number", "boolean"], "pattern": query});
     let own = json!({
         "step": named("step"),
         "system": {"type": "string", "enum": ["okta_api"]},
@@ -25,8 +28,8 @@ fn command() -> Value {
         "query": mapping_to(scalar),
         "body": {},
     });
-    let holes = Hole::ALL.map(|(name, _)| name).join("|");
-    let path = || json!({"type": "string", "pattern": format!("^/api/v1/([^?#{{}}]|\\{{({holes})\\}})+$")});
+    let path = format!("^/api/v1/{}+$", filled("[^?#{]"));
+    let path = || json!({"type": "string", "pattern": path});
     let methods = METHODS.map(|(method, _)| json!({method: path()}));
     let mut command = closed(
         Table::COMMANDS,

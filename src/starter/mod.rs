@@ -70,12 +70,12 @@ fn obstacle(folder: &Path, path: &str) -> Option<PathBuf> {
     if fs::symlink_metadata(&full).is_ok() {
         return Some(full);
     }
-    let inner = Path::new(path).ancestors().skip(1);
-    // Joined with nothing it would end in a `/`, and be no path of a file.
-    let above = inner.map(|inner| match inner.as_os_str().is_empty() {
-        true => folder.to_owned(),
-        false => folder.join(inner),
-    });
+    let is_named = |path: &&Path| !path.as_os_str().is_empty();
+    let inner = Path::new(path).ancestors().skip(1).filter(is_named);
+    let outer = folder.ancestors().filter(is_named);
+    let above = inner
+        .map(|inner| folder.join(inner))
+        .chain(outer.map(Path::to_owned));
     let is_obstacle = |above: &PathBuf| {
         let is_folder = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_dir());
         fs::symlink_metadata(above).is_ok() && !is_folder(above)

@@ -25,10 +25,13 @@ pub fn rulectl(folder: &Path, words: &str) -> Output {
 
 pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> Output {
     let logs = log("").display().to_string();
-    let says_where = words.contains("--policy") || words.starts_with("init");
     let words = words
         .split_whitespace()
         .map(|word| word.replace("LOGS/", &logs));
+    let words: Vec<String> = words.collect();
+    let names_one = words
+        .iter()
+        .any(|word| ["init", "--policy"].contains(&word.as_str()));
     let mut command = program();
     command
         .current_dir(folder)
@@ -36,7 +39,7 @@ pub fn rulectl_with(folder: &Path, words: &str, env: Env<'_>, stdin: &[u8]) -> O
         .args(words)
         .write_stdin(stdin)
         .envs(env.iter().copied());
-    if !says_where && !folder.join("routing.toml").exists() {
+    if !names_one && !folder.join("routing.toml").exists() {
         command.arg("--policy").arg(small_place());
     }
     command.output().expect("it runs")

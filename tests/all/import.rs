@@ -84,231 +84,329 @@ fn fields_get_okta_s_names_and_everything_else_stays() {
 }
 
 #[test]
-fn a_rule_gets_its_user_wherever_its_document_ends() {
-    let rule =
+fn each_detection_says_whom_it_is_about_however_its_document_ends() {
+    const RULE: &str =
         "title: A\nlogsource: {product: okta}\ndetection:\n  s: {eventtype: x}\n  condition: s\n";
-    let user = "rulectl: {user: actor.id}\n";
-    let ours = rule.replace("eventtype", "eventType");
-    let other = ours
-        .replace("title: A", "title: B")
-        .replace("eventType: x", "eventType: y");
-    let cases = [
-        ("a.yml", rule.to_owned(), format!("{ours}{user}")),
+    const USER: &str = "rulectl: {user: actor.id}\n";
+    let read = RULE.replace("eventtype", "eventType");
+    for (text, written) in [
+        (RULE.to_owned(), format!("{read}{USER}")),
+        (format!("\u{feff}{RULE}"), format!("{read}{USER}")),
+        (format!("{RULE}...\n"), format!("{read}{USER}...\n")),
+        (format!("{RULE}--- # c\n"), format!("{read}{USER}--- # c\n")),
+        (format!("---\n{RULE}"), format!("---\n{read}{USER}")),
+        (RULE.trim_end().to_owned(), format!("{read}{USER}")),
         (
-            "a\nb.yml",
-            format!("{rule}...\n"),
-            format!("{ours}{user}...\n"),
+            format!("{RULE}---\n{}...\n", RULE.replace("title: A", "title: B")),
+            format!(
+                "{read}{USER}---\n{}{USER}...\n",
+                read.replace("title: A", "title: B")
+            ),
         ),
-        ("a.yml", format!("\u{feff}{rule}"), format!("{ours}{user}")),
         (
-            "a.yml",
-            format!("---\n{rule}---\n"),
-            format!("---\n{ours}{user}---\n"),
+            format!("{RULE}rulectl: {{user: target.id}}\n"),
+            format!("{read}rulectl: {{user: target.id}}\n"),
         ),
-        ("a.yml", rule.trim_end().to_owned(), format!("{ours}{user}")),
-        (
-            "a.yml",
-            format!("{rule}---\n{other}"),
-            format!("{ours}{user}---\n{other}{user}"),
-        ),
-    ];
-    for (name, theirs, expected) in cases {
+    ] {
         let folder = started();
         let path = folder.path();
-        write(path, &format!("theirs/{name}"), &theirs);
+        write(path, "theirs/a\nb.yml", &text);
         let done = rulectl(path, "import sigma theirs");
-        assert_eq!(done.status.code(), Some(0), "{}{}", out(&done), err(&done));
-        let text = fs::read_to_string(path.join("rules/imported").join(name)).expect("written");
-        let shown = name.replace('\n', "\\u{a}");
+        assert_eq!(done.status.code(), Some(0), "{text}{}", out(&done));
+        let file = fs::read_to_string(path.join("rules/imported/a\nb.yml")).expect("written");
         assert!(
-            text.starts_with(&format!("# Imported from theirs/{shown}, SHA-256 ")),
-            "{text}"
+            file.starts_with("# Imported from theirs/a\\u{a}b.yml, SHA-256 "),
+            "{file}"
         );
-        let whole = text.split_once("came with.\n\n").expect("a head").1;
-        assert_eq!(whole, expected, "{theirs}");
+        assert_eq!(
+            file.split_once("\n\n").expect("a head").1,
+            written,
+            "{text:?}"
+        );
     }
 }
 
 #[test]
-fn a_filter_comes_in_for_rules_that_come_in_and_for_no_others() {
-    let rule = "title: A\nname: theirs\nlogsource: {product: okta}\ndetection:\n  s: {eventType: user.session.start}\n  condition: s\n";
+fn rules_of_the_policy_are_changed_where_that_is_asked_for_alone() {
+    const RULE: &str = "title: Theirs\nname: theirs\nlogsource: {product: okta, service: okta}\ndetection:\n  s: {eventType: user.session.start}\n  condition: s\n";
     let filter = |rules: &str| {
         format!(
-            "title: F\nlogsource: {{product: okta}}\nfilter:\n  rules: {rules}\n  s: {{actor.type: SystemPrincipal}}\n  condition: not s\n"
+            "title: F\nlogsource: {{product: okta}}\nfilter:\n  rules: {rules}\n  s: {{eventType: user.session.start}}\n  condition: not s\n"
         )
     };
-    let folder = started();
-    let path = folder.path();
-    write(path, "theirs/a.yml", rule);
-    write(path, "theirs/good.yml", &filter("[theirs]"));
-    write(path, "theirs/all.yml", &filter("any"));
-    write(path, "theirs/ours.yml", &filter("[api_token_created]"));
-    let done = rulectl(path, "import sigma theirs");
-    let said = out(&done);
-    assert_eq!(done.status.code(), Some(1), "{said}{}", err(&done));
-    for part in [
-        "not imported: theirs/all.yml\n  error theirs/all.yml:",
-        "a filter for every rule of its log source",
-        "a filter for `api_token_created`",
-        "1 rule and 1 filter in 2 files imported; 2 files not\n",
+    let correlation = |more: &str| {
+        format!(
+            "title: C\ncorrelation:\n  type: event_count\n  rules: [api_token_made]\n  timespan: 5m\n  condition: {{gte: 2}}\n{more}"
+        )
+    };
+    // What comes beside the rule, whether it changes the policy's, and what is told with the flag.
+    for (text, changes, told) in [
+        (
+            filter("[theirs]"),
+            false,
+            "  filters `theirs`, which is imported too\n",
+        ),
+        (
+            filter("[api_token_made]"),
+            true,
+            "  filters `api_token_made` of rules/api_token.yml, which was there\n",
+        ),
+        (
+            filter("any"),
+            true,
+            "  filters `api_token_made` of rules/api_token.yml, which was there\n  filters `theirs`, which is imported too\n",
+        ),
+        (
+            correlation(""),
+            true,
+            "  silences `api_token_made` of rules/api_token.yml, which was there\n",
+        ),
+        (
+            correlation("  generate: true\n"),
+            false,
+            "rules/imported/b.yml: there already\n",
+        ),
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        let folder = started();
+        let path = folder.path();
+        write(path, "theirs/a.yml", RULE);
+        write(path, "theirs/b.yml", &text);
+        let done = rulectl(path, "import sigma theirs");
+        assert_eq!(
+            done.status.code(),
+            Some(i32::from(changes)),
+            "{text}{}",
+            out(&done)
+        );
+        assert_eq!(path.join("rules/imported/b.yml").exists(), !changes);
+        if changes {
+            for part in [
+                "not imported: theirs/b.yml\n  error theirs/b.yml:",
+                "`api_token_made` of rules/api_token.yml, which is in the policy already; `--change-rules` brings it in all the same\n",
+                "1 rule in 1 file imported; 1 file not\n",
+            ] {
+                assert!(out(&done).contains(part), "no `{part}` in {}", out(&done));
+            }
+        }
+        let done = rulectl(path, "import sigma theirs --change-rules");
+        assert_eq!(done.status.code(), Some(0), "{}", out(&done));
+        assert!(out(&done).contains(told), "no `{told}` in {}", out(&done));
+        let sum = match text.contains("filter:") {
+            true => "1 rule and 1 filter in 2 files imported; 0 files not\n",
+            false => "2 rules in 2 files imported; 0 files not\n",
+        };
+        assert!(out(&done).ends_with(sum), "{}", out(&done));
+        // What is there already changes nothing any more.
+        let again = rulectl(path, "import sigma theirs");
+        assert_eq!(again.status.code(), Some(0), "{}", out(&again));
     }
-    // What came before counts as imported too.
+}
+
+#[test]
+fn accessors_are_left_to_whoever_owns_the_policy() {
+    let folder = started();
     write(
-        path,
-        "more/later.yml",
-        &filter("[theirs]").replace("title: F", "title: G"),
+        folder.path(),
+        "theirs/a.yml",
+        "accessors:\n  debugContext.debugData.x: json\n",
     );
-    let done = rulectl(path, "import sigma more");
+    let done = rulectl(folder.path(), "import sigma theirs");
+    assert_eq!(done.status.code(), Some(1), "{}", out(&done));
     assert!(
-        out(&done).ends_with("0 rules and 1 filter in 1 file imported; 0 files not\n"),
+        out(&done).contains("accessors say how all rules of a policy read their fields"),
         "{}",
         out(&done)
     );
 }
 
 #[test]
-fn sources_that_are_no_rules_and_folders_that_are_not_there_are_said() {
+fn a_write_that_fails_ends_with_what_is_there_and_what_is_not() {
     let folder = started();
     let path = folder.path();
-    fs::create_dir(path.join("empty")).expect("made");
-    let cases = [
-        (
-            "import sigma routing.toml",
-            1,
-            "routing.toml:1: is of another kind than rules",
-        ),
-        (
-            "import sigma fixtures/api_token.test.yml",
-            1,
-            "api_token.test.yml:1: is of another kind",
-        ),
-        (
-            "import sigma empty",
-            1,
-            "empty:1: holds no `.yml` or `.yaml` file",
-        ),
-        ("import sigma nowhere", 1, "nowhere:1: cannot be read"),
-        (
-            "--policy nowhere import sigma rules",
-            3,
-            "there is no folder `nowhere`",
-        ),
-    ];
-    for (words, code, expected) in cases {
-        let done = rulectl(path, words);
-        let said = out(&done) + err(&done).as_str();
-        assert_eq!(done.status.code(), Some(code), "{words}: {said}");
-        assert!(said.contains(expected), "{words}: {said}");
+    for name in ["a", "sub/b", "z"] {
+        let rule = format!(
+            "title: {name}\nlogsource: {{product: okta}}\ndetection:\n  s: {{eventType: user.session.start}}\n  condition: s\n"
+        );
+        write(path, &format!("theirs/{name}.yml"), &rule);
     }
-    assert!(!path.join("nowhere").exists());
+    // A file where a folder would have to be.
+    write(path, "rules/imported/sub", "");
+    let done = rulectl(path, "import sigma theirs");
+    assert_eq!(done.status.code(), Some(2), "{}{}", out(&done), err(&done));
+    assert!(
+        out(&done).starts_with("rules/imported/a.yml\nnot written: rules/imported/sub/b.yml: "),
+        "{}",
+        out(&done)
+    );
+    assert!(
+        out(&done).ends_with(
+            "not written: rules/imported/z.yml: not tried, after that\n1 rule in 1 file imported; 0 files not; 2 files could not be written\n"
+        ),
+        "{}",
+        out(&done)
+    );
+    let names = fs::read_dir(path.join("rules/imported")).expect("a folder");
+    let mut names: Vec<_> = names.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a.yml", "sub"], "no half file stays");
+    let told = rulectl(path, "import sigma theirs --format json");
+    let told: Value = serde_json::from_str(&out(&told)).expect("JSON");
+    assert_eq!(told["imported"][0]["unchanged"], true);
+    assert_eq!(told["unwritten"][0]["file"], "rules/imported/sub/b.yml");
+    assert_eq!(told["unwritten"][1]["source"], "theirs/z.yml");
 }
 
+#[cfg(unix)]
 #[test]
-fn two_names_for_one_field_in_a_search_are_told_as_such() {
+fn nothing_is_written_through_a_link() {
+    use std::os::unix::fs::symlink;
+    const RULE: &str = "title: A\nlogsource: {product: okta}\ndetection:\n  s: {eventType: user.session.start}\n  condition: s\n";
+    let outside = folder();
+    for (link, words) in [
+        ("rules/imported", "import sigma theirs"),
+        ("rules/imported", "import sigma theirs --to rules/imported"),
+        (
+            "rules/imported",
+            "import sigma theirs --to ./rules/imported/x",
+        ),
+    ] {
+        let folder = started();
+        let path = folder.path();
+        write(path, "theirs/sub/a.yml", RULE);
+        symlink(outside.path(), path.join(link)).expect("linked");
+        let done = rulectl(path, words);
+        assert_eq!(done.status.code(), Some(2), "{}", out(&done));
+        assert!(
+            err(&done).contains("`rules/imported` is a link, through which no rules are written"),
+            "{}",
+            err(&done)
+        );
+    }
     let folder = started();
     let path = folder.path();
-    write(
-        path,
-        "a.yml",
-        "title: A\nlogsource: {product: okta}\ndetection:\n  s:\n    source.ip: 192.0.2.1\n    client.ip: 192.0.2.2\n    eventtype: x\n  condition: s\n",
+    write(path, "theirs/sub/a.yml", RULE);
+    fs::create_dir(path.join("rules/imported")).expect("made");
+    symlink(outside.path(), path.join("rules/imported/sub")).expect("linked");
+    let done = rulectl(path, "import sigma theirs");
+    assert_eq!(done.status.code(), Some(1), "{}", out(&done));
+    assert!(
+        out(&done).contains("`rules/imported/sub` is a link, through which no rules are written"),
+        "{}",
+        out(&done)
     );
-    let done = rulectl(path, "import sigma a.yml");
-    let said = out(&done);
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    let expected = "`client.ip` and `source.ip` are both `client.ipAddress` here, and one search cannot ask for a field twice";
-    assert!(said.contains(expected), "{said}");
+    let count = fs::read_dir(outside.path()).expect("a folder").count();
+    assert_eq!(count, 0, "nothing is written outside");
 }
 
 #[test]
-fn outcomes_are_written_as_okta_writes_them() {
-    let cases = [("success", "[SUCCESS, ALLOW]"), ("failure", "[FAILURE, ")];
-    for (theirs, ours) in cases {
+fn what_is_named_and_is_no_rule_is_told() {
+    let folder = started();
+    let path = folder.path();
+    write(path, "theirs/a.toml", "a = 1\n");
+    write(path, "theirs/a.test.yml", "suite: a\ncases: []\n");
+    write(path, "theirs/notes.txt", "a\n");
+    fs::create_dir(path.join("none")).expect("made");
+    for (named, told) in [
+        (
+            "theirs/a.toml",
+            "not imported: theirs/a.toml\n  error theirs/a.toml:1: rules are",
+        ),
+        ("theirs/a.test.yml", "error theirs/a.test.yml:1: rules are"),
+        ("theirs/notes.txt", "error theirs/notes.txt:1: rules are"),
+        ("none", "error none:1: nothing to import: rules are"),
+        ("theirs", "error theirs:1: nothing to import: rules are"),
+    ] {
+        let done = rulectl(path, &format!("import sigma {named}"));
+        assert_eq!(done.status.code(), Some(1), "{named}: {}", out(&done));
+        assert!(out(&done).contains(told), "no `{told}` in {}", out(&done));
+    }
+}
+
+#[test]
+fn two_names_for_one_field_are_told_by_both() {
+    for (lines, told) in [
+        (
+            "    source.ip: 192.0.2.1\n    client.ip: 192.0.2.2\n",
+            "theirs/a.yml:6: `source.ip` and `client.ip` are both `client.ipAddress` of Okta's",
+        ),
+        (
+            "    - eventType|contains: a\n      event.action|contains: b\n",
+            "theirs/a.yml:6: `eventType` and `event.action` are both `eventType` of Okta's",
+        ),
+    ] {
         let folder = started();
         let path = folder.path();
         write(
             path,
-            "a.yml",
+            "theirs/a.yml",
             &format!(
-                "title: A\nlogsource: {{product: okta}}\ndetection:\n  s: {{event.action: user.session.start, event.outcome: {theirs}}}\n  condition: s\n"
+                "title: A\nlogsource: {{product: okta}}\ndetection:\n  s:\n{lines}  condition: s\n"
             ),
         );
-        let done = rulectl(path, "import sigma a.yml");
-        assert_eq!(done.status.code(), Some(0), "{}{}", out(&done), err(&done));
-        let text = fs::read_to_string(path.join("rules/imported/a.yml")).expect("written");
-        assert!(text.contains(&format!("outcome.result: {ours}")), "{text}");
+        let done = rulectl(path, "import sigma theirs");
+        assert_eq!(done.status.code(), Some(1), "{}", out(&done));
+        assert!(out(&done).contains(told), "no `{told}` in {}", out(&done));
+        assert!(!out(&done).contains("written twice"), "{}", out(&done));
     }
 }
 
-#[cfg(unix)]
 #[test]
-fn a_folder_that_leads_out_of_the_policy_is_not_written_through() {
-    let rule =
-        "title: A\nlogsource: {product: okta}\ndetection:\n  s: {eventType: x}\n  condition: s\n";
-    for link in ["rules/imported", "rules/imported/sub"] {
+fn values_of_event_outcome_become_those_of_okta_s_outcome() {
+    for (line, written) in [
+        ("event.outcome: success", "outcome.result: [SUCCESS, ALLOW]"),
+        ("event.outcome: failure", "outcome.result: [FAILURE, DENY]"),
+        (
+            "event.outcome: 'failure'",
+            "outcome.result: [FAILURE, DENY]",
+        ),
+        (
+            "event.outcome|cased: failure",
+            "outcome.result|cased: [FAILURE, DENY]",
+        ),
+        (
+            "event.outcome: unknown",
+            "outcome.result: [ABANDONED, CHALLENGE, DEFERRED, RATE_LIMIT, SCHEDULED, SKIPPED, UNANSWERED, UNKNOWN]",
+        ),
+        (
+            "event.outcome: [success, failure]",
+            "outcome.result: [SUCCESS, ALLOW, FAILURE, DENY]",
+        ),
+        (
+            "event.outcome|contains: fail",
+            "outcome.result|contains: fail",
+        ),
+        ("event.outcome: other", "outcome.result: other"),
+        ("okta.outcome.result: failure", "outcome.result: failure"),
+    ] {
         let folder = started();
         let path = folder.path();
-        let outside = tempfile::TempDir::new().expect("made");
-        write(path, "theirs/sub/a.yml", rule);
-        let place = path.join(link);
-        fs::create_dir_all(place.parent().expect("above")).expect("made");
-        std::os::unix::fs::symlink(outside.path(), &place).expect("linked");
-        let done = rulectl(path, "import sigma theirs");
-        let said = out(&done) + err(&done).as_str();
-        assert_ne!(done.status.code(), Some(0), "{said}");
-        assert!(said.contains("leads out of the policy folder"), "{said}");
-        assert_eq!(fs::read_dir(outside.path()).expect("there").count(), 0);
-        // Named, it is meant.
-        let done = rulectl(
+        write(
             path,
-            &format!("import sigma theirs --to {}", outside.path().display()),
+            "theirs/a.yml",
+            &format!(
+                "title: A\nlogsource: {{product: okta}}\ndetection:\n  s:\n    {line}\n  condition: s\n"
+            ),
         );
-        assert_eq!(
-            outside.path().join("sub/a.yml").exists(),
-            done.status.code() == Some(0)
-        );
+        let done = rulectl(path, "import sigma theirs");
+        assert_eq!(done.status.code(), Some(0), "{line}: {}", out(&done));
+        let text = fs::read_to_string(path.join("rules/imported/a.yml")).expect("written");
+        assert!(text.contains(&format!("    {written}\n")), "{line}: {text}");
     }
 }
 
-#[cfg(unix)]
 #[test]
-fn a_file_that_cannot_be_written_ends_the_import_with_a_report() {
-    let rule = |title: &str| {
-        format!(
-            "title: {title}\nlogsource: {{product: okta}}\ndetection:\n  s: {{eventType: {title}}}\n  condition: s\n"
-        )
-    };
+fn a_policy_folder_that_is_not_there_is_not_made() {
     let folder = started();
     let path = folder.path();
-    for name in ["a", "b/c", "d"] {
-        write(
-            path,
-            &format!("theirs/{name}.yml"),
-            &rule(&name.replace('/', "")),
-        );
-    }
-    // A file where a folder would be.
-    write(path, "rules/imported/b", "x");
-    let done = rulectl(path, "import sigma theirs");
-    let said = out(&done) + err(&done).as_str();
-    assert_eq!(done.status.code(), Some(2), "{said}");
+    write(path, "theirs/a.yml", "title: A\n");
+    let done = rulectl(path, "--policy polcy import sigma theirs");
+    assert_eq!(done.status.code(), Some(2), "{}", out(&done));
     assert!(
-        said.contains("not imported: theirs/b/c.yml") && said.contains("cannot be written"),
-        "{said}"
+        err(&done).contains("`polcy` is not a folder"),
+        "{}",
+        err(&done)
     );
-    assert!(
-        said.contains("not imported: theirs/d.yml")
-            && said.contains("not written, since another could not be"),
-        "{said}"
-    );
-    assert!(
-        path.join("rules/imported/a.yml").exists() && !path.join("rules/imported/d.yml").exists()
-    );
-    let left = fs::read_dir(path.join("rules/imported"))
-        .expect("there")
-        .count();
-    assert_eq!(left, 2, "no half of a file stays");
+    assert!(!path.join("polcy").exists());
 }
 
 #[test]

@@ -65,21 +65,40 @@ fn what_is_there_is_never_written_over() {
 }
 
 #[test]
-fn a_folder_is_named_once_and_is_a_folder() {
+fn the_folder_is_named_as_a_word_or_as_the_policy() {
     let folder = folder();
     let path = folder.path();
-    fs::write(path.join("f"), "x").expect("written");
-    let cases = [
-        ("init f", 2, "`f` stands in the way"),
-        ("--policy f init", 2, "`f` stands in the way"),
-        ("--policy a init b", 3, "both name the folder"),
-        ("--policy a init", 0, ""),
-    ];
-    for (words, code, expected) in cases {
+    for (words, made) in [
+        ("init one", "one"),
+        ("--policy two init", "two"),
+        ("--policy three init three", "three"),
+        ("init", "."),
+    ] {
         let done = rulectl(path, words);
-        let said = out(&done) + err(&done).as_str();
-        assert_eq!(done.status.code(), Some(code), "{words}: {said}");
-        assert!(said.contains(expected), "{words}: {said}");
+        assert_eq!(done.status.code(), Some(0), "{words}: {}", err(&done));
+        assert!(path.join(made).join("routing.toml").exists(), "{words}");
     }
-    assert!(path.join("a/rules/api_token.yml").exists() && !path.join("b").exists());
+    let done = rulectl(path, "--policy four init five");
+    assert_eq!(done.status.code(), Some(3));
+    assert!(
+        err(&done).contains("`init five` and `--policy four` name two folders"),
+        "{}",
+        err(&done)
+    );
+    assert!(!path.join("four").exists() && !path.join("five").exists());
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_told() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), "mine").expect("written");
+    for words in ["init f", "init f/g", "--policy f init"] {
+        let done = rulectl(folder.path(), words);
+        assert_eq!(done.status.code(), Some(2), "{words}");
+        assert_eq!(
+            err(&done),
+            "error: `f` stands in the way; nothing is written\n",
+            "{words}"
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jsonschema::Validator;
-use rulectl::diag::Problems;
+use rulectl::diag::{Problems, Severity};
 use rulectl::document::{parse_toml, parse_yaml_documents};
 use rulectl::lab::all_suites;
 use rulectl::policy;
@@ -232,25 +232,110 @@ fn files_of_another_form_are_not() {
                 .to_owned(),
         ),
         (Format::Tools, "tools: {}\ncommands: {}\n".to_owned()),
-        (
-            Format::Tools,
-            "commands: {a: {system: okta_api, description: b, get: '/api/v1/users/{userID}'}}\n"
-                .to_owned(),
-        ),
-        (
-            Format::Tests,
-            "suite: x\ncases: [{name: a, start: noon, events: [{}], expect: {findings: 1}}]\n"
-                .to_owned(),
-        ),
-        (
-            Format::Tests,
-            "suite: x\ncases: [{name: a, events: [{repeat: 100001}], expect: {findings: 1}}]\n"
-                .to_owned(),
-        ),
     ] {
         let documents = documents("x.yml", &text);
         assert_eq!(documents.len(), 1, "{text}");
         assert!(!validator(format).is_valid(&documents[0]), "{text}");
+    }
+}
+
+/// Files in which one thing differs from a good one, and whether `check` takes them: so does the
+/// schema.
+#[test]
+fn the_schemas_take_what_check_takes() {
+    const DETECTION: &str =
+        "title: x\nlogsource: {product: okta}\ndetection: {s: {eventType: a}, condition: s}\n";
+    const CORRELATION: &str = "title: x\ncorrelation: {type: event_count, rules: [failed_login], timespan: 1h, condition: {gte: 2}}\n";
+    let good =
+        |name: &str| fs::read_to_string(root().join("tests/diagnostics/good").join(name)).unwrap();
+    let rule = |inside: &str| ("rules/x.yml", format!("{DETECTION}{inside}\n"));
+    let block = |inside: &str| rule(&format!("rulectl: {{{inside}}}"));
+    let counted = |inside: &str| ("rules/x.yml", format!("{CORRELATION}{inside}\n"));
+    let case = |inside: &str| {
+        block(&format!(
+            "tests: [{{name: a, expect: {{findings: 0}}, {inside}}}]"
+        ))
+    };
+    let of_log = |from: &str, to: &str| {
+        let text = good("tools.yaml");
+        assert!(text.contains(from), "no `{from}` in {text}");
+        ("tools.yaml", text.replacen(from, to, 1))
+    };
+    let slot = |name: &str| {
+        let agent = format!("[agents.x]\ndescription = \"a\"\nruns = \"slot:{name}\"\n");
+        let slot = format!("[slots.\"{name}\"]\nprompt = \"prompts/x.md\"\ndefault = {{}}\n");
+        (
+            "routing.toml",
+            format!("{}\n{agent}{slot}", good("routing.toml")),
+        )
+    };
+    for ((file, text), is_good) in [
+        (rule(""), true),
+        (rule("rulectl: null"), true),
+        (rule("correlation: null"), false),
+        (rule("correlation: {type: absent}"), false),
+        (rule("filter: {}"), false),
+        (rule("accessors: {}"), false),
+        (counted("detection: {}"), false),
+        (counted("filter: {}"), false),
+        (counted("accessors: {}"), false),
+        (counted("rulectl: null"), true),
+        (counted("rulectl: {group-by: [actor.id]}"), false),
+        (counted("rulectl: {group-by: null}"), false),
+        (block("group-by: null"), true),
+        (block("group-by: []"), true),
+        (block("tests: []"), true),
+        (block("tests: null"), false),
+        (block("suppress: 292y"), true),
+        (block("suppress: 300y"), false),
+        (block("suppress: 100000y"), false),
+        (block("suppress: 00010m"), true),
+        (block("suppress: 99999999999s"), false),
+        (case("events: [], start: 2026-01-01T00:00:00Z"), true),
+        (case("events: [], start: '2026-01-01 00:00:00'"), true),
+        (
+            case("events: [], start: '2026-01-01T00:00:00.5+02:00'"),
+            true,
+        ),
+        (case("events: [], start: yesterday"), false),
+        (case("events: [], start: 2026-13-01T00:00:00Z"), false),
+        (case("events: [], start: '2026-01-01'"), false),
+        (case("events: [{eventType: a, repeat: 100000}]"), true),
+        (case("events: [{eventType: a, repeat: 100001}]"), false),
+        (of_log("{userId}", "{userID}"), false),
+        (of_log("{userId}", "{userId"), false),
+        (of_log("{userId}", "{userId}{userId}"), true),
+        (slot("a b"), false),
+    ] {
+        let format = Format::of(file).unwrap();
+        let documents = documents(file, &text);
+        let [document] = documents.as_slice() else {
+            panic!("{text}")
+        };
+        let mut texts: Vec<(String, Arc<str>)> = files(&root().join("tests/diagnostics/good"))
+            .into_iter()
+            .filter(|(name, ..)| name != file)
+            .map(|(name, _, text)| (name, text.into()))
+            .collect();
+        texts.push((file.to_owned(), text.as_str().into()));
+        let texts = texts
+            .iter()
+            .map(|(name, text)| (name.as_str(), Arc::clone(text)));
+        let mut loaded = policy::load_texts(texts);
+        all_suites(&root().join("tests/diagnostics/good"), &mut loaded);
+        let told: Vec<&str> = loaded
+            .problems
+            .sorted()
+            .into_iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(|problem| problem.message.as_str())
+            .collect();
+        assert_eq!(told.is_empty(), is_good, "check: {text}{told:?}");
+        assert_eq!(
+            validator(format).is_valid(document),
+            is_good,
+            "schema: {text}"
+        );
     }
 }
 

@@ -967,3 +967,37 @@ fn the_shipped_suites_reach_all_that_there_is() {
         .expect("it runs");
     assert_eq!(output.status.code(), Some(0), "{}", out(&output));
 }
+
+#[test]
+fn suites_are_held_against_the_names_that_are_there_whatever_else_is_wrong() {
+    const RULE: &str = "title: Begun\nname: begun\nlogsource: {product: okta, service: okta}\ndetection:\n  s: {eventType: user.session.start}\n  condition: s\n";
+    let of = |rule: &str| {
+        format!(
+            "suite: s\ncases:\n  - name: a\n    events: []\n    expect: {{findings: [{{rule: {rule}}}]}}\n"
+        )
+    };
+    for (broken, rule, is_told) in [
+        ("", "begun", false),
+        ("", "begnu", true),
+        ("level: grave\n", "begun", false),
+        ("level: grave\n", "begnu", true),
+        ("level: grave\n", "api_token_made", false),
+        (
+            "level: grave\n",
+            "00000000-0000-4000-8000-000000000001",
+            false,
+        ),
+        ("level: [\n", "begun", false),
+        ("level: [\n", "begnu", true),
+    ] {
+        let folder = folder();
+        let path = folder.path();
+        assert_eq!(rulectl(path, "init").status.code(), Some(0));
+        fs::write(path.join("rules/begun.yml"), format!("{RULE}{broken}")).expect("written");
+        fs::write(path.join("fixtures/begun.test.yml"), of(rule)).expect("written");
+        let done = rulectl(path, "check");
+        let told = format!("none of the findings has the rule `{rule}`: there is no such rule");
+        let said = format!("{}{}", out(&done), err(&done));
+        assert_eq!(said.contains(&told), is_told, "{broken}{rule}: {said}");
+    }
+}
