@@ -213,6 +213,8 @@ impl Desk<'_> {
     fn item(&self, one: &Candidate, text: &str, place: &Range<usize>) -> Value {
         let mut item = json!({
             "label": visible(&one.text),
+            // It is the label where nothing is said, and an editor that sees an edit narrows by this alone.
+            "filterText": visible(&one.text),
             "kind": one.kind as u8,
             "textEdit": {"range": self.lines.range(place.clone()), "newText": text},
         });
