@@ -277,7 +277,11 @@ impl Polling {
                         clock.sleep(self.settings.poll);
                     }
                 }
-                Err(failure) if failure.is_transient() => {
+                // A link that is refused is not followed, and the page is asked for again.
+                Err(failure)
+                    if failure.is_transient()
+                        || (progress.pages > 0 && matches!(failure, Failure::Link(_))) =>
+                {
                     failed += 1;
                     is_behind = true;
                     let pause = self.settings.client.longest_pause;

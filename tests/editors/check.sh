@@ -2,7 +2,7 @@
 # Sets Neovim up as docs/editors.md says, in a home of its own, and types in a copy of the policy.
 # Usage: tests/editors/check.sh PROGRAM [NVIM]
 set -euo pipefail
-program=$(realpath "$1") nvim=$(command -v "${2:-nvim}")
+program=$(realpath "$1") nvim=$(realpath -s "$(command -v "${2:-nvim}")")
 cd "$(dirname "$0")/../.."
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT

@@ -48,7 +48,7 @@ pub enum Failure {
         limit: usize,
     },
     /// The answer is not what this operation answers.
-    #[error("{host} answered {request} with {found} where {expected} was expected: `{shown}`")]
+    #[error("{host} answered {request} with {found} where {expected} was expected{}", quoted(.shown))]
     Unexpected {
         host: String,
         request: String,
@@ -130,7 +130,8 @@ impl Failure {
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Broken { .. }
-            | Self::Unexpected { .. } => true,
+            | Self::Unexpected { .. }
+            | Self::Waiting { .. } => true,
             Self::Refused(refusal) => matches!(refusal.status, 408 | 429 | 500..=599),
             _ => false,
         }
@@ -144,6 +145,13 @@ impl Failure {
             Self::Redirected { status, .. } => Some(*status),
             _ => None,
         }
+    }
+}
+
+fn quoted(shown: &str) -> String {
+    match shown {
+        "" => String::new(),
+        shown => format!(": `{shown}`"),
     }
 }
 
