@@ -147,6 +147,7 @@ fn placed(scenario: &str, change: impl FnOnce(&mut Settings), full_after: Option
     let mut settings = Settings::new(origin, Reach::Private, Some(credentials));
     settings.retries = 2;
     settings.share = 1.0;
+    settings.jitter = 1;
     // A machine with other work is slow, and no answer is waited for where there is none.
     settings.timeout = Duration::from_secs(20);
     change(&mut settings);
@@ -1074,4 +1075,19 @@ fn a_log_without_end_goes_on_where_it_was_stopped() {
     let said = String::from_utf8(run.stderr).unwrap();
     assert!(said.contains("the state is of another tenant"), "{said}");
     assert_eq!(other.requests().len(), 0);
+}
+
+#[test]
+fn clients_that_are_refused_together_do_not_come_again_together() {
+    let waited = |jitter: u64| {
+        let place = place(&day(), |settings| settings.jitter = jitter);
+        place.tenant.set_fault("server-error".parse().unwrap());
+        let _refused = bounded(&place, 100).unwrap_err();
+        place.gate.waits.lock().unwrap().clone()
+    };
+    assert_eq!(waited(1), waited(1));
+    assert_ne!(waited(1), waited(2));
+    let origin = Origin::parse("https://acme.okta.com", Reach::Public).unwrap();
+    let seed = || Settings::new(origin.clone(), Reach::Public, None).jitter;
+    assert_ne!(seed(), seed());
 }

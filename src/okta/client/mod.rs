@@ -40,6 +40,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use uuid::Uuid;
 
 use crate::event::{Nanos, Time};
 use crate::redact::Secret;
@@ -87,6 +88,9 @@ pub struct Settings {
     pub pause: Duration,
     /// The longest pause before a retry that Okta does not ask for.
     pub longest_pause: Duration,
+    /// What the jitter of pauses is drawn from; random, so that clients that were refused together do
+    /// not come again together.
+    pub jitter: u64,
     /// For one answer, rate limits and retries are waited for this long in all and no longer.
     pub max_wait: Duration,
     /// A body has at most so many bytes, compressed or not.
@@ -112,6 +116,7 @@ impl Settings {
             retries: 5,
             pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
+            jitter: Uuid::new_v4().as_u64_pair().1,
             max_wait: Duration::from_secs(300),
             max_body: 32 << 20,
             warn_share: 0.1,
@@ -417,6 +422,8 @@ impl Client {
     ) -> Result<T, Failure> {
         let growing = ExponentialBuilder::default()
             .with_jitter()
+            // Without a seed of our own it is the same in every process.
+            .with_jitter_seed(self.settings.jitter.wrapping_add(self.tally().requests))
             .with_min_delay(self.settings.pause)
             .with_max_delay(self.settings.longest_pause)
             .without_max_times();
