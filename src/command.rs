@@ -34,7 +34,7 @@ pub fn render(templates: &[CommandTemplate], plan: &Plan, finding: &Finding) -> 
     let of_step = |step: &str| {
         templates
             .iter()
-            .filter(move |template| template.step == step)
+            .filter(|template| template.serves(step, &finding.finding_type))
             .collect::<Vec<_>>()
     };
     let pairs = plan.steps.iter().flat_map(|step| of_step(&step.step_id));
@@ -55,10 +55,13 @@ pub fn command(template: &CommandTemplate, incident_id: Uuid, finding: &Finding)
     let mut notes: Vec<String> = template.notes.iter().cloned().collect();
     let scope = template.scope.iter();
     notes.extend(scope.map(|(scope, _)| format!("a token of OAuth needs the scope {scope}")));
-    notes.extend(
-        open.iter()
-            .map(|hole| format!("fill in {{{}}} by hand: {}", hole.as_str(), why_open(*hole))),
-    );
+    notes.extend(open.iter().map(|hole| {
+        format!(
+            "fill in {{{}}} by hand{}",
+            hole.as_str(),
+            values.why_open(*hole)
+        )
+    }));
     Command {
         id: Uuid::new_v5(&NAMESPACE, name.as_bytes()),
         incident_id,
@@ -78,13 +81,6 @@ fn is_user_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-fn why_open(hole: Hole) -> &'static str {
-    match hole {
-        Hole::UserId => "the finding names no well-formed Okta user id",
-        Hole::FirstSeen | Hole::LastSeen => "the events have no readable time",
-    }
-}
-
 struct Values<'f> {
     user: Option<&'f str>,
     finding: &'f Finding,
@@ -96,6 +92,16 @@ impl Values<'_> {
             Hole::UserId => self.user.map(str::to_owned),
             Hole::FirstSeen => self.finding.first_seen.map(|time| time.to_string()),
             Hole::LastSeen => self.finding.last_seen.map(|time| time.to_string()),
+        }
+    }
+
+    fn why_open(&self, hole: Hole) -> &'static str {
+        match hole {
+            Hole::UserId if self.finding.user_id.is_none() => {
+                ", once for each account that it concerns: the finding is about no single one"
+            }
+            Hole::UserId => ": the finding names no well-formed Okta user id",
+            Hole::FirstSeen | Hole::LastSeen => ": the events have no readable time",
         }
     }
 

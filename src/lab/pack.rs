@@ -56,7 +56,7 @@ pub struct Covered {
     pub score: f64,
     /// Whether severity or score make them incidents without a model.
     pub promoted: bool,
-    /// The field of the account that its findings are about.
+    /// The field of the account that its findings are about; of an alias, what it stands for too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The cases in which it fires.
@@ -65,7 +65,8 @@ pub struct Covered {
     pub quiet: Vec<Held>,
     /// The steps of the plan that an incident of it gets without a model, with the commands of each.
     pub plan: Vec<Planned>,
-    /// Itself, as it is written, and then the rules that it rests on, each with its name.
+    /// Itself and the rules that it rests on, each with its name, as they are written and in that
+    /// order: what is said to stand above or below does.
     pub written: Vec<(String, String)>,
 }
 
@@ -156,11 +157,7 @@ impl Pack<'_> {
             severity: kept.severity.as_str(),
             score: kept.score,
             promoted: self.policy.promotion.takes(kept.severity, kept.score),
-            user: rule
-                .settings
-                .user
-                .as_ref()
-                .map(|user| user.as_str().to_owned()),
+            user: (rule.settings.user.as_ref()).map(|user| account(user.as_str(), document)),
             fires,
             quiet,
             plan: self.plan(&rule.settings.finding_type),
@@ -213,7 +210,7 @@ impl Pack<'_> {
         let planned = steps.map(|step| Planned {
             commands: commands
                 .iter()
-                .filter(|command| command.step == step.step_id)
+                .filter(|command| command.serves(&step.step_id, finding_type))
                 .map(|command| command.description.clone())
                 .collect(),
             step,
@@ -230,27 +227,44 @@ impl Pack<'_> {
         text.get(..end).unwrap_or_default().trim_end()
     }
 
-    /// A rule, and then those that it rests on, each once.
+    /// A rule and those that it rests on, each once, by file and place.
     fn written(&self, rule: &Rule) -> Vec<(String, String)> {
-        let mut known = vec![rule.id];
+        let mut known = BTreeSet::from([rule.id]);
         let mut waiting = vec![rule];
-        let mut written = Vec::new();
-        while !waiting.is_empty() {
-            let rule = waiting.remove(0);
-            written.push((rule.label().to_owned(), self.text(rule).to_owned()));
+        while let Some(rule) = waiting.pop() {
             let Logic::Correlation(correlation) = &rule.logic else {
                 continue;
             };
             for (name, _) in &correlation.rules {
-                let mut below = self.rules.iter().filter(|below| below.is_called(name));
-                if let Some(below) = below.next().filter(|below| !known.contains(&below.id)) {
-                    known.push(below.id);
-                    waiting.push(below);
-                }
+                let below = self.rules.iter().find(|below| below.is_called(name));
+                waiting.extend(below.filter(|below| known.insert(below.id)));
             }
         }
-        written
+        let rules = self.rules.iter().filter(|rule| known.contains(&rule.id));
+        rules
+            .map(|rule| (rule.label().to_owned(), self.text(rule).to_owned()))
+            .collect()
     }
+}
+
+/// The field of an account. An alias of a correlation is followed by what it stands for in each of
+/// its rules.
+fn account(field: &str, document: Option<&Node>) -> String {
+    let aliases = document.and_then(|document| document.at("/correlation/aliases"));
+    let Some(Kind::Map(aliases)) = aliases.map(|aliases| &aliases.kind) else {
+        return field.to_owned();
+    };
+    let meant = aliases.iter().find(|(name, _)| name.text == field);
+    let Some(Kind::Map(meant)) = meant.map(|(_, meant)| &meant.kind) else {
+        return field.to_owned();
+    };
+    let of_rule = |(rule, field): &(Key, Node)| {
+        field
+            .scalar_text()
+            .map(|field| format!("{field} of {}", rule.text))
+    };
+    let meant: Vec<String> = meant.iter().filter_map(of_rule).collect();
+    format!("{field}: {}", meant.join(", "))
 }
 
 /// How the text of an event that nearly satisfies a detection may begin to name its type: with the

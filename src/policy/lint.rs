@@ -352,8 +352,13 @@ fn event_types(named: &[(&str, Span)], problems: &mut Problems) {
     }
 }
 
-/// Warns about finding types of `[plan]` that no rule produces: their plans would never be used.
-pub(super) fn finding_types(rules: &[Rule], named: &[(String, Span)], problems: &mut Problems) {
+/// Warns about finding types of `[plan]` and of commands that no rule produces: their plans and
+/// commands would never be used.
+pub(super) fn finding_types<'n>(
+    rules: &[Rule],
+    named: impl Iterator<Item = &'n (String, Span)>,
+    problems: &mut Problems,
+) {
     let produced = || rules.iter().map(|rule| rule.settings.finding_type.as_str());
     for (name, span) in named {
         if name != "OTHER" && !produced().any(|known| known == name) {

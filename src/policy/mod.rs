@@ -278,7 +278,9 @@ fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -
     }
     // The finding type of a broken rule is not known.
     if let Some(planning) = planning.filter(|_| rules_are_whole) {
-        lint::finding_types(&rules, planning.finding_types(), problems);
+        let of_commands = commands.iter().flat_map(|command| &command.finding_types);
+        let named = planning.finding_types().iter().chain(of_commands);
+        lint::finding_types(&rules, named, problems);
     }
     let gate = settings.as_ref().and_then(|s| s.gate.as_ref());
     if let Some(gate) = gate.filter(|_| rules_are_whole) {

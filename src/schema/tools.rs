@@ -21,6 +21,7 @@ fn command() -> Value {
     let scalar = json!({"type": ["string", "number", "boolean"], "pattern": query});
     let own = json!({
         "step": named("step"),
+        "finding_types": {"type": "array", "items": named("finding_type"), "minItems": 1},
         "system": {"type": "string", "enum": ["okta_api"]},
         "description": text(),
         "notes": text(),

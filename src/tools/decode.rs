@@ -68,6 +68,10 @@ fn decode_command(
     let mut table = node.table(problems)?;
     let step_node = table.get("step");
     let step = step_node.map_or(Some(name), |node| node.text(problems));
+    let finding_types = table
+        .get("finding_types")
+        .map(|node| decode_finding_types(node, problems))
+        .unwrap_or_default();
     let system = table
         .require("system", problems)
         .and_then(|node| node.one_of(&[("okta_api", "okta_api")], problems));
@@ -103,6 +107,7 @@ fn decode_command(
     Some(CommandTemplate {
         name: name.to_owned(),
         step: step.to_owned(),
+        finding_types,
         system: system?.to_owned(),
         description: description?.to_owned(),
         notes,
@@ -113,6 +118,21 @@ fn decode_command(
         query,
         body,
     })
+}
+
+/// The types of findings that a template is for: at least one, since none would mean all.
+fn decode_finding_types(node: &Node, problems: &mut Problems) -> Vec<(String, Span)> {
+    if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+        problems
+            .error(
+                shape::BAD_VALUE,
+                node.span,
+                "expected the types of findings that the command is for, found none",
+            )
+            .help("leave `finding_types` out where it is for all");
+    }
+    let named = node.texts(problems).into_iter();
+    named.map(|(name, span)| (name.to_owned(), span)).collect()
 }
 
 fn decode_operation(

@@ -11,6 +11,8 @@ pub struct CommandTemplate {
     pub name: String,
     /// The step of a plan that it serves.
     pub step: String,
+    /// The types of findings that it is for, and where each is written; none: for all.
+    pub finding_types: Vec<(String, Span)>,
     /// The system that it is for: `okta_api`.
     pub system: String,
     /// What it does.
@@ -29,6 +31,16 @@ pub struct CommandTemplate {
     pub query: Vec<QueryParameter>,
     /// A JSON body without holes.
     pub body: Option<Value>,
+}
+
+impl CommandTemplate {
+    /// Whether it is suggested for a step of the plan for a finding of a type.
+    #[must_use]
+    pub fn serves(&self, step: &str, finding_type: &str) -> bool {
+        let mut types = self.finding_types.iter();
+        self.step == step
+            && (self.finding_types.is_empty() || types.any(|(name, _)| name == finding_type))
+    }
 }
 
 /// One parameter of a query.

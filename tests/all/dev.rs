@@ -177,8 +177,11 @@ fn each_save_is_seen() {
     dev.says("good: ");
     fs::write(path.join("next"), [&text[..], b"# more\n"].concat()).expect("written");
     fs::rename(path.join("next"), path.join("rules/sign_in.yml")).expect("renamed");
-    let line = dev.says("good: ");
-    assert!(line.ends_with("differs from `HEAD`, as above"), "{line}");
+    // On a busy machine the save before has two verdicts, one from between its two files.
+    while !dev
+        .says("good: ")
+        .ends_with("differs from `HEAD`, as above")
+    {}
 }
 
 #[test]

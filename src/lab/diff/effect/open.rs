@@ -382,10 +382,11 @@ impl<'o> Open<'o> {
         add(Kind::Route, self.promoted, 1);
         add(Kind::Plan, self.presence_of_plan(), 1);
         let (suggested, times) = self.suggests();
+        let finding_type = &self.finding().finding_type;
         for (step, presence) in self.steps() {
             add(Kind::Step, presence, 1);
             let templates = self.policy().commands.iter();
-            for _ in templates.filter(|template| template.step == step.step_id) {
+            for _ in templates.filter(|template| template.serves(&step.step_id, finding_type)) {
                 add(Kind::Command, presence.min(suggested), times);
             }
         }
@@ -555,7 +556,8 @@ impl<'o> Open<'o> {
         traced: &'c Traced,
     ) -> impl Iterator<Item = (&'c str, Rc<str>)> {
         let templates = self.policy().commands.iter();
-        let templates = templates.filter(move |template| template.step == step);
+        let finding_type = &self.finding().finding_type;
+        let templates = templates.filter(move |template| template.serves(step, finding_type));
         templates.map(|template| {
             let mut suggested = traced.of_kind(Kind::Command);
             let suggested = suggested.find(|record| record.name == template.name);
