@@ -8,8 +8,13 @@ use crate::config::{codes, files};
 use crate::diag::{Problems, Span};
 use crate::redact::Secret;
 
-/// The secret; the last of the layers goes over those before it.
-pub(super) fn find(layers: &[Layer], name: &SecretName, problems: &mut Problems) -> Option<Secret> {
+/// The secret and where it, or the file that holds it, is named; the last of the layers goes over
+/// those before it.
+pub(super) fn find(
+    layers: &[Layer],
+    name: &SecretName,
+    problems: &mut Problems,
+) -> Option<(Secret, Span)> {
     let said = layers.iter().rev().map(|layer| layer.secret(name));
     let mut said = said.filter(|(text, file)| text.is_some() || file.is_some());
     match said.next()? {
@@ -21,8 +26,8 @@ pub(super) fn find(layers: &[Layer], name: &SecretName, problems: &mut Problems)
                 .help("keep one of them");
             None
         }
-        (Some((secret, _)), None) => Some(secret.clone()),
-        (None, Some((path, span))) => from_file(path, *span, problems),
+        (Some((secret, span)), None) => Some((secret.clone(), *span)),
+        (None, Some((path, span))) => Some((from_file(path, *span, problems)?, *span)),
         (None, None) => None,
     }
 }

@@ -133,7 +133,7 @@ pub fn read(given: &Given<'_>, problems: &mut Problems) -> Config {
     for layer in &layers {
         model::set(&mut model, layer, problems);
     }
-    model.key = key::find(&layers, &MODEL_KEY, problems);
+    model.key = key::find(&layers, &MODEL_KEY, problems).map(|(key, _)| key);
     let okta = okta::read(&layers, problems);
     Config { model, okta, slots }
 }

@@ -134,8 +134,15 @@ fn credentials(said: &Said, layers: &[Layer], problems: &mut Problems) -> Option
                 .help("keep `OKTA_API_TOKEN`, or `OKTA_CLIENT_ID` with `OKTA_PRIVATE_KEY_FILE`");
             None
         }
-        (Some(token), None, _) => Some(Credentials::Token(token)),
-        (None, Some((client_id, _)), Some(key)) => Some(Credentials::ServiceApp(ServiceApp {
+        (Some((token, span)), None, _) => {
+            if token.expose().contains(char::is_whitespace) {
+                problems
+                    .error(codes::KEY, span, "white space stands in the API token")
+                    .help("write the token alone, in one line and without `SSWS` before it");
+            }
+            Some(Credentials::Token(token))
+        }
+        (None, Some((client_id, _)), Some((key, _))) => Some(Credentials::ServiceApp(ServiceApp {
             client_id: client_id.clone(),
             key,
             key_id: said.key_id.clone(),

@@ -9,6 +9,7 @@ use async_openai::Client;
 use backon::{ExponentialBuilder, Retryable as _};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
 use crate::llm::budget::Purse;
 use crate::llm::health::Health;
@@ -240,6 +241,8 @@ impl Call {
         let retries = usize::try_from(self.line.settings.retries).unwrap_or(usize::MAX);
         let pauses = ExponentialBuilder::default()
             .with_jitter()
+            // Without a seed of our own it is the same in every process.
+            .with_jitter_seed(Uuid::new_v4().as_u64_pair().1)
             .with_min_delay(self.line.settings.pause)
             .with_max_delay(LONGEST_PAUSE.max(self.line.settings.pause))
             .with_max_times(retries);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::event::{Digest, Time};
-use crate::okta::client::{Call, Client, Expects, Failure, LinkError, Next, Operation};
+use crate::okta::client::{Call, Client, Expects, Failure, Keeps, LinkError, Next, Operation};
 
 /// Its path.
 pub const PATH: &str = "/api/v1/logs";
@@ -25,7 +25,8 @@ const MOST_EMPTY: u32 = 20;
 /// The operation that lists events.
 #[must_use]
 pub fn operation() -> Operation {
-    Operation::get(PATH, "logs", "okta.logs.read")
+    // Events are evidence where a rule asks for them, and kept there without their secret fields.
+    Operation::get(PATH, "logs", "okta.logs.read").keeping(Keeps::Digest)
 }
 
 /// Where to begin.

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::audit::{Audit, Intent};
 use crate::event::Digest;
-use crate::okta::client::{Came, Gate, Registry, Sent, TooMany, Waits};
-use crate::okta::system_log;
+use crate::okta::client::{Body, Came, Gate, Registry, Sent, TooMany, Waits};
 use crate::record::kinds;
 
 /// What a person is told.
@@ -79,25 +78,22 @@ impl Gate for RequestGate {
                 status,
                 body,
                 request_id,
-                path,
             } => {
                 let mut outcome = Map::from_iter([("status".to_owned(), json!(status))]);
                 let mut say = |key: &str, value| outcome.insert(key.to_owned(), value);
                 if let Some(id) = request_id {
                     say("request_id", json!(id));
                 }
-                // Events are evidence where a rule asks for them, and kept there without their
-                // secret fields. Of a page there is its digest.
                 match body {
-                    Some(body) if *path == system_log::PATH => {
-                        say("bytes", json!(body.len()));
-                        say("sha256", json!(Digest::of(body)));
-                    }
-                    Some(body) => {
+                    Body::Whole(body) => {
                         let kept = audit.keep(body).map_err(io::Error::other)?;
                         say("body", json!(kept));
                     }
-                    None => {}
+                    Body::Digest(body) => {
+                        say("bytes", json!(body.len()));
+                        say("sha256", json!(Digest::of(body)));
+                    }
+                    Body::Secret => {}
                 }
                 Ok(Value::Object(outcome))
             }

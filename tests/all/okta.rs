@@ -73,6 +73,8 @@ struct Watched {
     warned: Mutex<Vec<TooMany>>,
     /// The audit cannot be written after so many requests.
     full_after: Option<usize>,
+    /// Nor behind a request.
+    full_behind: bool,
 }
 
 impl Gate for Watched {
@@ -90,6 +92,9 @@ impl Gate for Watched {
     }
 
     fn conclude(&self, intent: u64, came: &Came<'_>) -> io::Result<()> {
+        if self.full_behind {
+            return Err(io::Error::other("the disk is full"));
+        }
         let said = match came {
             Came::Answer { status, .. } => format!(" {status}"),
             Came::Nothing(failure) => format!(" {failure}"),
@@ -130,10 +135,10 @@ fn operations() -> Vec<Operation> {
 
 /// A tenant of a scenario, and a client with these settings.
 fn place(scenario: &str, change: impl FnOnce(&mut Settings)) -> Place {
-    placed(scenario, change, None)
+    placed(scenario, change, Watched::default())
 }
 
-fn placed(scenario: &str, change: impl FnOnce(&mut Settings), full_after: Option<usize>) -> Place {
+fn placed(scenario: &str, change: impl FnOnce(&mut Settings), watched: Watched) -> Place {
     let hand = Hand::new();
     let options = Options {
         clock: Clock::Manual(Arc::clone(&hand.0)),
@@ -153,8 +158,7 @@ fn placed(scenario: &str, change: impl FnOnce(&mut Settings), full_after: Option
     change(&mut settings);
     let gate = Arc::new(Watched {
         registry: Registry::new(operations()),
-        full_after,
-        ..Watched::default()
+        ..watched
     });
     let told: Arc<dyn Gate> = gate.clone();
     let client = Client::new(settings, told, Arc::new(hand.clone())).unwrap();
@@ -360,8 +364,12 @@ fn what_the_registry_does_not_hold_never_reaches_the_network() {
 }
 
 #[test]
-fn what_cannot_be_recorded_is_not_sent() {
-    let place = placed(&day(), |_| {}, Some(2));
+fn what_cannot_be_recorded_is_not_sent_and_no_answer_to_it_is_used() {
+    let before = Watched {
+        full_after: Some(2),
+        ..Watched::default()
+    };
+    let place = placed(&day(), |_| {}, before);
     let refused = bounded(&place, 100).unwrap_err().to_string();
     assert_eq!(
         refused,
@@ -370,6 +378,18 @@ fn what_cannot_be_recorded_is_not_sent() {
     assert_eq!(place.tenant.requests().len(), 2);
     let seen = place.gate.seen.lock().unwrap();
     assert!(seen.iter().all(|seen| seen.ends_with(" 200")), "{seen:?}");
+
+    let behind = Watched {
+        full_behind: true,
+        ..Watched::default()
+    };
+    let place = placed(&day(), |_| {}, behind);
+    let refused = bounded(&place, 100).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "GET /api/v1/logs was sent, and its answer is dropped, since the audit cannot be written: the disk is full"
+    );
+    assert_eq!(place.tenant.requests().len(), 1);
 }
 
 #[test]
@@ -803,7 +823,7 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn what_is_said_wrongly_is_told_before_anything_is_asked() {
-    let cases: [(&[&str], Variables<'_>, &str); 8] = [
+    let cases: [(&[&str], Variables<'_>, &str); 9] = [
         (&[], &[], "`--okta` needs to know from when"),
         (
             &["--hours", "1"],
@@ -814,6 +834,11 @@ fn what_is_said_wrongly_is_told_before_anything_is_asked() {
             &["--hours", "1"],
             &[("OKTA_API_TOKEN", "")],
             "no credentials are configured",
+        ),
+        (
+            &["--hours", "1"],
+            &[("OKTA_API_TOKEN", "SSWS 00abcdefgh")],
+            "without `SSWS` before it",
         ),
         (
             &["--hours", "1"],

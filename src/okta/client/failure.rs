@@ -21,6 +21,11 @@ pub enum Failure {
     /// That it is about to be sent could not be recorded.
     #[error("{request} was not sent, since the audit cannot be written: {reason}")]
     NotRecorded { request: String, reason: String },
+    /// What came of it could not be recorded.
+    #[error(
+        "{request} was sent, and its answer is dropped, since the audit cannot be written: {reason}"
+    )]
+    OutcomeNotRecorded { request: String, reason: String },
     /// There is no connection.
     #[error("no connection to {host}: {reason}")]
     Unreachable { host: String, reason: String },
@@ -75,6 +80,9 @@ pub enum Failure {
     /// Pages go round in circles, or hold nothing without end.
     #[error("{request}: {reason}; reading stops here")]
     Endless { request: String, reason: String },
+    /// A token cannot stand in a header.
+    #[error("the token cannot be sent: {0}")]
+    Token(&'static str),
     /// The key of a service app does not sign.
     #[error("the private key cannot sign: {0}")]
     Key(String),

@@ -13,6 +13,19 @@ pub struct Operation {
     pub bucket: String,
     /// The scope that it asks of a service app, such as `okta.logs.read`; empty where there is none.
     pub scope: String,
+    /// What may be kept of its answers.
+    pub keeps: Keeps,
+}
+
+/// What may be kept of the answers of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// Their bodies.
+    Body,
+    /// The size and the digest of their bodies, which hold what nobody may keep as it is.
+    Digest,
+    /// Nothing: they are secrets.
+    Nothing,
 }
 
 impl Operation {
@@ -24,7 +37,14 @@ impl Operation {
             template: template.to_owned(),
             bucket: bucket.to_owned(),
             scope: scope.to_owned(),
+            keeps: Keeps::Body,
         }
+    }
+
+    /// The same with other rules for what is kept.
+    #[must_use]
+    pub fn keeping(self, keeps: Keeps) -> Self {
+        Self { keeps, ..self }
     }
 
     /// The path with these values of its parameters, each as one encoded segment; nothing where
