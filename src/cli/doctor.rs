@@ -32,7 +32,11 @@ pub struct Args {
 pub fn doctor(common: &Common, args: &Args) -> Result<Exit> {
     let config = args.slots.config()?;
     let mut checks = vec![policy_folder(common)];
-    if !args.offline {
+    if args.offline {
+        let settings = config.tenant().map(|settings| &settings.client);
+        let lacks = settings.filter(|settings| settings.credentials.is_none());
+        checks.extend(lacks.map(|_| doctor::no_credentials()));
+    } else {
         checks.extend(tenant(common, &config)?);
         checks.push(model(&config));
     }
@@ -95,12 +99,14 @@ fn tenant(common: &Common, config: &Config) -> Result<Vec<Check>> {
     let (audit, _) = Audit::open(&data.join("audit"), Options::live(None))?;
     let audit = Arc::new(audit);
     let stop = Arc::default();
-    let client = okta::client(
-        settings,
-        doctor::operations(),
-        Some(Arc::clone(&audit)),
-        &stop,
-    )?;
+    let recorded = Some(Arc::clone(&audit));
+    let client = match okta::client(settings, doctor::operations(), recorded, &stop) {
+        Ok(client) => client,
+        Err(error) => {
+            audit.close()?;
+            return Ok(vec![doctor::bad_credentials(&error.to_string())]);
+        }
+    };
     let checks = doctor::tenant(&client, &settings.client);
     audit.close()?;
     Ok(checks)

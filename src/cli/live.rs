@@ -60,12 +60,13 @@ pub(super) enum Came {
 pub(super) trait Source {
     /// What messages call it.
     fn name(&self) -> String;
-    /// Begins to read, behind the place that was kept, if one was.
+    /// Begins to read, behind the place that was kept, if one was. What is given beside it is the
+    /// place where it begins.
     ///
     /// # Errors
     ///
     /// When it cannot go on from there.
-    fn begin(self: Box<Self>, position: Option<&str>) -> Result<Receiver<Came>>;
+    fn begin(self: Box<Self>, position: Option<&str>) -> Result<(Receiver<Came>, Option<String>)>;
 }
 
 /// What was counted, and the inputs that failed; or why it ended before.
@@ -180,6 +181,8 @@ pub(super) struct Coming {
     source: Option<Box<dyn Source>>,
     /// Of a source that keeps its place: the place behind what was decided.
     position: Option<String>,
+    /// Whether where it began is not kept yet.
+    is_new: bool,
     /// Whether the source says itself when all has come that there is.
     is_polled: bool,
     names: Vec<String>,
@@ -228,6 +231,7 @@ impl Coming {
             came,
             source: None,
             position: None,
+            is_new: false,
             is_polled: false,
             names,
             taken: None,
@@ -263,8 +267,14 @@ impl Coming {
             (None, None) => live,
         };
         if let Some(source) = self.source.take() {
+            let (came, begins) = source.begin(live.position())?;
+            self.came = came;
             self.position = live.position().map(str::to_owned);
-            self.came = source.begin(live.position())?;
+            if self.position.is_none() {
+                // Where it began has to be known from the first event on, whatever happens then.
+                self.position = begins;
+                self.is_new = true;
+            }
         }
         let following = Following {
             live,
@@ -381,6 +391,9 @@ impl Following<'_> {
         let pace = if successors.is_some() { LOOK } else { TICK };
         // What was read when the program was told to stop is looked at.
         let mut left = AHEAD + 1;
+        if std::mem::take(&mut self.coming.is_new) {
+            self.keep()?;
+        }
         loop {
             let is_told = self.coming.stop.load(Ordering::Relaxed);
             left -= usize::from(is_told && left > 0);

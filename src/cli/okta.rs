@@ -84,6 +84,10 @@ impl Clock for Stoppable {
             left -= slice;
         }
     }
+
+    fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 fn tell(news: &News<'_>) {
@@ -217,7 +221,7 @@ impl Source for Polling {
         SystemLog::name(&self.client)
     }
 
-    fn begin(self: Box<Self>, position: Option<&str>) -> Result<Receiver<Came>> {
+    fn begin(self: Box<Self>, position: Option<&str>) -> Result<(Receiver<Came>, Option<String>)> {
         let begin = match position {
             Some(link) => {
                 let is_said = if self.is_said {
@@ -242,8 +246,9 @@ impl Source for Polling {
             ),
         };
         let (send, receive) = sync_channel(AHEAD);
+        let position = log.position();
         thread::spawn(move || self.poll(log, &send));
-        Ok(receive)
+        Ok((receive, position))
     }
 }
 
@@ -279,12 +284,12 @@ impl Polling {
                 }
                 // A link that is refused is not followed, and the page is asked for again.
                 Err(failure)
-                    if failure.is_transient()
-                        || (progress.pages > 0 && matches!(failure, Failure::Link(_))) =>
+                    if failure.is_transient() || (progress.pages > 0 && may_pass(&failure)) =>
                 {
                     failed += 1;
                     is_behind = true;
-                    let pause = self.settings.client.longest_pause;
+                    let asked = failure.retry_after().unwrap_or_default();
+                    let pause = self.settings.client.longest_pause.max(asked);
                     if failed == 1 && !self.stop.load(Ordering::Relaxed) {
                         bad(&format!(
                             "{failure}; asking every {} s until it answers: nothing is lost meanwhile",
@@ -307,6 +312,11 @@ impl Polling {
             source: io::Error::other(failure),
         }
     }
+}
+
+/// What a proxy or a portal answers for a while, where Okta answered before.
+fn may_pass(failure: &Failure) -> bool {
+    matches!(failure, Failure::Link(_) | Failure::Redirected { .. })
 }
 
 /// A page as chunks of records.

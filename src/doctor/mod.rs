@@ -6,7 +6,7 @@ mod tenant;
 
 pub use self::model::model;
 pub use self::sandbox::sandbox;
-pub use self::tenant::{operations, tenant};
+pub use self::tenant::{bad_credentials, no_credentials, operations, tenant};
 
 use serde::Serialize;
 

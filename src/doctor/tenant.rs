@@ -49,16 +49,30 @@ pub fn tenant(client: &Client, settings: &Settings) -> Vec<Check> {
     };
     checks.push(clock(&answer));
     match &settings.credentials {
-        None => checks.push(
-            Check::new("credentials", Verdict::Error, "none are configured").fix(
-                "set `OKTA_API_TOKEN`, or `OKTA_CLIENT_ID` and `OKTA_PRIVATE_KEY_FILE`; for a service app that is read-only, docs/okta.md",
-            ),
-        ),
+        None => {
+            checks.push(no_credentials());
+            return checks;
+        }
         Some(Credentials::Token(_)) => token(client, &mut checks),
         Some(Credentials::ServiceApp(app)) => service_app(client, &app.scopes, &mut checks),
     }
     checks.push(logs(client, settings));
     checks
+}
+
+/// That nobody is configured who asks.
+#[must_use]
+pub fn no_credentials() -> Check {
+    Check::new("credentials", Verdict::Error, "none are configured").fix(
+        "set `OKTA_API_TOKEN`, or `OKTA_CLIENT_ID` and `OKTA_PRIVATE_KEY_FILE`; for a service app that is read-only, docs/okta.md",
+    )
+}
+
+/// Credentials that cannot be used.
+#[must_use]
+pub fn bad_credentials(why: &str) -> Check {
+    Check::new("credentials", Verdict::Error, why)
+        .fix("docs/okta.md says how a service app and its key are made")
 }
 
 fn get(
@@ -156,6 +170,8 @@ fn token(client: &Client, checks: &mut Vec<Check>) {
     let me = get(client, &me(), Expects::Object, false);
     let me = match me {
         Ok(answer) => said::<Me>(&answer),
+        // It was accepted: who it belongs to is not there, or not to be seen by it.
+        Err(failure) if failure.status() == Some(404) => None,
         Err(failure) => {
             let fix =
                 "make another token under Security, API, Tokens, and put it into `OKTA_API_TOKEN`";
@@ -262,8 +278,18 @@ fn logs(client: &Client, settings: &Settings) -> Check {
         false,
     );
     match answer {
-        Err(failure) => Check::new("System Log", Verdict::Error, failure.to_string())
-            .fix("a service app needs the scope `okta.logs.read` and an admin role such as Read-only Administrator"),
+        Err(failure) => {
+            let fix = match (&settings.credentials, failure.status()) {
+                (Some(Credentials::ServiceApp(_)), _) => {
+                    "a service app needs the scope `okta.logs.read` and an admin role such as Read-only Administrator"
+                }
+                (_, Some(401)) => "put a token that is valid into `OKTA_API_TOKEN`",
+                _ => {
+                    "whoever the token belongs to needs an admin role that reads the System Log, such as Read-only Administrator"
+                }
+            };
+            Check::new("System Log", Verdict::Error, failure.to_string()).fix(fix)
+        }
         Ok(answer) => {
             let share = settings.share * 100.0;
             let limit = match answer.rate_limit {

@@ -95,6 +95,9 @@ impl SystemLog {
                 begin_with(&[]).map(|call| call.next(&next))
             }
         };
+        // A link has the size of pages that was asked for when it was made.
+        let asked = call.as_ref().and_then(|call| limit_of(call.query()));
+        let limit = asked.unwrap_or(limit);
         Ok(Self {
             client,
             next: call,
@@ -103,6 +106,13 @@ impl SystemLog {
             empty: 0,
             seen: HashSet::new(),
         })
+    }
+
+    /// Where the next page is, for [`Begin::Behind`]; nothing behind the last.
+    #[must_use]
+    pub fn position(&self) -> Option<String> {
+        let call = self.next.as_ref()?;
+        Some(call.to_link(self.client.origin()))
     }
 
     /// What messages call it.
@@ -267,4 +277,11 @@ impl Read for Text {
             self.page = io::Cursor::new(text);
         }
     }
+}
+
+/// The size of pages that a query asks for.
+fn limit_of(query: &str) -> Option<u32> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, limit) = pairs.find(|(name, _)| *name == "limit")?;
+    limit.parse().ok().filter(|limit| *limit > 0)
 }

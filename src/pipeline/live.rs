@@ -376,8 +376,6 @@ impl<'d> Live<'d> {
             self.reject(rejected, sink)?;
         }
         let newest = scanned.counts.last;
-        let is_late = |time| self.watermark.is_late(time);
-        self.counts.late += u64::from(newest.is_some_and(is_late));
         let is_ahead = newest.is_some_and(|time| time > clock.plus(AHEAD));
         self.counts.ahead += u64::from(is_ahead);
         let read_any = scanned.counts.events > 0;
@@ -433,6 +431,7 @@ impl<'d> Live<'d> {
             .map(|found| self.copies.has(&found.digest))
             .collect();
         let number = self.events();
+        let mut late_ones = Vec::new();
         for (mut found, is_copy) in matches.into_iter().zip(copied) {
             if is_copy {
                 self.counts.correlation.duplicates += 1;
@@ -448,7 +447,11 @@ impl<'d> Live<'d> {
             }
             match (found.time, mark) {
                 (Some(published), Some(watermark)) if published <= watermark => {
-                    if self.detector.is_correlated(&found) {
+                    // An event is late once, for however many rules.
+                    let is_new = !late_ones.contains(&found.digest);
+                    if is_new && self.detector.is_correlated(&found) {
+                        late_ones.push(found.digest);
+                        self.counts.late += 1;
                         let late = Late {
                             published,
                             watermark,

@@ -43,12 +43,6 @@ impl Watermark {
         }
     }
 
-    /// Whether an event of this time comes too late for windows.
-    #[must_use]
-    pub fn is_late(&self, time: Time) -> bool {
-        self.mark.is_some_and(|mark| time <= mark)
-    }
-
     /// Where it is; nowhere before the first event.
     #[must_use]
     pub fn mark(&self) -> Option<Time> {

@@ -1116,3 +1116,151 @@ fn clients_that_are_refused_together_do_not_come_again_together() {
     let seed = || Settings::new(origin.clone(), Reach::Public, None).jitter;
     assert_ne!(seed(), seed());
 }
+
+/// A clock of a program that is told to stop while it waits.
+struct Stopping(Hand, AtomicI64);
+
+impl rulectl::okta::client::Clock for Stopping {
+    fn now(&self) -> Time {
+        rulectl::okta::client::Clock::now(&self.0)
+    }
+
+    fn sleep(&self, _: Duration) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.1.load(Ordering::SeqCst) > 0
+    }
+}
+
+#[test]
+fn nothing_is_asked_any_more_when_the_program_is_told_to_stop() {
+    for fault in [
+        "rate-limit-storm",
+        "rate-limit-without-reset",
+        "server-error",
+    ] {
+        let place = place(&day(), |_| {});
+        place.tenant.set_fault(fault.parse().unwrap());
+        let origin = Origin::parse(&place.tenant.origin(), Reach::Private).unwrap();
+        let credentials = Credentials::Token(Secret::new(place.token.clone()));
+        let settings = Settings::new(origin, Reach::Private, Some(credentials));
+        let gate: Arc<dyn Gate> = place.gate.clone();
+        let clock = Stopping(place.hand.clone(), AtomicI64::new(0));
+        let client = Client::new(settings, gate, Arc::new(clock)).unwrap();
+        let begin = Begin::Since(midnight().minus(Nanos::DAY));
+        let mut log = SystemLog::new(Arc::new(client), &begin, 100).unwrap();
+        log.page().unwrap_err();
+        assert_eq!(place.gate.seen.lock().unwrap().len(), 1, "{fault}");
+    }
+}
+
+#[test]
+fn where_a_log_begins_is_known_before_its_first_page() {
+    let place = place(&day(), |_| {});
+    let client = || Arc::clone(&place.client);
+    let begin = Begin::Since(midnight().minus(Nanos::DAY));
+    let first = SystemLog::new(client(), &begin, 100).unwrap();
+    let position = first.position().unwrap();
+    // Nothing was asked, and a later start has the same pages, of the size that was asked for then.
+    assert!(place.gate.seen.lock().unwrap().is_empty());
+    let mut again = SystemLog::new(client(), &Begin::Behind(position), 1000).unwrap();
+    let mut pages = Vec::new();
+    loop {
+        let page = again.page().unwrap().unwrap();
+        pages.push(page.events);
+        if !page.is_full {
+            break;
+        }
+    }
+    assert_eq!(pages, [100, 100, 100, 97]);
+}
+
+/// A server that repeats the token that it was sent, in one place.
+fn parrot(place: &'static str) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                asked.push(byte[0]);
+            }
+            let asked = String::from_utf8_lossy(&asked).into_owned();
+            let token = asked.split("SSWS ").nth(1).unwrap_or_default();
+            let token = token.lines().next().unwrap_or_default();
+            let (mut status, mut header, mut body) = ("200 OK", String::new(), "[]".to_owned());
+            match place {
+                "location" => {
+                    status = "302 Found";
+                    header = format!("Location: https://login.example/?t=SSWS%20{token}\r\n");
+                }
+                "link" => {
+                    header = format!("Link: <https://login.example/?t={token}>; rel=\"next\"\r\n")
+                }
+                "after" => {
+                    let host = asked.split("host: ").nth(1).unwrap_or_default();
+                    let host = host.lines().next().unwrap_or_default();
+                    header = format!(
+                        "Link: <http://{host}/api/v1/logs?after={token}>; rel=\"next\"\r\n"
+                    );
+                }
+                "request-id" => header = format!("x-okta-request-id: {token}\r\n"),
+                "text" => body = format!("{:.<170}{token}", "Proxy error "),
+                "event" => body = format!("[{{\"uuid\": \"{token}\"}}]"),
+                _ => body = format!("{{\"errorSummary\": \"{token}\"}}"),
+            }
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    origin
+}
+
+#[test]
+fn a_token_that_a_server_repeats_is_shown_nowhere() {
+    const TOKEN: &str = "00canary-0f3a9c51d2-SSWS-4c1f8d5b6a4c0b8a3e22";
+    for place in [
+        "location",
+        "link",
+        "after",
+        "request-id",
+        "text",
+        "event",
+        "object",
+    ] {
+        let folder = small_folder();
+        let origin = parrot(place);
+        let run = program()
+            .current_dir(folder.path())
+            .args(["run", "--okta", "--hours", "1"])
+            .env("OKTA_ORG_URL", &origin)
+            .env("OKTA_API_TOKEN", TOKEN)
+            .env("OKTA_ALLOW_PRIVATE", "true")
+            .env("OKTA_RETRIES", "0")
+            .output()
+            .unwrap();
+        let said = [run.stdout, run.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!said.contains("canary"), "{place}: {said}");
+        for file in walk(&folder.path().join("data")) {
+            let text = fs::read(&file).unwrap();
+            let is_there = memchr_in(&text, b"canary");
+            assert!(!is_there, "{place}: {} {said}", file.display());
+        }
+    }
+}
+
+fn memchr_in(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

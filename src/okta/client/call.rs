@@ -2,6 +2,7 @@
 
 use super::limits::RateLimit;
 use super::link::Next;
+use super::origin::Origin;
 use super::registry::{Keeps, Operation, encoded};
 use crate::event::Time;
 
@@ -25,6 +26,8 @@ pub enum Expects {
     Array,
     /// A JSON object.
     Object,
+    /// One of the two.
+    Either,
 }
 
 impl Call {
@@ -74,6 +77,18 @@ impl Call {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// This as a link, for [`Next::parse`].
+    #[must_use]
+    pub fn to_link(&self, origin: &Origin) -> String {
+        origin.url(&self.path, &self.query).to_string()
+    }
+
+    /// The query, encoded.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        &self.query
     }
 
     pub(super) fn called(&self) -> String {

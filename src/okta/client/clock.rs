@@ -8,8 +8,12 @@ use crate::event::Time;
 pub trait Clock: Send + Sync {
     /// What time it is.
     fn now(&self) -> Time;
-    /// Comes back when so much time went by.
+    /// Comes back when so much time went by, or nothing is to be asked any more.
     fn sleep(&self, pause: Duration);
+    /// Whether nothing is to be asked any more: what waited is not sent.
+    fn is_stopped(&self) -> bool {
+        false
+    }
 }
 
 /// The clock of this machine.

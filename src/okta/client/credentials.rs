@@ -111,6 +111,20 @@ struct Assertion<'a> {
     jti: String,
 }
 
+/// Why a text is no private key, by how it begins; nothing of it is shown.
+fn no_key(text: &str) -> &'static str {
+    if text.contains("-----BEGIN EC PRIVATE KEY-----") {
+        return "it is an EC key in SEC1 (`-----BEGIN EC PRIVATE KEY-----`), and PKCS #8 is read: `openssl pkcs8 -topk8 -nocrypt -in KEY.pem` writes it so";
+    }
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return "it is encrypted, and nobody is asked for its pass phrase: `openssl pkcs8 -in KEY.pem` writes it without";
+    }
+    if text.contains("-----BEGIN PUBLIC KEY-----") {
+        return "it is a public key; what signs is the private one that belongs to it";
+    }
+    "it is no private key in PEM (`-----BEGIN PRIVATE KEY-----`), RSA or EC; a JWK has to be written as PEM"
+}
+
 impl Signer {
     /// The key that an app signs with.
     ///
@@ -125,9 +139,8 @@ impl Signer {
             Ok((key, [Algorithm::ES256, Algorithm::ES384].as_slice()))
         };
         // What the error says may show parts of the key.
-        let none = |_: jsonwebtoken::errors::Error| {
-            Failure::Key("it is no private key in PEM (`-----BEGIN PRIVATE KEY-----`), RSA or EC; a JWK has to be written as PEM".to_owned())
-        };
+        let none =
+            |_: jsonwebtoken::errors::Error| Failure::Key(no_key(app.key.expose()).to_owned());
         let (key, algorithms) = rsa.or_else(|_| ec()).map_err(none)?;
         for algorithm in algorithms {
             let mut header = Header::new(*algorithm);
@@ -136,9 +149,11 @@ impl Signer {
                 return Ok(Self { key, header });
             }
         }
-        Err(Failure::Key(
-            "it is of a kind that cannot sign; use RSA, or EC on P-256 or P-384".to_owned(),
-        ))
+        let why = match app.key.expose().contains("-----BEGIN PUBLIC KEY-----") {
+            true => "it is a public key; what signs is the private one that belongs to it",
+            false => "it is of a kind that cannot sign; use RSA, or EC on P-256 or P-384",
+        };
+        Err(Failure::Key(why.to_owned()))
     }
 
     /// What proves who asks for a token at `audience`.

@@ -145,6 +145,16 @@ impl Failure {
         }
     }
 
+    /// How long to wait before it is asked again, where Okta says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::Waiting { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
+
     /// The status of the answer, where Okta refused.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -203,7 +203,7 @@ impl Client {
     ///
     /// As [`Client::get`].
     pub fn get_once(&self, call: &Call) -> Result<Answer, Failure> {
-        self.share(&call.bucket)?;
+        self.share(&call.bucket, Duration::ZERO)?;
         self.attempt(call, 1)
     }
 
@@ -222,7 +222,7 @@ impl Client {
         let (mut failed, mut limited) = (growing.build(), growing.build());
         let (mut retries, mut waited, mut number) = (0, Duration::ZERO, 1);
         loop {
-            self.share(bucket)?;
+            waited += self.share(bucket, waited)?;
             let failure = match attempt(number) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -242,9 +242,10 @@ impl Client {
                 return Err(counted(failure, number));
             };
             let wait = match &failure {
+                // A time that is over already does not say that asking at once is right.
                 Failure::Refused(refusal) => refusal
                     .retry_after
-                    .map_or(pause, |asked| asked + self.settings.pause),
+                    .map_or(pause, |asked| (asked + self.settings.pause).max(pause)),
                 _ => pause,
             };
             waited += wait;
@@ -257,30 +258,43 @@ impl Client {
                 wait,
             });
             self.pause(wait);
+            if self.clock.is_stopped() {
+                return Err(counted(failure, number));
+            }
             self.known().tally.retries += 1;
             number += 1;
         }
     }
 
-    /// Waits until the next request of a bucket is within our share.
-    fn share(&self, bucket: &str) -> Result<(), Failure> {
+    /// Waits until the next request of a bucket is within our share; says how long. What was
+    /// `waited` for the same answer counts.
+    fn share(&self, bucket: &str, waited: Duration) -> Result<Duration, Failure> {
         let now = self.clock.now();
         let wait = self.known().buckets.wait(bucket, self.settings.share, now);
         if wait.is_zero() {
-            return Ok(());
+            return Ok(wait);
         }
-        if wait > self.settings.max_wait {
+        let waiting = |wait| {
             let bucket = bucket.to_owned();
-            return Err(Failure::Waiting { bucket, wait });
+            Err(Failure::Waiting { bucket, wait })
+        };
+        if waited + wait > self.settings.max_wait {
+            return waiting(wait);
         }
         self.gate.waits(&Waits::Share { bucket, wait });
         self.pause(wait);
-        Ok(())
+        if self.clock.is_stopped() {
+            return waiting(wait);
+        }
+        Ok(wait)
     }
 
+    /// Waits, and counts how long that was: less, where the program is told to stop.
     fn pause(&self, wait: Duration) {
-        self.known().tally.waited_ms += u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let before = self.clock.now();
         self.clock.sleep(wait);
+        let slept = self.clock.now().since(before).0.max(0);
+        self.known().tally.waited_ms += u64::try_from(slept / 1_000_000).unwrap_or(0);
     }
 
     /// Asks once; with an access token that is refused, once more with a new one.
@@ -313,7 +327,7 @@ impl Client {
         }
         self.expected(call, &received)?;
         Ok(Answer {
-            next: Next::of(&received.headers, &self.settings.origin, &call.path)?,
+            next: self.next(call, &received)?,
             date: date(&received.headers),
             sent,
             came,
@@ -362,11 +376,13 @@ impl Client {
             Ok(received) => Came::Answer {
                 status: received.status,
                 body: match call.keeps {
+                    _ if self.repeats(&received.body) => Body::Secret,
                     Keeps::Body => Body::Whole(&received.body),
                     Keeps::Digest => Body::Digest(&received.body),
                     Keeps::Nothing => Body::Secret,
                 },
-                request_id: text(&received.headers, "x-okta-request-id"),
+                request_id: text(&received.headers, "x-okta-request-id")
+                    .filter(|id| !self.is_told_in(id)),
             },
             Err(failure) => Came::Nothing(failure),
         };
@@ -376,7 +392,15 @@ impl Client {
             reason: crate::visible::reason(&error),
         })?;
         self.note(&call.bucket, outcome.as_ref().ok());
-        outcome
+        let received = outcome?;
+        if call.keeps != Keeps::Nothing && self.repeats(&received.body) {
+            return Err(Failure::Broken {
+                host: self.settings.origin.host(),
+                request: call.called(),
+                reason: "it repeats the credentials that it was sent".to_owned(),
+            });
+        }
+        Ok(received)
     }
 
     /// What an answer says beside its body.

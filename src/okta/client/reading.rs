@@ -8,6 +8,7 @@ use super::call::{Call, Expects};
 use super::exchange::Received;
 use super::failure::{self, Failure, OktaError, Refusal};
 use super::limits::RateLimit;
+use super::link::{LinkError, Next};
 use super::{Client, link, text};
 
 impl Client {
@@ -23,7 +24,7 @@ impl Client {
         let error = OktaError::of(&received.body).filter(|error| {
             let shown = error.to_string();
             // A server that repeats what it was sent must not have it shown.
-            !self.secrets().iter().any(|secret| secret.stands_in(&shown))
+            !self.is_told_in(&shown)
         });
         Refusal {
             request: call.called(),
@@ -38,8 +39,41 @@ impl Client {
         }
     }
 
+    /// Whether a text has a part of what is secret, so that nobody is shown it.
+    pub(super) fn is_told_in(&self, text: &str) -> bool {
+        let decoded = text.replace("%20", " ");
+        let secrets = self.secrets();
+        let mut secrets = secrets.iter();
+        secrets.any(|secret| secret.stands_in(text) || secret.stands_in(&decoded))
+    }
+
+    /// Whether an answer repeats what is secret.
+    pub(super) fn repeats(&self, body: &[u8]) -> bool {
+        let secrets = self.secrets();
+        let mut secrets = secrets.iter();
+        secrets.any(|secret| {
+            let secret = secret.expose().as_bytes();
+            secret.len() >= 8 && memchr::memmem::find(body, secret).is_some()
+        })
+    }
+
+    /// The next page that an answer names. A link with what is secret in it is not followed: it would
+    /// be recorded.
+    pub(super) fn next(&self, call: &Call, received: &Received) -> Result<Option<Next>, LinkError> {
+        let links = received.headers.get_all(http::header::LINK);
+        let mut links = links.iter().filter_map(|link| link.to_str().ok());
+        if links.any(|link| self.is_told_in(link)) {
+            return Err(LinkError {
+                reason: "it repeats the credentials that were sent",
+                link: "***".to_owned(),
+            });
+        }
+        Next::of(&received.headers, &self.settings.origin, &call.path)
+    }
+
     pub(super) fn redirected(&self, call: &Call, received: &Received) -> Failure {
         let to = text(&received.headers, "location").unwrap_or_default();
+        let to = if self.is_told_in(to) { "***" } else { to };
         let url = reqwest::Url::parse(to).ok();
         let is_same = |url: &reqwest::Url| {
             let host = url.host_str().unwrap_or_default();
@@ -60,10 +94,12 @@ impl Client {
         let expected = match call.expects {
             Expects::Array => "a JSON array",
             Expects::Object => "a JSON object",
+            Expects::Either => "a JSON array or object",
         };
         let found = match (call.expects, body.first()) {
             (_, None) => "an empty body",
-            (Expects::Array, Some(b'[')) | (Expects::Object, Some(b'{')) => {
+            (Expects::Array | Expects::Either, Some(b'['))
+            | (Expects::Object | Expects::Either, Some(b'{')) => {
                 if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
                     return Ok(());
                 }
@@ -77,7 +113,8 @@ impl Client {
         let text = String::from_utf8_lossy(body.get(..200.min(body.len())).unwrap_or_default());
         // What begins like JSON may hold values of events that are secret.
         let is_json = matches!(body.first(), Some(b'[' | b'{'));
-        let is_secret = self.secrets().iter().any(|secret| secret.stands_in(&text));
+        // What is cut off may be the rest of it.
+        let is_secret = self.is_told_in(&text) || self.repeats(body);
         let shown = match is_json || is_secret {
             true => String::new(),
             false => failure::shown(&text),

@@ -171,7 +171,9 @@ impl Scenario {
     ///
     /// Where the text is no scenario, with line and column.
     pub fn read(yaml: &str) -> Result<Self, ScenarioError> {
-        serde_yaml::from_str(yaml).map_err(|error| ScenarioError::Shape(error.to_string()))
+        let options = serde_yaml::options! { with_snippet: false };
+        serde_yaml::from_str_with_options(yaml, options)
+            .map_err(|error| ScenarioError::Shape(error.to_string()))
     }
 
     /// Reads a scenario from a file; files that it names are found from the file's folder.
@@ -181,7 +183,12 @@ impl Scenario {
     /// Where the file cannot be read or is no scenario.
     pub fn open(path: &Path) -> Result<Self, ScenarioError> {
         let yaml = text_of(path)?;
-        let mut scenario = Self::read(&yaml)?;
+        let mut scenario = Self::read(&yaml).map_err(|error| match error {
+            ScenarioError::Shape(what) => {
+                ScenarioError::Shape(format!("`{}`: {what}", path.display()))
+            }
+            other => other,
+        })?;
         let folder = path.parent().map(PathBuf::from).unwrap_or_default();
         for file in &mut scenario.log.files {
             *file = folder.join(&file);
