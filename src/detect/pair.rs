@@ -38,7 +38,9 @@ pub(super) fn check_pair(node: &Node, problems: &mut Problems) -> Vec<(String, S
     let Kind::Map(entries) = &node.kind else {
         return Vec::new(); // reported with the searches
     };
-    let searches = entries.iter().filter(|(key, _)| key.text != "condition");
+    let searches = entries
+        .iter()
+        .filter(|(key, _)| !["condition", "timeframe"].contains(&key.text.as_str()));
     let mut fields = Vec::new();
     for (_, search) in searches {
         let alternatives = match &search.kind {

@@ -11,7 +11,7 @@ use crate::event::Digest;
 
 /// The codes of problems in a detection as a whole.
 pub mod codes {
-    /// A search that is not a mapping, a list of mappings or a list of keywords.
+    /// A search that is not a mapping, a list of mappings or a list of keywords, or a `timeframe`.
     pub const SHAPE: &str = "RL0121";
     /// A search that the condition does not name.
     pub const UNUSED: &str = "RL0122";
@@ -130,6 +130,17 @@ pub enum DecodedDetection {
     Broken,
 }
 
+/// A `timeframe` belongs to conditions that count, which Sigma has correlations for: taken for a
+/// search it would be a keyword, and left out the rule would mean something else.
+fn refuse_timeframe(written: Option<Span>, problems: &mut Problems) {
+    if let Some(span) = written {
+        let message = "`timeframe` is not supported: a detection is about one event";
+        problems
+            .error(codes::SHAPE, span, message)
+            .help("write a correlation of the rule, with `timespan` and a `condition` that counts");
+    }
+}
+
 /// Reads the `detection` mapping of a rule, or that of a filter: a condition
 /// and searches, apart from the keys that are `reserved`.
 pub fn decode_detection(
@@ -145,11 +156,11 @@ pub fn decode_detection(
     let condition_node = table.require("condition", problems);
     let mut searches = Vec::new();
     let mut inactive = false;
-    for (key, value) in table
-        .entries()
-        .iter()
-        .filter(|(key, _)| key.text != "condition" && !reserved.contains(&key.text.as_str()))
-    {
+    refuse_timeframe(table.place_of("timeframe"), problems);
+    for (key, value) in table.entries().iter().filter(|(key, _)| {
+        !["condition", "timeframe"].contains(&key.text.as_str())
+            && !reserved.contains(&key.text.as_str())
+    }) {
         let alternatives = decode_search(value, lists, &mut inactive, problems);
         searches.push((
             key,

@@ -121,10 +121,16 @@ const OUTCOMES: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// Whether others give a field values that are not Okta's.
+#[must_use]
+pub fn has_other_values(field: &str) -> bool {
+    field == "event.outcome"
+}
+
 /// The values that stand in Okta's events for a value of a field that others call so.
 #[must_use]
 pub fn okta_values(field: &str, value: &str) -> Option<&'static [&'static str]> {
-    let mut outcomes = OUTCOMES.iter().filter(|_| field == "event.outcome");
+    let mut outcomes = OUTCOMES.iter().filter(|_| has_other_values(field));
     let known = outcomes.find(|(name, _)| name.eq_ignore_ascii_case(value));
     known.map(|(_, values)| *values)
 }

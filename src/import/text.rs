@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::{Problems, Span};
 use crate::document::{Key, Kind, Node, codes};
-use crate::import::fields::{okta_name, okta_values};
+use crate::import::fields::{has_other_values, okta_name, okta_values};
 
 /// A field that gets Okta's name, or a value of it that gets Okta's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +141,18 @@ pub(super) fn clashes(documents: &[Node], problems: &mut Problems) {
                 .text
                 .split_at(key.text.find('|').unwrap_or(key.text.len()));
             let name = okta_name(field).map_or_else(|| field.to_owned(), |name| name.into_owned());
+            let asks_for_values =
+                !["exists", "fieldref"].contains(&modifiers.trim_start_matches('|'));
+            if has_other_values(field)
+                && asks_for_values
+                && !translates(modifiers.trim_start_matches('|'))
+            {
+                let message = format!(
+                    "`{}` compares the values of others, such as `failure`, which are `FAILURE` and `DENY` of Okta's: what is compared so cannot be translated; write the values themselves, without `{modifiers}`",
+                    key.text
+                );
+                problems.error(codes::SYNTAX, key.span, message);
+            }
             let Some(other) = lines.insert(format!("{name}{modifiers}"), field) else {
                 continue;
             };
@@ -152,6 +164,11 @@ pub(super) fn clashes(documents: &[Node], problems: &mut Problems) {
     }
 }
 
+/// Whether values that are compared so may be written as Okta's.
+fn translates(modifiers: &str) -> bool {
+    ["", "cased", "neq"].contains(&modifiers)
+}
+
 fn in_search(text: &str, search: &Node, found: &mut Vec<Renamed>) {
     match &search.kind {
         Kind::List(items) => items.iter().for_each(|item| in_search(text, item, found)),
@@ -159,7 +176,7 @@ fn in_search(text: &str, search: &Node, found: &mut Vec<Renamed>) {
             for (key, value) in lines {
                 let (field, modifiers) = key.text.split_once('|').unwrap_or((&key.text, ""));
                 rename(text, key.span, field, found);
-                if modifiers.is_empty() || modifiers == "cased" {
+                if translates(modifiers) {
                     values(text, (field, key.span), value, found);
                 }
                 if modifiers.split('|').any(|modifier| modifier == "fieldref") {

@@ -1238,8 +1238,8 @@ fn imports() {
             " {outcome.result: CHALLENGE}",
         ),
         (
-            " {event.outcome|contains: success}",
-            " {outcome.result|contains: success}",
+            " {event.outcome|neq: success}",
+            " {outcome.result|neq: [SUCCESS, ALLOW]}",
         ),
         (" {outcome.result: failure}", " {outcome.result: failure}"),
         (

@@ -372,9 +372,10 @@ fn values_of_event_outcome_become_those_of_okta_s_outcome() {
             "outcome.result: [SUCCESS, ALLOW, FAILURE, DENY]",
         ),
         (
-            "event.outcome|contains: fail",
-            "outcome.result|contains: fail",
+            "event.outcome|neq: failure",
+            "outcome.result|neq: [FAILURE, DENY]",
         ),
+        ("event.outcome|exists: true", "outcome.result|exists: true"),
         ("event.outcome: other", "outcome.result: other"),
         ("okta.outcome.result: failure", "outcome.result: failure"),
     ] {
@@ -391,6 +392,29 @@ fn values_of_event_outcome_become_those_of_okta_s_outcome() {
         assert_eq!(done.status.code(), Some(0), "{line}: {}", out(&done));
         let text = fs::read_to_string(path.join("rules/imported/a.yml")).expect("written");
         assert!(text.contains(&format!("    {written}\n")), "{line}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_translated_stays_out_with_the_reason() {
+    for (lines, said) in [
+        ("s: {event.outcome|contains: fail}", "cannot be translated"),
+        ("s: {event.outcome|re: '^success$'}", "cannot be translated"),
+        (
+            "s: {eventType: a}\n  timeframe: 5m",
+            "`timeframe` is not supported",
+        ),
+    ] {
+        let folder = started();
+        let path = folder.path();
+        let rule = format!(
+            "title: A\nlogsource: {{product: okta}}\ndetection:\n  {lines}\n  condition: 1 of s\n"
+        );
+        write(path, "theirs/a.yml", &rule);
+        let done = rulectl(path, "import sigma theirs");
+        assert_eq!(done.status.code(), Some(1), "{lines}: {}", out(&done));
+        assert!(out(&done).contains(said), "{lines}: {}", out(&done));
+        assert!(!path.join("rules/imported/a.yml").exists());
     }
 }
 
