@@ -30,7 +30,8 @@
 //! | [`promote`] | finding and risk → incident, or why not |
 //! | [`plan`] | incident → steps |
 //! | [`draft`] | incident → what an agent of the engineer's writes about it |
-//! | [`tools`] | command templates |
+//! | [`tools`] | what may be asked of Okta, and command templates |
+//! | [`ask`] | question → calls → rows that name their places |
 //! | [`command`] | steps and templates → suggested commands |
 //! | [`gate`] | what a change of the policy may do |
 //! | [`policy`] | all of the above from one folder, checked and immutable |
@@ -43,6 +44,7 @@
 //! | [`lab`] | the same spine for tests |
 //! | [`doctor`] | what works here and what does not |
 //! | [`render`] | values as text |
+//! | [`sandbox`] | what a process gives up that asks a tenant |
 //! | [`schema`] | the formats of a policy as JSON Schema |
 //! | [`lsp`] | what an editor asks of a policy |
 //! | [`tenant`] | an emulated Okta tenant on loopback, apart from everything else |
@@ -53,6 +55,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod ask;
 pub mod audit;
 pub mod cli;
 pub mod command;
@@ -83,6 +86,7 @@ pub mod redact;
 pub mod render;
 pub mod risk;
 pub mod route;
+pub mod sandbox;
 pub mod schema;
 pub mod script;
 pub mod slots;

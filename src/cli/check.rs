@@ -184,7 +184,7 @@ fn as_text(loaded: &Loaded) -> String {
         text.push_str(&format!(
             "{ready}: {}, {}, policy {}\n",
             counted(policy.rules.len() as u64, "rule"),
-            counted(policy.commands.len() as u64, "command template"),
+            counted(policy.tools.commands.len() as u64, "command template"),
             policy.digest
         ));
     }

@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod explain;
 mod faces;
+mod fetcher;
 mod fix;
 mod fmt;
 mod hostile;
@@ -23,6 +24,7 @@ mod okta;
 mod output;
 mod pack;
 mod progress;
+mod questions;
 mod replay;
 mod reports;
 mod run;
@@ -33,6 +35,7 @@ mod so_far;
 mod state;
 mod tenant;
 mod test;
+mod tools;
 mod watching;
 
 use std::ffi::OsString;
@@ -217,6 +220,10 @@ enum Command {
     Doctor(doctor::Args),
     /// An emulated Okta tenant on this machine, to try and to test with
     Tenant(tenant::Args),
+    /// Ask about the tenant in plain English: rows of Okta's answers, each value with its place
+    Ask(questions::Args),
+    /// What may be asked of Okta: list, show, call, check and import tools
+    Tools(tools::Args),
     /// Bring in rules of others: those that can run, and why the rest cannot
     Import(import::Args),
     /// Lay out YAML and TOML: keys in their order, comments kept, the meaning unchanged
@@ -233,6 +240,9 @@ enum Command {
     Schema(schema::Args),
     /// Say which behaviours and ATT&CK techniques the rules cover, and how many cases hold each
     Coverage(pack::CoverageArgs),
+    /// The process that asks a tenant for a question; it is started by `ask`, and speaks in pipes
+    #[command(name = "__fetch", hide = true)]
+    Fetch,
     /// Write a page for each rule, from the rule and its cases
     Docs(pack::DocsArgs),
 }
@@ -278,6 +288,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Init(args) => init::init(&cli.common, args),
         Command::Doctor(args) => doctor::doctor(&cli.common, args),
         Command::Tenant(args) => tenant::tenant(args),
+        Command::Ask(args) => questions::ask(&cli.common, args),
+        Command::Tools(args) => tools::tools(&cli.common, args),
+        Command::Fetch => fetcher::child(),
         Command::Import(args) => import::run(&cli.common, args),
         Command::Fmt(args) => fmt::fmt(&cli.common, args),
         Command::Test(args) => test::test(&cli.common, args),

@@ -10,7 +10,7 @@ use crate::audit::AuditError;
 use crate::cli::audit::folder;
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, out, out_json, talk_problems};
-use crate::cli::{Common, Exit, Format};
+use crate::cli::{Common, Exit, Format, questions};
 use crate::command::Command;
 use crate::detect::Finding;
 use crate::draft::Draft;
@@ -30,7 +30,7 @@ use crate::visible::visible;
 /// The words of the command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One decision, explained: the number of its record, or the beginning of the id of a finding or an incident
+    /// One decision, explained: the number of its record, the beginning of the id of a finding or an incident, or the id of a question
     decision: Option<String>,
     /// One run alone
     #[arg(long, value_name = "ID")]
@@ -44,6 +44,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(common: &Common, args: &Args) -> Result<Exit> {
+    if let Some(id) = args.decision.as_deref().filter(|id| id.starts_with("q-")) {
+        return questions::replay(common, id);
+    }
     match again(common, args) {
         // A log that does not verify is an answer, and no.
         Err(error) if is_damaged(&error) => {

@@ -205,7 +205,7 @@ impl Pack<'_> {
     }
 
     fn plan(&self, finding_type: &str) -> Vec<Planned> {
-        let commands = &self.policy.commands;
+        let commands = &self.policy.tools.commands;
         let steps = self.policy.planning.default_steps(finding_type).into_iter();
         let planned = steps.map(|step| Planned {
             commands: commands

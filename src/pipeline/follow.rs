@@ -362,7 +362,7 @@ impl<'s> Slots<'s> {
                 Runs::Plan => plan = Some(self.plan(&incident, finding, risk)),
                 Runs::Commands => commands.extend(
                     plan.iter()
-                        .flat_map(|plan| render(&policy.commands, plan, finding)),
+                        .flat_map(|plan| render(&policy.tools.commands, plan, finding)),
                 ),
                 Runs::Slot(..) | Runs::Script(_) if draft::stopped(&mut drafts, name) => {}
                 Runs::Slot(..) | Runs::Script(_) => {

@@ -11,7 +11,7 @@ use crate::okta;
 use crate::policy::codes;
 use crate::redact::{self, Secrets};
 use crate::slots::Prompt;
-use crate::tools::{CommandTemplate, Piece};
+use crate::tools::{CommandTemplate, Piece, Tool};
 
 /// Warns about the fields and event types of rules.
 pub(super) fn rules(rules: &[Rule], accessors: &Accessors, problems: &mut Problems) {
@@ -288,37 +288,62 @@ pub(super) fn commands(commands: &[CommandTemplate], problems: &mut Problems) {
             _ => None,
         });
         let segments: Vec<Option<&str>> = segments.collect();
-        let methods = okta::methods(&segments);
-        let method = command.method.as_str();
-        if methods.contains(&method) {
-            scope(command, &okta::scopes(&segments, method), problems);
-            continue;
+        let scopes = command.scope.as_slice();
+        operation(
+            &segments,
+            command.method.as_str(),
+            command.at,
+            scopes,
+            problems,
+        );
+    }
+}
+
+/// The same of tools.
+pub(super) fn tools(tools: &[Tool], problems: &mut Problems) {
+    for tool in tools {
+        let written = tool.path.split('/').skip(1);
+        let segments: Vec<Option<&str>> = written
+            .map(|segment| Some(segment).filter(|segment| !segment.starts_with('{')))
+            .collect();
+        operation(&segments, "GET", tool.path_at, &tool.scopes, problems);
+    }
+}
+
+fn operation(
+    segments: &[Option<&str>],
+    method: &str,
+    at: Span,
+    scopes: &[(String, Span)],
+    problems: &mut Problems,
+) {
+    let methods = okta::methods(segments);
+    if methods.contains(&method) {
+        let asked = okta::scopes(segments, method);
+        for (name, span) in scopes {
+            scope(name, *span, &asked, problems);
         }
-        if methods.is_empty() {
-            let message = format!(
-                "Okta's description has no such path (of {})",
-                okta::DESCRIBED
-            );
-            let problem = problems.warn(codes::NO_OPERATION, command.at, message);
-            problem.help("correct the path; ignore it if your tenant has it");
-        } else {
-            let message = format!("Okta's description has no {method} of this path");
-            let problem = problems.warn(codes::NO_OPERATION, command.at, message);
-            problem.help(format!("it has {}", methods.join(", ")));
-        }
+    } else if methods.is_empty() {
+        let message = format!(
+            "Okta's description has no such path (of {})",
+            okta::DESCRIBED
+        );
+        let problem = problems.warn(codes::NO_OPERATION, at, message);
+        problem.help("correct the path; ignore it if your tenant has it");
+    } else {
+        let message = format!("Okta's description has no {method} of this path");
+        let problem = problems.warn(codes::NO_OPERATION, at, message);
+        problem.help(format!("it has {}", methods.join(", ")));
     }
 }
 
 /// Warns of a scope that is none of those of which Okta's description asks one.
-fn scope(command: &CommandTemplate, asked: &[&str], problems: &mut Problems) {
-    let Some((scope, span)) = &command.scope else {
-        return;
-    };
-    if asked.contains(&scope.as_str()) {
+fn scope(scope: &str, span: Span, asked: &[&str], problems: &mut Problems) {
+    if asked.contains(&scope) {
         return;
     }
     let message = format!("Okta's description does not ask for the scope `{scope}` here");
-    let problem = problems.warn(codes::NO_SCOPE, *span, message);
+    let problem = problems.warn(codes::NO_SCOPE, span, message);
     problem.help(match asked {
         [] => "it asks for none".to_owned(),
         asked => format!("it asks for `{}`", asked.join("` or `")),

@@ -36,7 +36,7 @@ use crate::redact::{AuditSettings, decode_audit};
 use crate::route::{Routing, Runs, decode_routing, slots_run};
 use crate::script::{Function, Literal, Reference, Scripts, codes as script_codes};
 use crate::slots::{Prompt, SLOTS, SlotSettings, decode_prompt, decode_slots};
-use crate::tools::{CommandTemplate, decode_tools};
+use crate::tools::{Catalogue, decode_tools};
 
 /// The codes of problems with a folder and its files.
 pub mod codes {
@@ -109,8 +109,8 @@ pub struct Policy {
     pub prompts: BTreeMap<String, Prompt>,
     /// How an incident is responded to.
     pub planning: Planning,
-    /// The commands that may be suggested.
-    pub commands: Vec<CommandTemplate>,
+    /// What may be asked of Okta, and the commands that may be suggested.
+    pub tools: Catalogue,
     /// What the audit leaves out, and for how long it keeps the rest.
     pub audit: AuditSettings,
     /// What a change of it may do.
@@ -272,13 +272,17 @@ fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -
     }
     let planning = settings.as_ref().and_then(|s| s.planning.as_ref());
     let steps: Option<Vec<&str>> = planning.map(|planning| planning.step_ids().collect());
-    let commands = check_tools(files, steps.as_deref(), problems);
+    let tools = check_tools(files, steps.as_deref(), problems);
     if warns {
-        lint::commands(&commands, problems);
+        lint::commands(&tools.commands, problems);
+        lint::tools(&tools.tools, problems);
     }
     // The finding type of a broken rule is not known.
     if let Some(planning) = planning.filter(|_| rules_are_whole) {
-        let of_commands = commands.iter().flat_map(|command| &command.finding_types);
+        let of_commands = tools
+            .commands
+            .iter()
+            .flat_map(|command| &command.finding_types);
         let named = planning.finding_types().iter().chain(of_commands);
         lint::finding_types(&rules, named, problems);
     }
@@ -303,7 +307,7 @@ fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -
         slots: settings.slots,
         prompts,
         planning: settings.planning?,
-        commands,
+        tools,
         audit: settings.audit?,
         gate: settings.gate?,
     })
@@ -402,11 +406,7 @@ fn check_prompts(
     prompts
 }
 
-fn check_tools(
-    files: &[PolicyFile],
-    steps: Option<&[&str]>,
-    problems: &mut Problems,
-) -> Vec<CommandTemplate> {
+fn check_tools(files: &[PolicyFile], steps: Option<&[&str]>, problems: &mut Problems) -> Catalogue {
     let file = files.iter().find(|file| file.path == "tools.yaml");
     let root = file.and_then(|file| parse_yaml(file.id, &file.text, problems));
     root.map(|root| decode_tools(&root, steps, problems))

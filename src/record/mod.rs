@@ -46,6 +46,10 @@ pub mod kinds {
     pub const INPUT: &str = "input";
     /// A live event came too late for windows.
     pub const LATE: &str = "late";
+    /// A question about the tenant, with what is wanted and the checks.
+    pub const QUESTION: &str = "question";
+    /// What came of a question.
+    pub const ANSWER: &str = "answer";
     /// A finding.
     pub const FINDING: &str = "finding";
     /// The risk of a finding, how its slot was filled, and the verdict.

@@ -200,7 +200,7 @@ fn collect_ids<'v>(value: &'v Value, ids: &mut Vec<&'v str>) {
 }
 
 /// A cell by RFC 4180; one that a spreadsheet would take for a formula has a `'` before it.
-fn csv_cell(text: &str) -> String {
+pub(super) fn csv_cell(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let text = if is_formula {
         format!("'{text}")

@@ -1,5 +1,6 @@
 //! The faces: values as text for a person. They show results and decide nothing.
 
+mod answer;
 mod asked;
 mod audit;
 mod audits;
@@ -25,7 +26,9 @@ mod style;
 mod summary;
 mod test;
 mod told;
+mod tools;
 
+pub use self::answer::{answered, answered_as_csv, answered_rows, history};
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::codes::{CodePage, code_page, code_pages, codes_beside, nearest_code};
 pub use self::decided::{explained_finding, explained_incident};
@@ -52,3 +55,4 @@ pub use self::style::Styles;
 pub use self::summary::{Collected, outcome_line, summary};
 pub use self::test::{DEFAULT_POLICY, covered, failed_case};
 pub use self::told::told;
+pub use self::tools::{Listed, drift, tool, tools};

@@ -18,7 +18,11 @@ impl Table {
     pub(super) const CORRELATION: Self = Self(RULES, "## A correlation");
     pub(super) const BLOCK: Self = Self(RULES, "## The `rulectl` block");
     pub(super) const SELECTION: Self = Self(CORRELATIONS, "## Over what other rules find");
-    pub(super) const COMMANDS: Self = Self(TOOLS, "# tools.yaml");
+    pub(super) const COMMANDS: Self = Self(TOOLS, "# Commands");
+    pub(super) const TOOLS: Self = Self(TOOLS, "## A tool");
+    pub(super) const PARAMS: Self = Self(TOOLS, "### Parameters");
+    pub(super) const RECIPES: Self = Self(TOOLS, "## A recipe");
+    pub(super) const STEPS: Self = Self(TOOLS, "### Steps");
     pub(super) const AGENTS: Self = Self(ROUTING, "## Agents");
     pub(super) const GUARDRAILS: Self = Self(ROUTING, "## Guardrails");
     pub(super) const SLOTS: Self = Self(ROUTING, "## Slots");

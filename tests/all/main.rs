@@ -6,6 +6,7 @@
 //! | `diagnostics` | broken policy folders and what `check` says of them |
 //! | `explained` | the page of each code, with its example |
 //! | `agents` | agents that an engineer declares, and what they write |
+//! | `ask` | questions about the tenant |
 //! | `audit` | a writer that is killed, and the commands of the audit |
 //! | `canary` | secrets, in nothing that a run asks, writes and says |
 //! | `killed` | real runs that are killed, and what they leave |
@@ -49,6 +50,7 @@
 )]
 
 mod agents;
+mod ask;
 mod audit;
 mod canary;
 mod choices;

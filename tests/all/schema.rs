@@ -231,7 +231,7 @@ fn files_of_another_form_are_not() {
             "commands: {a: {system: okta_api, description: b, get: /api/v1/x, put: /api/v1/x}}\n"
                 .to_owned(),
         ),
-        (Format::Tools, "tools: {}\ncommands: {}\n".to_owned()),
+        (Format::Tools, "tools: []\ncommands: {}\n".to_owned()),
     ] {
         let documents = documents("x.yml", &text);
         assert_eq!(documents.len(), 1, "{text}");
@@ -439,6 +439,10 @@ fn the_schemas_know_the_keys_that_the_decoders_know() {
         (routing("[gate.rules.x]"), Format::Routing, "/properties/gate/properties/rules/additionalProperties".to_owned()),
         (routing("[[gate.waivers]]\nclause = \"lost_findings\""), Format::Routing, "/properties/gate/properties/waivers/items".to_owned()),
         (("tools.yaml", "commands: {a: {system: okta_api, description: b, get: /api/v1/x, zzzzzz: 1}}\n".to_owned()), Format::Tools, "/properties/commands/additionalProperties".to_owned()),
+        (("tools.yaml", "commands: {}\ntools: {a: {description: b, get: /api/v1/x, columns: {id: /id}, zzzzzz: 1}}\n".to_owned()), Format::Tools, "/properties/tools/additionalProperties".to_owned()),
+        (("tools.yaml", "commands: {}\ntools: {a: {description: b, get: /api/v1/x, columns: {id: /id}, params: {q: {in: filter, attribute: a, operator: eq, schema: {}, zzzzzz: 1}}}}\n".to_owned()), Format::Tools, "/properties/tools/additionalProperties/properties/params/additionalProperties".to_owned()),
+        (("tools.yaml", "commands: {}\ntools: {a: {description: b, get: /api/v1/x, columns: {id: /id}, patterns: [{form: x, with: {}, zzzzzz: 1}]}}\n".to_owned()), Format::Tools, "/properties/tools/additionalProperties/properties/patterns/items/anyOf/1".to_owned()),
+        (("tools.yaml", "commands: {}\nrecipes: {a: {description: b, steps: [], zzzzzz: 1}}\n".to_owned()), Format::Tools, "/properties/recipes/additionalProperties".to_owned()),
         (("prompts/risk.md", good("prompts/risk.md").replacen("---\n", "---\nzzzzzz: 1\n", 1)), Format::Prompts, String::new()),
         (("prompts/risk.md", good("prompts/risk.md").replacen("---\n", "---\nlimits: {zzzzzz: 1}\n", 1)), Format::Prompts, "/properties/limits".to_owned()),
     ];

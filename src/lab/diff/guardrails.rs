@@ -944,7 +944,7 @@ impl Moving<'_> {
         for item in items.iter().filter(|item| item.kind == Kind::Command) {
             let (base, head) = (self.base.side, self.head.side);
             let [old, new] = [base, head].map(|side| {
-                let mut commands = side.policy.commands.iter();
+                let mut commands = side.policy.tools.commands.iter();
                 commands.find(|command| command.name == item.name())
             });
             let method = |command: Option<&CommandTemplate>| command.map(|command| command.method);

@@ -305,7 +305,7 @@ impl Judge<'_> {
             steps: self.policy.planning.every_step(),
             ..plan.clone()
         };
-        let all = render(&self.policy.commands, &whole, finding);
+        let all = render(&self.policy.tools.commands, &whole, finding);
         let of_step = |step: &Step| {
             let id = step.step_id.clone();
             all.iter()

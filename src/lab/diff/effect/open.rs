@@ -385,7 +385,7 @@ impl<'o> Open<'o> {
         let finding_type = &self.finding().finding_type;
         for (step, presence) in self.steps() {
             add(Kind::Step, presence, 1);
-            let templates = self.policy().commands.iter();
+            let templates = self.policy().tools.commands.iter();
             for _ in templates.filter(|template| template.serves(&step.step_id, finding_type)) {
                 add(Kind::Command, presence.min(suggested), times);
             }
@@ -555,7 +555,7 @@ impl<'o> Open<'o> {
         step: &'c str,
         traced: &'c Traced,
     ) -> impl Iterator<Item = (&'c str, Rc<str>)> {
-        let templates = self.policy().commands.iter();
+        let templates = self.policy().tools.commands.iter();
         let finding_type = &self.finding().finding_type;
         let templates = templates.filter(move |template| template.serves(step, finding_type));
         templates.map(|template| {

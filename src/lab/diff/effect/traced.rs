@@ -372,7 +372,7 @@ fn trace_response(response: &Response, policy: &Policy, records: &mut Vec<Compar
             let name = json!(["command", command.incident_id, name]).to_string();
             Uuid::new_v5(&NAMESPACE, name.as_bytes()) == command.id
         };
-        let templates = policy.commands.iter();
+        let templates = policy.tools.commands.iter();
         let mut templates = templates.filter(|template| template.step == command.step_id);
         let template = templates.find(|template| is_its(&template.name));
         let name = template.map_or(&command.step_id, |template| &template.name);

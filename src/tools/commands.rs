@@ -1,22 +1,8 @@
-//! Reading `tools.yaml`.
+//! Reading the templates of commands.
 
 use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
-use crate::tools::{CommandTemplate, Hole, Method, Piece, QueryParameter};
-
-/// The codes of problems in `tools.yaml`.
-pub mod codes {
-    /// A template with no method, or with several.
-    pub const METHOD: &str = "RL0501";
-    /// A path that is not one of Okta's API.
-    pub const PATH: &str = "RL0502";
-    /// A hole that does not exist.
-    pub const HOLE: &str = "RL0503";
-    /// A part of the file that is not read yet.
-    pub const UNSUPPORTED: &str = "RL0504";
-    /// A template for a step that no plan can hold.
-    pub const NO_SUCH_STEP: &str = "RL0505";
-}
+use crate::tools::{CommandTemplate, Hole, Method, Piece, QueryParameter, codes};
 
 /// The methods by their keys.
 pub const METHODS: [(&str, Method); 4] = [
@@ -27,31 +13,13 @@ pub const METHODS: [(&str, Method); 4] = [
 ];
 
 /// Reads the templates. `steps` are those that a plan may hold; `None` where that is not known.
-pub fn decode_tools(
+pub(super) fn decode_commands(
     node: &Node,
     steps: Option<&[&str]>,
     problems: &mut Problems,
 ) -> Vec<CommandTemplate> {
-    let Some(mut table) = node.table(problems) else {
-        return Vec::new();
-    };
-    for key in ["tools", "recipes"] {
-        table.get(key);
-        if let Some(span) = table.place_of(key) {
-            problems.error(
-                codes::UNSUPPORTED,
-                span,
-                format!("`{key}` are not supported by this version of rulectl"),
-            );
-        }
-    }
-    let commands = table
-        .require("commands", problems)
-        .and_then(|node| node.table(problems));
-    table.finish(problems);
-    let entries = commands
-        .map(|commands| commands.entries())
-        .unwrap_or_default();
+    let table = node.table(problems);
+    let entries = table.map(|table| table.entries()).unwrap_or_default();
     entries
         .iter()
         .filter_map(|(key, node)| decode_command(&key.text, key.span, node, steps, problems))

@@ -1,0 +1,115 @@
+//! A question without a model: the one form that accounts for every word of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::ask::grounding::{folded, number};
+use crate::ask::plan::Wanted;
+use crate::ask::rank::{Ranked, rank};
+use crate::tools::{Bindings, Catalogue, Form, Param, Token, taken, tokens};
+
+/// What a question asks for, as far as its form tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matching {
+    /// This, and nothing else.
+    Certain(Matched),
+    /// Several things.
+    Several(Vec<Matched>),
+    /// No form accounts for all of it; these are nearest.
+    None(Vec<Ranked>),
+}
+
+/// A form that accounts for every word of a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matched {
+    /// The form.
+    pub form: String,
+    /// What it asks for.
+    pub wanted: Wanted,
+    /// How many words of the question its holes take.
+    taken: usize,
+}
+
+/// What a question asks for.
+#[must_use]
+pub fn match_question(question: &str, catalogue: &Catalogue) -> Matching {
+    let tokens = tokens(question);
+    let mut found: Vec<Matched> = Vec::new();
+    let tools = catalogue.tools.iter();
+    let tools = tools.map(|tool| (&tool.name, &tool.params, &tool.patterns));
+    let recipes = catalogue.recipes.iter();
+    let recipes = recipes.map(|recipe| (&recipe.name, &recipe.params, &recipe.patterns));
+    for (name, params, forms) in tools.chain(recipes) {
+        for form in forms {
+            for bound in form.pattern.fits(&tokens) {
+                let Some(values) = values(question, &tokens, &bound, form, params) else {
+                    continue;
+                };
+                let by_form = form.with.iter().map(|(name, _)| name.clone());
+                let matched = Matched {
+                    form: form.pattern.text.clone(),
+                    wanted: Wanted::Call {
+                        tool: name.clone(),
+                        params: values,
+                        by_form: by_form.collect(),
+                    },
+                    taken: taken(&bound),
+                };
+                if !found.iter().any(|known| known.wanted == matched.wanted) {
+                    found.push(matched);
+                }
+            }
+        }
+    }
+    // A form whose own words account for more is about more.
+    let least = found.iter().map(|matched| matched.taken).min();
+    found.retain(|matched| Some(matched.taken) == least);
+    match found.len() {
+        0 => Matching::None(rank(question, catalogue)),
+        1 => match found.pop() {
+            Some(only) => Matching::Certain(only),
+            None => Matching::None(Vec::new()),
+        },
+        _ => Matching::Several(found),
+    }
+}
+
+/// The values of the parameters; nothing where a word is no value of its parameter, or a value that
+/// is required is not there.
+fn values(
+    question: &str,
+    tokens: &[Token],
+    bound: &Bindings,
+    form: &Form,
+    params: &[Param],
+) -> Option<BTreeMap<String, Value>> {
+    let mut values: BTreeMap<String, Value> = form.with.iter().cloned().collect();
+    for (name, range) in bound {
+        let param = params.iter().find(|param| param.name == *name)?;
+        let words = tokens.get(range.clone())?;
+        let (first, last) = (words.first()?, words.last()?);
+        let text = question.get(first.at.start..last.at.end)?;
+        values.insert(name.clone(), value(text, &param.schema)?);
+    }
+    let is_whole = params.iter().all(|param| {
+        !param.required || param.default.is_some() || values.contains_key(&param.name)
+    });
+    is_whole.then_some(values)
+}
+
+/// The value that a text says, of those that a schema takes.
+fn value(text: &str, schema: &Value) -> Option<Value> {
+    let text = text.strip_suffix("'s").unwrap_or(text);
+    let listed = schema.get("enum").and_then(Value::as_array);
+    if let Some(listed) = listed {
+        let said = folded(text);
+        let is_said = |value: &&Value| value.as_str().is_some_and(|value| folded(value) == said);
+        return listed.iter().find(is_said).cloned();
+    }
+    let value = match schema.get("type").and_then(Value::as_str) {
+        Some("integer" | "number") => Value::from(number(&text.to_lowercase())?),
+        _ => Value::from(text),
+    };
+    jsonschema::is_valid(schema, &value).then_some(value)
+}

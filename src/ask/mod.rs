@@ -1,0 +1,31 @@
+//! A question about the tenant → calls → rows, each value of which has a place in an answer of Okta's.
+//!
+//! ```text
+//! question ─▶ Plan ─▶ checked ─▶ executed, call by call ─▶ rows with sources ─▶ verified ─▶ told
+//! ```
+//!
+//! A plan is a call of a tool, or the steps of a recipe or of a model: always data. What is told is
+//! a projection of the bytes that were received: nothing is written by a model, and a second, slower
+//! evaluation of the plan over the same bytes ([`verify`]) has to agree in every cell first.
+
+mod answer;
+mod evaluate;
+mod grounding;
+mod matching;
+mod operators;
+mod plan;
+mod rank;
+mod record;
+mod request;
+mod set;
+mod verify;
+
+pub use self::answer::{Answer, CallRecord, Cell, End, PageRecord, Place, Row, Source, Verdict};
+pub use self::evaluate::{Asking, Fetch, Fetched, Limits, Unanswered, execute};
+pub use self::grounding::{Ground, ground};
+pub use self::matching::{Matched, Matching, match_question};
+pub use self::plan::{CODES, CheckMade, Plan, Refused, Wanted, check, plan_of};
+pub use self::rank::{Ranked, rank};
+pub use self::record::{Record, planned};
+pub use self::request::{Request, request};
+pub use self::verify::verify;

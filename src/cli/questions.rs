@@ -1,0 +1,572 @@
+//! `rulectl ask`: a question about the tenant, and `rulectl tools call`: the same by hand.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::ask::{
+    Asking, Limits, Matching, Plan, Record, Refused, Verdict, Wanted, check, execute,
+    match_question, plan_of, planned, verify,
+};
+use crate::audit::{Audit, Body, Options, body};
+use crate::cli::fetcher::{Fetcher, registry};
+use crate::cli::output::{UsageError, bad, out, out_json, talk};
+use crate::cli::slots::SlotArgs;
+use crate::cli::tools::{loaded, unknown};
+use crate::cli::{Common, Exit, Format, okta};
+use crate::config::Config;
+use crate::event::{Digest, Nanos, Time};
+use crate::okta::client::Credentials;
+use crate::policy::Policy;
+use crate::record::{RequestGate, kinds};
+use crate::render;
+use crate::store::RunLock;
+use crate::tools::{Catalogue, Param};
+use crate::visible::{reason, visible};
+use crate::world::World;
+
+/// The words of `rulectl ask`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without a model a question is answered when the form of one tool or recipe accounts for every word of it; `rulectl tools list` has them. Exit codes: 0 an answer, 1 none or a refusal, 2 the tenant failed."
+)]
+pub struct Args {
+    /// The question, in plain English
+    #[arg(required_unless_present_any = ["history", "repeat"])]
+    question: Option<String>,
+    /// These tools and recipes alone
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tools: Vec<String>,
+    #[command(flatten)]
+    how: How,
+    /// List the questions that were asked
+    #[arg(long, conflicts_with_all = ["question", "repeat"])]
+    history: bool,
+    /// Ask what an earlier question asked again, and compare
+    #[arg(long, value_name = "ID", conflicts_with = "question")]
+    repeat: Option<String>,
+    #[command(flatten)]
+    slots: SlotArgs,
+}
+
+/// What is shown of an answer.
+#[derive(Debug, clap::Args)]
+struct How {
+    /// Show what is wanted and each check, before the answer
+    #[arg(long)]
+    show_plan: bool,
+    /// Check and plan, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Rows as CSV
+    #[arg(long)]
+    csv: bool,
+}
+
+/// The words of `rulectl tools call`.
+#[derive(Debug, clap::Args)]
+pub struct CallArgs {
+    /// The tool or recipe
+    name: String,
+    /// Its parameters
+    #[arg(value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    #[command(flatten)]
+    how: How,
+    #[command(flatten)]
+    slots: SlotArgs,
+}
+
+/// What is asked and by whom.
+struct Question {
+    text: String,
+    by: &'static str,
+    form: Option<String>,
+    /// What is wanted, or why that is not known and what is near.
+    wanted: Result<Wanted, (Refused, Vec<String>)>,
+}
+
+/// Runs `rulectl ask`.
+pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
+    if args.history {
+        return history(common);
+    }
+    let Some(mut policy) = loaded(common) else {
+        return Ok(Exit::Broken);
+    };
+    if let Some(id) = &args.repeat {
+        return repeat(common, &policy, id, args);
+    }
+    narrow(&mut policy.tools, &args.tools)?;
+    let text = args.question.clone().unwrap_or_default();
+    let question = matched(&text, &policy.tools);
+    let record = answer(common, &policy, &args.slots.config()?, question, &args.how)?;
+    show(common, &record, &args.how)
+}
+
+/// Runs `rulectl tools call`.
+pub fn call(common: &Common, args: &CallArgs) -> Result<Exit> {
+    let Some(policy) = loaded(common) else {
+        return Ok(Exit::Broken);
+    };
+    let catalogue = &policy.tools;
+    let declared = match (catalogue.recipe(&args.name), catalogue.tool(&args.name)) {
+        (Some(recipe), _) => &recipe.params,
+        (None, Some(tool)) => &tool.params,
+        (None, None) => return Err(unknown(catalogue, &args.name).into()),
+    };
+    let mut params = BTreeMap::new();
+    for word in &args.params {
+        let (name, value) = word
+            .split_once('=')
+            .ok_or_else(|| UsageError(format!("`{}` is no `NAME=VALUE`", visible(word))))?;
+        params.insert(name.to_owned(), typed(name, value, declared));
+    }
+    // What is said by hand is what the question says.
+    let question = Question {
+        text: format!("{} {}", args.name, args.params.join(" "))
+            .trim_end()
+            .to_owned(),
+        by: "hand",
+        form: None,
+        wanted: Ok(Wanted::Call {
+            tool: args.name.clone(),
+            by_form: params.keys().cloned().collect(),
+            params,
+        }),
+    };
+    let record = answer(common, &policy, &args.slots.config()?, question, &args.how)?;
+    show(common, &record, &args.how)
+}
+
+fn typed(name: &str, value: &str, declared: &[Param]) -> Value {
+    let param = declared.iter().find(|param| param.name == name);
+    let kind = param.and_then(|param| param.schema.get("type")?.as_str());
+    let parsed = match kind {
+        Some("integer" | "number" | "boolean") => serde_json::from_str(value).ok(),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| value.into())
+}
+
+/// Leaves the tools and recipes of these names, and what the recipes call.
+fn narrow(catalogue: &mut Catalogue, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    for name in names {
+        if catalogue.tool(name).is_none() && catalogue.recipe(name).is_none() {
+            return Err(unknown(catalogue, name).into());
+        }
+    }
+    catalogue
+        .recipes
+        .retain(|recipe| names.contains(&recipe.name));
+    // A recipe calls its tools all the same; a question asks for the named ones alone.
+    for tool in &mut catalogue.tools {
+        if !names.contains(&tool.name) {
+            tool.patterns.clear();
+        }
+    }
+    Ok(())
+}
+
+/// What a question asks for by its form.
+fn matched(text: &str, catalogue: &Catalogue) -> Question {
+    let (form, wanted) = match match_question(text, catalogue) {
+        Matching::Certain(matched) => (Some(matched.form), Ok(matched.wanted)),
+        Matching::Several(several) => {
+            let near = several.iter().map(|matched| command(&matched.wanted));
+            let why = "several tools or recipes account for the question".to_owned();
+            (None, Err((uncertain(why), near.collect())))
+        }
+        Matching::None(ranked) => {
+            let near = ranked.iter().take(5).map(|ranked| {
+                let (needs, description) = needs(catalogue, &ranked.name);
+                format!(
+                    "rulectl tools call {}{needs}   # {description}",
+                    ranked.name
+                )
+            });
+            let why = "no form of question accounts for every word of it".to_owned();
+            (None, Err((uncertain(why), near.collect())))
+        }
+    };
+    Question {
+        text: text.to_owned(),
+        by: "form",
+        form,
+        wanted,
+    }
+}
+
+fn uncertain(why: String) -> Refused {
+    Refused {
+        code: "uncertain".to_owned(),
+        why,
+    }
+}
+
+fn needs(catalogue: &Catalogue, name: &str) -> (String, String) {
+    let (params, description) = match (catalogue.recipe(name), catalogue.tool(name)) {
+        (Some(recipe), _) => (recipe.params.as_slice(), recipe.description.clone()),
+        (None, Some(tool)) => (tool.params.as_slice(), tool.description.clone()),
+        (None, None) => (&[] as &[Param], String::new()),
+    };
+    let needed = params
+        .iter()
+        .filter(|param| param.required && param.default.is_none());
+    let needed: String = needed.map(|param| format!(" {}=…", param.name)).collect();
+    (needed, description)
+}
+
+/// The command that asks for the same by hand.
+fn command(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Call { tool, params, .. } => {
+            let params = params.iter().map(|(name, value)| match value.as_str() {
+                Some(text) => format!(" {name}='{}'", text.replace('\'', "'\\''")),
+                None => format!(" {name}={value}"),
+            });
+            format!("rulectl tools call {tool}{}", params.collect::<String>())
+        }
+        Wanted::Plan { steps } => steps.to_string(),
+    }
+}
+
+/// Where questions are kept.
+fn folder(common: &Common) -> PathBuf {
+    common.data.join("questions")
+}
+
+/// Checks, asks, verifies and keeps.
+fn answer(
+    common: &Common,
+    policy: &Policy,
+    config: &Config,
+    question: Question,
+    how: &How,
+) -> Result<Record> {
+    let now = (World::live().now)();
+    // Okta's times are of milliseconds, and so are ours.
+    let now = Time(now.0 - now.0.rem_euclid(Nanos::SECOND.0));
+    let mut record = Record::new(&question.text, now, policy.digest);
+    record.by = question.by.to_owned();
+    record.form = question.form;
+    let settings = config.tenant();
+    let wanted = match question.wanted {
+        Ok(wanted) => wanted,
+        Err((refused, candidates)) => {
+            record.refused = Some(refused);
+            record.candidates = candidates;
+            return kept(common, record);
+        }
+    };
+    record.wanted = Some(wanted.clone());
+    let credentials = settings.and_then(|settings| settings.client.credentials.as_ref());
+    let granted = match credentials {
+        Some(Credentials::ServiceApp(app)) => Some(app.scopes.as_slice()),
+        Some(Credentials::Token(_)) | None => None,
+    };
+    let limits = Limits::default();
+    let (checks, outcome) = check(&question.text, &wanted, &policy.tools, granted, &limits);
+    record.checks = checks;
+    let plan = match outcome {
+        Ok(plan) => plan,
+        Err(refused) => {
+            record.refused = Some(refused);
+            if let Ok(plan) = plan_of(&wanted, &policy.tools) {
+                record.not_sent = planned(&plan, &policy.tools, now);
+            }
+            return kept(common, record);
+        }
+    };
+    if how.dry_run {
+        record.not_sent = planned(&plan, &policy.tools, now);
+        return Ok(record);
+    }
+    send(common, policy, config, record, &plan, limits)
+}
+
+fn send(
+    common: &Common,
+    policy: &Policy,
+    config: &Config,
+    mut record: Record,
+    plan: &Plan,
+    limits: Limits,
+) -> Result<Record> {
+    let settings = match okta::configured(config) {
+        Ok(settings) => settings,
+        Err(error) => {
+            for request in planned(plan, &policy.tools, record.asked_at) {
+                talk(&format!("not sent: {}", visible(&request)));
+            }
+            return Err(error);
+        }
+    };
+    record.tenant = Some(settings.client.origin.to_string());
+    let data = folder(common);
+    let _lock = RunLock::take(&data)?;
+    let (audit, _) = Audit::open(&data.join("audit"), Options::live(None))?;
+    let audit = Arc::new(audit);
+    audit.append(
+        kinds::QUESTION,
+        json!({"id": record.id, "question": record.question, "wanted": record.wanted, "checks": record.checks, "policy": record.policy}),
+    )?;
+    let gate = RequestGate::new(
+        registry(&policy.tools),
+        Some(Arc::clone(&audit)),
+        Box::new(|_| {}),
+    );
+    let max = Duration::from_millis(limits.max_execution_ms);
+    let mut fetcher = Fetcher::start(
+        &settings,
+        &policy.tools,
+        Arc::new(gate),
+        max,
+        policy.audit.secrets.clone(),
+        talk,
+    )?;
+    let asking = asking(policy, limits, record.asked_at);
+    let (answer, bodies) = execute(plan, &asking, &mut fetcher);
+    let given = fetcher.given.iter().filter(|given| !given.is_enforced);
+    record.not_enforced = given.map(|given| given.what.clone()).collect();
+    drop(fetcher);
+    // What is told is what is kept, byte for byte.
+    for (call, pages) in answer.calls.iter().zip(&bodies) {
+        for (page, bytes) in call.pages.iter().zip(pages) {
+            let kept = audit.keep(bytes)?;
+            anyhow::ensure!(
+                kept.sha256.to_string() == page.sha256,
+                "a body is not what it was"
+            );
+        }
+    }
+    audit.commit()?;
+    let wrong = verify(plan, &asking, &answer, &|sha256| {
+        stored(&data, &answer, sha256)
+    });
+    record.answer = Some(answer);
+    if !wrong.is_empty() {
+        audit.append(kinds::ANSWER, json!({"id": record.id, "wrong": wrong}))?;
+        audit.close()?;
+        for difference in &wrong {
+            bad(&visible(difference));
+        }
+        anyhow::bail!(
+            "the answer does not agree with what was received, and is not shown; this is an error of the program"
+        );
+    }
+    let digest = Digest::of(&serde_json::to_vec(&record)?);
+    audit.append(kinds::ANSWER, json!({"id": record.id, "sha256": digest}))?;
+    audit.close()?;
+    kept(common, record)
+}
+
+fn asking(policy: &Policy, limits: Limits, now: Time) -> Asking<'_> {
+    Asking {
+        catalogue: &policy.tools,
+        lists: &policy.lists,
+        limits,
+        now,
+    }
+}
+
+/// The bytes of a page, from beside the audit.
+fn stored(data: &Path, answer: &crate::ask::Answer, sha256: &str) -> Option<Vec<u8>> {
+    let pages = answer.calls.iter().flat_map(|call| &call.pages);
+    let page = pages.into_iter().find(|page| page.sha256 == sha256)?;
+    let named = Body {
+        sha256: Digest::try_from(sha256.to_owned()).ok()?,
+        bytes: page.bytes as u64,
+    };
+    body(&data.join("audit"), &named).ok()
+}
+
+/// Keeps a question with what came of it.
+fn kept(common: &Common, record: Record) -> Result<Record> {
+    let data = folder(common);
+    fs::create_dir_all(&data).with_context(|| format!("`{}` cannot be made", data.display()))?;
+    let path = data.join(format!("{}.json", record.id));
+    let text = serde_json::to_string_pretty(&record)? + "\n";
+    fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
+    Ok(record)
+}
+
+/// A question that was kept.
+fn read(common: &Common, id: &str) -> Result<Record> {
+    let is_id = id.strip_prefix("q-").is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    let path = folder(common).join(format!("{id}.json"));
+    if !is_id || !path.is_file() {
+        let message = format!(
+            "there is no question `{}`: `rulectl ask --history` lists them",
+            visible(id)
+        );
+        return Err(UsageError(message).into());
+    }
+    let text = fs::read_to_string(&path)
+        .map_err(|error| anyhow::anyhow!("`{}`: {}", path.display(), reason(&error)))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))
+}
+
+/// Shows a recorded answer again, from what was kept; no network is used.
+pub(super) fn replay(common: &Common, id: &str) -> Result<Exit> {
+    let record = read(common, id)?;
+    let (Some(answer), Some(wanted)) = (&record.answer, &record.wanted) else {
+        return show(common, &record, &How::plain());
+    };
+    let Some(policy) = loaded(common) else {
+        return Ok(Exit::Broken);
+    };
+    if policy.digest != record.policy {
+        talk(
+            "the policy is another one now: whether the answer follows from the bytes is held against it as it is",
+        );
+    }
+    let plan = plan_of(wanted, &policy.tools)
+        .map_err(|why| anyhow::anyhow!("the tools of this question are gone: {why}"))?;
+    let data = folder(common);
+    let asking = asking(&policy, Limits::default(), record.asked_at);
+    let wrong = verify(&plan, &asking, answer, &|sha256| {
+        stored(&data, answer, sha256)
+    });
+    if !wrong.is_empty() {
+        for difference in &wrong {
+            bad(&visible(difference));
+        }
+        talk("the recorded answer does not follow from what was recorded");
+        return Ok(Exit::Negative);
+    }
+    show(common, &record, &How::plain())
+}
+
+/// Asks again what an earlier question asked, and says what differs.
+fn repeat(common: &Common, policy: &Policy, id: &str, args: &Args) -> Result<Exit> {
+    let before = read(common, id)?;
+    let Some(wanted) = before.wanted.clone() else {
+        return Err(UsageError(format!("`{id}` asked for nothing: it was refused")).into());
+    };
+    let question = Question {
+        text: before.question.clone(),
+        by: "hand",
+        form: before.form.clone(),
+        wanted: Ok(wanted),
+    };
+    let record = answer(common, policy, &args.slots.config()?, question, &args.how)?;
+    let exit = show(common, &record, &args.how)?;
+    let values = |record: &Record| {
+        let rows = record.answer.as_ref().map(|answer| {
+            let rows = answer.rows.iter().map(|row| {
+                row.cells
+                    .iter()
+                    .map(|cell| cell.value.clone())
+                    .collect::<Vec<_>>()
+            });
+            (answer.columns.clone(), rows.collect::<Vec<_>>())
+        });
+        rows.unwrap_or_default()
+    };
+    let ((_, then), (_, now)) = (values(&before), values(&record));
+    let gone = then.iter().filter(|row| !now.contains(row)).count();
+    let new = now.iter().filter(|row| !then.contains(row)).count();
+    match (gone, new) {
+        (0, 0) => talk(&format!("the same rows as {id}")),
+        (gone, new) => talk(&format!(
+            "{gone} rows of {id} are gone or different, {new} are new or different"
+        )),
+    }
+    Ok(exit)
+}
+
+fn history(common: &Common) -> Result<Exit> {
+    let mut records = Vec::new();
+    for entry in fs::read_dir(folder(common)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(id) = name.strip_suffix(".json") {
+            match read(common, id) {
+                Ok(record) => records.push(record),
+                Err(error) => talk(&visible(&format!("{error:#}"))),
+            }
+        }
+    }
+    records.sort_by(|one, other| (one.asked_at, &one.id).cmp(&(other.asked_at, &other.id)));
+    match common.format {
+        Format::Text => out(&render::history(&records))?,
+        Format::Json => out_json(&records)?,
+        Format::Ndjson => records.iter().try_for_each(out_json)?,
+    }
+    Ok(Exit::Done)
+}
+
+impl How {
+    fn plain() -> Self {
+        Self {
+            show_plan: false,
+            dry_run: false,
+            csv: false,
+        }
+    }
+}
+
+fn show(common: &Common, record: &Record, how: &How) -> Result<Exit> {
+    if how.show_plan {
+        if let Some(form) = &record.form {
+            talk(&format!("form: {}", visible(form)));
+        }
+        if let Some(wanted) = &record.wanted {
+            talk(&format!(
+                "wanted: {}",
+                visible(&serde_json::to_string(wanted)?)
+            ));
+        }
+        for check in &record.checks {
+            let word = if check.holds { "ok" } else { "NO" };
+            talk(&format!(
+                "check {}: {word}: {}",
+                check.check,
+                visible(&check.found)
+            ));
+        }
+    }
+    for what in &record.not_enforced {
+        talk(&format!(
+            "not enforced by the kernel: {what}; `rulectl doctor` says why"
+        ));
+    }
+    match (&record.answer, common.format) {
+        (Some(answer), _) if how.csv => out(&render::answered_as_csv(answer))?,
+        (_, Format::Text) => out(&render::answered(record))?,
+        (_, Format::Json) => out_json(record)?,
+        (_, Format::Ndjson) => render::answered_rows(record)
+            .iter()
+            .try_for_each(out_json)?,
+    }
+    let has_rows = record
+        .answer
+        .as_ref()
+        .is_some_and(|answer| !answer.rows.is_empty());
+    if has_rows && common.format == Format::Text {
+        talk(&format!(
+            "every value is in these answers; `rulectl replay {}` shows it again",
+            record.id
+        ));
+    }
+    Ok(match (&record.answer, &record.refused) {
+        (Some(answer), _) => match &answer.verdict {
+            Verdict::Rows | Verdict::Empty { .. } => Exit::Done,
+            Verdict::Incomplete { .. } => Exit::Inconclusive,
+            Verdict::Unknown { code, .. } if code == "failed" => Exit::Broken,
+            Verdict::Unknown { .. } => Exit::Negative,
+        },
+        (None, Some(_)) => Exit::Negative,
+        (None, None) => Exit::Done,
+    })
+}

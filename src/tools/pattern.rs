@@ -1,0 +1,435 @@
+//! Forms of questions: `(list|show) [all] users in the group {group}`.
+//!
+//! A form fits a question when it accounts for every word of it, so that a question that says more
+//! is not answered as if it did not.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::Value;
+
+/// A form of a question, and what it says beside the words that it has holes for.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// The form.
+    pub pattern: Pattern,
+    /// Values of parameters that follow from the form itself.
+    pub with: Vec<(String, Value)>,
+}
+
+/// The words of a form of a question.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As it is written.
+    pub text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Word(String),
+    Hole(String),
+    Either(Vec<Vec<Part>>),
+}
+
+/// A word of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its letters, lower-cased; what stands between quotes is one word.
+    pub word: String,
+    /// Where it stands, quotes left out.
+    pub at: Range<usize>,
+    /// Whether it stood between quotes.
+    pub is_quoted: bool,
+}
+
+/// What each hole of a form stands for: a range of tokens.
+pub type Bindings = BTreeMap<String, Range<usize>>;
+
+/// A hole takes at most so many words that are not quoted.
+const LONGEST: usize = 5;
+/// Looking for a fit ends after so many steps.
+const MOST_STEPS: usize = 20_000;
+/// A form has at most so many parts, each alternative counted.
+const MOST_PARTS: usize = 200;
+
+/// Words that say something about a question, so that a name which holds one is quoted.
+const CLOSED: [&str; 72] = [
+    "and",
+    "or",
+    "not",
+    "no",
+    "without",
+    "with",
+    "who",
+    "which",
+    "that",
+    "in",
+    "last",
+    "days",
+    "day",
+    "hours",
+    "weeks",
+    "months",
+    "since",
+    "have",
+    "has",
+    "had",
+    "but",
+    "except",
+    "never",
+    "all",
+    "every",
+    "any",
+    "is",
+    "are",
+    "was",
+    "were",
+    "by",
+    "for",
+    "to",
+    "than",
+    "via",
+    "from",
+    "before",
+    "after",
+    "on",
+    "=",
+    ">",
+    "<",
+    "(",
+    ")",
+    "everything",
+    "anything",
+    "nothing",
+    "something",
+    "anybody",
+    "nobody",
+    "each",
+    "both",
+    "most",
+    "more",
+    "less",
+    "only",
+    "also",
+    "other",
+    "another",
+    "same",
+    "then",
+    "if",
+    "how",
+    "why",
+    "when",
+    "where",
+    "what",
+    "me",
+    "them",
+    "they",
+    "their",
+    "it",
+];
+
+/// The words of a question.
+#[must_use]
+pub fn tokens(question: &str) -> Vec<Token> {
+    let mut found: Vec<Token> = Vec::new();
+    let mut begun: Option<usize> = None;
+    let mut quote: Option<(char, usize)> = None;
+    let end_word = |begun: &mut Option<usize>, end: usize, found: &mut Vec<Token>| {
+        let Some(start) = begun.take() else { return };
+        let text = question.get(start..end).unwrap_or_default();
+        let kept = text.trim_end_matches(['.', ',', '?', '!', ':', ';', '\'']);
+        if !kept.is_empty() {
+            found.push(token(kept, start));
+        }
+    };
+    for (at, letter) in question.char_indices() {
+        if let Some((opened, start)) = quote {
+            if letter == closing(opened) {
+                let text = question.get(start..at).unwrap_or_default();
+                found.push(Token {
+                    is_quoted: true,
+                    ..token(text, start)
+                });
+                quote = None;
+            }
+            continue;
+        }
+        let is_symbol = matches!(letter, '=' | '<' | '>' | '(' | ')');
+        if matches!(letter, '"' | '“' | '`') && begun.is_none() {
+            quote = Some((letter, at + letter.len_utf8()));
+        } else if letter.is_whitespace() || is_symbol {
+            end_word(&mut begun, at, &mut found);
+            if is_symbol {
+                let text = question.get(at..at + 1).unwrap_or_default();
+                found.push(token(text, at));
+            }
+        } else if begun.is_none() && !matches!(letter, '.' | ',' | '?' | '!' | ';' | ':') {
+            begun = Some(at);
+        }
+    }
+    // A quote that is not closed quotes nothing: it is a word that no form has.
+    if let Some((opened, start)) = quote {
+        begun = Some(start - opened.len_utf8());
+    }
+    end_word(&mut begun, question.len(), &mut found);
+    found
+}
+
+fn token(text: &str, start: usize) -> Token {
+    Token {
+        word: text.to_lowercase().replace('’', "'"),
+        at: start..start + text.len(),
+        is_quoted: false,
+    }
+}
+
+fn closing(opened: char) -> char {
+    if opened == '“' { '”' } else { opened }
+}
+
+impl Pattern {
+    /// Reads a form.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut left = MOST_PARTS;
+        let mut rest = text;
+        let mut ways = sequence(&mut rest, None, &mut left)?;
+        let parts = match (ways.pop(), ways.is_empty()) {
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                ways.push(last);
+                vec![Part::Either(ways)]
+            }
+            (None, _) => Vec::new(),
+        };
+        if parts.is_empty() {
+            return Err("a form has at least one word".to_owned());
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// The names of its holes.
+    #[must_use]
+    pub fn holes(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        collect(&self.parts, &mut found);
+        found
+    }
+
+    /// Every way in which the form accounts for every word. Where its own words account for more
+    /// in one way than in another, that one is meant: in `access to GitHub app` the last word need
+    /// not be a part of the name.
+    #[must_use]
+    pub fn fits(&self, tokens: &[Token]) -> Vec<Bindings> {
+        let mut found = Vec::new();
+        let mut steps = 0;
+        let todo: Vec<&Part> = self.parts.iter().rev().collect();
+        walk(tokens, 0, todo, Bindings::new(), &mut found, &mut steps);
+        let least = found.iter().map(taken).min();
+        found.retain(|bound| Some(taken(bound)) == least);
+        found
+    }
+}
+
+/// How many words the holes of a fit take.
+#[must_use]
+pub fn taken(bound: &Bindings) -> usize {
+    bound.values().map(ExactSizeIterator::len).sum()
+}
+
+fn collect<'p>(parts: &'p [Part], found: &mut Vec<&'p str>) {
+    for part in parts {
+        match part {
+            Part::Word(_) => {}
+            Part::Hole(name) => found.push(name),
+            Part::Either(ways) => ways.iter().for_each(|way| collect(way, found)),
+        }
+    }
+}
+
+/// The alternatives up to the bracket that ends them.
+fn sequence(
+    rest: &mut &str,
+    until: Option<char>,
+    left: &mut usize,
+) -> Result<Vec<Vec<Part>>, String> {
+    let mut ways = vec![Vec::new()];
+    loop {
+        *rest = rest.trim_start();
+        let Some(first) = rest.chars().next() else {
+            return match until {
+                None => Ok(ways),
+                Some(bracket) => Err(format!("a `{bracket}` is missing")),
+            };
+        };
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| format!("a form has at most {MOST_PARTS} parts"))?;
+        let inside = rest.get(first.len_utf8()..).unwrap_or_default();
+        let part = match first {
+            ')' | ']' if until == Some(first) => {
+                *rest = inside;
+                return Ok(ways);
+            }
+            ')' | ']' | '}' => return Err(format!("`{first}` closes nothing")),
+            '|' => {
+                *rest = inside;
+                ways.push(Vec::new());
+                continue;
+            }
+            '(' => {
+                *rest = inside;
+                Part::Either(sequence(rest, Some(')'), left)?)
+            }
+            '[' => {
+                *rest = inside;
+                let mut inner = sequence(rest, Some(']'), left)?;
+                inner.push(Vec::new());
+                Part::Either(inner)
+            }
+            '{' => {
+                let (name, after) = inside.split_once('}').ok_or("a `{` is not closed")?;
+                *rest = after;
+                Part::Hole(name.trim().to_owned())
+            }
+            _ => {
+                let is_end = |letter: char| letter.is_whitespace() || "()[]{}|".contains(letter);
+                let end = rest.find(is_end).unwrap_or(rest.len());
+                let (word, after) = rest.split_at(end);
+                *rest = after;
+                Part::Word(word.to_lowercase())
+            }
+        };
+        if let Some(way) = ways.last_mut() {
+            way.push(part);
+        }
+    }
+}
+
+/// Goes on with what is left of a form, which stands from its end to its beginning.
+fn walk(
+    tokens: &[Token],
+    at: usize,
+    mut todo: Vec<&Part>,
+    bound: Bindings,
+    found: &mut Vec<Bindings>,
+    steps: &mut usize,
+) {
+    *steps += 1;
+    if *steps > MOST_STEPS {
+        return;
+    }
+    let Some(part) = todo.pop() else {
+        if at == tokens.len() && !found.contains(&bound) {
+            found.push(bound);
+        }
+        return;
+    };
+    match part {
+        Part::Word(word) => {
+            if tokens
+                .get(at)
+                .is_some_and(|token| token.word == *word && !token.is_quoted)
+            {
+                walk(tokens, at + 1, todo, bound, found, steps);
+            }
+        }
+        Part::Hole(name) => {
+            for length in 1..=LONGEST {
+                let Some(words) = tokens.get(at..at + length) else {
+                    return;
+                };
+                let quoted = words.iter().any(|token| token.is_quoted);
+                // A quote that is not closed says that the words are not as they were meant.
+                let closed = words.iter().any(|token| {
+                    CLOSED.contains(&token.word.as_str()) || token.word.contains(['"', '“', '`'])
+                });
+                if (quoted && length > 1) || (closed && !quoted) {
+                    return;
+                }
+                let mut bound = bound.clone();
+                bound.insert(name.clone(), at..at + length);
+                walk(tokens, at + length, todo.clone(), bound, found, steps);
+            }
+        }
+        Part::Either(ways) => {
+            for way in ways {
+                let mut todo = todo.clone();
+                todo.extend(way.iter().rev());
+                walk(tokens, at, todo, bound.clone(), found, steps);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(form: &str, question: &str) -> Vec<Vec<(String, String)>> {
+        let tokens = tokens(question);
+        let text = |range: &Range<usize>| {
+            question[tokens[range.start].at.start..tokens[range.end - 1].at.end].to_owned()
+        };
+        let fits = Pattern::parse(form).unwrap().fits(&tokens);
+        let told = fits.iter().map(|bound| {
+            let told = bound
+                .iter()
+                .map(|(name, range)| (name.clone(), text(range)));
+            told.collect()
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_form_accounts_for_every_word() {
+        let form = "(who|which users) [currently] (has|have) access to {app} [app]";
+        let app = |name: &str| vec![vec![("app".to_owned(), name.to_owned())]];
+        let cases = [
+            ("Who has access to GitHub?", app("GitHub")),
+            (
+                "which users have access to Google Workspace",
+                app("Google Workspace"),
+            ),
+            (
+                "Who currently has access to \"Who and what\" app?",
+                app("Who and what"),
+            ),
+            ("who has access to GitHub and MFA", vec![]),
+            ("who has access to GitHub without MFA", vec![]),
+            ("who has access to", vec![]),
+            ("who does not have access to GitHub", vec![]),
+            ("who has access to \"GitHub", vec![]),
+            ("", vec![]),
+        ];
+        for (question, expected) in cases {
+            assert_eq!(fit(form, question), expected, "{question}");
+        }
+        assert_eq!(
+            fit("access to {app} [app]", "access to GitHub app"),
+            app("GitHub")
+        );
+        // Two ways to read it are two fits.
+        assert_eq!(fit("{a} {b}", "one two three").len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_form_is_told() {
+        for (form, said) in [
+            ("", "at least one word"),
+            ("(a|b", "`)` is missing"),
+            ("a]", "closes nothing"),
+            ("{a", "not closed"),
+        ] {
+            let error = Pattern::parse(form).map(|_| ()).unwrap_err();
+            assert!(error.contains(said), "{form}: {error}");
+        }
+    }
+}
