@@ -308,15 +308,17 @@ impl Run<'_> {
         if let End::Cut { why } = &record.end {
             whole.cut = Some(why.clone());
         }
+        // Of what is not there nothing follows: "in no group" is no answer about nobody.
         let failed = match &record.end {
-            End::Failed { why } => Some(why.clone()),
-            _ => None,
+            End::Failed { why } => Some(("failed", why.clone())),
+            End::NotFound { said } => Some(("not_found", said.clone())),
+            End::Complete | End::Cut { .. } => None,
         };
         self.calls.push(record);
         self.bodies.push(bodies);
         outcome?;
-        if let Some(why) = failed {
-            return unknown("failed", why);
+        if let Some((code, why)) = failed {
+            return unknown(code, why);
         }
         for mut row in rows {
             let mut cells = kept.clone();

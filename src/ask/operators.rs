@@ -24,6 +24,7 @@ pub(super) fn passes(test: Test, value: &Value, wanted: &[Value]) -> bool {
     wanted.iter().any(|wanted| match test {
         Test::Is => is(wanted),
         Test::IsNot => false,
+        Test::Without => false,
         Test::Contains => !value.is_null() && text.contains(&plain(wanted).to_lowercase()),
         Test::Before => compared(wanted) == Some(Ordering::Less),
         Test::After => matches!(compared(wanted), Some(Ordering::Equal | Ordering::Greater)),
@@ -31,6 +32,10 @@ pub(super) fn passes(test: Test, value: &Value, wanted: &[Value]) -> bool {
         Test::Above => numbers(wanted) == Some(Ordering::Greater),
         Test::Below => numbers(wanted) == Some(Ordering::Less),
     }) || (test == Test::IsNot && !wanted.iter().any(is))
+        || (test == Test::Without
+            && !wanted
+                .iter()
+                .any(|wanted| passes(Test::Contains, value, std::slice::from_ref(wanted))))
 }
 
 pub(super) fn plain(value: &Value) -> String {

@@ -31,6 +31,9 @@ pub struct Record {
     /// What is wanted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub wanted: Option<Wanted>,
+    /// What the answer does not say, by the registry.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub notes: Option<String>,
     /// The checks in their order, up to the first that does not hold.
     pub checks: Vec<CheckMade>,
     /// Why it was refused.
@@ -67,6 +70,7 @@ impl Record {
             by: String::new(),
             form: None,
             wanted: None,
+            notes: None,
             checks: Vec::new(),
             refused: None,
             candidates: Vec::new(),

@@ -239,6 +239,17 @@ fn command(wanted: &Wanted) -> String {
     }
 }
 
+/// What the registry says of answers to this.
+fn notes(catalogue: &Catalogue, wanted: &Wanted) -> Option<String> {
+    let Wanted::Call { tool: name, .. } = wanted else {
+        return None;
+    };
+    match (catalogue.recipe(name), catalogue.tool(name)) {
+        (Some(recipe), _) => recipe.notes.clone(),
+        (None, tool) => tool.and_then(|tool| tool.notes.clone()),
+    }
+}
+
 /// Where questions are kept.
 fn folder(common: &Common) -> PathBuf {
     common.data.join("questions")
@@ -268,6 +279,7 @@ fn answer(
         }
     };
     record.wanted = Some(wanted.clone());
+    record.notes = notes(&policy.tools, &wanted);
     let credentials = settings.and_then(|settings| settings.client.credentials.as_ref());
     let granted = match credentials {
         Some(Credentials::ServiceApp(app)) => Some(app.scopes.as_slice()),

@@ -147,7 +147,8 @@ fn searches<'o>(outline: &'o Outline, word: &'o Word) -> impl Iterator<Item = (&
 
 /// The name that stands around a place.
 fn name_around(text: &str, within: Range<usize>, offset: usize) -> Range<usize> {
-    let is_letter = |c: char| c.is_alphanumeric() || "_-*.".contains(c);
+    let is_letter =
+        |c: char| c.is_alphanumeric() || "_-*.".contains(c) || !(c.is_ascii() || c.is_whitespace());
     let offset = offset.clamp(within.start, within.end.max(within.start));
     let before = text.get(within.start..offset).unwrap_or_default();
     let behind = text.get(offset..within.end).unwrap_or_default();

@@ -77,6 +77,13 @@ fn of_answer(record: &Record, answer: &Answer) -> String {
             text.push_str(&format!("I don't know ({code}): {}\n", visible(why)));
         }
     }
+    if let Some(notes) = record
+        .notes
+        .as_ref()
+        .filter(|_| !matches!(answer.verdict, Verdict::Unknown { .. }))
+    {
+        text.push_str(&format!("note: {}\n", visible(notes)));
+    }
     let many = answer.calls.len() > SHOWN;
     for (number, call) in answer.calls.iter().take(SHOWN).enumerate() {
         let rows = counted(call.rows as u64, "row");

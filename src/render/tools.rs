@@ -148,6 +148,9 @@ pub fn tool(catalogue: &Catalogue, name: &str) -> Option<(Value, String)> {
             Pages::Body => "pages, by `_links.next`",
         };
         let mut text = format!("{}: {}\n", tool.name, visible(&tool.description));
+        if let Some(notes) = &tool.notes {
+            text.push_str(&format!("note: {}\n", visible(notes)));
+        }
         text.push_str(&format!(
             "GET {}; scope {}; rate limit `{}`; {pages}\n",
             tool.path,

@@ -31,6 +31,7 @@ fn tool() -> Value {
         &["description", "get", "columns"],
         json!({
             "description": text(),
+            "notes": text(),
             "get": {"type": "string", "pattern": "^/api/v1/[^?#]+$"},
             "scopes": list_of(text()),
             "params": mapping_to(param()),

@@ -335,7 +335,7 @@ impl Written<'_> {
             Fault::Undeclared(name) => problems
                 .error(
                     codes::CONTEXT,
-                    self.span(at),
+                    self.span_of(name, at),
                     format!("the text uses `{name}`, which `context` does not list"),
                 )
                 .did_you_mean(name, context.iter().map(String::as_str)),
@@ -370,15 +370,36 @@ impl Written<'_> {
         }
     }
 
-    /// Two bytes of the text.
+    /// The tag that begins there, as far as its line goes on.
     fn span(&self, at: usize) -> Span {
+        self.stretch(at, self.tag(at).len())
+    }
+
+    /// A name in the tag that begins there.
+    fn span_of(&self, name: &str, at: usize) -> Span {
+        match self.tag(at).find(name) {
+            Some(inside) => self.stretch(at + inside, name.len()),
+            None => self.span(at),
+        }
+    }
+
+    fn tag(&self, at: usize) -> &str {
+        let rest = self.body.get(at..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let ends = ["}}", "%}", "#}"].map(|end| line.find(end).map(|found| found + end.len()));
+        let is_tag = line.starts_with('{');
+        let end = ends.into_iter().flatten().min().filter(|_| is_tag);
+        // Where there is no end, its first two letters.
+        line.get(..end.unwrap_or(2)).unwrap_or(line)
+    }
+
+    fn stretch(&self, at: usize, length: usize) -> Span {
+        let place = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         let offset = self.text.len() - self.body.len() + at;
-        let start = u32::try_from(offset).unwrap_or(u32::MAX);
-        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
         Span {
             file: self.file,
-            start,
-            end: end.min(start.saturating_add(2)),
+            start: place(offset),
+            end: place((offset + length).min(self.text.len())),
         }
     }
 }

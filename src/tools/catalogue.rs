@@ -62,6 +62,7 @@ fn decode_tool(name: &str, at: Span, node: &Node, problems: &mut Problems) -> Op
     let description = table
         .require("description", problems)
         .and_then(|node| node.text(problems));
+    let notes = table.get("notes").and_then(|node| node.text(problems));
     let path = table.require("get", problems).and_then(|node| {
         let text = node.text(problems)?;
         is_path(text, node.span, problems).then_some((text, node.span))
@@ -95,6 +96,7 @@ fn decode_tool(name: &str, at: Span, node: &Node, problems: &mut Problems) -> Op
         name: name.to_owned(),
         at,
         description: description?.to_owned(),
+        notes: notes.map(str::to_owned),
         path: path.to_owned(),
         path_at,
         scopes: owned(scopes.unwrap_or_default()),

@@ -58,7 +58,18 @@ fn decode_command(
         .get("query")
         .map(|node| decode_query(node, problems))
         .unwrap_or_default();
-    let body = table.get("body").map(Node::to_json);
+    let written = table.get("body");
+    let reads = matches!(operation, Some((Method::Get, ..)));
+    if let Some(node) = written.filter(|_| reads) {
+        problems
+            .error(
+                shape::BAD_VALUE,
+                node.span,
+                "what is read with `get` has no `body`",
+            )
+            .help("write what is asked for under `query`");
+    }
+    let body = written.map(Node::to_json);
     table.finish(problems);
     let step = step?;
     if let Some(steps) = steps.filter(|steps| !steps.contains(&step)) {

@@ -150,6 +150,8 @@ pub enum Test {
     IsNot,
     /// It holds one of them as a part.
     Contains,
+    /// It holds none of them as a part.
+    Without,
     /// It is a time before.
     Before,
     /// It is a time at or after.
@@ -164,9 +166,10 @@ pub enum Test {
 
 impl Test {
     /// The words by which they are written behind `|`.
-    pub const ALL: [(&str, Self); 7] = [
+    pub const ALL: [(&str, Self); 8] = [
         ("not", Self::IsNot),
         ("contains", Self::Contains),
+        ("without", Self::Without),
         ("before", Self::Before),
         ("after", Self::After),
         ("exists", Self::Exists),

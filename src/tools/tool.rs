@@ -17,6 +17,8 @@ pub struct Tool {
     pub at: Span,
     /// What it gives.
     pub description: String,
+    /// What its rows do not say, for whoever reads an answer.
+    pub notes: Option<String>,
     /// The path with the names of parameters in braces, such as `/api/v1/apps/{appId}/users`.
     pub path: String,
     /// Where the path is written.

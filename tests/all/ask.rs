@@ -404,7 +404,7 @@ fn operators_say_what_follows_from_the_answers_and_nothing_else() {
                 ..whole()
             },
             Lists::default(),
-            "none from [0] | ",
+            "not known: not_found | ",
         ),
         // A column that the registry has and the answer has not.
         (
@@ -431,6 +431,14 @@ fn operators_say_what_follows_from_the_answers_and_nothing_else() {
             whole(),
             Lists::default(),
             "rows | eve@example.com",
+        ),
+        (
+            select(
+                json!({"from": "users", "filter": {"login|without": ["ann", "BOB", "cy@"]}, "select": ["login"]}),
+            ),
+            whole(),
+            Lists::default(),
+            "rows | =dee@example.com; eve@example.com",
         ),
         (
             select(

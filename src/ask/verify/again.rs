@@ -329,6 +329,8 @@ impl<'a> Again<'a> {
                 whole.is_cut |= was_cut;
             } else if matches!(record.end, End::Failed { .. }) {
                 return Ok(Came::Nothing("failed"));
+            } else {
+                return Ok(Came::Nothing("not_found"));
             }
             let mut kept = Vec::new();
             for named in keep {
@@ -469,6 +471,9 @@ impl<'a> Again<'a> {
         Ok(Ok(match clause.test {
             Test::Is => any(&equal),
             Test::IsNot => !any(&equal),
+            Test::Without => {
+                !any(&|wanted| !value.is_null() && text(value).contains(&text(wanted)))
+            }
             Test::Contains => {
                 any(&|wanted| !value.is_null() && text(value).contains(&text(wanted)))
             }
