@@ -17,6 +17,7 @@ use crate::audit::{Audit, Body, Options, body};
 use crate::cli::fetcher::{Fetcher, registry};
 use crate::cli::output::{UsageError, bad, out, out_json, talk};
 use crate::cli::slots::SlotArgs;
+use crate::cli::state::replace;
 use crate::cli::tools::{loaded, unknown};
 use crate::cli::{Common, Exit, Format, okta};
 use crate::config::Config;
@@ -26,7 +27,7 @@ use crate::policy::Policy;
 use crate::record::{RequestGate, kinds};
 use crate::render;
 use crate::store::RunLock;
-use crate::tools::{Catalogue, Param};
+use crate::tools::{Catalogue, Param, Tool};
 use crate::visible::{reason, visible};
 use crate::world::World;
 
@@ -239,6 +240,15 @@ fn command(wanted: &Wanted) -> String {
     }
 }
 
+/// The scopes of the credentials; tokens of people have none.
+pub(super) fn granted(config: &Config) -> Option<&[String]> {
+    let settings = config.tenant()?;
+    match settings.client.credentials.as_ref()? {
+        Credentials::ServiceApp(app) => Some(app.scopes.as_slice()),
+        Credentials::Token(_) => None,
+    }
+}
+
 /// What the registry says of answers to this.
 fn notes(catalogue: &Catalogue, wanted: &Wanted) -> Option<String> {
     let Wanted::Call { tool: name, .. } = wanted else {
@@ -269,7 +279,6 @@ fn answer(
     let mut record = Record::new(&question.text, now, policy.digest);
     record.by = question.by.to_owned();
     record.form = question.form;
-    let settings = config.tenant();
     let wanted = match question.wanted {
         Ok(wanted) => wanted,
         Err((refused, candidates)) => {
@@ -280,11 +289,7 @@ fn answer(
     };
     record.wanted = Some(wanted.clone());
     record.notes = notes(&policy.tools, &wanted);
-    let credentials = settings.and_then(|settings| settings.client.credentials.as_ref());
-    let granted = match credentials {
-        Some(Credentials::ServiceApp(app)) => Some(app.scopes.as_slice()),
-        Some(Credentials::Token(_)) | None => None,
-    };
+    let granted = granted(config);
     let limits = Limits::default();
     let (checks, outcome) = check(&question.text, &wanted, &policy.tools, granted, &limits);
     record.checks = checks;
@@ -407,7 +412,8 @@ fn kept(common: &Common, record: Record) -> Result<Record> {
     fs::create_dir_all(&data).with_context(|| format!("`{}` cannot be made", data.display()))?;
     let path = data.join(format!("{}.json", record.id));
     let text = serde_json::to_string_pretty(&record)? + "\n";
-    fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
+    replace(&path, text.as_bytes())
+        .with_context(|| format!("`{}` cannot be written", path.display()))?;
     Ok(record)
 }
 
@@ -458,6 +464,40 @@ pub(super) fn replay(common: &Common, id: &str) -> Result<Exit> {
         return Ok(Exit::Negative);
     }
     show(common, &record, &How::plain())
+}
+
+/// The rows that Okta answered to a question, by the tools that asked for them.
+pub(super) fn answered_rows<'c>(
+    common: &Common,
+    catalogue: &'c Catalogue,
+    id: &str,
+) -> Result<Vec<(&'c Tool, Vec<Value>)>> {
+    let record = read(common, id)?;
+    let Some(answer) = &record.answer else {
+        return Err(UsageError(format!("`{id}` was not answered: nothing came for it")).into());
+    };
+    let data = folder(common);
+    let mut found: Vec<(&Tool, Vec<Value>)> = Vec::new();
+    for call in &answer.calls {
+        let Some(tool) = catalogue.tool(&call.tool) else {
+            continue;
+        };
+        let mut rows = Vec::new();
+        for page in &call.pages {
+            let bytes = stored(&data, answer, &page.sha256);
+            let body: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            match body.as_ref().and_then(|body| body.pointer(&tool.rows)) {
+                Some(Value::Array(items)) => rows.extend(items.iter().cloned()),
+                Some(one) => rows.push(one.clone()),
+                None => {}
+            }
+        }
+        match found.iter_mut().find(|(known, _)| known.name == tool.name) {
+            Some((_, known)) => known.extend(rows),
+            None => found.push((tool, rows)),
+        }
+    }
+    Ok(found)
 }
 
 /// Asks again what an earlier question asked, and says what differs.

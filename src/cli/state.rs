@@ -23,7 +23,8 @@ pub(super) fn write_state(file: &Path, state: &[u8]) -> Result<()> {
     replace(file, state).map_err(|error| failed(file, "written", &error))
 }
 
-fn replace(file: &Path, state: &[u8]) -> io::Result<()> {
+/// Puts bytes into the place of a file, whole or not at all, and durable.
+pub(super) fn replace(file: &Path, state: &[u8]) -> io::Result<()> {
     let parent = file
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());

@@ -8,12 +8,15 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
+use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format, questions};
 use crate::diag::{Problems, counted};
 use crate::document::{Kind, parse_yaml};
 use crate::policy;
 use crate::render;
-use crate::tools::{Catalogue, Imported, MOST_BYTES, Select, import, read_openapi};
+use crate::tools::{
+    Catalogue, Imported, MOST_BYTES, Select, drift, drift_of_rows, import, read_openapi,
+};
 use crate::visible::{reason, visible};
 
 /// The words of the command.
@@ -47,14 +50,19 @@ struct List {
     /// Only those that are about these words, the nearest first
     #[arg(value_name = "WORD")]
     about: Vec<String>,
+    #[command(flatten)]
+    slots: SlotArgs,
 }
 
 /// The words of `rulectl tools check`.
 #[derive(Debug, clap::Args)]
 struct CheckArgs {
     /// A newer OpenAPI description, YAML or JSON
-    #[arg(long, value_name = "FILE")]
-    openapi: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "question")]
+    openapi: Option<PathBuf>,
+    /// What Okta answered to a question that was kept
+    #[arg(long, value_name = "ID", conflicts_with = "openapi")]
+    question: Option<String>,
 }
 
 /// The words of `rulectl tools import`.
@@ -99,7 +107,9 @@ fn list(common: &Common, args: &List) -> Result<Exit> {
     let Some(policy) = loaded(common) else {
         return Ok(Exit::Broken);
     };
-    let listed = render::Listed::of(&policy.tools, &args.about.join(" "));
+    let config = args.slots.config()?;
+    let granted = questions::granted(&config);
+    let listed = render::Listed::of(&policy.tools, &args.about.join(" "), granted);
     match common.format {
         Format::Text => out(&render::tools(&listed))?,
         Format::Json => out_json(&listed)?,
@@ -268,10 +278,22 @@ fn check(common: &Common, args: &CheckArgs) -> Result<Exit> {
     let Some(policy) = loaded(common) else {
         return Ok(Exit::Broken);
     };
-    let drift = crate::tools::drift(&policy.tools, &description(&args.openapi)?, &|file| {
+    let schema = |file: &str| {
         let text = fs::read_to_string(common.policy.join(file)).ok()?;
         serde_json::from_str(&text).ok()
-    });
+    };
+    let drift = match (&args.openapi, &args.question) {
+        (Some(path), _) => drift(&policy.tools, &description(path)?, &schema),
+        (None, Some(id)) => {
+            let answered = questions::answered_rows(common, &policy.tools, id)?;
+            let drifts = answered.iter().filter_map(|(tool, rows)| {
+                let (file, _) = tool.response.as_ref()?;
+                drift_of_rows(tool, &schema(file)?, rows)
+            });
+            drifts.collect()
+        }
+        (None, None) => return Err(UsageError("name what to compare with".to_owned()).into()),
+    };
     match common.format {
         Format::Text => out(&render::drift(&drift))?,
         Format::Json => out_json(&drift)?,

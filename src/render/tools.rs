@@ -1,11 +1,13 @@
 //! Tools and recipes as text.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ask::rank;
 use crate::diag::counted;
-use crate::tools::{Catalogue, Drift, Operator, Pages, Param, Place};
+use crate::tools::{Catalogue, Drift, Operator, Pages, Param, Place, Tool};
 use crate::visible::visible;
 
 /// A tool or recipe in a list.
@@ -21,13 +23,27 @@ pub struct Listed {
     pub needs: Vec<String>,
     /// Whether it is as it was imported.
     pub imported: bool,
+    /// The scopes that were not granted, of each of which it needs one: it is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
 }
 
 impl Listed {
     /// The tools and recipes, recipes first and what is imported last; where words are given, those
-    /// that are about them, the nearest first.
+    /// that are about them, the nearest first. `granted` are the scopes of the credentials, where
+    /// these say.
     #[must_use]
-    pub fn of(catalogue: &Catalogue, about: &str) -> Vec<Self> {
+    pub fn of(catalogue: &Catalogue, about: &str, granted: Option<&[String]>) -> Vec<Self> {
+        let lacks = |tool: &Tool| {
+            let has = |granted: &[String]| {
+                tool.scopes.is_empty()
+                    || tool.scopes.iter().any(|(scope, _)| granted.contains(scope))
+            };
+            let scopes = tool.scopes.iter().map(|(scope, _)| scope.as_str());
+            granted
+                .is_some_and(|granted| !has(granted))
+                .then(|| scopes.collect::<Vec<_>>().join(" or "))
+        };
         let needs = |params: &[Param]| {
             let needed = params
                 .iter()
@@ -40,6 +56,10 @@ impl Listed {
             description: recipe.description.clone(),
             needs: needs(&recipe.params),
             imported: false,
+            lacks: lacking(recipe.steps.iter().filter_map(|step| match &step.operator {
+                Operator::Call { tool, .. } => catalogue.tool(tool).and_then(lacks),
+                _ => None,
+            })),
         });
         let tools = catalogue.tools.iter().map(|tool| Self {
             name: tool.name.clone(),
@@ -47,6 +67,7 @@ impl Listed {
             description: tool.description.clone(),
             needs: needs(&tool.params),
             imported: tool.is_imported,
+            lacks: lacking(lacks(tool).into_iter()),
         });
         let mut listed: Vec<Self> = recipes.chain(tools).collect();
         listed.sort_by_key(|one| one.imported);
@@ -60,6 +81,12 @@ impl Listed {
         });
         found.collect()
     }
+}
+
+/// Each once.
+fn lacking(scopes: impl Iterator<Item = String>) -> Vec<String> {
+    let each: BTreeSet<String> = scopes.collect();
+    each.into_iter().collect()
 }
 
 /// A list of tools and recipes.
@@ -82,8 +109,12 @@ pub fn tools(listed: &[Listed]) -> String {
             needs => format!(" ({})", needs.join(", ")),
         };
         let description = visible(&one.description);
+        let lacks = match one.lacks.as_slice() {
+            [] => String::new(),
+            lacks => format!("; disabled: {} was not granted", lacks.join(", ")),
+        };
         text.push_str(&format!(
-            "{kind}  {:<width$}  {description}{needs}\n",
+            "{kind}  {:<width$}  {description}{needs}{lacks}\n",
             one.name
         ));
     }
@@ -190,10 +221,7 @@ pub fn tool(catalogue: &Catalogue, name: &str) -> Option<(Value, String)> {
             Operator::From(of) => format!("from {of}"),
             Operator::Join {
                 kind, left, right, ..
-            } => format!(
-                "{} {left} with {right}",
-                format!("{kind:?} join").to_lowercase()
-            ),
+            } => format!("{} {left} with {right}", kind.as_str()),
             Operator::Union(of) => format!("union of {}", of.join(", ")),
             Operator::Count(of) => format!("count {of}"),
             Operator::Group { of, by, .. } => format!("group {of} by {}", by.join(", ")),

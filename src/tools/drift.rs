@@ -178,8 +178,12 @@ fn described(schema: &Value, path: &str) -> Described {
             None if at.get("properties").is_none() && at.get("items").is_none() => {
                 return Described::As(None);
             }
+            // Nor one that says so, as where there are several kinds of a thing.
+            None if at.get("additionalProperties") == Some(&Value::Bool(true)) => {
+                return Described::As(None);
+            }
             // What Okta embeds and links to is described for each thing anew, or nowhere.
-            None if segment.starts_with('_') => return Described::As(None),
+            None if path.contains("/_") => return Described::As(None),
             None => return Described::Nowhere,
         }
     }

@@ -405,6 +405,10 @@ fn flat(description: &Value, schema: &Value, depth: usize) -> Value {
     if let Some(kind) = schema.get("type") {
         told.insert("type".to_owned(), kind.clone());
     }
+    if schema.get("discriminator").is_some() {
+        // What its kinds have beside it stands with each kind.
+        told.insert("additionalProperties".to_owned(), true.into());
+    }
     let mut properties = Map::new();
     for key in ["allOf", "oneOf", "anyOf"] {
         let parts = schema.get(key).and_then(Value::as_array);
@@ -418,6 +422,9 @@ fn flat(description: &Value, schema: &Value, depth: usize) -> Value {
                 for (name, value) in more {
                     properties.entry(name).or_insert_with(|| value.clone());
                 }
+            }
+            if let Some(open) = part.get("additionalProperties") {
+                told.insert("additionalProperties".to_owned(), open.clone());
             }
             if let Some(kind) = part.get("type").filter(|_| !told.contains_key("type")) {
                 told.insert("type".to_owned(), kind.clone());

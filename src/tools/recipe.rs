@@ -121,6 +121,19 @@ pub enum Join {
     Anti,
 }
 
+impl Join {
+    /// How it is called in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inner => "join",
+            Self::Left => "left join",
+            Self::Semi => "semi join",
+            Self::Anti => "anti join",
+        }
+    }
+}
+
 /// A column under a new name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {

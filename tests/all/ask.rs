@@ -17,7 +17,7 @@ use rulectl::event::{Digest, Time};
 use rulectl::okta::client::{Operation, Registry};
 use rulectl::policy::{self, Policy};
 use rulectl::tenant::{self, Options, Scenario};
-use rulectl::tools::Tool;
+use rulectl::tools::{Select, Tool, decode_tools, drift, drift_of_rows, import};
 use serde_json::{Value, json};
 
 use crate::harness::{program, root};
@@ -961,52 +961,44 @@ fn no_hostile_plan_reaches_beyond_the_registry_and_the_question() {
     assert!(asked > 300, "{asked} {refused:?}");
 }
 
-/// Questions with what they ask for, a third of them written by somebody who knew the names of the
-/// tools and not their forms.
+/// A hundred questions with what they ask for, forty of which nothing can answer.
 #[test]
 fn a_question_is_answered_right_or_refused() {
     let text = fs::read_to_string(root().join("fixtures/questions.yml")).unwrap();
     let questions: Vec<Value> = serde_yaml_of(&text);
-    let (mut right, mut refused, mut wrong) = ([0; 2], [0; 2], Vec::new());
+    let (mut right, mut refused, mut wrong) = (0, 0, Vec::new());
     for question in &questions {
         let text = question["q"].as_str().unwrap();
         let answerable = question.get("tool").is_some();
-        let set = usize::from(question.get("independent") == Some(&json!(true)));
         match match_question(text, &POLICY.tools) {
             Matching::Certain(matched) => {
                 let Wanted::Call { tool, params, .. } = &matched.wanted else {
                     panic!("a form asks for a call");
                 };
-                let expected = question.get("params").cloned().unwrap_or_else(|| json!({}));
+                let expected = question.get("params").cloned();
+                let expected = expected.unwrap_or_else(|| json!({}));
                 let is_right =
                     answerable && question["tool"] == tool.as_str() && json!(params) == expected;
                 match is_right {
-                    true => right[set] += 1,
+                    true => right += 1,
                     false => wrong.push(format!("{text}: {tool} {params:?}")),
                 }
             }
-            Matching::Several(_) | Matching::None(_) => refused[set] += usize::from(answerable),
+            Matching::Several(_) | Matching::None(_) => refused += usize::from(answerable),
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
     let answerable = questions
         .iter()
-        .filter(|question| question.get("tool").is_some())
-        .count();
-    let unanswerable = questions.len() - answerable;
-    let told = format!(
-        "{} answerable, {unanswerable} not; answered {right:?}, refused though answerable {refused:?}",
-        answerable
-    );
-    assert!(questions.len() >= 74 && unanswerable >= 24, "{told}");
-    assert_eq!(
-        told,
-        fs::read_to_string(root().join("fixtures/questions.told.txt"))
-            .unwrap_or_default()
-            .trim_end(),
-        "{told}"
-    );
+        .filter(|question| question.get("tool").is_some());
+    let answerable = answerable.count();
+    assert_eq!((answerable, questions.len() - answerable), (60, 40));
+    // Those that are refused though there is a tool are a want, and no harm.
+    assert_eq!((right, refused), (RIGHT, 60 - RIGHT));
 }
+
+/// So many of the sixty have a form that accounts for all of their words.
+const RIGHT: usize = 51;
 
 fn serde_yaml_of(text: &str) -> Vec<Value> {
     let mut problems = Problems::default();
@@ -1093,6 +1085,12 @@ fn the_program_answers_keeps_and_repeats() {
         (serde_json::from_str::<Value>(&again).unwrap(), code),
         (record.clone(), 0)
     );
+    // What the emulated tenant answers is what Okta's description says.
+    let (text, _, code) = said(&["tools", "check", "--question", id], false);
+    assert!(
+        code == 0 && text.contains("0 tools to look at") || text == "no tool differs\n",
+        "{text}"
+    );
     let (_, talk, code) = said(&["ask", "--repeat", id], true);
     assert!(talk.contains(&format!("the same rows as {id}")), "{talk}");
     assert_eq!(code, 0);
@@ -1119,4 +1117,127 @@ fn the_program_answers_keeps_and_repeats() {
         false,
     );
     assert!(text.contains("whole") || text.contains("verif"), "{text}");
+}
+
+#[test]
+fn answers_that_are_not_as_described_are_told() {
+    let tool = POLICY.tools.tool("list_apps").unwrap();
+    let schema = fs::read_to_string(root().join("schemas/responses/Application.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let row = json!({"id": "a", "label": "GitHub", "status": "ACTIVE", "signOnMode": "SAML_2_0", "created": "2025-01-01T00:00:00.000Z", "_links": {"x": {"y": 1}}});
+    let told = |change: &dyn Fn(&mut Value)| {
+        let mut row = row.clone();
+        change(&mut row);
+        drift_of_rows(tool, &schema, &[row])
+    };
+    assert_eq!(told(&|_| {}), None);
+    let new = told(&|row| row["accessibility"] = json!({"wholly": {"new": 1}})).unwrap();
+    assert_eq!(
+        (new.new, new.is_alarming),
+        (
+            vec![
+                "/accessibility/wholly".to_owned(),
+                "/accessibility/wholly/new".to_owned()
+            ],
+            true
+        )
+    );
+    let other = told(&|row| row["label"] = json!(7)).unwrap();
+    assert_eq!(other.gone, ["/label"]);
+    let gone = told(&|row| drop(row.as_object_mut().unwrap().remove("status"))).unwrap();
+    assert!(
+        gone.is_alarming && gone.what[0].contains("`status` is missing in 1 of 1 rows"),
+        "{gone:?}"
+    );
+    // Null is no type of its own.
+    assert_eq!(told(&|row| row["label"] = Value::Null), None);
+}
+
+#[test]
+fn a_newer_description_is_compared_path_by_path() {
+    let path = |row: Value| {
+        json!({"paths": {"/api/v1/zones": {"get": {"operationId": "listNetworkZones", "summary": "Zones", "security": [{"oauth2": ["okta.networkZones.read"]}],
+        "parameters": [{"name": "after", "in": "query"}, {"name": "limit", "in": "query", "schema": {"maximum": 200}}],
+        "responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": row}}}}}}}}})
+    };
+    let text = |kind: &str| json!({"type": kind});
+    let row = json!({"type": "object", "properties": {"id": text("string"), "name": text("string"), "size": text("integer")}});
+    let before = path(row.clone());
+    let imported = import(&before, &[Select::parse("list*").unwrap()]);
+    assert_eq!(
+        imported.tools["list_network_zones"],
+        "  list_network_zones:\n    description: Zones\n    get: /api/v1/zones\n    scopes: [okta.networkZones.read]\n    query: {limit: 200}\n    pages: link\n    columns: {id: /id?, name: /name?, size: /size?}\n    response: {$ref: schemas/responses/listNetworkZones.json}\n    imported: true\n"
+    );
+    let file = format!(
+        "commands: {{}}\ntools:\n{}",
+        imported.tools["list_network_zones"]
+    );
+    let mut problems = Problems::default();
+    let id = problems.add_file("tools.yaml", &file);
+    let node = rulectl::document::parse_yaml(id, &file, &mut problems).unwrap();
+    let catalogue = decode_tools(&node, None, &mut problems);
+    assert!(!problems.has_errors());
+    let schema = |_: &str| imported.schemas.values().next().cloned();
+    assert_eq!(drift(&catalogue, &before, &schema), []);
+    let mut without = row.clone();
+    without["properties"]
+        .as_object_mut()
+        .unwrap()
+        .remove("size");
+    let told = drift(&catalogue, &path(without), &schema);
+    assert!(told[0].is_alarming && told[0].gone == ["/size"], "{told:?}");
+    let mut more = row;
+    more["properties"]["more"] = text("string");
+    let told = drift(&catalogue, &path(more), &schema);
+    assert_eq!(
+        (told[0].is_alarming, told[0].new.as_slice()),
+        (false, ["/more".to_owned()].as_slice())
+    );
+    let told = drift(&catalogue, &json!({"paths": {}}), &schema);
+    assert_eq!(told[0].what, ["GET /api/v1/zones is gone"]);
+}
+
+#[test]
+fn what_a_service_app_may_not_ask_is_disabled_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n";
+    fs::write(folder.path().join("key.pem"), pem).unwrap();
+    let said = |words: &[&str]| {
+        let output = program()
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .args(words)
+            .current_dir(root())
+            .env("OKTA_ORG_URL", "https://acme.okta.com")
+            .env("OKTA_CLIENT_ID", "0oa1")
+            .env("OKTA_PRIVATE_KEY_FILE", folder.path().join("key.pem"))
+            .env("OKTA_SCOPES", "okta.logs.read okta.users.read")
+            .output()
+            .unwrap();
+        let talk = String::from_utf8(output.stderr).unwrap();
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            talk,
+            output.status.code().unwrap(),
+        )
+    };
+    let (text, talk, code) = said(&["tools", "list"]);
+    assert_eq!(code, 0, "{talk}");
+    let line = |name: &str| {
+        text.lines()
+            .find(|line| line.split_whitespace().nth(1) == Some(name))
+            .unwrap()
+    };
+    assert!(
+        line("list_groups").ends_with("disabled: okta.groups.read was not granted"),
+        "{text}"
+    );
+    assert!(!line("list_users").contains("disabled") && !line("sign_ins").contains("disabled"));
+    assert!(line("app_users_without_mfa").ends_with("disabled: okta.apps.read was not granted"));
+    let (text, talk, code) = said(&["ask", "list groups"]);
+    assert!(
+        text.starts_with("refused (scope)") && text.contains("not sent: GET /api/v1/groups"),
+        "{text}{talk}"
+    );
+    assert_eq!(code, 1);
 }
