@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ask::answer::{Answer, CallRecord, Cell, End, PageRecord, Row, Verdict};
@@ -14,7 +15,8 @@ use crate::event::{Digest, Nanos, Time};
 use crate::tools::{Catalogue, Clause, Named, Operator, Step, Term, Tool};
 
 /// What one question may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// The most calls.
     pub calls: usize,

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::ask::grounding::{folded, number};
 use crate::ask::plan::Wanted;
-use crate::ask::rank::{Ranked, rank};
 use crate::tools::{Bindings, Catalogue, Form, Param, Token, taken, tokens};
 
 /// What a question asks for, as far as its form tells.
@@ -16,8 +15,8 @@ pub enum Matching {
     Certain(Matched),
     /// Several things.
     Several(Vec<Matched>),
-    /// No form accounts for all of it; these are nearest.
-    None(Vec<Ranked>),
+    /// No form accounts for all of it.
+    None,
 }
 
 /// A form that accounts for every word of a question.
@@ -31,16 +30,19 @@ pub struct Matched {
     taken: usize,
 }
 
-/// What a question asks for.
+/// What a question asks for. `only` are the tools and recipes that may answer it, all where there
+/// is none.
 #[must_use]
-pub fn match_question(question: &str, catalogue: &Catalogue) -> Matching {
+pub fn match_question(question: &str, catalogue: &Catalogue, only: &[String]) -> Matching {
     let tokens = tokens(question);
     let mut found: Vec<Matched> = Vec::new();
     let tools = catalogue.tools.iter();
     let tools = tools.map(|tool| (&tool.name, &tool.params, &tool.patterns));
     let recipes = catalogue.recipes.iter();
     let recipes = recipes.map(|recipe| (&recipe.name, &recipe.params, &recipe.patterns));
-    for (name, params, forms) in tools.chain(recipes) {
+    let all = tools.chain(recipes);
+    let meant = all.filter(|(name, ..)| only.is_empty() || only.contains(name));
+    for (name, params, forms) in meant {
         for form in forms {
             for bound in form.pattern.fits(&tokens) {
                 let Some(values) = values(question, &tokens, &bound, form, params) else {
@@ -66,11 +68,7 @@ pub fn match_question(question: &str, catalogue: &Catalogue) -> Matching {
     let least = found.iter().map(|matched| matched.taken).min();
     found.retain(|matched| Some(matched.taken) == least);
     match found.len() {
-        0 => Matching::None(rank(question, catalogue)),
-        1 => match found.pop() {
-            Some(only) => Matching::Certain(only),
-            None => Matching::None(Vec::new()),
-        },
+        0 | 1 => found.pop().map_or(Matching::None, Matching::Certain),
         _ => Matching::Several(found),
     }
 }

@@ -8,24 +8,32 @@
 //! a projection of the bytes that were received: nothing is written by a model, and a second, slower
 //! evaluation of the plan over the same bytes ([`verify`]) has to agree in every cell first.
 
+mod accounted;
 mod answer;
+mod decide;
 mod evaluate;
 mod grounding;
 mod matching;
 mod operators;
 mod plan;
+mod proposal;
 mod rank;
 mod record;
 mod request;
 mod set;
+mod settings;
 mod verify;
 
 pub use self::answer::{Answer, CallRecord, Cell, End, PageRecord, Place, Row, Source, Verdict};
+pub use self::accounted::{Accounted, accounted};
+pub use self::decide::{ACCOUNTED, Decided, Deciding};
 pub use self::evaluate::{Asking, Fetch, Fetched, Limits, Unanswered, execute};
 pub use self::grounding::{Ground, ground};
 pub use self::matching::{Matched, Matching, match_question};
 pub use self::plan::{CODES, CheckMade, Plan, Refused, Wanted, check, plan_of};
+pub use self::proposal::{REFUSALS, Said, Slice, read};
 pub use self::rank::{Ranked, rank};
 pub use self::record::{Record, planned};
 pub use self::request::{Request, request};
+pub use self::settings::{AskSettings, Unaccounted, decode_ask};
 pub use self::verify::verify;

@@ -9,7 +9,9 @@ use crate::ask::evaluate::Limits;
 use crate::ask::grounding::{Ground, ground};
 use crate::diag::Problems;
 use crate::document::parse_yaml;
-use crate::tools::{Catalogue, Clause, Operator, Param, Step, Term, Tool, decode_steps};
+use crate::tools::{
+    Catalogue, Clause, Operator, Param, Step, Term, Test, Tool, ago, decode_steps, tokens,
+};
 
 /// What is wanted: data that a person, a form or a model filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +91,13 @@ pub const CODES: [(&str, &str); 8] = [
         "it is no question about the tenant that tools can answer",
     ),
 ];
+
+/// What a code says.
+#[must_use]
+pub fn described(code: &str) -> &'static str {
+    let found = CODES.into_iter().find(|(known, _)| *known == code);
+    found.map_or("it is refused", |(_, says)| says)
+}
 
 fn refused(code: &str, why: impl Into<String>) -> Refused {
     Refused {
@@ -220,7 +229,17 @@ pub fn plan_of(wanted: &Wanted, catalogue: &Catalogue) -> Result<Plan, String> {
 
 fn only_step(tool: &Tool, params: &BTreeMap<String, Value>) -> Step {
     let with = params.iter();
-    let with = with.map(|(name, value)| (name.clone(), Term::Literal(value.clone())));
+    let with = with.map(|(name, value)| {
+        let ago = tool.param(name).and_then(|param| before(param, value));
+        let term = match ago {
+            Some((amount, unit)) => Term::Ago {
+                amount: Box::new(Term::Literal(amount.into())),
+                unit,
+            },
+            None => Term::Literal(value.clone()),
+        };
+        (name.clone(), term)
+    });
     Step {
         name: "rows".to_owned(),
         at: tool.at,
@@ -236,6 +255,13 @@ fn only_step(tool: &Tool, params: &BTreeMap<String, Value>) -> Step {
         limit: None,
         expects_one: false,
     }
+}
+
+/// How long before the question the value of a parameter is, of those that take a time.
+fn before(param: &Param, value: &Value) -> Option<(u32, char)> {
+    let (amount, unit) = ago(value.as_str()?)?;
+    let amount = amount.parse().ok()?;
+    param.is_time().then_some((amount, unit))
 }
 
 /// The tools that a plan calls, each once.
@@ -262,6 +288,7 @@ fn parameters(wanted: &Wanted, plan: &Plan, catalogue: &Catalogue) -> Result<Str
         (None, Some(tool)) => &tool.params,
         (None, None) => &[],
     };
+    let is_recipe = catalogue.recipe(tool).is_some();
     let mut wrong = Vec::new();
     for name in params.keys() {
         if !declared.iter().any(|param| param.name == *name) {
@@ -278,6 +305,7 @@ fn parameters(wanted: &Wanted, plan: &Plan, catalogue: &Catalogue) -> Result<Str
         match given.or(param.default.as_ref()) {
             None if param.required => wrong.push(format!("`{}` is missing", param.name)),
             None => {}
+            Some(value) if !is_recipe && before(param, value).is_some() => {}
             Some(value) => {
                 let validator = jsonschema::validator_for(&param.schema);
                 let error = validator.ok().and_then(|validator| {
@@ -330,9 +358,12 @@ fn grounded(
     let mut told = Vec::new();
     let mut missing = Vec::new();
     let mut hold = |name: &str, value: &Value, param: Option<&Param>, by_form: bool| {
-        let found = match by_form {
-            true => Some(Ground::Form),
-            false => ground(question, value, param),
+        let ago = param.and_then(|param| before(param, value));
+        let found = match (by_form, ago) {
+            (true, _) => Some(Ground::Form),
+            (false, Some((amount, unit))) => ground(question, &amount.into(), None)
+                .filter(|_| names_unit(question, unit)),
+            (false, None) => ground(question, value, param),
         };
         match found {
             Some(found) => told.push(format!("{name}: {found}")),
@@ -361,6 +392,9 @@ fn grounded(
                     hold(&name, value, param, false);
                 }
             }
+            let units = plan.steps.iter().flat_map(units);
+            let unnamed = units.filter(|unit| !names_unit(question, *unit));
+            missing.extend(unnamed.map(|unit| format!("the unit `{unit}` of a time")));
         }
     }
     match missing.as_slice() {
@@ -371,6 +405,31 @@ fn grounded(
             missing.join(", ")
         )),
     }
+}
+
+/// Whether a question has the word of a unit of time.
+fn names_unit(question: &str, unit: char) -> bool {
+    let words: &[&str] = match unit {
+        'h' => &["hour", "hours", "h"],
+        _ => &["day", "days", "d"],
+    };
+    let tokens = tokens(question);
+    let mut said = tokens.iter().map(|token| token.word.as_str());
+    said.any(|word| words.contains(&word))
+}
+
+/// The units of the times of a step.
+fn units(step: &Step) -> impl Iterator<Item = char> + '_ {
+    let called: &[(String, Term)] = match &step.operator {
+        Operator::Call { with, .. } => with,
+        _ => &[],
+    };
+    let compared = step.filter.iter().flatten().flat_map(|clause| &clause.values);
+    let terms = called.iter().map(|(_, term)| term).chain(compared);
+    terms.filter_map(|term| match term {
+        Term::Ago { unit, .. } => Some(*unit),
+        _ => None,
+    })
 }
 
 /// The literals of a step: values of parameters and of filters.
@@ -387,6 +446,8 @@ fn literals<'s>(
         }
     }
     let clauses = step.filter.iter().flatten();
+    // Whether a value is there at all is no literal.
+    let clauses = clauses.filter(|clause| clause.test != Test::Exists);
     for Clause { column, values, .. } in clauses {
         let values = values.iter().filter_map(literal);
         found.extend(values.map(|value| (column.clone(), value, None)));

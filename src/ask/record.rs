@@ -6,9 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ask::answer::Answer;
+use crate::ask::decide::Decided;
+use crate::ask::evaluate::Limits;
 use crate::ask::plan::{CheckMade, Plan, Refused, Wanted};
 use crate::ask::request::request;
 use crate::event::{Digest, Time};
+use crate::slots::Consulted;
 use crate::tools::{Catalogue, Operator, Term};
 
 /// A question and what came of it.
@@ -25,6 +28,18 @@ pub struct Record {
     pub policy: Digest,
     /// Who said what is wanted: `form`, `model`, or `hand`.
     pub by: String,
+    /// Who was asked what is wanted, where a model was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub consulted: Option<Consulted>,
+    /// What the model answered, as far as that was accepted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub said: Option<Value>,
+    /// The words that nothing accounts for, of a choice that is told all the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unaccounted: Option<Vec<String>>,
+    /// What it could cost.
+    #[serde(default)]
+    pub limits: Limits,
     /// The form of questions that it has, where it has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub form: Option<String>,
@@ -68,6 +83,10 @@ impl Record {
             asked_at,
             policy,
             by: String::new(),
+            consulted: None,
+            said: None,
+            unaccounted: None,
+            limits: Limits::default(),
             form: None,
             wanted: None,
             notes: None,
@@ -79,6 +98,23 @@ impl Record {
             not_enforced: Vec::new(),
             answer: None,
         }
+    }
+
+    /// The same with what was decided. `prompt` is that of the model that was asked.
+    #[must_use]
+    pub fn decided(mut self, decided: &Decided, prompt: Option<Digest>) -> Self {
+        decided.by.clone_into(&mut self.by);
+        self.form.clone_from(&decided.form);
+        self.wanted.clone_from(&decided.wanted);
+        self.checks.clone_from(&decided.checks);
+        self.refused = decided.outcome.as_ref().err().cloned();
+        self.candidates.clone_from(&decided.candidates);
+        self.unaccounted.clone_from(&decided.unaccounted);
+        if let (Some(asked), Some(prompt)) = (&decided.asked, prompt) {
+            self.consulted = Some(Consulted::of(prompt, asked));
+            self.said.clone_from(&asked.accepted);
+        }
+        self
     }
 }
 

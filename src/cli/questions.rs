@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::ask::{
-    Asking, Limits, Matching, Plan, Record, Refused, Verdict, Wanted, check, execute,
-    match_question, plan_of, planned, verify,
+    Asking, Decided, Deciding, Limits, Plan, Record, Refused, Verdict, Wanted, execute, plan_of, planned,
+    verify,
 };
 use crate::audit::{Audit, Body, Options, body};
 use crate::cli::fetcher::{Fetcher, registry};
@@ -27,6 +27,7 @@ use crate::policy::Policy;
 use crate::record::{RequestGate, kinds};
 use crate::render;
 use crate::store::RunLock;
+use crate::slots::ASK;
 use crate::tools::{Catalogue, Param, Tool};
 use crate::visible::{reason, visible};
 use crate::world::World;
@@ -38,7 +39,7 @@ use crate::world::World;
 )]
 pub struct Args {
     /// The question, in plain English
-    #[arg(required_unless_present_any = ["history", "repeat"])]
+    #[arg(required_unless_present_any = ["history", "repeat", "accept"])]
     question: Option<String>,
     /// These tools and recipes alone
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -48,6 +49,9 @@ pub struct Args {
     /// List the questions that were asked
     #[arg(long, conflicts_with_all = ["question", "repeat"])]
     history: bool,
+    /// Ask what a model chose for an earlier question, which was refused because nothing accounts for it
+    #[arg(long, value_name = "ID", conflicts_with_all = ["question", "history", "repeat"])]
+    accept: Option<String>,
     /// Ask what an earlier question asked again, and compare
     #[arg(long, value_name = "ID", conflicts_with = "question")]
     repeat: Option<String>,
@@ -83,31 +87,88 @@ pub struct CallArgs {
     slots: SlotArgs,
 }
 
-/// What is asked and by whom.
-struct Question {
-    text: String,
-    by: &'static str,
-    form: Option<String>,
-    /// What is wanted, or why that is not known and what is near.
-    wanted: Result<Wanted, (Refused, Vec<String>)>,
-}
-
 /// Runs `rulectl ask`.
 pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
     if args.history {
         return history(common);
     }
-    let Some(mut policy) = loaded(common) else {
+    let Some(policy) = loaded(common) else {
         return Ok(Exit::Broken);
     };
     if let Some(id) = &args.repeat {
         return repeat(common, &policy, id, args);
     }
-    narrow(&mut policy.tools, &args.tools)?;
+    if let Some(id) = &args.accept {
+        let before = read(common, id)?;
+        let (question, wanted) = said_before(id, &before)?;
+        let record = by_hand(common, &policy, args, question, wanted)?;
+        return show(common, &record, &args.how);
+    }
+    known(&policy.tools, &args.tools)?;
     let text = args.question.clone().unwrap_or_default();
-    let question = matched(&text, &policy.tools);
-    let record = answer(common, &policy, &args.slots.config()?, question, &args.how)?;
-    show(common, &record, &args.how)
+    let config = args.slots.config()?;
+    let filler = match args.slots.filler(&config, &common.policy)? {
+        Ok(filler) => filler,
+        Err(exit) => return Ok(exit),
+    };
+    let prompt = policy.prompts.get(ASK);
+    if filler.model().is_some() && prompt.is_none() {
+        talk("no model is asked: `routing.toml` has no table `[slots.ask]`");
+    }
+    let deciding = Deciding {
+        only: &args.tools,
+        model: prompt.zip(filler.model()),
+        ..deciding(&policy, &config)
+    };
+    let decided = deciding.decide(&text);
+    let record = Record::new(&text, now(), policy.digest);
+    let record = record.decided(&decided, prompt.map(|prompt| prompt.digest));
+    let record = answer(common, &policy, &config, record, decided.outcome, &args.how);
+    // What was recorded is kept whatever came of the rest.
+    let recorded = filler.finish();
+    let exit = show(common, &record?, &args.how)?;
+    Ok(exit.or(recorded?))
+}
+
+/// Who decides without a model.
+fn deciding<'p>(policy: &'p Policy, config: &'p Config) -> Deciding<'p> {
+    Deciding {
+        catalogue: &policy.tools,
+        only: &[],
+        settings: policy.ask,
+        granted: granted(config),
+        model: None,
+    }
+}
+
+/// The moment of a question: Okta's times are of milliseconds, and so are ours.
+fn now() -> Time {
+    let now = (World::live().now)();
+    Time(now.0 - now.0.rem_euclid(Nanos::SECOND.0))
+}
+
+/// The words of an earlier question, and what it asked for.
+fn said_before<'r>(id: &str, before: &'r Record) -> Result<(&'r str, &'r Wanted)> {
+    let wanted = before.wanted.as_ref();
+    let wanted = wanted.ok_or_else(|| UsageError(format!("`{id}` asked for nothing")))?;
+    Ok((&before.question, wanted))
+}
+
+/// Asks for what a person says is wanted.
+fn by_hand(
+    common: &Common,
+    policy: &Policy,
+    args: &Args,
+    question: &str,
+    wanted: &Wanted,
+) -> Result<Record> {
+    let config = args.slots.config()?;
+    let decided = Decided {
+        by: "hand",
+        ..deciding(policy, &config).checked(question, wanted.clone())
+    };
+    let record = Record::new(question, now(), policy.digest).decided(&decided, None);
+    answer(common, policy, &config, record, decided.outcome, &args.how)
 }
 
 /// Runs `rulectl tools call`.
@@ -129,19 +190,19 @@ pub fn call(common: &Common, args: &CallArgs) -> Result<Exit> {
         params.insert(name.to_owned(), typed(name, value, declared));
     }
     // What is said by hand is what the question says.
-    let question = Question {
-        text: format!("{} {}", args.name, args.params.join(" "))
-            .trim_end()
-            .to_owned(),
-        by: "hand",
-        form: None,
-        wanted: Ok(Wanted::Call {
-            tool: args.name.clone(),
-            by_form: params.keys().cloned().collect(),
-            params,
-        }),
+    let text = format!("{} {}", args.name, args.params.join(" "));
+    let wanted = Wanted::Call {
+        tool: args.name.clone(),
+        by_form: params.keys().cloned().collect(),
+        params,
     };
-    let record = answer(common, &policy, &args.slots.config()?, question, &args.how)?;
+    let config = args.slots.config()?;
+    let decided = Decided {
+        by: "hand",
+        ..deciding(&policy, &config).checked(text.trim_end(), wanted)
+    };
+    let record = Record::new(text.trim_end(), now(), policy.digest).decided(&decided, None);
+    let record = answer(common, &policy, &config, record, decided.outcome, &args.how)?;
     show(common, &record, &args.how)
 }
 
@@ -155,88 +216,12 @@ fn typed(name: &str, value: &str, declared: &[Param]) -> Value {
     parsed.unwrap_or_else(|| value.into())
 }
 
-/// Leaves the tools and recipes of these names, and what the recipes call.
-fn narrow(catalogue: &mut Catalogue, names: &[String]) -> Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    for name in names {
-        if catalogue.tool(name).is_none() && catalogue.recipe(name).is_none() {
-            return Err(unknown(catalogue, name).into());
-        }
-    }
-    catalogue
-        .recipes
-        .retain(|recipe| names.contains(&recipe.name));
-    // A recipe calls its tools all the same; a question asks for the named ones alone.
-    for tool in &mut catalogue.tools {
-        if !names.contains(&tool.name) {
-            tool.patterns.clear();
-        }
-    }
-    Ok(())
-}
-
-/// What a question asks for by its form.
-fn matched(text: &str, catalogue: &Catalogue) -> Question {
-    let (form, wanted) = match match_question(text, catalogue) {
-        Matching::Certain(matched) => (Some(matched.form), Ok(matched.wanted)),
-        Matching::Several(several) => {
-            let near = several.iter().map(|matched| command(&matched.wanted));
-            let why = "several tools or recipes account for the question".to_owned();
-            (None, Err((uncertain(why), near.collect())))
-        }
-        Matching::None(ranked) => {
-            let near = ranked.iter().take(5).map(|ranked| {
-                let (needs, description) = needs(catalogue, &ranked.name);
-                format!(
-                    "rulectl tools call {}{needs}   # {description}",
-                    ranked.name
-                )
-            });
-            let why = "no form of question accounts for every word of it".to_owned();
-            (None, Err((uncertain(why), near.collect())))
-        }
-    };
-    Question {
-        text: text.to_owned(),
-        by: "form",
-        form,
-        wanted,
-    }
-}
-
-fn uncertain(why: String) -> Refused {
-    Refused {
-        code: "uncertain".to_owned(),
-        why,
-    }
-}
-
-fn needs(catalogue: &Catalogue, name: &str) -> (String, String) {
-    let (params, description) = match (catalogue.recipe(name), catalogue.tool(name)) {
-        (Some(recipe), _) => (recipe.params.as_slice(), recipe.description.clone()),
-        (None, Some(tool)) => (tool.params.as_slice(), tool.description.clone()),
-        (None, None) => (&[] as &[Param], String::new()),
-    };
-    let needed = params
-        .iter()
-        .filter(|param| param.required && param.default.is_none());
-    let needed: String = needed.map(|param| format!(" {}=…", param.name)).collect();
-    (needed, description)
-}
-
-/// The command that asks for the same by hand.
-fn command(wanted: &Wanted) -> String {
-    match wanted {
-        Wanted::Call { tool, params, .. } => {
-            let params = params.iter().map(|(name, value)| match value.as_str() {
-                Some(text) => format!(" {name}='{}'", text.replace('\'', "'\\''")),
-                None => format!(" {name}={value}"),
-            });
-            format!("rulectl tools call {tool}{}", params.collect::<String>())
-        }
-        Wanted::Plan { steps } => steps.to_string(),
+/// Tools or recipes that are named, and are there.
+fn known(catalogue: &Catalogue, names: &[String]) -> Result<()> {
+    let is_there = |name: &str| catalogue.tool(name).is_some() || catalogue.recipe(name).is_some();
+    match names.iter().find(|name| !is_there(name)) {
+        Some(name) => Err(unknown(catalogue, name).into()),
+        None => Ok(()),
     }
 }
 
@@ -265,49 +250,31 @@ fn folder(common: &Common) -> PathBuf {
     common.data.join("questions")
 }
 
-/// Checks, asks, verifies and keeps.
+/// Asks, verifies and keeps what was decided.
 fn answer(
     common: &Common,
     policy: &Policy,
     config: &Config,
-    question: Question,
+    mut record: Record,
+    outcome: Result<Plan, Refused>,
     how: &How,
 ) -> Result<Record> {
-    let now = (World::live().now)();
-    // Okta's times are of milliseconds, and so are ours.
-    let now = Time(now.0 - now.0.rem_euclid(Nanos::SECOND.0));
-    let mut record = Record::new(&question.text, now, policy.digest);
-    record.by = question.by.to_owned();
-    record.form = question.form;
-    let wanted = match question.wanted {
-        Ok(wanted) => wanted,
-        Err((refused, candidates)) => {
-            record.refused = Some(refused);
-            record.candidates = candidates;
-            return kept(common, record);
-        }
+    record.limits = policy.ask.limits;
+    let Some(wanted) = &record.wanted else {
+        return kept(common, record);
     };
-    record.wanted = Some(wanted.clone());
-    record.notes = notes(&policy.tools, &wanted);
-    let granted = granted(config);
-    let limits = Limits::default();
-    let (checks, outcome) = check(&question.text, &wanted, &policy.tools, granted, &limits);
-    record.checks = checks;
-    let plan = match outcome {
-        Ok(plan) => plan,
-        Err(refused) => {
-            record.refused = Some(refused);
-            if let Ok(plan) = plan_of(&wanted, &policy.tools) {
-                record.not_sent = planned(&plan, &policy.tools, now);
-            }
-            return kept(common, record);
+    record.notes = notes(&policy.tools, wanted);
+    let Ok(plan) = outcome else {
+        if let Ok(plan) = plan_of(wanted, &policy.tools) {
+            record.not_sent = planned(&plan, &policy.tools, record.asked_at);
         }
+        return kept(common, record);
     };
     if how.dry_run {
-        record.not_sent = planned(&plan, &policy.tools, now);
+        record.not_sent = planned(&plan, &policy.tools, record.asked_at);
         return Ok(record);
     }
-    send(common, policy, config, record, &plan, limits)
+    send(common, policy, config, record, &plan)
 }
 
 fn send(
@@ -316,8 +283,8 @@ fn send(
     config: &Config,
     mut record: Record,
     plan: &Plan,
-    limits: Limits,
 ) -> Result<Record> {
+    let limits = record.limits;
     let settings = match okta::configured(config) {
         Ok(settings) => settings,
         Err(error) => {
@@ -334,7 +301,7 @@ fn send(
     let audit = Arc::new(audit);
     audit.append(
         kinds::QUESTION,
-        json!({"id": record.id, "question": record.question, "wanted": record.wanted, "checks": record.checks, "policy": record.policy}),
+        json!({"id": record.id, "question": record.question, "wanted": record.wanted, "checks": record.checks, "consulted": record.consulted, "said": record.said, "policy": record.policy}),
     )?;
     let gate = RequestGate::new(
         registry(&policy.tools),
@@ -452,7 +419,7 @@ pub(super) fn replay(common: &Common, id: &str) -> Result<Exit> {
     let plan = plan_of(wanted, &policy.tools)
         .map_err(|why| anyhow::anyhow!("the tools of this question are gone: {why}"))?;
     let data = folder(common);
-    let asking = asking(&policy, Limits::default(), record.asked_at);
+    let asking = asking(&policy, record.limits, record.asked_at);
     let wrong = verify(&plan, &asking, answer, &|sha256| {
         stored(&data, answer, sha256)
     });
@@ -503,16 +470,8 @@ pub(super) fn answered_rows<'c>(
 /// Asks again what an earlier question asked, and says what differs.
 fn repeat(common: &Common, policy: &Policy, id: &str, args: &Args) -> Result<Exit> {
     let before = read(common, id)?;
-    let Some(wanted) = before.wanted.clone() else {
-        return Err(UsageError(format!("`{id}` asked for nothing: it was refused")).into());
-    };
-    let question = Question {
-        text: before.question.clone(),
-        by: "hand",
-        form: before.form.clone(),
-        wanted: Ok(wanted),
-    };
-    let record = answer(common, policy, &args.slots.config()?, question, &args.how)?;
+    let (question, wanted) = said_before(id, &before)?;
+    let record = by_hand(common, policy, args, question, wanted)?;
     let exit = show(common, &record, &args.how)?;
     let values = |record: &Record| {
         let rows = record.answer.as_ref().map(|answer| {

@@ -134,16 +134,31 @@ static ROUTING: Order = Order {
         "promotion",
         "slots",
         "plan",
+        "ask",
         "audit",
         "gate",
     ],
     below: &[
+        ("ask", &ASK),
         ("agents", &AGENTS),
         ("route", &CONTEXTS),
         ("promotion", &PROMOTION),
         ("slots", &SLOTS),
         ("plan", &PLAN),
     ],
+};
+
+static ASK: Order = Order {
+    keys: &[
+        "calls",
+        "pages",
+        "rows",
+        "bytes",
+        "max_execution_ms",
+        "shown",
+        "unaccounted",
+    ],
+    below: &[],
 };
 
 static AGENTS: Order = Order {

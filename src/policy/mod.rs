@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::ask::{AskSettings, decode_ask};
 use crate::detect::{
     Accessors, Answers, Detector, Filter, Lists, Logic, Rule, ScriptSettings, Settings,
     apply_filters, decode_accessors, decode_filter, decode_rule, is_accessors, is_filter,
@@ -115,6 +116,8 @@ pub struct Policy {
     pub audit: AuditSettings,
     /// What a change of it may do.
     pub gate: Gate,
+    /// What answering a question may cost, and how much is believed.
+    pub ask: AskSettings,
 }
 
 /// A policy together with what the archive needs of it.
@@ -310,6 +313,7 @@ fn check(files: &[PolicyFile], like: Option<&Policy>, problems: &mut Problems) -
         tools,
         audit: settings.audit?,
         gate: settings.gate?,
+        ask: settings.ask,
     })
 }
 
@@ -321,6 +325,7 @@ struct RoutingFile {
     planning: Option<Planning>,
     audit: Option<AuditSettings>,
     gate: Option<Gate>,
+    ask: AskSettings,
 }
 
 fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<RoutingFile> {
@@ -336,6 +341,7 @@ fn check_routing(files: &[PolicyFile], problems: &mut Problems) -> Option<Routin
         planning: decode_planning(&mut table, problems),
         audit: decode_audit(&mut table, problems),
         gate: decode_gate(&mut table, problems),
+        ask: decode_ask(&mut table, problems),
         routing,
     };
     table.finish(problems);

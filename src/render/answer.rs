@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::ask::{Answer, Cell, End, Record, Source, Verdict};
+use crate::ask::{ACCOUNTED, Answer, Cell, End, Record, Source, Verdict};
 use crate::diag::{counted, grouped};
 use crate::render::audit::csv_cell;
 use crate::render::lists::table_within;
@@ -30,6 +30,13 @@ pub fn answered(record: &Record) -> String {
             ));
         }
         (None, None) => text.push_str("a dry run: nothing was sent\n"),
+    }
+    let is_chosen = record.refused.is_some() && record.wanted.is_some() && record.by == "model";
+    if is_chosen && record.checks.iter().all(|check| check.holds || check.check == ACCOUNTED) {
+        text.push_str(&format!(
+            "to ask what the model chose: rulectl ask --accept {}\n",
+            record.id
+        ));
     }
     if !record.candidates.is_empty() {
         text.push_str("what is near:\n");
@@ -76,6 +83,20 @@ fn of_answer(record: &Record, answer: &Answer) -> String {
         Verdict::Unknown { code, why } => {
             text.push_str(&format!("I don't know ({code}): {}\n", visible(why)));
         }
+    }
+    if let Some(left) = &record.unaccounted {
+        let left = left.iter().map(|word| format!("`{}`", visible(word)));
+        let left = left.collect::<Vec<_>>().join(", ");
+        let wanted = record.wanted.as_ref().map(|wanted| json!(wanted).to_string());
+        let wanted = visible(&wanted.unwrap_or_default());
+        let left = if left.is_empty() {
+            "the question".to_owned()
+        } else {
+            left
+        };
+        text.push_str(&format!(
+            "note: a model chose what is asked, {wanted}; no form of questions accounts for {left}\n"
+        ));
     }
     if let Some(notes) = record
         .notes

@@ -26,6 +26,7 @@ impl Table {
     pub(super) const AGENTS: Self = Self(ROUTING, "## Agents");
     pub(super) const GUARDRAILS: Self = Self(ROUTING, "## Guardrails");
     pub(super) const SLOTS: Self = Self(ROUTING, "## Slots");
+    pub(super) const ASK: Self = Self(ROUTING, "## Questions");
     pub(super) const PLANS: Self = Self(ROUTING, "## Plans");
     pub(super) const GATE: Self = Self(ROUTING, "## The gate");
     pub(super) const PROMPT: Self = Self(PROMPTS, "# Prompts");

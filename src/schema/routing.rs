@@ -20,6 +20,7 @@ pub(super) fn schema() -> Value {
             "promotion": said("What makes a finding an incident: any one of these", promotion()),
             "slots": said("What a model may fill, and how far", slots()),
             "plan": said("How an incident is responded to", plan()),
+            "ask": said("What answering a question may cost, and how much of a model is believed", ask()),
             "audit": said("What the audit leaves out, and for how long it keeps the rest", audit()),
             "gate": said("What a change of the policy may do, as `rulectl diff` judges it", gate()),
         }),
@@ -99,9 +100,22 @@ fn slots() -> Value {
     });
     json!({
         "type": "object",
-        "properties": {"risk": built_in(risk), "plan": built_in(other()), "route": built_in(other())},
+        "properties": {"risk": built_in(risk), "plan": built_in(other()), "route": built_in(other()), "ask": built_in(json!({"prompt": named("prompt")}))},
         "additionalProperties": closed(Table::SLOTS, &["prompt", "default"], own),
     })
+}
+
+fn ask() -> Value {
+    let keys = json!({
+        "calls": count(),
+        "pages": count(),
+        "rows": count(),
+        "bytes": count(),
+        "max_execution_ms": count(),
+        "shown": count(),
+        "unaccounted": json!({"type": "string", "enum": ["refuse", "tell"]}),
+    });
+    closed(Table::ASK, &[], keys)
 }
 
 fn plan() -> Value {

@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::slots::ASK;
 use crate::visible::{is_deceptive, visible};
 
 /// A field that a prompt's context may name.
@@ -35,7 +36,7 @@ const fn field(name: &'static str, shape: Shape, most: usize) -> Field {
 }
 
 /// Every field that a context may name.
-pub const FIELDS: [Field; 35] = [
+pub const FIELDS: [Field; 37] = [
     field("agents", Shape::Maps, 4096),
     field("events.count", Shape::Number, 20),
     field("events.event_types", Shape::Maps, 2048),
@@ -66,11 +67,13 @@ pub const FIELDS: [Field; 35] = [
     field("plan.mandatory", Shape::Texts, 2048),
     field("plan.overall_goal", Shape::Text, 1024),
     field("plan.steps", Shape::Maps, 8192),
+    field("question", Shape::Text, 2048),
     field("risk.rationale", Shape::Text, 1024),
     field("risk.score", Shape::Number, 20),
     field("risk.severity", Shape::Text, 32),
     field("rule.description", Shape::Text, 2048),
     field("route.context", Shape::Text, 32),
+    field("tools", Shape::Maps, 8192),
 ];
 
 /// What the fields are called.
@@ -89,6 +92,10 @@ pub fn known(name: &str) -> Option<Field> {
 #[must_use]
 pub fn is_given(slot: &str, name: &str) -> bool {
     let group = name.split('.').next().unwrap_or(name);
+    let of_questions = matches!(group, "question" | "tools");
+    if of_questions || slot == ASK {
+        return of_questions && slot == ASK;
+    }
     let of_routes = matches!(group, "agents" | "events" | "guardrails" | "route");
     // The goal is what a plan is made for: it is there behind the planner.
     let is_before_plan = name != "plan.overall_goal";

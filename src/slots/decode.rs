@@ -31,8 +31,10 @@ pub struct SlotSettings {
     pub default: Option<Fallback>,
 }
 
-/// The slots that the pipeline fills.
-pub const SLOTS: [&str; 3] = ["risk", "plan", "route"];
+/// The slots that the pipeline fills, and the one that a question does.
+pub const SLOTS: [&str; 4] = ["risk", "plan", "route", ASK];
+/// The slot that says what a question asks for.
+pub const ASK: &str = "ask";
 
 /// Takes `slots` out of the root table. `run` are the slots of the engineer's that agents run,
 /// each with where the agent says so.
@@ -115,7 +117,8 @@ fn decode_slot(name: &str, node: &Node, problems: &mut Problems) -> Option<SlotS
             default: Some(default?),
         });
     }
-    let may = decode_may(&mut table, problems);
+    // What a question may ask for is bounded by the registry.
+    let may = (name != ASK).then(|| decode_may(&mut table, problems)).flatten();
     let formula = if name == "risk" {
         table.get("formula")
     } else {

@@ -18,7 +18,7 @@ mod template;
 
 pub use self::consulted::Consulted;
 pub use self::context::{context_fields, select_all};
-pub use self::decode::{May, SLOTS, SlotSettings, decode_slots};
+pub use self::decode::{ASK, May, SLOTS, SlotSettings, decode_slots};
 pub use self::fallback::{Fallback, NoFallback};
 pub use self::fill::{Asked, Call, Fate, fill};
 pub use self::formula::Formula;

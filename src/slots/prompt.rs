@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::diag::{FileId, Problems, Span, nearest};
 use crate::document::{Node, codes as shape, parse_yaml};
 use crate::event::{Digest, clip};
+use crate::slots::ASK;
 use crate::slots::context::{self, FIELDS, is_given, known, line};
 use crate::slots::enforced;
 use crate::slots::template::{self, Fault, NotRendered, Wrong};
@@ -92,6 +93,19 @@ impl Prompt {
         context::select(&self.context, context)
     }
 
+    /// The same prompt with another schema of its replies.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON Schema.
+    pub fn with_schema(&self, schema: Value) -> Result<Self, String> {
+        Ok(Self {
+            validator: Arc::new(validator(&schema)?),
+            schema,
+            ..self.clone()
+        })
+    }
+
     /// The text with the values of a context in it.
     ///
     /// # Errors
@@ -153,7 +167,12 @@ pub fn decode_prompt(
     let context = context_node
         .map(|node| node.texts(problems))
         .unwrap_or_default();
-    let schema = table.require("schema", problems);
+    let schema = match slot {
+        Some(ASK) => made_for_each(table.get("schema"), problems),
+        _ => table
+            .require("schema", problems)
+            .and_then(|node| check_schema(node, problems)),
+    };
     table.finish(problems);
     for (name, span) in context.iter().filter(|(name, _)| known(name).is_none()) {
         problems
@@ -187,7 +206,7 @@ pub fn decode_prompt(
     if has_context {
         written.check(&context, limits, problems);
     }
-    let (schema, validator) = schema.and_then(|node| check_schema(node, problems)).unzip();
+    let (schema, validator) = schema.unzip();
     let prompt = Prompt {
         slot: slot?.to_owned(),
         limits,
@@ -297,11 +316,7 @@ fn check_schema(node: &Node, problems: &mut Problems) -> Option<(Value, Validato
         return None;
     }
     enforced::report(node, problems);
-    // Patterns that take time without bound are no patterns here, and formats are looked at.
-    let options = draft202012::options()
-        .with_pattern_options(PatternOptions::regex())
-        .should_validate_formats(true);
-    match options.build(&schema) {
+    match validator(&schema) {
         Ok(validator) => Some((schema, validator)),
         Err(error) => {
             let message = format!("the schema cannot be used: {error}");
@@ -309,6 +324,30 @@ fn check_schema(node: &Node, problems: &mut Problems) -> Option<(Value, Validato
             None
         }
     }
+}
+
+/// Patterns that take time without bound are no patterns here, and formats are looked at.
+fn validator(schema: &Value) -> Result<Validator, String> {
+    let options = draft202012::options()
+        .with_pattern_options(PatternOptions::regex())
+        .should_validate_formats(true);
+    options.build(schema).map_err(|error| error.to_string())
+}
+
+/// Of the slot `ask`: what a question may ask for is known when one is asked.
+fn made_for_each(written: Option<&Node>, problems: &mut Problems) -> Option<(Value, Validator)> {
+    if let Some(node) = written {
+        problems
+            .error(
+                codes::SCHEMA,
+                node.span,
+                "a prompt of the slot `ask` has no schema of its own",
+            )
+            .help("leave it out: it is made of the tools that are shown with each question");
+        return None;
+    }
+    let any = Value::Bool(true);
+    validator(&any).ok().map(|validator| (any, validator))
 }
 
 /// The text of a prompt, and where it stands.

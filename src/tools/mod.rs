@@ -23,7 +23,7 @@ pub use self::openapi::{
 };
 pub use self::pattern::{Bindings, Form, Pattern, Token, taken, tokens};
 pub use self::recipe::{Clause, Join, Named, Operator, Recipe, Step, Term, Test};
-pub use self::recipes::decode_steps;
+pub use self::recipes::{ago, decode_steps};
 pub use self::tool::{Column, Pages, Param, Place, RowPath, Segment, Tool};
 
 /// What `tools.yaml` holds.

@@ -3,7 +3,7 @@
 //! A form fits a question when it accounts for every word of it, so that a question that says more
 //! is not answered as if it did not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::Value;
@@ -223,6 +223,22 @@ impl Pattern {
         found
     }
 
+    /// Every word that it may have.
+    #[must_use]
+    pub fn words(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        words_of(&self.parts, &mut found);
+        found
+    }
+
+    /// Whether the form has these words, in any order, and these holes, and nothing else; words
+    /// that only ask count on neither side.
+    #[must_use]
+    pub fn says(&self, words: &[&str], given: &BTreeSet<&str>, asking: &[&str]) -> bool {
+        let todo: Vec<&Part> = self.parts.iter().rev().collect();
+        spend(todo, words.to_vec(), given.clone(), asking, &mut 0)
+    }
+
     /// Every way in which the form accounts for every word. Where its own words account for more
     /// in one way than in another, that one is meant: in `access to GitHub app` the last word need
     /// not be a part of the name.
@@ -235,6 +251,54 @@ impl Pattern {
         let least = found.iter().map(taken).min();
         found.retain(|bound| Some(taken(bound)) == least);
         found
+    }
+}
+
+/// Whether some way through a form, which stands from its end to its beginning, has all words and
+/// holes.
+fn spend(
+    mut todo: Vec<&Part>,
+    mut words: Vec<&str>,
+    mut given: BTreeSet<&str>,
+    asking: &[&str],
+    steps: &mut usize,
+) -> bool {
+    while let Some(part) = todo.pop() {
+        *steps += 1;
+        if *steps > MOST_STEPS {
+            return false;
+        }
+        match part {
+            Part::Word(word) => match words.iter().position(|said| said == word) {
+                Some(at) => drop(words.swap_remove(at)),
+                // Those of a form that only ask need not be there.
+                None if asking.contains(&word.as_str()) => {}
+                None => return false,
+            },
+            Part::Hole(name) => {
+                if !given.remove(name.as_str()) {
+                    return false;
+                }
+            }
+            Part::Either(ways) => {
+                return ways.iter().any(|way| {
+                    let mut todo = todo.clone();
+                    todo.extend(way.iter().rev());
+                    spend(todo, words.clone(), given.clone(), asking, steps)
+                });
+            }
+        }
+    }
+    given.is_empty() && words.iter().all(|word| asking.contains(word))
+}
+
+fn words_of<'p>(parts: &'p [Part], found: &mut BTreeSet<&'p str>) {
+    for part in parts {
+        match part {
+            Part::Word(word) => drop(found.insert(word)),
+            Part::Hole(_) => {}
+            Part::Either(ways) => ways.iter().for_each(|way| words_of(way, found)),
+        }
     }
 }
 

@@ -525,7 +525,9 @@ impl Scope<'_> {
 }
 
 /// The parts of a time that counts back, such as `-30d`.
-fn ago(text: &str) -> Option<(&str, char)> {
+/// The amount and the unit of a text such as `-30d` or `-{days}d`.
+#[must_use]
+pub fn ago(text: &str) -> Option<(&str, char)> {
     let rest = text.strip_prefix('-')?;
     let unit = rest
         .chars()

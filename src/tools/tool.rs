@@ -65,15 +65,18 @@ pub struct Param {
 }
 
 impl Param {
+    /// Whether it is a moment.
+    #[must_use]
+    pub fn is_time(&self) -> bool {
+        let format = self.schema.get("format");
+        format.is_some_and(|format| format == "date-time")
+    }
+
     /// What it is where nobody says, for a question of this moment.
     #[must_use]
     pub fn default_at(&self, now: Time) -> Option<Value> {
-        let is_time = self
-            .schema
-            .get("format")
-            .is_some_and(|format| format == "date-time");
         match &self.default {
-            Some(Value::String(text)) if is_time && text == "now" => Some(now.to_string().into()),
+            Some(Value::String(text)) if self.is_time() && text == "now" => Some(now.to_string().into()),
             other => other.clone(),
         }
     }
