@@ -158,7 +158,9 @@ impl Deciding<'_> {
             None if asked.is_nobody() => return refused,
             None => {
                 let why = asked.refused.clone().unwrap_or_default();
-                let why = format!("no form accounts for every word, and the model's answer is not accepted: {why}");
+                let why = format!(
+                    "no form accounts for every word, and the model's answer is not accepted: {why}"
+                );
                 Decided::refused("uncertain", why, refused.candidates)
             }
             Some(Said::Refused(code)) => {
@@ -197,7 +199,9 @@ impl Deciding<'_> {
             (Ok(found), _) => decided.form = Some(found.form),
             (Err(left), Unaccounted::Tell) => decided.unaccounted = Some(left),
             (Err(_), Unaccounted::Refuse) => {
-                decided.candidates.extend(decided.wanted.as_ref().map(command));
+                decided
+                    .candidates
+                    .extend(decided.wanted.as_ref().map(command));
                 decided.outcome = Err(Refused {
                     code: "uncertain".to_owned(),
                     why: format!("a model chose it, and {told}"),

@@ -24,8 +24,8 @@ mod set;
 mod settings;
 mod verify;
 
-pub use self::answer::{Answer, CallRecord, Cell, End, PageRecord, Place, Row, Source, Verdict};
 pub use self::accounted::{Accounted, accounted};
+pub use self::answer::{Answer, CallRecord, Cell, End, PageRecord, Place, Row, Source, Verdict};
 pub use self::decide::{ACCOUNTED, Decided, Deciding};
 pub use self::evaluate::{Asking, Fetch, Fetched, Limits, Unanswered, execute};
 pub use self::grounding::{Ground, ground};

@@ -361,8 +361,9 @@ fn grounded(
         let ago = param.and_then(|param| before(param, value));
         let found = match (by_form, ago) {
             (true, _) => Some(Ground::Form),
-            (false, Some((amount, unit))) => ground(question, &amount.into(), None)
-                .filter(|_| names_unit(question, unit)),
+            (false, Some((amount, unit))) => {
+                ground(question, &amount.into(), None).filter(|_| names_unit(question, unit))
+            }
             (false, None) => ground(question, value, param),
         };
         match found {
@@ -424,7 +425,11 @@ fn units(step: &Step) -> impl Iterator<Item = char> + '_ {
         Operator::Call { with, .. } => with,
         _ => &[],
     };
-    let compared = step.filter.iter().flatten().flat_map(|clause| &clause.values);
+    let compared = step
+        .filter
+        .iter()
+        .flatten()
+        .flat_map(|clause| &clause.values);
     let terms = called.iter().map(|(_, term)| term).chain(compared);
     terms.filter_map(|term| match term {
         Term::Ago { unit, .. } => Some(*unit),

@@ -19,7 +19,13 @@ const FIELD: &str = "^\\$[a-z][a-z0-9_]{0,29}\\.[a-z][a-z0-9_]{0,29}$";
 const MOST_STEPS: usize = 6;
 /// The keywords of a parameter's schema that endpoints hold a model to.
 const KEPT: [&str; 7] = [
-    "type", "enum", "const", "minimum", "maximum", "minLength", "maxLength",
+    "type",
+    "enum",
+    "const",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
 ];
 /// How texts of filters are compared.
 const TESTS: [&str; 9] = [
@@ -139,10 +145,7 @@ impl<'c> Slice<'c> {
         steps.push(closed(&[
             ("step", name()),
             ("join", name()),
-            (
-                "kind",
-                json!({"enum": ["join", "semi_join", "anti_join"]}),
-            ),
+            ("kind", json!({"enum": ["join", "semi_join", "anti_join"]})),
             ("with", name()),
             (
                 "on",

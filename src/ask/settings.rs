@@ -57,10 +57,7 @@ pub fn decode_ask(root: &mut Table<'_>, problems: &mut Problems) -> AskSettings 
     if let Some(found) = whole(table.get("max_execution_ms"), 600_000, problems) {
         limits.max_execution_ms = found;
     }
-    let words = [
-        ("refuse", Unaccounted::Refuse),
-        ("tell", Unaccounted::Tell),
-    ];
+    let words = [("refuse", Unaccounted::Refuse), ("tell", Unaccounted::Tell)];
     let unaccounted = table.get("unaccounted");
     if let Some(found) = unaccounted.and_then(|node| node.one_of(&words, problems)) {
         settings.unaccounted = found;

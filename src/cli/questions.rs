@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::ask::{
-    Asking, Decided, Deciding, Limits, Plan, Record, Refused, Verdict, Wanted, execute, plan_of, planned,
-    verify,
+    Asking, Decided, Deciding, Limits, Plan, Record, Refused, Verdict, Wanted, execute, plan_of,
+    planned, verify,
 };
 use crate::audit::{Audit, Body, Options, body};
 use crate::cli::fetcher::{Fetcher, registry};
@@ -26,8 +26,8 @@ use crate::okta::client::Credentials;
 use crate::policy::Policy;
 use crate::record::{RequestGate, kinds};
 use crate::render;
-use crate::store::RunLock;
 use crate::slots::ASK;
+use crate::store::RunLock;
 use crate::tools::{Catalogue, Param, Tool};
 use crate::visible::{reason, visible};
 use crate::world::World;

@@ -32,7 +32,12 @@ pub fn answered(record: &Record) -> String {
         (None, None) => text.push_str("a dry run: nothing was sent\n"),
     }
     let is_chosen = record.refused.is_some() && record.wanted.is_some() && record.by == "model";
-    if is_chosen && record.checks.iter().all(|check| check.holds || check.check == ACCOUNTED) {
+    if is_chosen
+        && record
+            .checks
+            .iter()
+            .all(|check| check.holds || check.check == ACCOUNTED)
+    {
         text.push_str(&format!(
             "to ask what the model chose: rulectl ask --accept {}\n",
             record.id
@@ -87,7 +92,10 @@ fn of_answer(record: &Record, answer: &Answer) -> String {
     if let Some(left) = &record.unaccounted {
         let left = left.iter().map(|word| format!("`{}`", visible(word)));
         let left = left.collect::<Vec<_>>().join(", ");
-        let wanted = record.wanted.as_ref().map(|wanted| json!(wanted).to_string());
+        let wanted = record
+            .wanted
+            .as_ref()
+            .map(|wanted| json!(wanted).to_string());
         let wanted = visible(&wanted.unwrap_or_default());
         let left = if left.is_empty() {
             "the question".to_owned()

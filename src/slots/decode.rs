@@ -118,7 +118,9 @@ fn decode_slot(name: &str, node: &Node, problems: &mut Problems) -> Option<SlotS
         });
     }
     // What a question may ask for is bounded by the registry.
-    let may = (name != ASK).then(|| decode_may(&mut table, problems)).flatten();
+    let may = (name != ASK)
+        .then(|| decode_may(&mut table, problems))
+        .flatten();
     let formula = if name == "risk" {
         table.get("formula")
     } else {

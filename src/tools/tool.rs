@@ -76,7 +76,9 @@ impl Param {
     #[must_use]
     pub fn default_at(&self, now: Time) -> Option<Value> {
         match &self.default {
-            Some(Value::String(text)) if self.is_time() && text == "now" => Some(now.to_string().into()),
+            Some(Value::String(text)) if self.is_time() && text == "now" => {
+                Some(now.to_string().into())
+            }
             other => other.clone(),
         }
     }

@@ -674,3 +674,51 @@ fn a_model_is_asked_for_what_is_not_known_and_within_its_budget() {
     let certain = certain.iter().filter(|one| one["certainty"] == "certain");
     assert_eq!(certain.count(), 2);
 }
+
+/// Of a finding whose risk was answered and whose route was not: what is required for its severity
+/// is shown to whoever proposes a route, so that another severity may have another route.
+#[test]
+fn a_route_that_is_open_is_not_the_same_for_another_severity() {
+    let mut one = Made {
+        choices: vec![0; CHOICES.len()],
+        words: vec![true, false, false, false, false],
+        unasked: vec![false; 3],
+    };
+    // A model may say `critical`, for which more is required.
+    one.choices[4] = 1;
+    one.choices[9] = 1;
+    let mut other = one.clone();
+    other.choices[7] = 1;
+    other.unasked[0] = true;
+    let (base, head) = (one.side(), other.side());
+    let (events, model) = (events(), Whimsical(17_519_337_914_436_480_979));
+    let filled = asking(&base, &head, &events, &model);
+    let some = asking(
+        &base,
+        &head,
+        &events,
+        &Partial(&model, 17_519_337_914_436_480_979),
+    );
+    let changed = |effect: &Effect| {
+        let routes = effect
+            .deltas()
+            .into_iter()
+            .find(|(kind, _)| *kind == Kind::Route);
+        bounds(&routes.expect("routes").1.counts).changed
+    };
+    assert_eq!(
+        changed(&filled),
+        Least {
+            at_least: 1,
+            at_most: 1
+        }
+    );
+    assert_eq!(
+        changed(&some),
+        Least {
+            at_least: 0,
+            at_most: 1
+        }
+    );
+    assert_within(&some, &filled);
+}

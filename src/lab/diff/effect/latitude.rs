@@ -15,7 +15,7 @@ use crate::lab::diff::effect::traced::{Kind, route_fields};
 use crate::pipeline::{Beginning, Outcome};
 use crate::plan::Step;
 use crate::policy::{Policy, PolicyFile};
-use crate::route::{Context, Facts, Route, Runs};
+use crate::route::{Context, Edit, Facts, Route, RouteStep, Runs};
 
 /// Whether marks are made, which takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,8 +187,13 @@ impl Required {
     /// Whether the same is required, by the same clauses.
     #[must_use]
     pub fn is_as(&self, other: &Self) -> bool {
+        self.bounds() == other.bounds()
+    }
+
+    /// What is required, and by which clauses.
+    #[must_use]
+    pub fn bounds(&self) -> (&[String], &[RouteStep], &[Edit]) {
         (&self.agents, &self.route.steps, &self.route.edits)
-            == (&other.agents, &other.route.steps, &other.route.edits)
     }
 }
 

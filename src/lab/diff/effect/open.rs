@@ -194,7 +194,10 @@ impl<'o> Open<'o> {
         let risk = self.risk.as_ref().map(|risk| risk.mark);
         let mark = self.mark(|| {
             let risk = risk.filter(|_| !is_same);
-            (self.reply("route"), self.latitude.routing, risk)
+            // What is required is shown, and holds whatever is proposed.
+            let required = required.first().filter(|_| is_same);
+            let required = required.map(|required| required.bounds());
+            (self.reply("route"), self.latitude.routing, risk, required)
         });
         let followed = self.outcome.response.as_ref();
         let followed = followed.filter(|_| is_asked && !is_open && self.risk.is_none());
