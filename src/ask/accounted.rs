@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::ask::grounding::{Ground, ground};
 use crate::ask::plan::Wanted;
-use crate::tools::{Catalogue, Form, Param, tokens};
+use crate::tools::{Catalogue, Form, Param, Token};
 
 /// Words that ask, and say nothing about what is asked for.
 const ASKING: [&str; 30] = [
@@ -75,8 +75,9 @@ pub fn accounted(
         (None, None) => return Err(Vec::new()),
     };
     let mut least: Option<Vec<String>> = None;
+    let tokens = catalogue.words.tokens(question);
     for form in forms {
-        match says(question, params, declared, form) {
+        match says((question, &tokens), params, declared, form) {
             Ok(accounted) => return Ok(accounted),
             Err(left) if least.as_ref().is_none_or(|least| left.len() < least.len()) => {
                 least = Some(left);
@@ -84,18 +85,18 @@ pub fn accounted(
             Err(_) => {}
         }
     }
-    let all = || tokens(question).into_iter().map(|token| token.word);
+    let all = || tokens.iter().map(|token| token.word.clone());
     Err(least.unwrap_or_else(|| all().collect()))
 }
 
 /// Whether the question is the words of a form and the values; else what is left of it.
 fn says(
-    question: &str,
+    (question, tokens): (&str, &[Token]),
     params: &BTreeMap<String, Value>,
     declared: &[Param],
     form: &Form,
 ) -> Result<Accounted, Vec<String>> {
-    let mut words = tokens(question);
+    let mut words = tokens.to_vec();
     let mut given: BTreeSet<&str> = BTreeSet::new();
     let mut is_whole = true;
     for (name, value) in params {

@@ -167,7 +167,7 @@ impl Deciding<'_> {
                 let why = format!("the model says: {}", described(&code));
                 Decided::refused(&code, why, refused.candidates)
             }
-            Some(Said::Wanted(wanted)) => self.held(question, wanted),
+            Some(Said::Wanted(wanted)) => self.held(question, wanted, refused.candidates),
         };
         Decided {
             by: "model",
@@ -177,13 +177,15 @@ impl Deciding<'_> {
     }
 
     /// What a model wants, held against the question once more without it.
-    fn held(&self, question: &str, mut wanted: Wanted) -> Decided {
+    fn held(&self, question: &str, mut wanted: Wanted, near: Vec<String>) -> Decided {
         let found = accounted(question, &wanted, self.catalogue);
         if let (Ok(found), Wanted::Call { by_form, .. }) = (&found, &mut wanted) {
             by_form.clone_from(&found.by_form);
         }
         let mut decided = self.checked(question, wanted);
-        if decided.outcome.is_err() {
+        if let Err(refused) = &mut decided.outcome {
+            refused.why = format!("a model chose it, and {}", refused.why);
+            decided.candidates = near;
             return decided;
         }
         let (holds, told) = match &found {

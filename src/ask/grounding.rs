@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::tools::{Param, tokens};
+use crate::tools::{Param, number, tokens};
 
 /// Where a literal comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,22 +24,6 @@ impl fmt::Display for Ground {
             Self::Default => write!(f, "the registry's default"),
             Self::Form => write!(f, "the form of the question"),
         }
-    }
-}
-
-/// Numbers that are written as words.
-const NUMBERS: [&str; 13] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve",
-];
-
-/// The number that a word says.
-pub(super) fn number(word: &str) -> Option<i64> {
-    let named = NUMBERS.iter().position(|name| *name == word);
-    match named {
-        Some(number) => i64::try_from(number).ok(),
-        None if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
-        None => None,
     }
 }
 

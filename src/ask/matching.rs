@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::ask::grounding::{folded, number};
+use crate::ask::grounding::folded;
 use crate::ask::plan::Wanted;
-use crate::tools::{Bindings, Catalogue, Form, Param, Token, taken, tokens};
+use crate::tools::{Bindings, Catalogue, Form, Param, Token, number, taken};
 
 /// What a question asks for, as far as its form tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,8 @@ pub struct Matched {
 /// is none.
 #[must_use]
 pub fn match_question(question: &str, catalogue: &Catalogue, only: &[String]) -> Matching {
-    let tokens = tokens(question);
+    let tokens = catalogue.words.tokens(question);
+    let tokens = asked(&tokens);
     let mut found: Vec<Matched> = Vec::new();
     let tools = catalogue.tools.iter();
     let tools = tools.map(|tool| (&tool.name, &tool.params, &tool.patterns));
@@ -44,8 +45,8 @@ pub fn match_question(question: &str, catalogue: &Catalogue, only: &[String]) ->
     let meant = all.filter(|(name, ..)| only.is_empty() || only.contains(name));
     for (name, params, forms) in meant {
         for form in forms {
-            for bound in form.pattern.fits(&tokens) {
-                let Some(values) = values(question, &tokens, &bound, form, params) else {
+            for bound in form.pattern.fits(tokens) {
+                let Some(values) = values(question, tokens, &bound, form, params) else {
                     continue;
                 };
                 let by_form = form.with.iter().map(|(name, _)| name.clone());
@@ -73,6 +74,64 @@ pub fn match_question(question: &str, catalogue: &Catalogue, only: &[String]) ->
     }
 }
 
+/// What is said before a question, and behind it, and is no part of it.
+const BEFORE: [&[&str]; 20] = [
+    &["give", "me"],
+    &["hi"],
+    &["hello"],
+    &["hey"],
+    &["please"],
+    &["can", "you"],
+    &["could", "you"],
+    &["would", "you"],
+    &["kindly"],
+    &["tell", "me"],
+    &["let", "me", "know"],
+    &["i", "want", "to", "know"],
+    &["i", "want", "to", "see"],
+    &["i", "need", "to", "know"],
+    &["i", "need", "to", "see"],
+    &["i", "would", "like", "to", "know"],
+    &["i", "would", "like", "to", "see"],
+    &["i", "need"],
+    &["do", "you", "know"],
+    &["quick", "question"],
+];
+const BEHIND: [&[&str]; 5] = [
+    &["please"],
+    &["thanks"],
+    &["thank", "you"],
+    &["right", "now"],
+    &["at", "the", "moment"],
+];
+
+/// The words of a question without those that only ask.
+fn asked(tokens: &[Token]) -> &[Token] {
+    let is = |said: &[Token], words: &[&str]| {
+        let pairs = said.iter().zip(words);
+        let mut pairs = pairs.map(|(token, word)| token.word == **word && !token.is_quoted);
+        said.len() == words.len() && pairs.all(|same| same)
+    };
+    let mut left = tokens;
+    loop {
+        let before = BEFORE.iter().find_map(|words| {
+            let (said, rest) = left.split_at_checked(words.len())?;
+            is(said, words).then_some(rest)
+        });
+        let behind = || {
+            BEHIND.iter().find_map(|words| {
+                let at = left.len().checked_sub(words.len())?;
+                let (rest, said) = left.split_at_checked(at)?;
+                is(said, words).then_some(rest)
+            })
+        };
+        match before.or_else(behind) {
+            Some(rest) => left = rest,
+            None => return left,
+        }
+    }
+}
+
 /// The values of the parameters; nothing where a word is no value of its parameter, or a value that
 /// is required is not there.
 fn values(
@@ -88,7 +147,12 @@ fn values(
         let words = tokens.get(range.clone())?;
         let (first, last) = (words.first()?, words.last()?);
         let text = question.get(first.at.start..last.at.end)?;
-        values.insert(name.clone(), value(text, &param.schema)?);
+        // A number may be said in another unit.
+        let said = match words {
+            [only] => only.word.as_str(),
+            _ => text,
+        };
+        values.insert(name.clone(), value(text, said, &param.schema)?);
     }
     let is_whole = params.iter().all(|param| {
         !param.required || param.default.is_some() || values.contains_key(&param.name)
@@ -97,8 +161,7 @@ fn values(
 }
 
 /// The value that a text says, of those that a schema takes.
-fn value(text: &str, schema: &Value) -> Option<Value> {
-    let text = text.strip_suffix("'s").unwrap_or(text);
+fn value(text: &str, said: &str, schema: &Value) -> Option<Value> {
     let listed = schema.get("enum").and_then(Value::as_array);
     if let Some(listed) = listed {
         let said = folded(text);
@@ -106,7 +169,7 @@ fn value(text: &str, schema: &Value) -> Option<Value> {
         return listed.iter().find(is_said).cloned();
     }
     let value = match schema.get("type").and_then(Value::as_str) {
-        Some("integer" | "number") => Value::from(number(&text.to_lowercase())?),
+        Some("integer" | "number") => Value::from(number(&said.to_lowercase())?),
         _ => Value::from(text),
     };
     jsonschema::is_valid(schema, &value).then_some(value)

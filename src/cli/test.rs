@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems};
+use crate::cli::slots::SlotArgs;
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::SideError;
@@ -40,6 +41,8 @@ pub struct Args {
     fail_under: Option<f64>,
     #[command(flatten)]
     databases: DatabaseArgs,
+    #[command(flatten)]
+    slots: SlotArgs,
 }
 
 /// A report that is asked for.
@@ -133,8 +136,13 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
         return none_ran(common, &reports).map(|()| Exit::Negative);
     }
     let cases: Vec<&Case> = selected.iter().map(|(_, case)| *case).collect();
+    let filler = match args.slots.filler(&args.slots.config()?, &common.policy)? {
+        Ok(filler) => filler,
+        Err(exit) => return Ok(exit),
+    };
     let rig = Rig::new(&policy, &databases).explaining(&loaded.problems);
-    let results = run_all(&rig, &cases);
+    let results = run_all(&rig.asking(filler.model()), &cases);
+    let recorded = filler.finish()?;
     let suites = selected.iter().map(|(suite, _)| *suite);
     let reached = results.iter().map(|result| &result.reached);
     let told = Told {
@@ -149,7 +157,7 @@ pub fn test(common: &Common, args: &Args) -> Result<Exit> {
         out(&tested_annotations(&common.policy, &told.results, &root))?;
     }
     write(&reports, |format| told.report(format, &root))?;
-    Ok(told.exit())
+    Ok(told.exit().or(recorded))
 }
 
 /// What is told where no case ran: a report of an earlier run must not stay as if it were of this one.

@@ -96,7 +96,7 @@ static BLOCK: Order = Order {
 };
 
 static SUITE: Order = Order {
-    keys: &["suite", "cases"],
+    keys: &["suite", "cases", "questions"],
     below: &[],
 };
 

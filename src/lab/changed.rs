@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 
 use crate::detect::Rule;
 use crate::lab::diff::{SideError, files_of, revision};
-use crate::lab::suite::{Case, Suite, Wanted};
+use crate::lab::suite::{Case, Events, Suite, Wanted};
 use crate::policy::{Policy, PolicyFile};
 
 /// For each suite whether it is to be run: its file or a log that it names is another than in the
@@ -55,7 +55,8 @@ pub fn changed_since(
         let in_rules = suite.file.starts_with("rules/");
         // The file of a rule was read with the policy, and its logs were not.
         let has_same_files = has_same_files && (!in_rules || is_same(&suite.file));
-        let is_same_case = |case: &Case| match names(case).as_slice() {
+        // Routing, tools and prompts are the same where this is asked.
+        let is_same_case = |case: &Case| matches!(case.events, Events::Question(_)) || match names(case).as_slice() {
             [] if in_rules => is_same_beside(),
             [] => are_same_rules,
             names => names.iter().all(|name| is_same_named(name)),
@@ -85,7 +86,7 @@ fn names(case: &Case) -> Vec<&str> {
         .iter()
         .filter_map(|expected| match &expected.wanted {
             Wanted::OfRule(names, _) => names.first().map(String::as_str),
-            Wanted::Count(_) | Wanted::Records(_) => None,
+            Wanted::Count(_) | Wanted::Records(_) | Wanted::OrRefused(_) => None,
         });
     let named = case.named.iter().map(|named| named.name.as_str());
     named.chain(of_data).collect()

@@ -5,20 +5,23 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::ask::{Decided, Deciding, Wanted};
 use crate::detect::{Probe, Severity};
 use crate::diag::Problems;
 use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
 use crate::lab::explain::{Explanation, explain_mismatches};
 use crate::lab::observed::{Observed, observe};
-use crate::lab::suite::{Case, Events};
+use crate::lab::suite::{Case, Events, given};
+use crate::llm::Model;
 use crate::okta::Mapping;
 use crate::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
 use crate::policy::Policy;
 use crate::route::Route;
+use crate::slots::ASK;
 use crate::source::Input;
 
 /// What came of a case.
@@ -56,13 +59,14 @@ pub struct Reached {
 }
 
 /// What cases are run with.
-#[derive(Debug)]
 pub struct Rig<'p> {
     policy: &'p Policy,
     probe: Probe,
     databases: &'p Databases,
     /// The texts of the policy, where failures are explained.
     texts: Option<&'p Problems>,
+    /// Who is asked what a question is about, where no form is certain.
+    model: Option<&'p dyn Model>,
 }
 
 impl<'p> Rig<'p> {
@@ -74,7 +78,14 @@ impl<'p> Rig<'p> {
             probe: Probe::new(policy.rules.values(), &policy.detector),
             databases,
             texts: None,
+            model: None,
         }
+    }
+
+    /// The same, in which a model is asked about questions where no form is certain.
+    #[must_use]
+    pub fn asking(self, model: Option<&'p dyn Model>) -> Self {
+        Self { model, ..self }
     }
 
     /// The same, which explains what does not come out as expected with the texts of the policy.
@@ -124,6 +135,7 @@ pub fn run_cases(rig: &Rig<'_>, cases: &[&Case], threads: usize) -> Vec<CaseResu
 pub fn run_case(rig: &Rig<'_>, case: &Case) -> CaseResult {
     let policy = rig.policy;
     let (input, mapping) = match &case.events {
+        Events::Question(question) => return ask(rig, case, question),
         Events::File(path, mapping) => (Input::File(path.clone()), *mapping),
         Events::Inline(lines) => {
             let bytes = lines.as_bytes().into();
@@ -194,6 +206,45 @@ pub fn run_case(rig: &Rig<'_>, case: &Case) -> CaseResult {
         explained: explained.unwrap_or_default(),
         mismatches,
         reached: received.reached(sink.agents, observed),
+    }
+}
+
+/// What a question asks for, without asking the tenant.
+fn ask(rig: &Rig<'_>, case: &Case, question: &str) -> CaseResult {
+    let policy = rig.policy;
+    let deciding = Deciding {
+        catalogue: &policy.tools,
+        only: &[],
+        settings: policy.ask,
+        granted: None,
+        model: policy.prompts.get(ASK).zip(rig.model),
+    };
+    let decided = deciding.decide(question);
+    let record = told(&decided);
+    let expected = case.expect.iter();
+    let compared = expected.flat_map(|expected| compare(expected, std::slice::from_ref(&record)));
+    CaseResult {
+        name: case.name.clone(),
+        line: case.line,
+        mismatches: compared.collect(),
+        explained: Vec::new(),
+        reached: Reached::default(),
+    }
+}
+
+/// What a suite expects of a question.
+#[must_use]
+pub fn told(decided: &Decided) -> Value {
+    let refused = decided.outcome.as_ref().err();
+    match (&decided.wanted, refused) {
+        (_, Some(refused)) => json!({"is_refused": true, "code": refused.code}),
+        (Some(Wanted::Call { tool, params, .. }), None) => {
+            let params = json!(params);
+            let given = given(params.as_object());
+            json!({"tool": tool, "params": params, "given": given})
+        }
+        (Some(Wanted::Plan { steps }), None) => json!({"steps": steps}),
+        (None, None) => json!({"is_refused": true}),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod folder;
 mod logs;
+mod questions;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,6 +21,9 @@ use crate::policy::{Loaded, Policy, PolicyFile};
 
 use self::folder::find_suites;
 use self::logs::{Logs, Which};
+
+pub use self::questions::given;
+use self::questions::decode_questions;
 
 /// The codes of problems in suites.
 pub mod codes {
@@ -83,12 +87,15 @@ pub enum Events {
     File(PathBuf, Mapping),
     /// Those written in the suite, as lines of JSON.
     Inline(String),
+    /// None: a question is asked.
+    Question(String),
 }
 
 /// What must come of a case, for one kind of record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
-    /// `findings`, `incidents`, `routes`, `plans`, `commands`, `drafts`, `matches` or `near_misses`.
+    /// `findings`, `incidents`, `routes`, `plans`, `commands`, `drafts`, `matches`, `near_misses` or
+    /// `questions`.
     pub kind: &'static str,
     /// What is expected of them.
     pub wanted: Wanted,
@@ -104,6 +111,8 @@ pub enum Wanted {
     /// So many of a rule that is called like this, or some where no number is given; those of other
     /// rules are not looked at.
     OfRule(Vec<String>, Option<u64>),
+    /// This, or a refusal: never anything else.
+    OrRefused(Value),
 }
 
 /// The kinds of record that a case may expect, with the fields that each may give.
@@ -405,15 +414,21 @@ fn decode(
     let title = table
         .require("suite", problems)
         .and_then(|node| node.text(problems));
-    let cases = table
-        .require("cases", problems)
-        .and_then(|node| node.list(problems))
-        .unwrap_or_default();
+    let questions = table.get("questions");
+    let cases = match &questions {
+        Some(_) => table.get("cases"),
+        None => table.require("cases", problems),
+    };
+    let [cases, questions] = [cases, questions].map(|node| {
+        let list = node.and_then(|node| node.list(problems));
+        list.unwrap_or_default()
+    });
     table.finish(problems);
-    if cases.is_empty() && problems.counts().0 == errors {
+    if cases.is_empty() && questions.is_empty() && problems.counts().0 == errors {
         problems.file_error(codes::UNREADABLE, file, "the suite has no cases");
     }
-    let cases = decode_cases(cases, beside, problems);
+    let mut cases = decode_cases(cases, beside, problems);
+    cases.extend(decode_questions(questions, problems));
     Some(Suite {
         name: title?.to_owned(),
         file: name.to_owned(),

@@ -30,6 +30,7 @@ impl Table {
     pub(super) const PLANS: Self = Self(ROUTING, "## Plans");
     pub(super) const GATE: Self = Self(ROUTING, "## The gate");
     pub(super) const PROMPT: Self = Self(PROMPTS, "# Prompts");
+    pub(super) const QUESTION: Self = Self(TESTS, "## Questions");
     pub(super) const CASE: Self = Self(TESTS, "# Suites");
 
     /// What the row of a key says, links as their words.

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::ask::CODES;
 use crate::lab::{MAX_EVENTS, RECORDS};
 use crate::okta::{EVENT_TYPE, MAPPINGS, event_types, fields};
 use crate::schema::pages::Table;
-use crate::schema::{NAMES, closed, count, known, list_of, one_of, said, text, together};
+use crate::schema::{NAMES, boolean, closed, count, known, list_of, one_of, said, text, together};
 
 /// A time with its zone, or without one, which is UTC.
 const TIME: &str = r"^\s*[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])[Tt ]([01]?[0-9]|2[0-3]):[0-5]?[0-9]:([0-5]?[0-9]|60)(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?\s*$";
@@ -13,8 +14,9 @@ const TIME: &str = r"^\s*[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])[Tt 
 pub(super) fn schema() -> Value {
     let mut suite = closed(
         Table::NONE,
-        &["suite", "cases"],
+        &["suite"],
         json!({
+            "questions": said("Questions, and what each asks for", questions()),
             "suite": said("What the suite is called", text()),
             "cases": said("Events, and what must come of them", cases(1)),
         }),
@@ -23,6 +25,22 @@ pub(super) fn schema() -> Value {
         suite.insert("$defs".to_owned(), definitions());
     }
     suite
+}
+
+fn questions() -> Value {
+    let codes: Vec<&str> = CODES.iter().map(|(code, _)| *code).collect();
+    let question = closed(
+        Table::QUESTION,
+        &["ask"],
+        json!({
+            "ask": text(),
+            "tool": text(),
+            "params": {"type": "object"},
+            "may_refuse": boolean(),
+            "refused": {"anyOf": [{"const": true}, {"enum": codes}]},
+        }),
+    );
+    json!({"type": "array", "minItems": 1, "items": question})
 }
 
 /// The cases of a suite, which has one at least, or of a rule.

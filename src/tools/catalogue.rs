@@ -4,7 +4,7 @@ use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
 use crate::tools::commands::decode_commands;
 use crate::tools::recipes::decode_recipe;
-use crate::tools::{Catalogue, Column, Form, Pages, Param, Pattern, Place, RowPath, Tool, codes};
+use crate::tools::{Catalogue, Column, Form, Pages, Param, Pattern, Place, RowPath, Tool, Words, codes};
 
 /// The operators of SCIM that a parameter may be compared by.
 const OPERATORS: [(&str, &str); 9] = [
@@ -25,6 +25,9 @@ pub fn decode_tools(node: &Node, steps: Option<&[&str]>, problems: &mut Problems
     let Some(mut table) = node.table(problems) else {
         return catalogue;
     };
+    if let Some(node) = table.get("words") {
+        catalogue.words = decode_words(node, problems);
+    }
     for (name, span, node) in named(table.get("tools"), problems) {
         catalogue
             .tools
@@ -38,6 +41,13 @@ pub fn decode_tools(node: &Node, steps: Option<&[&str]>, problems: &mut Problems
         catalogue.commands = decode_commands(commands, steps, problems);
     }
     table.finish(problems);
+    let words = catalogue.words.clone();
+    let of_tools = catalogue.tools.iter_mut().map(|tool| &mut tool.patterns);
+    let recipes = catalogue.recipes.iter_mut();
+    let of_recipes = recipes.map(|recipe| &mut recipe.patterns);
+    for form in of_tools.chain(of_recipes).flatten() {
+        form.pattern = form.pattern.clone().with(&words);
+    }
     for recipe in &catalogue.recipes {
         if catalogue.tool(&recipe.name).is_some() {
             let message = format!("there is a tool `{}` already", recipe.name);
@@ -45,6 +55,28 @@ pub fn decode_tools(node: &Node, steps: Option<&[&str]>, problems: &mut Problems
         }
     }
     catalogue
+}
+
+/// Classes of words that mean the same.
+fn decode_words(node: &Node, problems: &mut Problems) -> Words {
+    let mut words = Words::default();
+    for class in node.list(problems).unwrap_or_default() {
+        let texts: Vec<&str> = class
+            .texts(problems)
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect();
+        if let Err(phrase) = words.add(&texts) {
+            problems
+                .error(
+                    codes::PATTERN,
+                    class.span,
+                    format!("`{phrase}` is no phrase, or stands in another class"),
+                )
+                .help("a phrase is one or more words, and means one thing");
+        }
+    }
+    words
 }
 
 /// The entries of a mapping by name.

@@ -13,6 +13,7 @@ mod pattern;
 mod recipe;
 mod recipes;
 mod tool;
+mod words;
 
 pub use self::catalogue::decode_tools;
 pub use self::command::{CommandTemplate, Hole, Method, Piece, QueryParameter};
@@ -21,10 +22,11 @@ pub use self::drift::{ALARM, Drift, drift, drift_of_rows};
 pub use self::openapi::{
     Imported, MOST_BYTES, NotADescription, SCHEMAS, Select, import, read_openapi, snake,
 };
-pub use self::pattern::{Bindings, Form, Pattern, Token, taken, tokens};
+pub use self::pattern::{Bindings, Form, Pattern, Token, number, taken, tokens};
 pub use self::recipe::{Clause, Join, Named, Operator, Recipe, Step, Term, Test};
 pub use self::recipes::{ago, decode_steps};
 pub use self::tool::{Column, Pages, Param, Place, RowPath, Segment, Tool};
+pub use self::words::Words;
 
 /// What `tools.yaml` holds.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,8 @@ pub struct Catalogue {
     pub recipes: Vec<Recipe>,
     /// What may be suggested, in the order written.
     pub commands: Vec<CommandTemplate>,
+    /// Words that mean the same in questions.
+    pub words: Words,
 }
 
 impl Catalogue {

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use crate::tools::Words;
+
 /// A form of a question, and what it says beside the words that it has holes for.
 #[derive(Clone, Debug)]
 pub struct Form {
@@ -41,6 +43,8 @@ pub struct Token {
     pub at: Range<usize>,
     /// Whether it stood between quotes.
     pub is_quoted: bool,
+    /// Whether it is a name, and looks like a word that says something about a question.
+    pub is_name: bool,
 }
 
 /// What each hole of a form stands for: a range of tokens.
@@ -173,7 +177,90 @@ pub fn tokens(question: &str) -> Vec<Token> {
         begun = Some(start - opened.len_utf8());
     }
     end_word(&mut begun, question.len(), &mut found);
+    if !question.contains(char::is_lowercase) {
+        found.iter_mut().for_each(|token| token.is_name = false);
+    }
+    plain(found)
+}
+
+/// Words that are said shorter.
+const SHORTER: [(&str, [&str; 2]); 18] = [
+    ("who's", ["who", "is"]),
+    ("what's", ["what", "is"]),
+    ("where's", ["where", "is"]),
+    ("there's", ["there", "is"]),
+    ("how's", ["how", "is"]),
+    ("haven't", ["have", "not"]),
+    ("hasn't", ["has", "not"]),
+    ("hadn't", ["had", "not"]),
+    ("isn't", ["is", "not"]),
+    ("aren't", ["are", "not"]),
+    ("wasn't", ["was", "not"]),
+    ("weren't", ["were", "not"]),
+    ("don't", ["do", "not"]),
+    ("doesn't", ["does", "not"]),
+    ("didn't", ["did", "not"]),
+    ("can't", ["can", "not"]),
+    ("i'd", ["i", "would"]),
+    ("we've", ["we", "have"]),
+];
+
+/// The words with those that are said shorter in full, and weeks as days.
+fn plain(tokens: Vec<Token>) -> Vec<Token> {
+    let mut found: Vec<Token> = Vec::new();
+    for token in tokens {
+        let full = SHORTER.iter().find(|(short, _)| *short == token.word);
+        match full.filter(|_| !token.is_quoted) {
+            Some((_, words)) => found.extend(words.iter().map(|word| Token {
+                word: (*word).to_owned(),
+                ..token.clone()
+            })),
+            None => found.push(without_possessive(token)),
+        }
+    }
+    let mut at = 0;
+    while let Some([amount, unit]) = found.get_mut(at..at + 2) {
+        let is_weeks = matches!(unit.word.as_str(), "week" | "weeks") && !unit.is_quoted;
+        let weeks = number(&amount.word).filter(|_| is_weeks && !amount.is_quoted);
+        if let Some(days) = weeks.and_then(|weeks| weeks.checked_mul(7)) {
+            amount.word = days.to_string();
+            "days".clone_into(&mut unit.word);
+            amount.at.end = unit.at.end;
+            unit.at.start = amount.at.start;
+        }
+        at += 1;
+    }
     found
+}
+
+/// `alice's` is about `alice`.
+fn without_possessive(mut token: Token) -> Token {
+    if !token.is_quoted
+        && let Some(owner) = token.word.strip_suffix("'s").filter(|owner| !owner.is_empty())
+    {
+        // The apostrophe may have three bytes in the question.
+        let left = owner.len();
+        token.word.truncate(left);
+        token.at.end = token.at.start + left;
+    }
+    token
+}
+
+/// Numbers that are written as words.
+const NUMBERS: [&str; 13] = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve",
+];
+
+/// The number that a word says.
+#[must_use]
+pub fn number(word: &str) -> Option<i64> {
+    let named = NUMBERS.iter().position(|name| *name == word);
+    match named {
+        Some(number) => i64::try_from(number).ok(),
+        None if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
+        None => None,
+    }
 }
 
 fn token(text: &str, start: usize) -> Token {
@@ -181,6 +268,7 @@ fn token(text: &str, start: usize) -> Token {
         word: text.to_lowercase().replace('’', "'"),
         at: start..start + text.len(),
         is_quoted: false,
+        is_name: text == "IT",
     }
 }
 
@@ -213,6 +301,13 @@ impl Pattern {
             text: text.to_owned(),
             parts,
         })
+    }
+
+    /// The same with one word for each class of words.
+    #[must_use]
+    pub fn with(mut self, words: &Words) -> Self {
+        self.parts = folded(self.parts, words);
+        self
     }
 
     /// The names of its holes.
@@ -290,6 +385,31 @@ fn spend(
         }
     }
     given.is_empty() && words.iter().all(|word| asking.contains(word))
+}
+
+fn folded(parts: Vec<Part>, words: &Words) -> Vec<Part> {
+    let spelt = parts.into_iter().flat_map(|part| match part {
+        Part::Word(word) => {
+            let full = SHORTER.iter().find(|(short, _)| *short == word);
+            match full {
+                Some((_, words)) => words.map(|word| Part::Word(word.to_owned())).to_vec(),
+                None => vec![Part::Word(word)],
+            }
+        }
+        Part::Either(ways) => {
+            let ways = ways.into_iter().map(|way| folded(way, words));
+            vec![Part::Either(ways.collect())]
+        }
+        hole @ Part::Hole(_) => vec![hole],
+    });
+    let is_word = |part: &Part| matches!(part, Part::Word(_));
+    let word = |part: &Part| match part {
+        Part::Word(word) => word.clone(),
+        Part::Hole(_) | Part::Either(_) => String::new(),
+    };
+    words.fold(spelt.collect(), is_word, word, |_, class| {
+        Some(Part::Word(class.to_owned()))
+    })
 }
 
 fn words_of<'p>(parts: &'p [Part], found: &mut BTreeSet<&'p str>) {
@@ -412,8 +532,9 @@ fn walk(
                 };
                 let quoted = words.iter().any(|token| token.is_quoted);
                 // A quote that is not closed says that the words are not as they were meant.
-                let closed = words.iter().any(|token| {
-                    CLOSED.contains(&token.word.as_str()) || token.word.contains(['"', '“', '`'])
+                let closed = words.iter().filter(|token| !token.is_name).any(|token| {
+                    CLOSED.contains(&token.word.as_str())
+                        || token.word.contains(['"', '“', '`', ' '])
                 });
                 if (quoted && length > 1) || (closed && !quoted) {
                     return;
