@@ -134,6 +134,7 @@ fn cases(text: &str) -> (Vec<Case>, Problems) {
 fn is_small(case: &Case) -> bool {
     match &case.events {
         rulectl::lab::Events::Inline(lines) => lines.len() < 64 << 10,
+        rulectl::lab::Events::Question(_) => true,
         rulectl::lab::Events::File(..) => false,
     }
 }

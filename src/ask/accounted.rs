@@ -4,7 +4,7 @@
 //! question. So its choice is held against the question once more, without it: what is not part of
 //! a value has to be the words of one form of the tool, in whatever order they stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -13,37 +13,9 @@ use crate::ask::plan::Wanted;
 use crate::tools::{Catalogue, Form, Param, Token};
 
 /// Words that ask, and say nothing about what is asked for.
-const ASKING: [&str; 30] = [
-    "please",
-    "the",
-    "a",
-    "an",
-    "our",
-    "can",
-    "could",
-    "you",
-    "would",
-    "i",
-    "we",
-    "us",
-    "me",
-    "tell",
-    "give",
-    "show",
-    "list",
-    "find",
-    "see",
-    "need",
-    "want",
-    "to",
-    "know",
-    "hi",
-    "hello",
-    "hey",
-    "thanks",
-    "currently",
-    "now",
-    "there",
+const ASKING: [&str; 24] = [
+    "please", "the", "a", "an", "our", "can", "could", "you", "would", "i", "we", "us", "me",
+    "tell", "give", "show", "list", "find", "see", "need", "want", "know", "hello", "thanks",
 ];
 
 /// What accounts for a choice.
@@ -78,6 +50,8 @@ pub fn accounted(
     let tokens = catalogue.words.tokens(question);
     for form in forms {
         match says((question, &tokens), params, declared, form) {
+            // The words of a value may be the words of another form.
+            Ok(_) if is_said_by_words(&tokens, tool, catalogue) => return Err(Vec::new()),
             Ok(accounted) => return Ok(accounted),
             Err(left) if least.as_ref().is_none_or(|least| left.len() < least.len()) => {
                 least = Some(left);
@@ -89,6 +63,20 @@ pub fn accounted(
     Err(least.unwrap_or_else(|| all().collect()))
 }
 
+/// Whether a form of another tool or recipe accounts for the question by its words alone.
+fn is_said_by_words(tokens: &[Token], tool: &str, catalogue: &Catalogue) -> bool {
+    let words: Vec<&str> = tokens.iter().map(|token| token.word.as_str()).collect();
+    let tools = catalogue.tools.iter();
+    let tools = tools.map(|tool| (&tool.name, &tool.patterns));
+    let recipes = catalogue.recipes.iter();
+    let recipes = recipes.map(|recipe| (&recipe.name, &recipe.patterns));
+    let mut others = tools.chain(recipes).filter(|(name, _)| *name != tool);
+    others.any(|(_, forms)| {
+        let mut forms = forms.iter();
+        forms.any(|form| form.pattern.says(&words, &[], &ASKING))
+    })
+}
+
 /// Whether the question is the words of a form and the values; else what is left of it.
 fn says(
     (question, tokens): (&str, &[Token]),
@@ -96,8 +84,10 @@ fn says(
     declared: &[Param],
     form: &Form,
 ) -> Result<Accounted, Vec<String>> {
+    let known = form.pattern.words();
     let mut words = tokens.to_vec();
-    let mut given: BTreeSet<&str> = BTreeSet::new();
+    // The values in the order of the question, by where they begin.
+    let mut given: BTreeMap<usize, &str> = BTreeMap::new();
     let mut is_whole = true;
     for (name, value) in params {
         let by_form = form.with.iter().find(|(known, _)| known == name);
@@ -110,7 +100,16 @@ fn says(
         };
         match place {
             Some(Ground::Question(from, to)) => {
-                given.insert(name);
+                is_whole &= given.insert(from, name).is_none();
+                let is_part = |word: &&Token| word.at.start >= from && word.at.end <= to;
+                let part = tokens.iter().filter(is_part);
+                is_whole &= !part.clone().any(Token::is_closed);
+                // What a form has words for is no part of a name, where that begins and ends.
+                let mut ends = [part.clone().next(), part.last()].into_iter().flatten();
+                is_whole &= !ends.any(|end| {
+                    let word = end.word.as_str();
+                    !end.is_quoted && (ASKING.contains(&word) || known.contains(word))
+                });
                 words.retain(|word| word.at.end <= from || word.at.start >= to);
             }
             _ => {
@@ -122,6 +121,7 @@ fn says(
     let is_there = |(name, _): &(String, Value)| params.contains_key(name);
     is_whole &= form.with.iter().all(is_there);
     let words: Vec<&str> = words.iter().map(|token| token.word.as_str()).collect();
+    let given: Vec<&str> = given.into_values().collect();
     if is_whole && form.pattern.says(&words, &given, &ASKING) {
         let by_form = form.with.iter().map(|(name, _)| name.clone());
         return Ok(Accounted {
@@ -129,7 +129,6 @@ fn says(
             by_form: by_form.collect(),
         });
     }
-    let known = form.pattern.words();
     let left = words
         .iter()
         .filter(|word| !known.contains(*word) && !ASKING.contains(word));

@@ -176,8 +176,10 @@ impl Deciding<'_> {
         }
     }
 
-    /// What a model wants, held against the question once more without it.
-    fn held(&self, question: &str, mut wanted: Wanted, near: Vec<String>) -> Decided {
+    /// What a model wants, held against the question once more without it. `near` is told where it
+    /// may not be asked.
+    #[must_use]
+    pub fn held(&self, question: &str, mut wanted: Wanted, near: Vec<String>) -> Decided {
         let found = accounted(question, &wanted, self.catalogue);
         if let (Ok(found), Wanted::Call { by_form, .. }) = (&found, &mut wanted) {
             by_form.clone_from(&found.by_form);

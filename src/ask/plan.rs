@@ -307,7 +307,8 @@ fn parameters(wanted: &Wanted, plan: &Plan, catalogue: &Catalogue) -> Result<Str
             None => {}
             Some(value) if !is_recipe && before(param, value).is_some() => {}
             Some(value) => {
-                let validator = jsonschema::validator_for(&param.schema);
+                let options = jsonschema::options().should_validate_formats(true);
+                let validator = options.build(&param.schema);
                 let error = validator.ok().and_then(|validator| {
                     let mut errors = validator.iter_errors(value);
                     errors.next().map(|error| error.to_string())

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cli::databases::DatabaseArgs;
 use crate::cli::output::{UsageError, bad, out, out_json, talk, talk_problems};
-use crate::cli::slots::SlotArgs;
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
+use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::SideError;
 use crate::lab::explain::Explanation;

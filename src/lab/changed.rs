@@ -56,10 +56,13 @@ pub fn changed_since(
         // The file of a rule was read with the policy, and its logs were not.
         let has_same_files = has_same_files && (!in_rules || is_same(&suite.file));
         // Routing, tools and prompts are the same where this is asked.
-        let is_same_case = |case: &Case| matches!(case.events, Events::Question(_)) || match names(case).as_slice() {
-            [] if in_rules => is_same_beside(),
-            [] => are_same_rules,
-            names => names.iter().all(|name| is_same_named(name)),
+        let is_same_case = |case: &Case| {
+            matches!(case.events, Events::Question(_))
+                || match names(case).as_slice() {
+                    [] if in_rules => is_same_beside(),
+                    [] => are_same_rules,
+                    names => names.iter().all(|name| is_same_named(name)),
+                }
         };
         !has_same_files || !suite.cases.iter().all(is_same_case)
     });

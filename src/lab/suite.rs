@@ -22,8 +22,8 @@ use crate::policy::{Loaded, Policy, PolicyFile};
 use self::folder::find_suites;
 use self::logs::{Logs, Which};
 
-pub use self::questions::given;
 use self::questions::decode_questions;
+pub use self::questions::given;
 
 /// The codes of problems in suites.
 pub mod codes {

@@ -4,7 +4,9 @@ use crate::diag::{Problems, Span};
 use crate::document::{Kind, Node, Table, codes as shape};
 use crate::tools::commands::decode_commands;
 use crate::tools::recipes::decode_recipe;
-use crate::tools::{Catalogue, Column, Form, Pages, Param, Pattern, Place, RowPath, Tool, Words, codes};
+use crate::tools::{
+    Catalogue, Column, Form, Pages, Param, Pattern, Place, RowPath, Tool, Words, codes,
+};
 
 /// The operators of SCIM that a parameter may be compared by.
 const OPERATORS: [(&str, &str); 9] = [

@@ -47,6 +47,17 @@ pub struct Token {
     pub is_name: bool,
 }
 
+impl Token {
+    /// Whether it is no part of a name, unless it stands in quotes: it says something about a
+    /// question, is a phrase, or stands in a quote that is not closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let is_word = !self.is_quoted && !self.is_name;
+        let is_marked = self.word.contains(['"', '“', '`', ' ']);
+        is_word && (is_marked || CLOSED.contains(&self.word.as_str()))
+    }
+}
+
 /// What each hole of a form stands for: a range of tokens.
 pub type Bindings = BTreeMap<String, Range<usize>>;
 
@@ -236,7 +247,10 @@ fn plain(tokens: Vec<Token>) -> Vec<Token> {
 /// `alice's` is about `alice`.
 fn without_possessive(mut token: Token) -> Token {
     if !token.is_quoted
-        && let Some(owner) = token.word.strip_suffix("'s").filter(|owner| !owner.is_empty())
+        && let Some(owner) = token
+            .word
+            .strip_suffix("'s")
+            .filter(|owner| !owner.is_empty())
     {
         // The apostrophe may have three bytes in the question.
         let left = owner.len();
@@ -326,12 +340,12 @@ impl Pattern {
         found
     }
 
-    /// Whether the form has these words, in any order, and these holes, and nothing else; words
-    /// that only ask count on neither side.
+    /// Whether the form has these words, in any order, and these holes, in their order, and nothing
+    /// else; words that only ask count on neither side.
     #[must_use]
-    pub fn says(&self, words: &[&str], given: &BTreeSet<&str>, asking: &[&str]) -> bool {
+    pub fn says(&self, words: &[&str], given: &[&str], asking: &[&str]) -> bool {
         let todo: Vec<&Part> = self.parts.iter().rev().collect();
-        spend(todo, words.to_vec(), given.clone(), asking, &mut 0)
+        spend(todo, words.to_vec(), given, asking, &mut 0)
     }
 
     /// Every way in which the form accounts for every word. Where its own words account for more
@@ -354,7 +368,7 @@ impl Pattern {
 fn spend(
     mut todo: Vec<&Part>,
     mut words: Vec<&str>,
-    mut given: BTreeSet<&str>,
+    mut given: &[&str],
     asking: &[&str],
     steps: &mut usize,
 ) -> bool {
@@ -370,16 +384,15 @@ fn spend(
                 None if asking.contains(&word.as_str()) => {}
                 None => return false,
             },
-            Part::Hole(name) => {
-                if !given.remove(name.as_str()) {
-                    return false;
-                }
-            }
+            Part::Hole(name) => match given.split_first() {
+                Some((first, rest)) if first == name => given = rest,
+                _ => return false,
+            },
             Part::Either(ways) => {
                 return ways.iter().any(|way| {
                     let mut todo = todo.clone();
                     todo.extend(way.iter().rev());
-                    spend(todo, words.clone(), given.clone(), asking, steps)
+                    spend(todo, words.clone(), given, asking, steps)
                 });
             }
         }
@@ -532,11 +545,7 @@ fn walk(
                 };
                 let quoted = words.iter().any(|token| token.is_quoted);
                 // A quote that is not closed says that the words are not as they were meant.
-                let closed = words.iter().filter(|token| !token.is_name).any(|token| {
-                    CLOSED.contains(&token.word.as_str())
-                        || token.word.contains(['"', '“', '`', ' '])
-                });
-                if (quoted && length > 1) || (closed && !quoted) {
+                if (quoted && length > 1) || words.iter().any(Token::is_closed) {
                     return;
                 }
                 let mut bound = bound.clone();

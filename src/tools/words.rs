@@ -39,15 +39,20 @@ impl Words {
     pub fn tokens(&self, question: &str) -> Vec<Token> {
         let tokens = tokens(question);
         let is_word = |token: &Token| !token.is_quoted;
-        self.fold(tokens, is_word, |token| token.word.clone(), |words, class| {
-            let (first, last) = (words.first()?, words.last()?);
-            Some(Token {
-                word: class.to_owned(),
-                at: first.at.start..last.at.end,
-                is_quoted: false,
-                is_name: false,
-            })
-        })
+        self.fold(
+            tokens,
+            is_word,
+            |token| token.word.clone(),
+            |words, class| {
+                let (first, last) = (words.first()?, words.last()?);
+                Some(Token {
+                    word: class.to_owned(),
+                    at: first.at.start..last.at.end,
+                    is_quoted: false,
+                    is_name: false,
+                })
+            },
+        )
     }
 
     /// Puts one item in the place of those whose words are a phrase: the longest that there is.
@@ -64,11 +69,7 @@ impl Words {
             let found = (1..=self.longest).rev().find_map(|length| {
                 let words = items.get(at..at + length)?;
                 let all = words.iter().all(&is_word);
-                let phrase: Vec<String> = words
-                    .iter()
-                    .filter(|_| all)
-                    .map(&word)
-                    .collect();
+                let phrase: Vec<String> = words.iter().filter(|_| all).map(&word).collect();
                 let class = self.phrases.get(&phrase)?;
                 Some((made(words, class)?, length))
             });

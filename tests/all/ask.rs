@@ -961,52 +961,6 @@ fn no_hostile_plan_reaches_beyond_the_registry_and_the_question() {
     assert!(asked > 300, "{asked} {refused:?}");
 }
 
-/// A hundred questions with what they ask for, forty of which nothing can answer.
-#[test]
-fn a_question_is_answered_right_or_refused() {
-    let text = fs::read_to_string(root().join("fixtures/questions.yml")).unwrap();
-    let questions: Vec<Value> = serde_yaml_of(&text);
-    let (mut right, mut refused, mut wrong) = (0, 0, Vec::new());
-    for question in &questions {
-        let text = question["q"].as_str().unwrap();
-        let answerable = question.get("tool").is_some();
-        match match_question(text, &POLICY.tools, &[]) {
-            Matching::Certain(matched) => {
-                let Wanted::Call { tool, params, .. } = &matched.wanted else {
-                    panic!("a form asks for a call");
-                };
-                let expected = question.get("params").cloned();
-                let expected = expected.unwrap_or_else(|| json!({}));
-                let is_right =
-                    answerable && question["tool"] == tool.as_str() && json!(params) == expected;
-                match is_right {
-                    true => right += 1,
-                    false => wrong.push(format!("{text}: {tool} {params:?}")),
-                }
-            }
-            Matching::Several(_) | Matching::None => refused += usize::from(answerable),
-        }
-    }
-    assert_eq!(wrong, Vec::<String>::new());
-    let answerable = questions
-        .iter()
-        .filter(|question| question.get("tool").is_some());
-    let answerable = answerable.count();
-    assert_eq!((answerable, questions.len() - answerable), (60, 40));
-    // Those that are refused though there is a tool are a want, and no harm.
-    assert_eq!((right, refused), (RIGHT, 60 - RIGHT));
-}
-
-/// So many of the sixty have a form that accounts for all of their words.
-const RIGHT: usize = 51;
-
-fn serde_yaml_of(text: &str) -> Vec<Value> {
-    let mut problems = Problems::default();
-    let file = problems.add_file("questions.yml", text);
-    let node = rulectl::document::parse_yaml(file, text, &mut problems).unwrap();
-    serde_json::from_value(node.to_json()).unwrap()
-}
-
 /// The owner's questions, through the whole program, against the emulated tenant.
 #[test]
 fn the_program_answers_keeps_and_repeats() {

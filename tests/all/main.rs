@@ -92,6 +92,7 @@ mod okta;
 mod pack;
 mod power;
 mod promotion;
+mod questions;
 mod recordings;
 #[cfg(unix)]
 mod reload;

@@ -261,7 +261,7 @@ fn cases<'s>(suite: &'s Suite, kind: &str) -> Vec<(&'s str, &'s Case)> {
 fn expected(case: &Case) -> &[Value] {
     let findings = case.expect.iter().find(|expect| expect.kind == "findings");
     match &findings.expect("a case says which findings").wanted {
-        Wanted::OfRule(..) => panic!("a suite says which findings"),
+        Wanted::OfRule(..) | Wanted::OrRefused(_) => panic!("a suite says which findings"),
         Wanted::Records(records) => records,
         Wanted::Count(_) => panic!("{}: findings are listed", case.name),
     }
