@@ -69,6 +69,7 @@ fn is_said_by_words(tokens: &[Token], tool: &str, catalogue: &Catalogue) -> bool
     let tools = catalogue.tools.iter();
     let tools = tools.map(|tool| (&tool.name, &tool.patterns));
     let recipes = catalogue.recipes.iter();
+    let recipes = recipes.filter(|recipe| recipe.follows.is_none());
     let recipes = recipes.map(|recipe| (&recipe.name, &recipe.patterns));
     let mut others = tools.chain(recipes).filter(|(name, _)| *name != tool);
     others.any(|(_, forms)| {

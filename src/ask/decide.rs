@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::ask::accounted::accounted;
-use crate::ask::matching::{Matching, match_question};
+use crate::ask::matching::{After, Matching, match_question};
 use crate::ask::plan::{CheckMade, Plan, Refused, Wanted, check, described};
 use crate::ask::proposal::{Said, Slice, read};
 use crate::ask::rank::rank;
@@ -18,6 +18,8 @@ use crate::tools::{Catalogue, Param};
 pub struct Deciding<'a> {
     /// The tools and recipes.
     pub catalogue: &'a Catalogue,
+    /// The answer that a question may be about.
+    pub after: Option<&'a After>,
     /// Those that may be chosen; all where there is none.
     pub only: &'a [String],
     /// What it may cost, and what is believed.
@@ -72,7 +74,15 @@ impl Deciding<'_> {
     /// What a question asks for, and whether it may be asked.
     #[must_use]
     pub fn decide(&self, question: &str) -> Decided {
-        let matching = match_question(question, self.catalogue, self.only);
+        if self.after.is_some()
+            && let Matching::Certain(matched) =
+                match_question(question, self.catalogue, self.only, self.after)
+        {
+            let mut decided = self.checked(question, matched.wanted);
+            decided.form = Some(matched.form);
+            return decided;
+        }
+        let matching = match_question(question, self.catalogue, self.only, None);
         let (names, refused) = match matching {
             Matching::Certain(matched) => {
                 let mut decided = self.checked(question, matched.wanted);

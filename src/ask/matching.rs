@@ -30,16 +30,40 @@ pub struct Matched {
     taken: usize,
 }
 
-/// What a question asks for. `only` are the tools and recipes that may answer it, all where there
+/// An earlier answer that a question may be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct After {
+    /// The id of its question.
+    pub id: String,
+    /// The columns of its rows.
+    pub columns: Vec<String>,
+}
+
+/// What a question asks for. `after` is the answer whose rows it may be about: then only what
+/// follows an answer is asked for. `only` are the tools and recipes that may answer it, all where there
 /// is none.
 #[must_use]
-pub fn match_question(question: &str, catalogue: &Catalogue, only: &[String]) -> Matching {
+pub fn match_question(
+    question: &str,
+    catalogue: &Catalogue,
+    only: &[String],
+    after: Option<&After>,
+) -> Matching {
     let tokens = catalogue.words.tokens(question);
     let tokens = asked(&tokens);
     let mut found: Vec<Matched> = Vec::new();
     let tools = catalogue.tools.iter();
     let tools = tools.map(|tool| (&tool.name, &tool.params, &tool.patterns));
-    let recipes = catalogue.recipes.iter();
+    let tools = tools.filter(|_| after.is_none());
+    // What follows an answer is asked of its columns.
+    let recipes = catalogue
+        .recipes
+        .iter()
+        .filter(|recipe| match (&recipe.follows, after) {
+            (None, None) => true,
+            (Some(needs), Some(after)) => needs.iter().all(|column| after.columns.contains(column)),
+            _ => false,
+        });
     let recipes = recipes.map(|recipe| (&recipe.name, &recipe.params, &recipe.patterns));
     let all = tools.chain(recipes);
     let meant = all.filter(|(name, ..)| only.is_empty() || only.contains(name));
@@ -56,6 +80,7 @@ pub fn match_question(question: &str, catalogue: &Catalogue, only: &[String]) ->
                         tool: name.clone(),
                         params: values,
                         by_form: by_form.collect(),
+                        after: after.map(|after| after.id.clone()),
                     },
                     taken: taken(&bound),
                 };

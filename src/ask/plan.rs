@@ -27,6 +27,9 @@ pub enum Wanted {
         /// The parameters that follow from the form of the question.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         by_form: Vec<String>,
+        /// The id of the question whose rows it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
     },
     /// Steps of its own.
     Plan {
@@ -280,7 +283,13 @@ fn tools_of<'c>(plan: &Plan, catalogue: &'c Catalogue) -> Vec<&'c Tool> {
 
 /// Every value is one that its schema takes, and none is missing or too much.
 fn parameters(wanted: &Wanted, plan: &Plan, catalogue: &Catalogue) -> Result<String, String> {
-    let Wanted::Call { tool, params, .. } = wanted else {
+    let Wanted::Call {
+        tool,
+        params,
+        after,
+        ..
+    } = wanted
+    else {
         return Ok("as the registry has them".to_owned());
     };
     let declared: &[Param] = match (catalogue.recipe(tool), catalogue.tool(tool)) {
@@ -290,6 +299,16 @@ fn parameters(wanted: &Wanted, plan: &Plan, catalogue: &Catalogue) -> Result<Str
     };
     let is_recipe = catalogue.recipe(tool).is_some();
     let mut wrong = Vec::new();
+    let follows = catalogue
+        .recipe(tool)
+        .and_then(|recipe| recipe.follows.as_ref());
+    if follows.is_some() != after.is_some() {
+        let why = match follows {
+            Some(_) => "is about an earlier answer: ask it with `--session` or `--after`",
+            None => "is about no earlier answer",
+        };
+        wrong.push(format!("`{tool}` {why}"));
+    }
     for name in params.keys() {
         if !declared.iter().any(|param| param.name == *name) {
             let known: Vec<&str> = declared.iter().map(|param| param.name.as_str()).collect();
@@ -377,6 +396,7 @@ fn grounded(
             tool,
             params,
             by_form,
+            ..
         } => {
             let declared = match (catalogue.recipe(tool), catalogue.tool(tool)) {
                 (Some(recipe), _) => recipe.params.as_slice(),

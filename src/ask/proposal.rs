@@ -279,6 +279,7 @@ pub fn read(reply: &Value) -> Result<Said, Vec<String>> {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             by_form: Vec::new(),
+            after: None,
         }));
     }
     if let Some(steps) = choice.get("steps").and_then(Value::as_array) {

@@ -78,6 +78,8 @@ fn documents(catalogue: &Catalogue) -> Vec<(String, Vec<String>)> {
         )
     });
     let recipes = catalogue.recipes.iter();
+    // What follows an answer is near to nothing else.
+    let recipes = recipes.filter(|recipe| recipe.follows.is_none());
     let recipes = recipes.map(|recipe| {
         text(
             &recipe.name,

@@ -24,6 +24,9 @@ pub struct Record {
     pub question: String,
     /// When.
     pub asked_at: Time,
+    /// The moment as of which it is answered, where it is about an earlier answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub as_of: Option<Time>,
     /// The policy whose tools were used.
     pub policy: Digest,
     /// Who said what is wanted: `form`, `model`, or `hand`.
@@ -81,6 +84,7 @@ impl Record {
             id: format!("q-{}", digest.get(..12).unwrap_or_default()),
             question: question.to_owned(),
             asked_at,
+            as_of: None,
             policy,
             by: String::new(),
             consulted: None,

@@ -1,23 +1,23 @@
 //! `rulectl ask`: a question about the tenant, and `rulectl tools call`: the same by hand.
 
+mod store;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
+use self::store::{SAVED, SESSIONS, SavedQuestion, Session, folder, kept, read, stored};
 use crate::ask::{
-    Asking, Decided, Deciding, Limits, Plan, Record, Refused, Verdict, Wanted, execute, plan_of,
-    planned, verify,
+    Asking, Before, Decided, Deciding, Fetch, Fetched, Limits, Plan, Record, Refused, Request,
+    Unanswered, Verdict, Wanted, execute, plan_of, planned, verify,
 };
-use crate::audit::{Audit, Body, Options, body};
+use crate::audit::{Audit, Options};
 use crate::cli::fetcher::{Fetcher, registry};
 use crate::cli::output::{UsageError, bad, out, out_json, talk};
 use crate::cli::slots::SlotArgs;
-use crate::cli::state::replace;
 use crate::cli::tools::{loaded, unknown};
 use crate::cli::{Common, Exit, Format, okta};
 use crate::config::Config;
@@ -28,8 +28,8 @@ use crate::record::{RequestGate, kinds};
 use crate::render;
 use crate::slots::ASK;
 use crate::store::RunLock;
-use crate::tools::{Catalogue, Param, Tool};
-use crate::visible::{reason, visible};
+use crate::tools::{Catalogue, Operator, Param, Tool};
+use crate::visible::visible;
 use crate::world::World;
 
 /// The words of `rulectl ask`.
@@ -39,16 +39,28 @@ use crate::world::World;
 )]
 pub struct Args {
     /// The question, in plain English
-    #[arg(required_unless_present_any = ["history", "repeat", "accept"])]
+    #[arg(required_unless_present_any = ["history", "repeat", "accept", "saved"])]
     question: Option<String>,
     /// These tools and recipes alone
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tools: Vec<String>,
     #[command(flatten)]
     how: How,
-    /// List the questions that were asked
+    /// List the questions that were asked, with `--session` those of the session
     #[arg(long, conflicts_with_all = ["question", "repeat"])]
     history: bool,
+    /// Keep the answer in a session, whose last answer the question may be about: `which of them have no MFA`
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+    /// The answer that the question may be about
+    #[arg(long, value_name = "ID", conflicts_with = "session")]
+    after: Option<String>,
+    /// Keep what is asked under a name
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    /// Ask what was kept under a name; without one, list the names
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["question", "history", "repeat", "accept", "after"])]
+    saved: Option<String>,
     /// Ask what a model chose for an earlier question, which was refused because nothing accounts for it
     #[arg(long, value_name = "ID", conflicts_with_all = ["question", "history", "repeat"])]
     accept: Option<String>,
@@ -89,8 +101,15 @@ pub struct CallArgs {
 
 /// Runs `rulectl ask`.
 pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
+    let session = args.session.as_deref();
+    let kept = session.map(|name| store::named::<Session>(common, SESSIONS, name));
+    let kept = kept.transpose()?.flatten();
     if args.history {
-        return history(common);
+        let of = session.map(|_| kept.unwrap_or_default());
+        return store::history(common, of.as_ref()).map(|()| Exit::Done);
+    }
+    if args.saved.as_deref() == Some("") {
+        return store::list_saved(common).map(|()| Exit::Done);
     }
     let Some(policy) = loaded(common) else {
         return Ok(Exit::Broken);
@@ -104,7 +123,19 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
         let record = by_hand(common, &policy, args, question, wanted)?;
         return show(common, &record, &args.how);
     }
+    if let Some(name) = &args.saved {
+        let found = store::named::<SavedQuestion>(common, SAVED, name)?;
+        let found = found.ok_or_else(|| {
+            let message = "no question was kept under that name: `rulectl ask --saved` lists them";
+            UsageError(message.to_owned())
+        })?;
+        let record = by_hand(common, &policy, args, &found.question, &found.wanted)?;
+        return show(common, &record, &args.how);
+    }
     known(&policy.tools, &args.tools)?;
+    let last = || kept.as_ref()?.questions.last();
+    let after = args.after.as_ref().or_else(last);
+    let after = after.map(|id| store::after(common, id)).transpose()?;
     let text = args.question.clone().unwrap_or_default();
     let config = args.slots.config()?;
     let filler = match args.slots.filler(&config, &common.policy)? {
@@ -117,6 +148,7 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
     }
     let deciding = Deciding {
         only: &args.tools,
+        after: after.as_ref(),
         model: prompt.zip(filler.model()),
         ..deciding(&policy, &config)
     };
@@ -126,8 +158,48 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
     let record = answer(common, &policy, &config, record, decided.outcome, &args.how);
     // What was recorded is kept whatever came of the rest.
     let recorded = filler.finish();
-    let exit = show(common, &record?, &args.how)?;
+    let record = record?;
+    if let Some(name) = &args.save {
+        save(common, name, &record)?;
+    }
+    let is_whole = record
+        .answer
+        .as_ref()
+        .is_some_and(|answer| matches!(answer.verdict, Verdict::Rows | Verdict::Empty { .. }));
+    if let Some(name) = session.filter(|_| is_whole) {
+        let mut session = kept.unwrap_or_default();
+        session.questions.push(record.id.clone());
+        store::keep_named(common, SESSIONS, name, &session)?;
+    }
+    let exit = show(common, &record, &args.how)?;
     Ok(exit.or(recorded?))
+}
+
+/// Keeps what a question asks for under a name.
+fn save(common: &Common, name: &str, record: &Record) -> Result<()> {
+    let wanted = match (&record.wanted, &record.refused) {
+        (
+            Some(Wanted::Call {
+                after: Some(id), ..
+            }),
+            _,
+        ) => {
+            let message = format!("it is about the answer to `{id}`, and is not kept under a name");
+            return Err(UsageError(message).into());
+        }
+        (Some(wanted), None) => wanted.clone(),
+        _ => {
+            let message = "it was refused, and is not kept under a name";
+            return Err(UsageError(message.to_owned()).into());
+        }
+    };
+    let saved = SavedQuestion {
+        question: record.question.clone(),
+        wanted,
+    };
+    store::keep_named(common, SAVED, name, &saved)?;
+    talk(&format!("kept as `{name}`: rulectl ask --saved {name}"));
+    Ok(())
 }
 
 /// Who decides without a model.
@@ -135,6 +207,7 @@ fn deciding<'p>(policy: &'p Policy, config: &'p Config) -> Deciding<'p> {
     Deciding {
         catalogue: &policy.tools,
         only: &[],
+        after: None,
         settings: policy.ask,
         granted: granted(config),
         model: None,
@@ -194,6 +267,7 @@ pub fn call(common: &Common, args: &CallArgs) -> Result<Exit> {
     let wanted = Wanted::Call {
         tool: args.name.clone(),
         by_form: params.keys().cloned().collect(),
+        after: None,
         params,
     };
     let config = args.slots.config()?;
@@ -245,11 +319,6 @@ fn notes(catalogue: &Catalogue, wanted: &Wanted) -> Option<String> {
     }
 }
 
-/// Where questions are kept.
-fn folder(common: &Common) -> PathBuf {
-    common.data.join("questions")
-}
-
 /// Asks, verifies and keeps what was decided.
 fn answer(
     common: &Common,
@@ -285,8 +354,16 @@ fn send(
     plan: &Plan,
 ) -> Result<Record> {
     let limits = record.limits;
+    let whole = store::whole(common, policy, &record, plan.clone())?;
+    record.as_of = (whole.now != record.asked_at).then_some(whole.now);
+    let is_asked = plan
+        .steps
+        .iter()
+        .any(|step| matches!(step.operator, Operator::Call { .. }));
     let settings = match okta::configured(config) {
-        Ok(settings) => settings,
+        // What follows from rows that are there needs no tenant.
+        Err(_) if !is_asked => None,
+        Ok(settings) => Some(settings).filter(|_| is_asked),
         Err(error) => {
             for request in planned(plan, &policy.tools, record.asked_at) {
                 talk(&format!("not sent: {}", visible(&request)));
@@ -294,7 +371,16 @@ fn send(
             return Err(error);
         }
     };
-    record.tenant = Some(settings.client.origin.to_string());
+    let origin = settings
+        .as_ref()
+        .map(|settings| settings.client.origin.to_string());
+    if let (Some(then), Some(now)) = (&whole.tenant, &origin)
+        && then != now
+    {
+        let message = format!("the earlier answer is of {then}, and {now} is configured");
+        return Err(UsageError(message).into());
+    }
+    record.tenant = origin.or(whole.tenant);
     let data = folder(common);
     let _lock = RunLock::take(&data)?;
     let (audit, _) = Audit::open(&data.join("audit"), Options::live(None))?;
@@ -309,17 +395,20 @@ fn send(
         Box::new(|_| {}),
     );
     let max = Duration::from_millis(limits.max_execution_ms);
-    let mut fetcher = Fetcher::start(
-        &settings,
-        &policy.tools,
-        Arc::new(gate),
-        max,
-        policy.audit.secrets.clone(),
-        talk,
-    )?;
-    let asking = asking(policy, limits, record.asked_at);
-    let (answer, bodies) = execute(plan, &asking, &mut fetcher);
-    let given = fetcher.given.iter().filter(|given| !given.is_enforced);
+    let start = |settings| {
+        let secrets = policy.audit.secrets.clone();
+        Fetcher::start(settings, &policy.tools, Arc::new(gate), max, secrets, talk)
+    };
+    let mut fetcher = settings.as_ref().map(start).transpose()?;
+    let asking = asking(policy, limits, whole.now);
+    let mut nobody = Nobody;
+    let live: &mut dyn Fetch = match &mut fetcher {
+        Some(fetcher) => fetcher,
+        None => &mut nobody,
+    };
+    let (answer, bodies) = execute(&whole.plan, &asking, &mut Before::new(whole.calls, live));
+    let given = fetcher.iter().flat_map(|fetcher| &fetcher.given);
+    let given = given.filter(|given| !given.is_enforced);
     record.not_enforced = given.map(|given| given.what.clone()).collect();
     drop(fetcher);
     // What is told is what is kept, byte for byte.
@@ -333,7 +422,7 @@ fn send(
         }
     }
     audit.commit()?;
-    let wrong = verify(plan, &asking, &answer, &|sha256| {
+    let wrong = verify(&whole.plan, &asking, &answer, &|sha256| {
         stored(&data, &answer, sha256)
     });
     record.answer = Some(answer);
@@ -353,6 +442,21 @@ fn send(
     kept(common, record)
 }
 
+/// Who is asked where nothing is left to ask.
+struct Nobody;
+
+impl Fetch for Nobody {
+    fn fetch(
+        &mut self,
+        tool: &Tool,
+        _request: &Request,
+        _next: Option<&str>,
+    ) -> Result<Fetched, Unanswered> {
+        let why = format!("the earlier answer has no such call of `{}`", tool.name);
+        Err(Unanswered::Failed(why))
+    }
+}
+
 fn asking(policy: &Policy, limits: Limits, now: Time) -> Asking<'_> {
     Asking {
         catalogue: &policy.tools,
@@ -360,46 +464,6 @@ fn asking(policy: &Policy, limits: Limits, now: Time) -> Asking<'_> {
         limits,
         now,
     }
-}
-
-/// The bytes of a page, from beside the audit.
-fn stored(data: &Path, answer: &crate::ask::Answer, sha256: &str) -> Option<Vec<u8>> {
-    let pages = answer.calls.iter().flat_map(|call| &call.pages);
-    let page = pages.into_iter().find(|page| page.sha256 == sha256)?;
-    let named = Body {
-        sha256: Digest::try_from(sha256.to_owned()).ok()?,
-        bytes: page.bytes as u64,
-    };
-    body(&data.join("audit"), &named).ok()
-}
-
-/// Keeps a question with what came of it.
-fn kept(common: &Common, record: Record) -> Result<Record> {
-    let data = folder(common);
-    fs::create_dir_all(&data).with_context(|| format!("`{}` cannot be made", data.display()))?;
-    let path = data.join(format!("{}.json", record.id));
-    let text = serde_json::to_string_pretty(&record)? + "\n";
-    replace(&path, text.as_bytes())
-        .with_context(|| format!("`{}` cannot be written", path.display()))?;
-    Ok(record)
-}
-
-/// A question that was kept.
-fn read(common: &Common, id: &str) -> Result<Record> {
-    let is_id = id.strip_prefix("q-").is_some_and(|digits| {
-        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    let path = folder(common).join(format!("{id}.json"));
-    if !is_id || !path.is_file() {
-        let message = format!(
-            "there is no question `{}`: `rulectl ask --history` lists them",
-            visible(id)
-        );
-        return Err(UsageError(message).into());
-    }
-    let text = fs::read_to_string(&path)
-        .map_err(|error| anyhow::anyhow!("`{}`: {}", path.display(), reason(&error)))?;
-    serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))
 }
 
 /// Shows a recorded answer again, from what was kept; no network is used.
@@ -419,8 +483,9 @@ pub(super) fn replay(common: &Common, id: &str) -> Result<Exit> {
     let plan = plan_of(wanted, &policy.tools)
         .map_err(|why| anyhow::anyhow!("the tools of this question are gone: {why}"))?;
     let data = folder(common);
-    let asking = asking(&policy, record.limits, record.asked_at);
-    let wrong = verify(&plan, &asking, answer, &|sha256| {
+    let whole = store::whole(common, &policy, &record, plan)?;
+    let asking = asking(&policy, record.limits, whole.now);
+    let wrong = verify(&whole.plan, &asking, answer, &|sha256| {
         stored(&data, answer, sha256)
     });
     if !wrong.is_empty() {
@@ -495,26 +560,6 @@ fn repeat(common: &Common, policy: &Policy, id: &str, args: &Args) -> Result<Exi
         )),
     }
     Ok(exit)
-}
-
-fn history(common: &Common) -> Result<Exit> {
-    let mut records = Vec::new();
-    for entry in fs::read_dir(folder(common)).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(id) = name.strip_suffix(".json") {
-            match read(common, id) {
-                Ok(record) => records.push(record),
-                Err(error) => talk(&visible(&format!("{error:#}"))),
-            }
-        }
-    }
-    records.sort_by(|one, other| (one.asked_at, &one.id).cmp(&(other.asked_at, &other.id)));
-    match common.format {
-        Format::Text => out(&render::history(&records))?,
-        Format::Json => out_json(&records)?,
-        Format::Ndjson => records.iter().try_for_each(out_json)?,
-    }
-    Ok(Exit::Done)
 }
 
 impl How {

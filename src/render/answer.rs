@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::ask::{ACCOUNTED, Answer, Cell, End, Record, Source, Verdict};
+use crate::ask::{ACCOUNTED, Answer, Cell, End, Record, Source, Verdict, Wanted};
 use crate::diag::{counted, grouped};
 use crate::render::audit::csv_cell;
 use crate::render::lists::table_within;
@@ -112,6 +112,13 @@ fn of_answer(record: &Record, answer: &Answer) -> String {
         .filter(|_| !matches!(answer.verdict, Verdict::Unknown { .. }))
     {
         text.push_str(&format!("note: {}\n", visible(notes)));
+    }
+    if let Some(Wanted::Call {
+        after: Some(id), ..
+    }) = &record.wanted
+    {
+        let then = record.as_of.unwrap_or(record.asked_at);
+        text.push_str(&format!("about the answer to {id}, as of {then}\n"));
     }
     let many = answer.calls.len() > SHOWN;
     for (number, call) in answer.calls.iter().take(SHOWN).enumerate() {

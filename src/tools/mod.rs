@@ -24,7 +24,7 @@ pub use self::openapi::{
 };
 pub use self::pattern::{Bindings, Form, Pattern, Token, number, taken, tokens};
 pub use self::recipe::{Clause, Join, Named, Operator, Recipe, Step, Term, Test};
-pub use self::recipes::{ago, decode_steps};
+pub use self::recipes::{THESE, ago, decode_steps};
 pub use self::tool::{Column, Pages, Param, Place, RowPath, Segment, Tool};
 pub use self::words::Words;
 

@@ -21,6 +21,8 @@ pub struct Recipe {
     pub notes: Option<String>,
     /// What it has to be told.
     pub params: Vec<Param>,
+    /// Of what follows an earlier answer, the columns that this has to have.
+    pub follows: Option<Vec<String>>,
     /// What is done, in order; the last step is the answer.
     pub steps: Vec<Step>,
     /// Questions that it answers.

@@ -31,8 +31,17 @@ pub(super) fn decode_recipe(
         .and_then(|node| node.text(problems));
     let notes = table.get("notes").and_then(|node| node.text(problems));
     let params = decode_params(table.get("params"), decode_param, problems);
+    let follows = table.get("follows").map(|node| {
+        let columns = node.texts(problems).into_iter();
+        columns
+            .map(|(column, _)| column.to_owned())
+            .collect::<Vec<_>>()
+    });
     let steps = table.require("steps", problems);
-    let steps = steps.and_then(|node| decode_steps(node, tools, &params, problems));
+    let steps = steps.and_then(|node| {
+        let known = follows.as_deref().map(|columns| (THESE, columns));
+        decode_steps_behind(known, node, tools, &params, problems)
+    });
     let asked = decode_asked(&mut table, &params, problems);
     table.finish(problems);
     Some(Recipe {
@@ -41,6 +50,7 @@ pub(super) fn decode_recipe(
         description: description?.to_owned(),
         notes: notes.map(str::to_owned),
         params,
+        follows,
         steps: steps?,
         examples: asked.examples,
         patterns: asked.patterns,
@@ -87,6 +97,20 @@ pub fn decode_steps(
     params: &[Param],
     problems: &mut Problems,
 ) -> Option<Vec<Step>> {
+    decode_steps_behind(None, node, tools, params, problems)
+}
+
+/// What the rows of an earlier answer are called.
+pub const THESE: &str = "these";
+
+/// The same behind rows that are there, with the columns that are known of them.
+fn decode_steps_behind(
+    known: Option<(&str, &[String])>,
+    node: &Node,
+    tools: &[Tool],
+    params: &[Param],
+    problems: &mut Problems,
+) -> Option<Vec<Step>> {
     let items = node.list(problems)?;
     if items.is_empty() || items.len() > MOST_STEPS {
         let message = format!(
@@ -99,7 +123,10 @@ pub fn decode_steps(
     let mut scope = Scope {
         tools,
         params,
-        steps: Vec::new(),
+        steps: known
+            .into_iter()
+            .map(|(name, columns)| (name.to_owned(), columns.to_vec()))
+            .collect(),
     };
     let mut steps = Vec::new();
     for item in items {

@@ -237,7 +237,7 @@ fn answered_within(wanted: &Wanted, memory: &mut Memory, lists: Lists, limits: L
 }
 
 fn wanted(question: &str) -> Wanted {
-    match match_question(question, &POLICY.tools, &[]) {
+    match match_question(question, &POLICY.tools, &[], None) {
         Matching::Certain(matched) => matched.wanted,
         other => panic!("{question}: {other:?}"),
     }
@@ -884,6 +884,7 @@ fn hostile_plan(drawn: &mut Drawn) -> Wanted {
             params: serde_json::from_value(params).unwrap(),
             tool: name,
             by_form: Vec::new(),
+            after: None,
         };
     }
     let mut steps = vec![

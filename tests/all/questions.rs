@@ -11,10 +11,12 @@ use rulectl::event::Time;
 use rulectl::llm::{About, Failure, Finish, Model, Reply, Request, Usage};
 use rulectl::policy::{self, Policy};
 use rulectl::recording::{Recording, ReplayingModel};
+use rulectl::tenant::{self, Options, Scenario, Tenant};
 use rulectl::tools::{Param, decode_tools, tokens};
 use serde_json::{Value, json};
 
-use crate::harness::root;
+use crate::harness::{program, root};
+use crate::scripted::{Act, Scripted};
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| policy::load(&root()).policy.unwrap());
 
@@ -52,6 +54,7 @@ fn deciding<'a>(model: Option<&'a dyn Model>, unaccounted: Unaccounted) -> Decid
     Deciding {
         catalogue: &POLICY.tools,
         only: &[],
+        after: None,
         settings: AskSettings {
             unaccounted,
             ..POLICY.ask
@@ -237,6 +240,7 @@ fn no_choice_of_a_model_answers_another_question() {
                         .map(|(name, value)| (name.to_owned(), value))
                         .collect(),
                     by_form: Vec::new(),
+                    after: None,
                 };
                 tried += 1;
                 let decided = deciding(None, Unaccounted::Refuse).held(text, wanted, Vec::new());
@@ -298,6 +302,7 @@ fn a_time_before_the_question_is_a_value() {
         tool: "list_users".to_owned(),
         params: [("last_login_before".to_owned(), value.into())].into(),
         by_form: Vec::new(),
+        after: None,
     };
     let asked = "users whose last login is more than 30 days ago";
     let now = Time::parse("2026-03-10T12:00:00Z").unwrap();
@@ -379,4 +384,212 @@ fn words_that_mean_the_same_are_one() {
         told[0].contains("`people` is no phrase, or stands in another class"),
         "{told:?}"
     );
+}
+
+/// The program beside the emulated tenant.
+struct Asker {
+    folder: tempfile::TempDir,
+    tenant: Tenant,
+    token: String,
+}
+
+impl Asker {
+    fn new() -> Self {
+        let tenant = tenant::start(Scenario::built_in(1), Options::default()).unwrap();
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            token: tenant.token().unwrap(),
+            tenant,
+        }
+    }
+
+    /// What is said on both streams, and the exit code.
+    fn ask(&self, words: &[&str], with_tenant: bool) -> (String, String, i32) {
+        let mut command = program();
+        command
+            .arg("--data")
+            .arg(self.folder.path())
+            .args(words)
+            .current_dir(root());
+        if with_tenant {
+            command
+                .env("OKTA_ORG_URL", self.tenant.origin())
+                .env("OKTA_API_TOKEN", &self.token)
+                .env("OKTA_ALLOW_PRIVATE", "true");
+        }
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
+        let [text, talk] = said;
+        assert!(!text.contains(&self.token) && !talk.contains(&self.token));
+        (text, talk, output.status.code().unwrap())
+    }
+
+    fn record(&self, words: &[&str], with_tenant: bool) -> Value {
+        let (text, talk, _) = self.ask(&[words, &["--format", "json"]].concat(), with_tenant);
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{talk}"))
+    }
+}
+
+/// The values of a column.
+fn column(record: &Value, name: &str) -> Vec<Value> {
+    let answer = &record["answer"];
+    let columns = answer["columns"].as_array().unwrap();
+    let at = columns.iter().position(|column| column == name).unwrap();
+    let rows = answer["rows"].as_array().unwrap().iter();
+    rows.map(|row| row["cells"][at]["value"].clone()).collect()
+}
+
+#[test]
+fn a_session_keeps_answers_that_a_question_may_be_about() {
+    let asker = Asker::new();
+    let in_session = |question: &'static str| ["ask", "--session", "day", question];
+    let first = asker.record(&in_session("who has access to GitHub"), true);
+    let logins = column(&first, "login");
+    assert!(logins.len() > 10, "{first}");
+    // What follows from the rows needs no tenant, and says of which answer it is.
+    let count = asker.record(&in_session("how many of them are there?"), false);
+    assert_eq!(column(&count, "count"), [json!(logins.len())]);
+    assert_eq!(count["wanted"]["call"]["after"], first["id"]);
+    assert_eq!(count["tenant"], first["tenant"]);
+    let calls = |record: &Value| record["answer"]["calls"].as_array().unwrap().len();
+    assert_eq!(calls(&count), calls(&first));
+    let id = first["id"].as_str().unwrap();
+    // The rest is asked, for each of the rows and for no other.
+    let after = ["ask", "--after", id, "which of them have no MFA"];
+    let without = asker.record(&after, true);
+    let found = column(&without, "login");
+    assert!(!found.is_empty() && found.len() < logins.len(), "{without}");
+    assert!(found.iter().all(|login| logins.contains(login)));
+    assert_eq!(calls(&without), calls(&first) + logins.len());
+    // As of the time of the first question, from the bytes of then.
+    assert!(without["as_of"] == first["asked_at"] || without["asked_at"] == first["asked_at"]);
+    let (text, talk, code) = asker.ask(&["replay", without["id"].as_str().unwrap()], false);
+    assert!(
+        code == 0 && text.contains("rows") && text.contains(id),
+        "{text}{talk}"
+    );
+    // An answer to an answer.
+    let last = without["id"].as_str().unwrap();
+    let count = asker.record(&["ask", "--after", last, "how many are there"], false);
+    assert_eq!(column(&count, "count"), [json!(found.len())]);
+    // What is about no answer is a question like any other, also in a session.
+    let other = asker.record(&in_session("who has access to Slack"), true);
+    assert!(other["wanted"]["call"].get("after").is_none(), "{other}");
+    let (text, _, _) = asker.ask(&["ask", "--session", "day", "--history"], false);
+    assert_eq!(text.lines().count(), 3, "{text}");
+
+    // A changed body of the earlier answer is no ground for another.
+    let blobs = asker.folder.path().join("questions/audit");
+    #[rustfmt::skip]
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["ask", "how many of them are there"], 1, "no form of question"),
+        (&["ask", "--after", "q-000000000000", "how many of them are there"], 3, "there is no question"),
+        (&["ask", "--session", "../day", "list groups"], 3, "is no name"),
+        (&["tools", "call", "count_these"], 1, "is about an earlier answer"),
+        (&["ask", "--after", id, "--save", "mine", "how many of them are there"], 3, "is not kept under a name"),
+        (&["ask", "--saved", "nothing"], 3, "no question was kept under that name"),
+    ];
+    for (words, code, says) in cases {
+        let (text, talk, ended) = asker.ask(words, false);
+        assert!(
+            ended == code && format!("{text}{talk}").contains(says),
+            "{words:?}: {ended} {text}{talk}"
+        );
+    }
+    let refused = asker.record(&["ask", "who is happy"], false);
+    let (_, talk, code) = asker.ask(
+        &[
+            "ask",
+            "--after",
+            refused["id"].as_str().unwrap(),
+            "count them",
+        ],
+        false,
+    );
+    assert!(code == 3 && talk.contains("has no whole answer"), "{talk}");
+    std::fs::remove_dir_all(blobs).unwrap();
+    let (_, talk, code) = asker.ask(&["ask", "--after", id, "count them"], false);
+    assert!(
+        code == 2 && talk.contains("gone or damaged"),
+        "{code} {talk}"
+    );
+}
+
+#[test]
+fn a_question_is_kept_under_a_name_and_asked_again() {
+    let asker = Asker::new();
+    let save = [
+        "ask",
+        "--save",
+        "stale_admins",
+        "which admins have not signed in for 30 days",
+    ];
+    let (text, talk, code) = asker.ask(&save, true);
+    assert!(
+        code == 0 && talk.contains("rulectl ask --saved stale_admins"),
+        "{text}{talk}"
+    );
+    let (list, _, _) = asker.ask(&["ask", "--saved"], false);
+    assert_eq!(
+        list,
+        "stale_admins  which admins have not signed in for 30 days\n"
+    );
+    let again = asker.record(&["ask", "--saved", "stale_admins"], true);
+    assert_eq!(again["wanted"]["call"]["tool"], "inactive_admins");
+    assert_eq!(again["by"], "hand");
+    assert!(
+        text.contains(&format!("{} rows", column(&again, "login").len())),
+        "{text}"
+    );
+}
+
+/// What a model chooses and nothing accounts for is asked when a person says so.
+#[test]
+fn a_person_accepts_what_a_model_chose() {
+    let asker = Asker::new();
+    let choice =
+        json!({"choice": {"tool": "app_access", "params": {"app": "GitHub", "status": null}}});
+    let model = Scripted::new([Act::says(&choice.to_string())]);
+    let url = model.base_url();
+    let question = "who all could possibly get their hands on the GitHub app";
+    let live = [
+        "--slots",
+        "live",
+        "--llm-base-url",
+        url.as_str(),
+        "--llm-model",
+        "stub",
+    ];
+    let (text, _, code) = asker.ask(&[&["ask", question], live.as_slice()].concat(), true);
+    assert_eq!(code, 1);
+    assert!(
+        text.contains("a model chose it, and no form of `app_access` has `possibly`"),
+        "{text}"
+    );
+    assert!(
+        text.contains("rulectl tools call app_access app='GitHub'"),
+        "{text}"
+    );
+    assert!(
+        text.contains("not sent: GET /api/v1/apps?limit=200&q=GitHub"),
+        "{text}"
+    );
+    assert!(model.bodies()[0].to_string().contains("possibly"));
+    let id = text
+        .split("--accept ")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap();
+    let accepted = asker.record(&["ask", "--accept", id], true);
+    assert_eq!(
+        (&accepted["by"], &accepted["question"]),
+        (&json!("hand"), &json!(question))
+    );
+    assert!(column(&accepted, "login").len() > 10);
+    // A form that is certain asks no model.
+    let seen = model.seen().len();
+    let (_, _, code) = asker.ask(&[&["ask", "list groups"], live.as_slice()].concat(), true);
+    assert_eq!((code, model.seen().len()), (0, seen));
 }

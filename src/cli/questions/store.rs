@@ -1,0 +1,297 @@
+//! What is kept of questions: each with what came of it, sessions, and those that are asked again
+//! under a name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{After, Answer, CallRecord, Plan, Record, Verdict, Wanted, behind, plan_of};
+use crate::audit::{Body, body};
+use crate::cli::output::{UsageError, out, out_json, talk};
+use crate::cli::state::replace;
+use crate::cli::{Common, Format};
+use crate::event::{Digest, Time};
+use crate::policy::Policy;
+use crate::render;
+use crate::visible::{reason, visible};
+
+/// Where questions are kept.
+pub(super) fn folder(common: &Common) -> PathBuf {
+    common.data.join("questions")
+}
+
+/// The bytes of a page, from beside the audit.
+pub(super) fn stored(data: &Path, answer: &Answer, sha256: &str) -> Option<Vec<u8>> {
+    let pages = answer.calls.iter().flat_map(|call| &call.pages);
+    let page = pages.into_iter().find(|page| page.sha256 == sha256)?;
+    let named = Body {
+        sha256: Digest::try_from(sha256.to_owned()).ok()?,
+        bytes: page.bytes as u64,
+    };
+    body(&data.join("audit"), &named).ok()
+}
+
+/// Keeps a question with what came of it.
+pub(super) fn kept(common: &Common, record: Record) -> Result<Record> {
+    let data = folder(common);
+    fs::create_dir_all(&data).with_context(|| format!("`{}` cannot be made", data.display()))?;
+    let path = data.join(format!("{}.json", record.id));
+    let text = serde_json::to_string_pretty(&record)? + "\n";
+    replace(&path, text.as_bytes())
+        .with_context(|| format!("`{}` cannot be written", path.display()))?;
+    Ok(record)
+}
+
+/// A question that was kept.
+pub(super) fn read(common: &Common, id: &str) -> Result<Record> {
+    let is_id = id.strip_prefix("q-").is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    let path = folder(common).join(format!("{id}.json"));
+    if !is_id || !path.is_file() {
+        let message = format!(
+            "there is no question `{}`: `rulectl ask --history` lists them",
+            visible(id)
+        );
+        return Err(UsageError(message).into());
+    }
+    let text = fs::read_to_string(&path)
+        .map_err(|error| anyhow::anyhow!("`{}`: {}", path.display(), reason(&error)))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))
+}
+
+/// A plan that is asked, and what of it was answered before.
+pub(super) struct Whole {
+    /// The plan, that of an earlier question before it.
+    pub plan: Plan,
+    /// The moment as of which it is answered.
+    pub now: Time,
+    /// The calls of the earlier answer, each with its pages.
+    pub calls: Vec<(CallRecord, Vec<Vec<u8>>)>,
+    /// The tenant that was asked then.
+    pub tenant: Option<String>,
+}
+
+/// So many answers may follow each other.
+const LONGEST: usize = 16;
+
+/// The plan of a question, behind that of the answer that it is about.
+///
+/// # Errors
+///
+/// Why there is no such plan, or no such answer.
+pub(super) fn whole(
+    common: &Common,
+    policy: &Policy,
+    record: &Record,
+    plan: Plan,
+) -> Result<Whole> {
+    behind_earlier(common, policy, record, plan, LONGEST)
+}
+
+fn behind_earlier(
+    common: &Common,
+    policy: &Policy,
+    record: &Record,
+    plan: Plan,
+    left: usize,
+) -> Result<Whole> {
+    let Some(Wanted::Call {
+        after: Some(id), ..
+    }) = &record.wanted
+    else {
+        return Ok(Whole {
+            plan,
+            now: record.asked_at,
+            calls: Vec::new(),
+            tenant: None,
+        });
+    };
+    let left = left
+        .checked_sub(1)
+        .ok_or_else(|| UsageError(format!("at most {LONGEST} questions follow each other")))?;
+    let earlier = read(common, id)?;
+    if earlier.policy != record.policy {
+        let message =
+            format!("the policy is another one than that of `{id}`: ask that again first");
+        return Err(UsageError(message).into());
+    }
+    let (wanted, answer) = followed(id, &earlier)?;
+    let before = plan_of(wanted, &policy.tools)
+        .map_err(|why| anyhow::anyhow!("the tools of `{id}` are gone: {why}"))?;
+    let whole = behind_earlier(common, policy, &earlier, before, left)?;
+    let data = folder(common);
+    let mut calls = Vec::new();
+    for call in &answer.calls {
+        let pages = call.pages.iter();
+        let pages = pages.map(|page| stored(&data, answer, &page.sha256));
+        let pages = pages.collect::<Option<Vec<_>>>();
+        let pages = pages.with_context(|| format!("a body of `{id}` is gone or damaged"))?;
+        calls.push((call.clone(), pages));
+    }
+    Ok(Whole {
+        plan: behind(whole.plan, plan),
+        now: earlier.as_of.unwrap_or(earlier.asked_at),
+        calls,
+        tenant: earlier.tenant.clone(),
+    })
+}
+
+/// What was wanted and answered, where that can be followed.
+fn followed<'r>(id: &str, earlier: &'r Record) -> Result<(&'r Wanted, &'r Answer)> {
+    let answer = earlier.answer.as_ref();
+    let whole =
+        answer.filter(|answer| matches!(answer.verdict, Verdict::Rows | Verdict::Empty { .. }));
+    let found = earlier.wanted.as_ref().zip(whole);
+    found.ok_or_else(|| {
+        let message =
+            format!("`{id}` has no whole answer, and nothing follows from what is not known");
+        UsageError(message).into()
+    })
+}
+
+/// The answer that a question may be about.
+///
+/// # Errors
+///
+/// When there is no such answer, or it is not whole.
+pub(super) fn after(common: &Common, id: &str) -> Result<After> {
+    let earlier = read(common, id)?;
+    let (_, answer) = followed(id, &earlier)?;
+    Ok(After {
+        id: id.to_owned(),
+        columns: answer.columns.clone(),
+    })
+}
+
+/// The questions of a session that were answered, in their order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Session {
+    /// Their ids.
+    pub questions: Vec<String>,
+}
+
+/// A question that has a name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedQuestion {
+    /// As it was asked.
+    pub question: String,
+    /// What it asks for.
+    pub wanted: Wanted,
+}
+
+/// The folder of sessions, and that of saved questions.
+pub(super) const SESSIONS: &str = "sessions";
+pub(super) const SAVED: &str = "saved";
+
+/// What is kept under a name; nothing where nothing is.
+///
+/// # Errors
+///
+/// When the name is none, or what is kept cannot be read.
+pub(super) fn named<T: DeserializeOwned>(
+    common: &Common,
+    kind: &str,
+    name: &str,
+) -> Result<Option<T>> {
+    let path = path_of(common, kind, name)?;
+    match fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .with_context(|| format!("`{}` is damaged", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => anyhow::bail!("`{}`: {}", path.display(), reason(&error)),
+    }
+}
+
+/// Keeps something under a name.
+///
+/// # Errors
+///
+/// When the name is none, or it cannot be written.
+pub(super) fn keep_named(
+    common: &Common,
+    kind: &str,
+    name: &str,
+    what: &impl Serialize,
+) -> Result<()> {
+    let path = path_of(common, kind, name)?;
+    let folder = folder(common).join(kind);
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    let text = serde_json::to_string_pretty(what)? + "\n";
+    replace(&path, text.as_bytes())
+        .with_context(|| format!("`{}` cannot be written", path.display()))
+}
+
+fn path_of(common: &Common, kind: &str, name: &str) -> Result<PathBuf> {
+    let is_name = (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if !is_name {
+        let message = format!(
+            "`{}` is no name: expected letters, digits, `-` and `_`, 64 at most",
+            visible(name)
+        );
+        return Err(UsageError(message).into());
+    }
+    Ok(folder(common).join(kind).join(format!("{name}.json")))
+}
+
+/// Lists the questions that have a name.
+pub(super) fn list_saved(common: &Common) -> Result<()> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder(common).join(SAVED))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let Some(name) = file.strip_suffix(".json") else {
+            continue;
+        };
+        if let Some(saved) = named::<SavedQuestion>(common, SAVED, name)? {
+            found.push((name.to_owned(), saved));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, saved) in &found {
+        match common.format {
+            Format::Text => out(&format!("{name}  {}\n", visible(&saved.question)))?,
+            Format::Json | Format::Ndjson => {
+                out_json(
+                    &serde_json::json!({"name": name, "question": saved.question, "wanted": saved.wanted}),
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists the questions that were asked, of a session or all.
+pub(super) fn history(common: &Common, of: Option<&Session>) -> Result<()> {
+    let mut records: Vec<Record> = Vec::new();
+    for entry in fs::read_dir(folder(common)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(id) = name.strip_suffix(".json") {
+            match read(common, id) {
+                Ok(record) => records.push(record),
+                Err(error) => talk(&visible(&format!("{error:#}"))),
+            }
+        }
+    }
+    records.retain(|record| of.is_none_or(|of| of.questions.contains(&record.id)));
+    records.sort_by(|one, other| (one.asked_at, &one.id).cmp(&(other.asked_at, &other.id)));
+    match common.format {
+        Format::Text => out(&render::history(&records))?,
+        Format::Json => out_json(&records)?,
+        Format::Ndjson => records.iter().try_for_each(out_json)?,
+    }
+    Ok(())
+}
