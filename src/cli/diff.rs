@@ -12,17 +12,20 @@ use crate::audit::AuditError;
 use crate::cli::events::{ReadingArgs, inputs};
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::progress::Meter;
+use crate::cli::questions::past_questions;
 use crate::cli::reports::{Report, ReportFormat, placed, root_of, write};
 use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format};
 use crate::lab::diff::audits::{Audits, AuditsError, Range, audits, survey};
 use crate::lab::diff::{
-    Changes, Effect, Found, Outcome, Side, SideError, TextDiff, Verdict, changes, effect_with,
-    find, folder, judge, revision, text_diffs,
+    Changes, Effect, Found, Outcome, PastQuestion, Questions, Side, SideError, TextDiff, Verdict,
+    changes, effect_with, find, folder, judge, questions, revision, text_diffs,
 };
+use crate::lab::{Events, Project};
 use crate::okta::ADDRESS_FIELDS;
 use crate::render::{
-    Actors, Diffed, changed, changed_in_audits, junit, markdown, page, sarif, text_diff,
+    Actors, Diffed, changed, changed_in_audits, changed_questions, junit, markdown, page,
+    questions_as_markdown, sarif, text_diff,
 };
 use crate::source::{Input, Reader};
 use crate::visible::{json, visible};
@@ -45,6 +48,9 @@ pub struct Args {
     /// One run of the audit alone
     #[arg(long, value_name = "ID", requires = "audits")]
     run: Option<Uuid>,
+    /// The data folder of past questions: say which of them would be refused, answered, or answered by something else; the questions of the suites are always asked
+    #[arg(long, value_name = "DIR")]
+    questions: Option<PathBuf>,
     #[command(flatten)]
     reading: ReadingArgs,
     #[command(flatten)]
@@ -78,6 +84,8 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
     let names = [base.name.clone(), head.name.clone()];
     let about = [&base, &head].map(about);
     let changes = changes(&base, &head);
+    let asked = past(common, args, &base, &head)?;
+    let asked = asked.map(|asked| questions(&base, &head, &asked));
     let texts = if args.text_diff {
         text_diffs(&base, &head)
     } else {
@@ -100,6 +108,7 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
         texts,
         effect,
         audits,
+        questions: asked,
         verdict: None,
     };
     let today = (World::live().now)().day();
@@ -108,6 +117,39 @@ pub fn diff(common: &Common, args: &Args) -> Result<Exit> {
     let root = root(common, args);
     write(&args.reports, |format| told.report(format, args, &root))?;
     Ok(told.exit())
+}
+
+/// The questions that are held against both sides, where something differs that answers them.
+fn past(
+    common: &Common,
+    args: &Args,
+    base: &Side,
+    head: &Side,
+) -> Result<Option<Vec<PastQuestion>>> {
+    let text = |side: &Side| {
+        let mut files = side.files.iter();
+        let file = files.find(|file| file.path == "tools.yaml");
+        file.map(|file| file.text.clone())
+    };
+    let is_same = text(base) == text(head) && base.policy.ask == head.policy.ask;
+    if is_same && args.questions.is_none() {
+        return Ok(None);
+    }
+    let mut asked = match &args.questions {
+        Some(folder) => past_questions(folder)?,
+        None => Vec::new(),
+    };
+    let mut project = Project::read(&common.policy);
+    let cases = project.suites.drain(..).flat_map(|suite| suite.cases);
+    asked.extend(cases.filter_map(|case| match case.events {
+        Events::Question(question) => Some(PastQuestion {
+            id: None,
+            question,
+            wanted: None,
+        }),
+        _ => None,
+    }));
+    Ok((!asked.is_empty() || args.questions.is_some()).then_some(asked))
 }
 
 /// The base; the default is a revision also where a folder has its name.
@@ -247,6 +289,7 @@ struct Told {
     effect: Option<Effect>,
     verdict: Option<Verdict>,
     audits: Option<Audits>,
+    questions: Option<Questions>,
 }
 
 impl Told {
@@ -266,6 +309,9 @@ impl Told {
             Some(audits) => changed_in_audits(names, changes, audits, verdict),
             None => changed(names, changes, self.effect.as_ref(), verdict),
         })?;
+        if let Some(questions) = &self.questions {
+            out(&changed_questions(questions))?;
+        }
         self.texts.iter().try_for_each(|text| out(&text_diff(text)))
     }
 
@@ -286,6 +332,9 @@ impl Told {
         if let Value::Object(map) = &mut value {
             if let Some(audits) = &self.audits {
                 map.insert("audits".to_owned(), serde_json::to_value(audits)?);
+            }
+            if let Some(questions) = &self.questions {
+                map.insert("questions".to_owned(), serde_json::to_value(questions)?);
             }
             if !self.texts.is_empty() {
                 map.insert("texts".to_owned(), serde_json::to_value(&self.texts)?);
@@ -310,7 +359,12 @@ impl Told {
             },
         };
         Ok(match format {
-            ReportFormat::Markdown => markdown(&diffed),
+            ReportFormat::Markdown => {
+                let mut text = markdown(&diffed);
+                let questions = self.questions.as_ref().map(questions_as_markdown);
+                text.extend(questions);
+                text
+            }
             ReportFormat::Html => page(&diffed),
             ReportFormat::Junit => junit(&diffed),
             ReportFormat::Sarif => json(&sarif(&diffed, root))? + "\n",
@@ -326,6 +380,9 @@ impl Told {
         each("change", &self.changes.items)?;
         if let Some(audits) = &self.audits {
             out_json(&serde_json::json!({"read": audits.read}))?;
+        }
+        if let Some(questions) = &self.questions {
+            each("question", &questions.changed)?;
         }
         let Some(effect) = self.told_effect() else {
             return Ok(());

@@ -2,6 +2,8 @@
 
 mod store;
 
+use std::path::Path;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use crate::cli::tools::{loaded, unknown};
 use crate::cli::{Common, Exit, Format, okta};
 use crate::config::Config;
 use crate::event::{Digest, Nanos, Time};
+use crate::lab::diff::PastQuestion;
 use crate::okta::client::Credentials;
 use crate::policy::Policy;
 use crate::record::{RequestGate, kinds};
@@ -496,6 +499,19 @@ pub(super) fn replay(common: &Common, id: &str) -> Result<Exit> {
         return Ok(Exit::Negative);
     }
     show(common, &record, &How::plain())
+}
+
+/// The questions that are kept in a data folder, the oldest first; a follow-up is no question of
+/// its own.
+pub(super) fn past_questions(data: &Path) -> Result<Vec<PastQuestion>> {
+    let mut records = store::records(&data.join("questions"))?;
+    records.retain(|record| !matches!(&record.wanted, Some(Wanted::Call { after: Some(_), .. })));
+    let past = records.into_iter().map(|record| PastQuestion {
+        id: Some(record.id),
+        wanted: record.wanted.filter(|_| record.by != "form"),
+        question: record.question,
+    });
+    Ok(past.collect())
 }
 
 /// The rows that Okta answered to a question, by the tools that asked for them.

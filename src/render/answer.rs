@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ask::{ACCOUNTED, Answer, Cell, End, Record, Source, Verdict, Wanted};
 use crate::diag::{counted, grouped};
+use crate::lab::diff::{QuestionAction, QuestionChange, Questions};
 use crate::render::audit::csv_cell;
 use crate::render::lists::table_within;
 use crate::render::style::time;
@@ -153,6 +154,74 @@ fn of_answer(record: &Record, answer: &Answer) -> String {
         ));
     }
     text
+}
+
+/// What a change does to questions.
+#[must_use]
+pub fn changed_questions(questions: &Questions) -> String {
+    let asked = counted(questions.asked as u64, "question");
+    let mut text = match questions.changed.len() {
+        0 => return format!("\nquestions: the same of {asked}\n"),
+        changed => format!(
+            "\nquestions: {} of {asked} differ\n",
+            grouped(changed as u64)
+        ),
+    };
+    for change in &questions.changed {
+        text.push_str(&format!("  {}\n", changed_question(change)));
+    }
+    text
+}
+
+/// The same for a comment on a pull request; nothing where nothing differs.
+#[must_use]
+pub fn questions_as_markdown(questions: &Questions) -> String {
+    if questions.changed.is_empty() {
+        return String::new();
+    }
+    let asked = counted(questions.asked as u64, "question");
+    let changed = grouped(questions.changed.len() as u64);
+    let mut text = format!("\n### Questions\n\n{changed} of {asked} differ:\n\n");
+    for change in &questions.changed {
+        let line = changed_question(change).replace('`', "'");
+        text.push_str(&format!("- `{line}`\n"));
+    }
+    text
+}
+
+fn changed_question(change: &QuestionChange) -> String {
+    let word = match change.action {
+        QuestionAction::Refused => "refused now",
+        QuestionAction::Answered => "answered now",
+        QuestionAction::Changed => "changed",
+    };
+    let id = change.id.as_ref().map(|id| format!(" ({id})"));
+    let (was, is) = (made_of(&change.base), made_of(&change.head));
+    // Where the calls are called the same, what they send is not.
+    let (was, is) = match was == is {
+        true => (change.base.to_string(), change.head.to_string()),
+        false => (was, is),
+    };
+    visible(&format!(
+        "{word}: {}{}: {was} → {is}",
+        change.question,
+        id.unwrap_or_default()
+    ))
+}
+
+/// A call or a refusal in a few words.
+fn made_of(made: &Value) -> String {
+    let text = |key: &str| made.get(key).and_then(Value::as_str);
+    match (text("tool"), text("code")) {
+        (Some(tool), _) => {
+            let params = made.get("params").and_then(Value::as_object);
+            let params = params.into_iter().flatten();
+            let params = params.map(|(name, value)| format!(" {name}={value}"));
+            format!("{tool}{}", params.collect::<String>())
+        }
+        (None, Some(code)) => format!("refused ({code})"),
+        (None, None) => made.to_string(),
+    }
 }
 
 /// So many calls are told one by one.

@@ -28,7 +28,9 @@ mod test;
 mod told;
 mod tools;
 
-pub use self::answer::{answered, answered_as_csv, answered_rows, history};
+pub use self::answer::{
+    answered, answered_as_csv, answered_rows, changed_questions, history, questions_as_markdown,
+};
 pub use self::audit::{CSV_HEADER, as_csv, pruned, recorded, recovered, verified};
 pub use self::codes::{CodePage, code_page, code_pages, codes_beside, nearest_code};
 pub use self::decided::{explained_finding, explained_incident};

@@ -15,7 +15,7 @@ use rulectl::tenant::{self, Options, Scenario, Tenant};
 use rulectl::tools::{Param, decode_tools, tokens};
 use serde_json::{Value, json};
 
-use crate::harness::{program, root};
+use crate::harness::{lay_over, program, root};
 use crate::scripted::{Act, Scripted};
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| policy::load(&root()).policy.unwrap());
@@ -97,7 +97,7 @@ fn a_question_is_answered_right_or_refused() {
 
 fn are_right_or_refused(model: Option<&dyn Model>) {
     for (name, all, answerable, right) in [
-        ("questions.test.yml", 100, 60, 59),
+        ("questions.test.yml", 100, 60, 58),
         ("questions-independent.test.yml", 40, 24, 15),
     ] {
         let questions = suite(name);
@@ -592,4 +592,82 @@ fn a_person_accepts_what_a_model_chose() {
     let seen = model.seen().len();
     let (_, _, code) = asker.ask(&[&["ask", "list groups"], live.as_slice()].concat(), true);
     assert_eq!((code, model.seen().len()), (0, seen));
+}
+
+/// A change of the registry is told by what becomes of questions: those of suites, and those that
+/// were asked.
+#[test]
+fn a_diff_says_what_becomes_of_questions() {
+    let folder = tempfile::tempdir().unwrap();
+    let side = |name: &str, edit: &dyn Fn(String) -> String| {
+        let side = folder.path().join(name);
+        for part in ["rules", "prompts", "schemas"] {
+            lay_over(&root().join(part), &side.join(part));
+        }
+        std::fs::create_dir_all(side.join("fixtures")).unwrap();
+        std::fs::copy(root().join("routing.toml"), side.join("routing.toml")).unwrap();
+        let suite = "suite: s\nquestions:\n  - {ask: list groups, tool: list_groups}\n  - {ask: who are the boffins, refused: true}\n  - {ask: list all network zones, tool: list_zones}\n";
+        std::fs::write(side.join("fixtures/s.test.yml"), suite).unwrap();
+        let text = fs::read_to_string(root().join("tools.yaml")).unwrap();
+        std::fs::write(side.join("tools.yaml"), edit(text)).unwrap();
+        side
+    };
+    let data = folder.path().join("data");
+    let kept = json!({
+        "id": "q-0123456789ab", "question": "please show zones to me", "asked_at": "2026-03-10T12:00:00Z",
+        "policy": "0".repeat(64), "by": "model", "checks": [],
+        "wanted": {"call": {"tool": "list_zones"}},
+    });
+    std::fs::create_dir_all(data.join("questions")).unwrap();
+    std::fs::write(data.join("questions/q-0123456789ab.json"), kept.to_string()).unwrap();
+    side("base", &|text| text);
+    side("head", &|text| {
+        let admins = "who (is an (admin|administrator)";
+        let text = text
+            .replace("who (is an admin", "who (are the boffins|is an admin")
+            .replace(admins, admins);
+        let zones = text.find("  list_zones:\n").unwrap();
+        let after = zones + text[zones..].find("    get: ").unwrap();
+        let mut text = text;
+        text.replace_range(after..after + 22, "    get: /api/v1/zoning");
+        text.replace(
+            "\"[list] [me] [all] [the] groups\"",
+            "\"[list] [me] the groups\"",
+        )
+    });
+    let said = |words: &[&str]| {
+        let mut command = program();
+        command
+            .current_dir(folder.path())
+            .args(["--policy", "head", "diff", "base", "head"])
+            .args(words);
+        let output = command.output().unwrap();
+        String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap()
+    };
+    let text = said(&["--questions", "data"]);
+    assert!(
+        text.contains("questions: 4 of 4 questions differ"),
+        "{text}"
+    );
+    assert!(
+        text.contains("refused now: list groups: list_groups → refused (uncertain)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("answered now: who are the boffins: refused (uncertain) → admins"),
+        "{text}"
+    );
+    assert!(
+        text.contains("changed: please show zones to me (q-0123456789ab):"),
+        "{text}"
+    );
+    assert!(
+        text.contains("GET /api/v1/zones") && text.contains("GET /api/v1/zoning"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(said(&["--format", "json"]).lines().last().unwrap())
+        .unwrap_or_default();
+    assert!(json.is_null() || json["questions"]["asked"] == 3, "{json}");
+    let same = said(&["--questions", "nowhere"]);
+    assert!(same.contains("no questions were kept in"), "{same}");
 }

@@ -58,9 +58,7 @@ pub(super) fn read(common: &Common, id: &str) -> Result<Record> {
         );
         return Err(UsageError(message).into());
     }
-    let text = fs::read_to_string(&path)
-        .map_err(|error| anyhow::anyhow!("`{}`: {}", path.display(), reason(&error)))?;
-    serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))
+    record(&path)
 }
 
 /// A plan that is asked, and what of it was answered before.
@@ -274,24 +272,51 @@ pub(super) fn list_saved(common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// Lists the questions that were asked, of a session or all.
-pub(super) fn history(common: &Common, of: Option<&Session>) -> Result<()> {
+/// The questions of a folder, the oldest first; one that is damaged is told.
+///
+/// # Errors
+///
+/// When there is no such folder.
+pub(super) fn records(folder: &Path) -> Result<Vec<Record>> {
+    let entries = fs::read_dir(folder).map_err(|error| {
+        let folder = visible(&folder.display().to_string());
+        UsageError(format!(
+            "no questions were kept in `{folder}`: {}",
+            reason(&error)
+        ))
+    })?;
     let mut records: Vec<Record> = Vec::new();
-    for entry in fs::read_dir(folder(common)).into_iter().flatten().flatten() {
+    for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(id) = name.strip_suffix(".json") {
-            match read(common, id) {
+        if name.starts_with("q-") && name.ends_with(".json") {
+            match record(&entry.path()) {
                 Ok(record) => records.push(record),
                 Err(error) => talk(&visible(&format!("{error:#}"))),
             }
         }
     }
-    records.retain(|record| of.is_none_or(|of| of.questions.contains(&record.id)));
     records.sort_by(|one, other| (one.asked_at, &one.id).cmp(&(other.asked_at, &other.id)));
+    Ok(records)
+}
+
+fn record(path: &Path) -> Result<Record> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("`{}`: {}", path.display(), reason(&error)))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))
+}
+
+/// Lists the questions that were asked, of a session or all.
+pub(super) fn history(common: &Common, of: Option<&Session>) -> Result<()> {
+    let folder = folder(common);
+    let mut records = if folder.is_dir() {
+        records(&folder)?
+    } else {
+        Vec::new()
+    };
+    records.retain(|record| of.is_none_or(|of| of.questions.contains(&record.id)));
     match common.format {
-        Format::Text => out(&render::history(&records))?,
-        Format::Json => out_json(&records)?,
-        Format::Ndjson => records.iter().try_for_each(out_json)?,
+        Format::Text => out(&render::history(&records)),
+        Format::Json => out_json(&records),
+        Format::Ndjson => records.iter().try_for_each(out_json),
     }
-    Ok(())
 }

@@ -553,6 +553,13 @@ fn matters(kind: Kind, path: &[&str], about: About) -> Matters {
         (Kind::Agent, ["description" | "input" | "output" | "phase"]) => Shown,
         (Kind::Table, ["step", _, "description" | "rationale"] | ["goal", ..]) => Shown,
         (Kind::Command, ["description" | "notes" | "scope"]) => Shown,
+        (
+            Kind::Tool | Kind::Recipe,
+            [
+                "description" | "notes" | "examples" | "imported" | "response",
+                ..,
+            ],
+        ) => Shown,
         (Kind::Slot, ["formula"]) => Decides,
         (Kind::Gate, _) => Nothing,
         _ => Decides,

@@ -41,6 +41,10 @@ pub enum Kind {
     Prompt,
     /// A command template.
     Command,
+    /// A tool.
+    Tool,
+    /// A recipe.
+    Recipe,
     /// Another part of `tools.yaml`.
     Tools,
     /// A file, in what is no part of any of these.
@@ -63,6 +67,8 @@ impl Kind {
             Self::Slot => "slot",
             Self::Prompt => "prompt",
             Self::Command => "command",
+            Self::Tool => "tool",
+            Self::Recipe => "recipe",
             Self::Tools => "part of tools.yaml",
             Self::File => "file",
         }
@@ -156,7 +162,11 @@ pub(super) fn things(side: &Side) -> Vec<Thing> {
             let root = parse_yaml(file.id, &file.text, &mut ignored);
             of_tables(
                 root,
-                &[("commands", Kind::Command)],
+                &[
+                    ("commands", Kind::Command),
+                    ("tools", Kind::Tool),
+                    ("recipes", Kind::Recipe),
+                ],
                 Kind::Tools,
                 &mut things,
             );
