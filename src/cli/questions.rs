@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::store::{SAVED, SESSIONS, SavedQuestion, Session, folder, kept, read, stored};
 use crate::ask::{
-    Asking, Before, Decided, Deciding, Fetch, Fetched, Limits, Plan, Record, Refused, Request,
+    Asking, Before, Decided, Deciding, End, Fetch, Fetched, Limits, Plan, Record, Refused, Request,
     Unanswered, Verdict, Wanted, execute, plan_of, planned, verify,
 };
 use crate::audit::{Audit, Options};
@@ -512,6 +512,51 @@ pub(super) fn past_questions(data: &Path) -> Result<Vec<PastQuestion>> {
         question: record.question,
     });
     Ok(past.collect())
+}
+
+/// The rows of the first page of a tool that needs no parameter, or why there are none.
+pub(super) fn first_page(
+    common: &Common,
+    policy: &Policy,
+    config: &Config,
+    name: &str,
+) -> Result<Result<Vec<Value>, String>> {
+    let wanted = Wanted::Call {
+        tool: name.to_owned(),
+        params: BTreeMap::new(),
+        by_form: Vec::new(),
+        after: None,
+    };
+    let decided = Decided {
+        by: "hand",
+        ..deciding(policy, config).checked(name, wanted)
+    };
+    let record = Record::new(name, now(), policy.digest).decided(&decided, None);
+    let record = answer(
+        common,
+        policy,
+        config,
+        record,
+        decided.outcome,
+        &How::plain(),
+    )?;
+    if let Some(refused) = record.refused {
+        return Ok(Err(refused.why));
+    }
+    let answered = answered_rows(common, &policy.tools, &record.id)?;
+    let ended = record.answer.iter().flat_map(|answer| &answer.calls);
+    let why = ended.map(|call| match &call.end {
+        End::Complete | End::Cut { .. } => None,
+        End::NotFound { said } => Some(said.clone()),
+        End::Failed { why } => Some(why.clone()),
+    });
+    if let Some(why) = why.flatten().next() {
+        return Ok(Err(why));
+    }
+    Ok(Ok(answered
+        .into_iter()
+        .flat_map(|(_, rows)| rows)
+        .collect()))
 }
 
 /// The rows that Okta answered to a question, by the tools that asked for them.

@@ -5,17 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::output::{UsageError, out, out_json, talk, talk_problems};
 use crate::cli::slots::SlotArgs;
 use crate::cli::{Common, Exit, Format, questions};
 use crate::diag::{Problems, counted};
 use crate::document::{Kind, parse_yaml};
-use crate::policy;
+use crate::policy::{self, Policy};
 use crate::render;
 use crate::tools::{
-    Catalogue, Imported, MOST_BYTES, Select, drift, drift_of_rows, import, read_openapi,
+    Catalogue, Drift, Imported, MOST_BYTES, Select, Tool, drift, drift_of_rows, import,
+    read_openapi,
 };
 use crate::visible::{reason, visible};
 
@@ -58,11 +59,16 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct CheckArgs {
     /// A newer OpenAPI description, YAML or JSON
-    #[arg(long, value_name = "FILE", required_unless_present = "question")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["question", "live"])]
     openapi: Option<PathBuf>,
     /// What Okta answered to a question that was kept
     #[arg(long, value_name = "ID", conflicts_with = "openapi")]
     question: Option<String>,
+    /// What Okta answers now: the first page of each of these tools, or of each that needs no parameter
+    #[arg(long, value_name = "TOOL", num_args = 0.., value_delimiter = ',', conflicts_with_all = ["openapi", "question"])]
+    live: Option<Vec<String>>,
+    #[command(flatten)]
+    slots: SlotArgs,
 }
 
 /// The words of `rulectl tools import`.
@@ -274,25 +280,80 @@ fn end_of_tools(root: &Kind, text: &str) -> usize {
     }
 }
 
+/// The rows of the first page of each tool, asked now; what is not answered is told.
+fn answered_now(
+    common: &Common,
+    policy: &mut Policy,
+    args: &CheckArgs,
+    names: &[String],
+) -> Result<Vec<(String, Vec<Value>)>> {
+    policy.ask.limits.pages = 1;
+    let config = args.slots.config()?;
+    let needs_nothing = |tool: &&Tool| {
+        let mut params = tool.params.iter();
+        !params.any(|param| param.required && param.default.is_none())
+    };
+    let names: Vec<String> = if names.is_empty() {
+        let tools = policy.tools.tools.iter().filter(needs_nothing);
+        tools.map(|tool| tool.name.clone()).collect()
+    } else {
+        names.to_vec()
+    };
+    let mut found = Vec::new();
+    for name in names {
+        match policy.tools.tool(&name) {
+            None => return Err(unknown(&policy.tools, &name).into()),
+            Some(tool) if !needs_nothing(&tool) => {
+                let message = format!(
+                    "`{name}` needs parameters: call it with `rulectl tools call`, and name the question with `--question`"
+                );
+                return Err(UsageError(message).into());
+            }
+            Some(_) => {}
+        }
+        match questions::first_page(common, policy, &config, &name)? {
+            Ok(rows) => found.push((name, rows)),
+            Err(why) => talk(&format!("not compared: {name}: {}", visible(&why))),
+        }
+    }
+    let rows: usize = found.iter().map(|(_, rows)| rows.len()).sum();
+    talk(&format!(
+        "{} were asked, {} came",
+        counted(found.len() as u64, "tool"),
+        counted(rows as u64, "row")
+    ));
+    Ok(found)
+}
+
 fn check(common: &Common, args: &CheckArgs) -> Result<Exit> {
-    let Some(policy) = loaded(common) else {
+    let Some(mut policy) = loaded(common) else {
         return Ok(Exit::Broken);
     };
+    let live = args.live.as_ref();
+    let live = live.map(|names| answered_now(common, &mut policy, args, names));
+    let live = live.transpose()?;
     let schema = |file: &str| {
         let text = fs::read_to_string(common.policy.join(file)).ok()?;
         serde_json::from_str(&text).ok()
     };
-    let drift = match (&args.openapi, &args.question) {
+    let compared = |answered: &[(&Tool, Vec<Value>)]| {
+        let drifts = answered.iter().filter_map(|(tool, rows)| {
+            let (file, _) = tool.response.as_ref()?;
+            drift_of_rows(tool, &schema(file)?, rows)
+        });
+        drifts.collect()
+    };
+    let drift: Vec<Drift> = match (&args.openapi, &args.question) {
         (Some(path), _) => drift(&policy.tools, &description(path)?, &schema),
         (None, Some(id)) => {
             let answered = questions::answered_rows(common, &policy.tools, id)?;
-            let drifts = answered.iter().filter_map(|(tool, rows)| {
-                let (file, _) = tool.response.as_ref()?;
-                drift_of_rows(tool, &schema(file)?, rows)
-            });
-            drifts.collect()
+            compared(&answered)
         }
-        (None, None) => return Err(UsageError("name what to compare with".to_owned()).into()),
+        (None, None) => {
+            let of = |(name, rows): (String, _)| Some((policy.tools.tool(&name)?, rows));
+            let answered: Vec<_> = live.into_iter().flatten().filter_map(of).collect();
+            compared(&answered)
+        }
     };
     match common.format {
         Format::Text => out(&render::drift(&drift))?,
