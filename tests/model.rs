@@ -23,6 +23,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rulectl::ask::Deciding;
 use rulectl::audit::{Body, body, read};
 use rulectl::llm::{Endpoint, Failure, Finish, Message, Model as _, Request, Role, Settings};
 use rulectl::record::Said;
@@ -507,4 +508,38 @@ impl Drop for Server {
         // It forgets the pid.
         Self::script("stop", self.port);
     }
+}
+
+/// A question of which no form is certain: what the model says is of the schema that was made for
+/// the question, and it is asked only where a form accounts for that.
+#[test]
+fn a_question_is_chosen_for_or_refused() {
+    let policy = load(&root());
+    let mut prompt = policy.prompts["ask"].clone();
+    prompt.limits.timeout = Duration::from_secs(120);
+    let endpoint = endpoint();
+    let deciding = Deciding {
+        catalogue: &policy.tools,
+        after: &[],
+        only: &[],
+        settings: policy.ask,
+        granted: None,
+        model: Some((&prompt, &endpoint)),
+    };
+    let decided = deciding.decide("who could possibly open the GitHub app at night");
+    let asked = decided.asked.expect("no form is certain");
+    assert_eq!(decided.by, "model");
+    let reply = asked
+        .accepted
+        .unwrap_or_else(|| panic!("{:?}", asked.refused));
+    let choice = reply["choice"].as_object().expect("one choice");
+    assert!(
+        ["tool", "steps", "refuse"]
+            .iter()
+            .any(|key| choice.contains_key(*key))
+    );
+    let refused = decided
+        .outcome
+        .expect_err("nothing accounts for `possibly` and `night`");
+    assert!(!refused.why.is_empty());
 }

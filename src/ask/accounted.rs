@@ -103,10 +103,10 @@ fn says(
             Some(Ground::Question(from, to)) => {
                 is_whole &= given.insert(from, name).is_none();
                 let is_part = |word: &&Token| word.at.start >= from && word.at.end <= to;
-                let part = tokens.iter().filter(is_part);
+                let mut part = tokens.iter().filter(is_part);
                 is_whole &= !part.clone().any(Token::is_closed);
                 // What a form has words for is no part of a name, where that begins and ends.
-                let mut ends = [part.clone().next(), part.last()].into_iter().flatten();
+                let mut ends = part.next().into_iter().chain(part.next_back());
                 is_whole &= !ends.any(|end| {
                     let word = end.word.as_str();
                     !end.is_quoted && (ASKING.contains(&word) || known.contains(word))

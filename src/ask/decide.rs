@@ -18,8 +18,8 @@ use crate::tools::{Catalogue, Param};
 pub struct Deciding<'a> {
     /// The tools and recipes.
     pub catalogue: &'a Catalogue,
-    /// The answer that a question may be about.
-    pub after: Option<&'a After>,
+    /// The answers that a question may be about, the nearest first.
+    pub after: &'a [After],
     /// Those that may be chosen; all where there is none.
     pub only: &'a [String],
     /// What it may cost, and what is believed.
@@ -74,10 +74,13 @@ impl Deciding<'_> {
     /// What a question asks for, and whether it may be asked.
     #[must_use]
     pub fn decide(&self, question: &str) -> Decided {
-        if self.after.is_some()
-            && let Matching::Certain(matched) =
-                match_question(question, self.catalogue, self.only, self.after)
-        {
+        let mut follows = self.after.iter().filter_map(|after| {
+            match match_question(question, self.catalogue, self.only, Some(after)) {
+                Matching::Certain(matched) => Some(matched),
+                Matching::Several(_) | Matching::None => None,
+            }
+        });
+        if let Some(matched) = follows.next() {
             let mut decided = self.checked(question, matched.wanted);
             decided.form = Some(matched.form);
             return decided;

@@ -136,9 +136,11 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
         return show(common, &record, &args.how);
     }
     known(&policy.tools, &args.tools)?;
-    let last = || kept.as_ref()?.questions.last();
-    let after = args.after.as_ref().or_else(last);
-    let after = after.map(|id| store::after(common, id)).transpose()?;
+    let after = match (&args.after, &kept) {
+        (Some(id), _) => vec![store::after(common, id)?],
+        (None, Some(session)) => store::in_session(common, session),
+        (None, None) => Vec::new(),
+    };
     let text = args.question.clone().unwrap_or_default();
     let config = args.slots.config()?;
     let filler = match args.slots.filler(&config, &common.policy)? {
@@ -151,7 +153,7 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
     }
     let deciding = Deciding {
         only: &args.tools,
-        after: after.as_ref(),
+        after: &after,
         model: prompt.zip(filler.model()),
         ..deciding(&policy, &config)
     };
@@ -210,7 +212,7 @@ fn deciding<'p>(policy: &'p Policy, config: &'p Config) -> Deciding<'p> {
     Deciding {
         catalogue: &policy.tools,
         only: &[],
-        after: None,
+        after: &[],
         settings: policy.ask,
         granted: granted(config),
         model: None,

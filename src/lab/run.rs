@@ -215,7 +215,7 @@ fn ask(rig: &Rig<'_>, case: &Case, question: &str) -> CaseResult {
     let deciding = Deciding {
         catalogue: &policy.tools,
         only: &[],
-        after: None,
+        after: &[],
         settings: policy.ask,
         granted: None,
         model: policy.prompts.get(ASK).zip(rig.model),

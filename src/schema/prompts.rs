@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::schema::pages::Table;
 use crate::schema::{NAMES, closed, named, span_of_time};
-use crate::slots::context_fields;
+use crate::slots::{ASK, context_fields};
 
 pub(super) fn schema() -> Value {
     let whole = |low: u32, high: u32| json!({"type": "integer", "minimum": low, "maximum": high});
@@ -15,14 +15,24 @@ pub(super) fn schema() -> Value {
         "prompt_bytes": whole(1, 1 << 20),
     });
     let fields = context_fields().collect::<Vec<_>>();
-    closed(
+    let mut front = closed(
         Table::PROMPT,
-        &["slot", "context", "schema"],
+        &["slot", "context"],
         json!({
             "slot": named("slot"),
             "limits": closed(Table::PROMPT, &[], limits),
             "context": {"type": "array", "items": {"type": "string", "enum": fields, NAMES: "context"}},
             "schema": {"type": "object"},
         }),
-    )
+    );
+    // That of questions is made of what may be asked.
+    if let Value::Object(front) = &mut front {
+        front.insert(
+            "if".to_owned(),
+            json!({"properties": {"slot": {"const": ASK}}, "required": ["slot"]}),
+        );
+        front.insert("then".to_owned(), json!({"properties": {"schema": false}}));
+        front.insert("else".to_owned(), json!({"required": ["schema"]}));
+    }
+    front
 }

@@ -106,13 +106,14 @@ fn slots() -> Value {
 }
 
 fn ask() -> Value {
+    let whole = |most: u32| json!({"type": "integer", "minimum": 1, "maximum": most});
     let keys = json!({
-        "calls": count(),
-        "pages": count(),
-        "rows": count(),
-        "bytes": count(),
-        "max_execution_ms": count(),
-        "shown": count(),
+        "calls": whole(1_000),
+        "pages": whole(1_000),
+        "rows": whole(1_000_000),
+        "bytes": whole(1 << 30),
+        "max_execution_ms": whole(600_000),
+        "shown": whole(20),
         "unaccounted": json!({"type": "string", "enum": ["refuse", "tell"]}),
     });
     closed(Table::ASK, &[], keys)

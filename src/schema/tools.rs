@@ -19,7 +19,11 @@ pub(super) fn schema() -> Value {
         "Plans with parameters: calls of tools, and closed operators over their rows",
         json!({"type": "object", "additionalProperties": recipe()}),
     );
-    let keys = json!({"tools": tools, "recipes": recipes, "commands": commands});
+    let words = said(
+        "Words and phrases that mean the same in questions",
+        list_of(json!({"type": "array", "items": text(), "minItems": 1})),
+    );
+    let keys = json!({"words": words, "tools": tools, "recipes": recipes, "commands": commands});
     closed(Table::NONE, &["commands"], keys)
 }
 
@@ -79,6 +83,7 @@ fn recipe() -> Value {
             "description": text(),
             "notes": text(),
             "params": mapping_to(json!({"type": "object"})),
+            "follows": list_of(text()),
             "steps": {"type": "array", "items": step, "minItems": 1, "maxItems": 16},
             "examples": list_of(text()),
             "patterns": list_of(form()),

@@ -165,6 +165,20 @@ pub(super) fn after(common: &Common, id: &str) -> Result<After> {
     })
 }
 
+/// The answers of a session that a question may be about, the last first: how many there are of
+/// something is no answer with rows to ask about. One that is gone is told.
+pub(super) fn in_session(common: &Common, session: &Session) -> Vec<After> {
+    let ids = session.questions.iter().rev().take(LONGEST);
+    let found = ids.filter_map(|id| match after(common, id) {
+        Ok(after) => Some(after),
+        Err(error) => {
+            talk(&visible(&format!("not looked at: {error:#}")));
+            None
+        }
+    });
+    found.filter(|after| after.columns != ["count"]).collect()
+}
+
 /// The questions of a session that were answered, in their order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -90,7 +90,7 @@ fn made(side: &Side, past: &PastQuestion) -> (bool, Value) {
     let policy = &side.policy;
     let deciding = Deciding {
         catalogue: &policy.tools,
-        after: None,
+        after: &[],
         only: &[],
         settings: policy.ask,
         granted: None,
