@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::ask::grounding::{Ground, ground};
+use crate::ask::matching::names_account;
 use crate::ask::plan::Wanted;
 use crate::tools::{Catalogue, Form, Param, Token};
 
@@ -63,6 +64,17 @@ pub fn accounted(
     Err(least.unwrap_or_else(|| all().collect()))
 }
 
+/// The words of the question that say a value: one that is an account's looks like one.
+fn ground_of(question: &str, value: &Value, name: &str, declared: &[Param]) -> Option<Ground> {
+    let param = declared.iter().find(|param| param.name == name)?;
+    let said = Param {
+        default: None,
+        ..param.clone()
+    };
+    let text = value.as_str().unwrap_or("0");
+    ground(question, value, Some(&said)).filter(|_| names_account(&param.schema, text))
+}
+
 /// Whether a form of another tool or recipe accounts for the question by its words alone.
 fn is_said_by_words(tokens: &[Token], tool: &str, catalogue: &Catalogue) -> bool {
     let words: Vec<&str> = tokens.iter().map(|token| token.word.as_str()).collect();
@@ -87,6 +99,7 @@ fn says(
 ) -> Result<Accounted, Vec<String>> {
     let known = form.pattern.words();
     let mut words = tokens.to_vec();
+    let mut taken: Vec<(usize, usize)> = Vec::new();
     // The values in the order of the question, by where they begin.
     let mut given: BTreeMap<usize, &str> = BTreeMap::new();
     let mut is_whole = true;
@@ -97,10 +110,19 @@ fn says(
                 is_whole &= said == value;
                 continue;
             }
-            None => ground(question, value, None),
+            None => ground_of(question, value, name, declared),
         };
         match place {
             Some(Ground::Question(from, to)) => {
+                // No word says two values, and no value a part of a phrase.
+                let is_cut = |word: &Token| {
+                    let is_beside = word.at.end <= from || word.at.start >= to;
+                    let is_within = word.at.start >= from && word.at.end <= to;
+                    !is_beside && !is_within
+                };
+                is_whole &= !tokens.iter().any(is_cut);
+                is_whole &= !taken.iter().any(|(other, end)| from < *end && *other < to);
+                taken.push((from, to));
                 is_whole &= given.insert(from, name).is_none();
                 let is_part = |word: &&Token| word.at.start >= from && word.at.end <= to;
                 let mut part = tokens.iter().filter(is_part);

@@ -81,6 +81,12 @@ impl Deciding<'_> {
             }
         });
         if let Some(matched) = follows.next() {
+            let alone = match_question(question, self.catalogue, self.only, None);
+            if let Matching::Certain(alone) = alone {
+                let near = vec![command(&alone.wanted)];
+                let why = "it may be about the earlier answer, and may stand for itself";
+                return Decided::refused("uncertain", why, near);
+            }
             let mut decided = self.checked(question, matched.wanted);
             decided.form = Some(matched.form);
             return decided;
@@ -199,7 +205,12 @@ impl Deciding<'_> {
         }
         let mut decided = self.checked(question, wanted);
         if let Err(refused) = &mut decided.outcome {
-            refused.why = format!("a model chose it, and {}", refused.why);
+            // What a model wrote is told nowhere.
+            let what = match &decided.wanted {
+                Some(Wanted::Call { tool, .. }) => format!("`{tool}`"),
+                Some(Wanted::Plan { .. }) | None => "a plan of its own".to_owned(),
+            };
+            refused.why = format!("a model chose {what}, and {}", described(&refused.code));
             decided.candidates = near;
             return decided;
         }

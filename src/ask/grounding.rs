@@ -58,6 +58,14 @@ pub fn ground(question: &str, value: &Value, param: Option<&Param>) -> Option<Gr
             if wanted.is_empty() {
                 return None;
             }
+            // One of a list, or of a filter, which does not look at case, may be written otherwise.
+            let is_listed = param.is_none_or(|param| param.schema.get("enum").is_some());
+            let is_said = |found: &Ground| match found {
+                Ground::Question(from, to) => {
+                    is_listed || question.get(*from..*to) == Some(text.as_str())
+                }
+                _ => false,
+            };
             for from in 0..tokens.len() {
                 let mut said = String::new();
                 for to in from..tokens.len().min(from + 12) {
@@ -66,8 +74,10 @@ pub fn ground(question: &str, value: &Value, param: Option<&Param>) -> Option<Gr
                         said.push(' ');
                     }
                     said.push_str(&folded(&token.word));
-                    if said == wanted {
-                        return at(from, to);
+                    if said == wanted
+                        && let Some(found) = at(from, to).filter(is_said)
+                    {
+                        return Some(found);
                     }
                     if said.len() > wanted.len() {
                         break;

@@ -50,7 +50,7 @@ pub fn match_question(
     after: Option<&After>,
 ) -> Matching {
     let tokens = catalogue.words.tokens(question);
-    let tokens = asked(&tokens);
+    let tokens = asked(question, &tokens);
     let mut found: Vec<Matched> = Vec::new();
     let tools = catalogue.tools.iter();
     let tools = tools.map(|tool| (&tool.name, &tool.params, &tool.patterns));
@@ -131,7 +131,7 @@ const BEHIND: [&[&str]; 5] = [
 ];
 
 /// The words of a question without those that only ask.
-fn asked(tokens: &[Token]) -> &[Token] {
+fn asked<'t>(question: &str, tokens: &'t [Token]) -> &'t [Token] {
     let is = |said: &[Token], words: &[&str]| {
         let pairs = said.iter().zip(words);
         let mut pairs = pairs.map(|(token, word)| token.word == **word && !token.is_quoted);
@@ -147,7 +147,12 @@ fn asked(tokens: &[Token]) -> &[Token] {
             BEHIND.iter().find_map(|words| {
                 let at = left.len().checked_sub(words.len())?;
                 let (rest, said) = left.split_at_checked(at)?;
-                is(said, words).then_some(rest)
+                // What is written large is a part of a name.
+                let is_small = |token: &Token| {
+                    let text = question.get(token.at.clone()).unwrap_or_default();
+                    !text.contains(char::is_uppercase)
+                };
+                (is(said, words) && said.iter().all(is_small)).then_some(rest)
             })
         };
         match before.or_else(behind) {
@@ -177,12 +182,23 @@ fn values(
             [only] => only.word.as_str(),
             _ => text,
         };
+        if !names_account(&param.schema, text) && !words.iter().any(|word| word.is_quoted) {
+            return None;
+        }
         values.insert(name.clone(), value(text, said, &param.schema)?);
     }
     let is_whole = params.iter().all(|param| {
         !param.required || param.default.is_some() || values.contains_key(&param.name)
     });
     is_whole.then_some(values)
+}
+
+/// Whether a text may be an account's, where one is asked for: a plain word is as well a name of
+/// something else.
+pub(super) fn names_account(schema: &Value, text: &str) -> bool {
+    let pattern = schema.get("pattern").and_then(Value::as_str);
+    let takes_account = pattern.is_some_and(|pattern| pattern.contains('@'));
+    !takes_account || text.contains(|letter: char| !letter.is_alphabetic())
 }
 
 /// The value that a text says, of those that a schema takes.

@@ -10,7 +10,7 @@ use crate::ask::decide::Decided;
 use crate::ask::evaluate::Limits;
 use crate::ask::plan::{CheckMade, Plan, Refused, Wanted};
 use crate::ask::request::request;
-use crate::event::{Digest, Time};
+use crate::event::{Digest, Nanos, Time};
 use crate::slots::Consulted;
 use crate::tools::{Catalogue, Operator, Term};
 
@@ -75,10 +75,12 @@ pub struct Record {
 }
 
 impl Record {
-    /// A question that was just asked.
+    /// A question that was just asked, at a moment that no other was.
     #[must_use]
-    pub fn new(question: &str, asked_at: Time, policy: Digest) -> Self {
-        let of = json!([question, asked_at, policy]).to_string();
+    pub fn new(question: &str, moment: Time, policy: Digest) -> Self {
+        // Okta's times are of milliseconds; those of questions are of seconds.
+        let asked_at = Time(moment.0 - moment.0.rem_euclid(Nanos::SECOND.0));
+        let of = json!([question, moment.0, policy]).to_string();
         let digest = Digest::of(of.as_bytes()).to_string();
         Self {
             id: format!("q-{}", digest.get(..12).unwrap_or_default()),

@@ -146,6 +146,7 @@ fn past(
             id: None,
             question,
             wanted: None,
+            by_model: false,
         }),
         _ => None,
     }));

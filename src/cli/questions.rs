@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use self::store::{SAVED, SESSIONS, SavedQuestion, Session, folder, kept, read, stored};
 use crate::ask::{
-    Asking, Before, Decided, Deciding, End, Fetch, Fetched, Limits, Plan, Record, Refused, Request,
-    Unanswered, Verdict, Wanted, execute, plan_of, planned, verify,
+    ACCOUNTED, Asking, Before, Decided, Deciding, End, Fetch, Fetched, Limits, Plan, Record,
+    Refused, Request, Unanswered, Verdict, Wanted, execute, plan_of, planned, verify,
 };
 use crate::audit::{Audit, Options};
 use crate::cli::fetcher::{Fetcher, registry};
@@ -23,7 +23,7 @@ use crate::cli::slots::SlotArgs;
 use crate::cli::tools::{loaded, unknown};
 use crate::cli::{Common, Exit, Format, okta};
 use crate::config::Config;
-use crate::event::{Digest, Nanos, Time};
+use crate::event::{Digest, Time};
 use crate::lab::diff::PastQuestion;
 use crate::okta::client::Credentials;
 use crate::policy::Policy;
@@ -53,13 +53,13 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["question", "repeat"])]
     history: bool,
     /// Keep the answer in a session, whose last answer the question may be about: `which of them have no MFA`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["saved", "accept", "repeat"])]
     session: Option<String>,
     /// The answer that the question may be about
     #[arg(long, value_name = "ID", conflicts_with = "session")]
     after: Option<String>,
     /// Keep what is asked under a name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["saved", "accept", "repeat", "history"])]
     save: Option<String>,
     /// Ask what was kept under a name; without one, list the names
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["question", "history", "repeat", "accept", "after"])]
@@ -136,6 +136,9 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
         return show(common, &record, &args.how);
     }
     known(&policy.tools, &args.tools)?;
+    if let Some(name) = &args.save {
+        store::check_name(name)?;
+    }
     let after = match (&args.after, &kept) {
         (Some(id), _) => vec![store::after(common, id)?],
         (None, Some(session)) => store::in_session(common, session),
@@ -164,19 +167,13 @@ pub fn ask(common: &Common, args: &Args) -> Result<Exit> {
     // What was recorded is kept whatever came of the rest.
     let recorded = filler.finish();
     let record = record?;
+    if let Some(name) = session.filter(|_| !args.how.dry_run) {
+        store::add_to_session(common, name, &record)?;
+    }
+    let exit = show(common, &record, &args.how)?;
     if let Some(name) = &args.save {
         save(common, name, &record)?;
     }
-    let is_whole = record
-        .answer
-        .as_ref()
-        .is_some_and(|answer| matches!(answer.verdict, Verdict::Rows | Verdict::Empty { .. }));
-    if let Some(name) = session.filter(|_| is_whole) {
-        let mut session = kept.unwrap_or_default();
-        session.questions.push(record.id.clone());
-        store::keep_named(common, SESSIONS, name, &session)?;
-    }
-    let exit = show(common, &record, &args.how)?;
     Ok(exit.or(recorded?))
 }
 
@@ -191,6 +188,11 @@ fn save(common: &Common, name: &str, record: &Record) -> Result<()> {
         ) => {
             let message = format!("it is about the answer to `{id}`, and is not kept under a name");
             return Err(UsageError(message).into());
+        }
+        (Some(_), None) if record.unaccounted.is_some() => {
+            let message =
+                "nothing accounts for what a model chose, and it is not kept under a name";
+            return Err(UsageError(message.to_owned()).into());
         }
         (Some(wanted), None) => wanted.clone(),
         _ => {
@@ -219,10 +221,8 @@ fn deciding<'p>(policy: &'p Policy, config: &'p Config) -> Deciding<'p> {
     }
 }
 
-/// The moment of a question: Okta's times are of milliseconds, and so are ours.
 fn now() -> Time {
-    let now = (World::live().now)();
-    Time(now.0 - now.0.rem_euclid(Nanos::SECOND.0))
+    (World::live().now)()
 }
 
 /// The words of an earlier question, and what it asked for.
@@ -339,7 +339,9 @@ fn answer(
     };
     record.notes = notes(&policy.tools, wanted);
     let Ok(plan) = outcome else {
-        if let Ok(plan) = plan_of(wanted, &policy.tools) {
+        // What a model wrote is shown where nothing but the form is missing.
+        let is_told = record.by != "model" || record.checks.iter().any(|it| it.check == ACCOUNTED);
+        if let Some(plan) = plan_of(wanted, &policy.tools).ok().filter(|_| is_told) {
             record.not_sent = planned(&plan, &policy.tools, record.asked_at);
         }
         return kept(common, record);
@@ -511,10 +513,14 @@ pub(super) fn past_questions(data: &Path) -> Result<Vec<PastQuestion>> {
     let past = records.into_iter().map(|record| PastQuestion {
         id: Some(record.id),
         wanted: record.wanted.filter(|_| record.by != "form"),
+        by_model: record.by == "model",
         question: record.question,
     });
     Ok(past.collect())
 }
+
+/// Who asks where tools are checked: no question of anybody's.
+const CHECK: &str = "check";
 
 /// The rows of the first page of a tool that needs no parameter, or why there are none.
 pub(super) fn first_page(
@@ -530,7 +536,7 @@ pub(super) fn first_page(
         after: None,
     };
     let decided = Decided {
-        by: "hand",
+        by: CHECK,
         ..deciding(policy, config).checked(name, wanted)
     };
     let record = Record::new(name, now(), policy.digest).decided(&decided, None);
@@ -601,6 +607,11 @@ fn repeat(common: &Common, policy: &Policy, id: &str, args: &Args) -> Result<Exi
     let (question, wanted) = said_before(id, &before)?;
     let record = by_hand(common, policy, args, question, wanted)?;
     let exit = show(common, &record, &args.how)?;
+    let is_whole = |record: &Record| store::is_whole(record);
+    if !is_whole(&before) || !is_whole(&record) {
+        talk("not compared: only whole answers can be");
+        return Ok(exit);
+    }
     let values = |record: &Record| {
         let rows = record.answer.as_ref().map(|answer| {
             let rows = answer.rows.iter().map(|row| {

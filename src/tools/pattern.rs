@@ -47,13 +47,47 @@ pub struct Token {
     pub is_name: bool,
 }
 
+/// Kinds of things, which alone are no name.
+const KINDS: [&str; 24] = [
+    "users",
+    "user",
+    "apps",
+    "app",
+    "admins",
+    "admin",
+    "contractors",
+    "contractor",
+    "groups",
+    "group",
+    "members",
+    "member",
+    "factors",
+    "factor",
+    "mfa",
+    "devices",
+    "device",
+    "managers",
+    "team",
+    "tenant",
+    "org",
+    "organization",
+    "employees",
+    "staff",
+];
+
 impl Token {
+    /// Whether it is what things are called, and the name of none of them.
+    #[must_use]
+    pub fn is_kind(&self) -> bool {
+        !self.is_quoted && KINDS.contains(&self.word.as_str())
+    }
+
     /// Whether it is no part of a name, unless it stands in quotes: it says something about a
     /// question, is a phrase, or stands in a quote that is not closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         let is_word = !self.is_quoted && !self.is_name;
-        let is_marked = self.word.contains(['"', '“', '`', ' ']);
+        let is_marked = self.word.contains(['"', '“', '`', ' ']) || self.word.starts_with('\'');
         is_word && (is_marked || CLOSED.contains(&self.word.as_str()))
     }
 }
@@ -69,7 +103,48 @@ const MOST_STEPS: usize = 20_000;
 const MOST_PARTS: usize = 200;
 
 /// Words that say something about a question, so that a name which holds one is quoted.
-const CLOSED: [&str; 72] = [
+const CLOSED: [&str; 111] = [
+    "a",
+    "an",
+    "the",
+    "our",
+    "my",
+    "your",
+    "excluding",
+    "except",
+    "minus",
+    "unless",
+    "outside",
+    "inside",
+    "between",
+    "non",
+    "today",
+    "yesterday",
+    "tomorrow",
+    "created",
+    "as",
+    "through",
+    "directly",
+    "&",
+    "+",
+    "!",
+    "-",
+    "someone",
+    "somebody",
+    "anyone",
+    "everyone",
+    "everybody",
+    "none",
+    "own",
+    "whose",
+    "while",
+    "because",
+    "until",
+    "still",
+    "already",
+    "also",
+    "including",
+    "plus",
     "and",
     "or",
     "not",
@@ -91,7 +166,6 @@ const CLOSED: [&str; 72] = [
     "has",
     "had",
     "but",
-    "except",
     "never",
     "all",
     "every",
@@ -126,7 +200,6 @@ const CLOSED: [&str; 72] = [
     "more",
     "less",
     "only",
-    "also",
     "other",
     "another",
     "same",
@@ -170,7 +243,11 @@ pub fn tokens(question: &str) -> Vec<Token> {
             }
             continue;
         }
-        let is_symbol = matches!(letter, '=' | '<' | '>' | '(' | ')');
+        // Before a word, `!` and `-` may say that it is not meant.
+        let rest = question.get(at + letter.len_utf8()..).unwrap_or_default();
+        let is_before_word = rest.starts_with(|next: char| !next.is_whitespace());
+        let negates = matches!(letter, '!' | '-') && begun.is_none() && is_before_word;
+        let is_symbol = negates || matches!(letter, '=' | '<' | '>' | '(' | ')');
         if matches!(letter, '"' | '“' | '`') && begun.is_none() {
             quote = Some((letter, at + letter.len_utf8()));
         } else if letter.is_whitespace() || is_symbol {
@@ -179,7 +256,10 @@ pub fn tokens(question: &str) -> Vec<Token> {
                 let text = question.get(at..at + 1).unwrap_or_default();
                 found.push(token(text, at));
             }
-        } else if begun.is_none() && !matches!(letter, '.' | ',' | '?' | '!' | ';' | ':') {
+        } else if begun.is_none()
+            && (!matches!(letter, '.' | ',' | '?' | '!' | ';' | ':')
+                || (letter == '.' && is_before_word))
+        {
             begun = Some(at);
         }
     }
@@ -250,7 +330,8 @@ fn without_possessive(mut token: Token) -> Token {
         && let Some(owner) = token
             .word
             .strip_suffix("'s")
-            .filter(|owner| !owner.is_empty())
+            // Of a name, it may be a part.
+            .filter(|owner| owner.contains('@'))
     {
         // The apostrophe may have three bytes in the question.
         let left = owner.len();
@@ -340,12 +421,14 @@ impl Pattern {
         found
     }
 
-    /// Whether the form has these words, in any order, and these holes, in their order, and nothing
+    /// Whether the form has these words, in any order unless one denies something, and these holes, in their order, and nothing
     /// else; words that only ask count on neither side.
     #[must_use]
     pub fn says(&self, words: &[&str], given: &[&str], asking: &[&str]) -> bool {
         let todo: Vec<&Part> = self.parts.iter().rev().collect();
-        spend(todo, words.to_vec(), given, asking, &mut 0)
+        // What is denied is what stands behind the word that denies it.
+        let in_order = words.iter().any(|word| DENYING.contains(word));
+        spend(todo, words.to_vec(), given, (asking, in_order), &mut 0)
     }
 
     /// Every way in which the form accounts for every word. Where its own words account for more
@@ -369,7 +452,7 @@ fn spend(
     mut todo: Vec<&Part>,
     mut words: Vec<&str>,
     mut given: &[&str],
-    asking: &[&str],
+    (asking, in_order): (&[&str], bool),
     steps: &mut usize,
 ) -> bool {
     while let Some(part) = todo.pop() {
@@ -378,8 +461,8 @@ fn spend(
             return false;
         }
         match part {
-            Part::Word(word) => match words.iter().position(|said| said == word) {
-                Some(at) => drop(words.swap_remove(at)),
+            Part::Word(word) => match place(&words, word, asking, in_order) {
+                Some(at) => drop(words.drain(if in_order { 0 } else { at }..=at)),
                 // Those of a form that only ask need not be there.
                 None if asking.contains(&word.as_str()) => {}
                 None => return false,
@@ -392,13 +475,31 @@ fn spend(
                 return ways.iter().any(|way| {
                     let mut todo = todo.clone();
                     todo.extend(way.iter().rev());
-                    spend(todo, words.clone(), given, asking, steps)
+                    spend(todo, words.clone(), given, (asking, in_order), steps)
                 });
             }
         }
     }
     given.is_empty() && words.iter().all(|word| asking.contains(word))
 }
+
+/// Where a word of a form stands among the words that are left: in order, as the first of those
+/// that do not only ask.
+fn place(words: &[&str], word: &str, asking: &[&str], in_order: bool) -> Option<usize> {
+    if !in_order {
+        return words.iter().position(|said| *said == word);
+    }
+    let first = words
+        .iter()
+        .position(|said| *said == word || !asking.contains(said))?;
+    (words.get(first) == Some(&word)).then_some(first)
+}
+
+/// Words by which the order of others matters.
+const DENYING: [&str; 16] = [
+    "not", "no", "never", "nobody", "none", "without", "except", "lack", "lacks", "but", "more",
+    "less", "than", "only", ">", "<",
+];
 
 fn folded(parts: Vec<Part>, words: &Words) -> Vec<Part> {
     let spelt = parts.into_iter().flat_map(|part| match part {
@@ -547,6 +648,11 @@ fn walk(
                 // A quote that is not closed says that the words are not as they were meant.
                 if (quoted && length > 1) || words.iter().any(Token::is_closed) {
                     return;
+                }
+                if let [only] = words
+                    && only.is_kind()
+                {
+                    continue;
                 }
                 let mut bound = bound.clone();
                 bound.insert(name.clone(), at..at + length);

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{After, Answer, CallRecord, Plan, Record, Verdict, Wanted, behind, plan_of};
+use crate::ask::{
+    After, Answer, Asking, CallRecord, Plan, Record, Verdict, Wanted, behind, plan_of, verify,
+};
 use crate::audit::{Body, body};
 use crate::cli::output::{UsageError, out, out_json, talk};
 use crate::cli::state::replace;
@@ -16,6 +18,7 @@ use crate::cli::{Common, Format};
 use crate::event::{Digest, Time};
 use crate::policy::Policy;
 use crate::render;
+use crate::store::RunLock;
 use crate::visible::{reason, visible};
 
 /// Where questions are kept.
@@ -130,6 +133,20 @@ fn behind_earlier(
         let pages = pages.with_context(|| format!("a body of `{id}` is gone or damaged"))?;
         calls.push((call.clone(), pages));
     }
+    let asking = Asking {
+        catalogue: &policy.tools,
+        lists: &policy.lists,
+        limits: earlier.limits,
+        now: whole.now,
+    };
+    let wrong = verify(&whole.plan, &asking, answer, &|sha256| {
+        stored(&data, answer, sha256)
+    });
+    if !wrong.is_empty() {
+        anyhow::bail!(
+            "the answer to `{id}` does not follow from what was recorded, and nothing follows from it: `rulectl replay {id}` says why"
+        );
+    }
     Ok(Whole {
         plan: behind(whole.plan, plan),
         now: earlier.as_of.unwrap_or(earlier.asked_at),
@@ -138,11 +155,29 @@ fn behind_earlier(
     })
 }
 
+/// Whether all of an answer is known.
+pub(super) fn is_whole(record: &Record) -> bool {
+    record
+        .answer
+        .as_ref()
+        .is_some_and(|answer| matches!(answer.verdict, Verdict::Rows | Verdict::Empty { .. }))
+}
+
+/// Adds a question to a session, as it is by now.
+///
+/// # Errors
+///
+/// When the session cannot be read or written.
+pub(super) fn add_to_session(common: &Common, name: &str, record: &Record) -> Result<()> {
+    let _lock = RunLock::take(&folder(common))?;
+    let mut session: Session = named(common, SESSIONS, name)?.unwrap_or_default();
+    session.questions.push(record.id.clone());
+    keep_named(common, SESSIONS, name, &session)
+}
+
 /// What was wanted and answered, where that can be followed.
 fn followed<'r>(id: &str, earlier: &'r Record) -> Result<(&'r Wanted, &'r Answer)> {
-    let answer = earlier.answer.as_ref();
-    let whole =
-        answer.filter(|answer| matches!(answer.verdict, Verdict::Rows | Verdict::Empty { .. }));
+    let whole = earlier.answer.as_ref().filter(|_| is_whole(earlier));
     let found = earlier.wanted.as_ref().zip(whole);
     found.ok_or_else(|| {
         let message =
@@ -168,18 +203,28 @@ pub(super) fn after(common: &Common, id: &str) -> Result<After> {
 /// The answers of a session that a question may be about, the last first: how many there are of
 /// something is no answer with rows to ask about. One that is gone is told.
 pub(super) fn in_session(common: &Common, session: &Session) -> Vec<After> {
+    // What the last question was about is not known where it has no answer.
+    let last = session.questions.last().map(|id| read(common, id));
+    if let Some(Ok(last)) = last
+        && !is_whole(&last)
+    {
+        return Vec::new();
+    }
     let ids = session.questions.iter().rev().take(LONGEST);
     let found = ids.filter_map(|id| match after(common, id) {
         Ok(after) => Some(after),
         Err(error) => {
-            talk(&visible(&format!("not looked at: {error:#}")));
+            // One that was refused, or is not whole, is nothing to ask about.
+            if read(common, id).is_err() {
+                talk(&visible(&format!("not looked at: {error:#}")));
+            }
             None
         }
     });
     found.filter(|after| after.columns != ["count"]).collect()
 }
 
-/// The questions of a session that were answered, in their order.
+/// The questions of a session, in their order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Session {
@@ -242,6 +287,16 @@ pub(super) fn keep_named(
 }
 
 fn path_of(common: &Common, kind: &str, name: &str) -> Result<PathBuf> {
+    check_name(name)?;
+    Ok(folder(common).join(kind).join(format!("{name}.json")))
+}
+
+/// Whether something can be kept under a name.
+///
+/// # Errors
+///
+/// When it cannot.
+pub(super) fn check_name(name: &str) -> Result<()> {
     let is_name = (1..=64).contains(&name.len())
         && name
             .bytes()
@@ -253,7 +308,7 @@ fn path_of(common: &Common, kind: &str, name: &str) -> Result<PathBuf> {
         );
         return Err(UsageError(message).into());
     }
-    Ok(folder(common).join(kind).join(format!("{name}.json")))
+    Ok(())
 }
 
 /// Lists the questions that have a name.
@@ -268,8 +323,9 @@ pub(super) fn list_saved(common: &Common) -> Result<()> {
         let Some(name) = file.strip_suffix(".json") else {
             continue;
         };
-        if let Some(saved) = named::<SavedQuestion>(common, SAVED, name)? {
-            found.push((name.to_owned(), saved));
+        match named::<SavedQuestion>(common, SAVED, name) {
+            Ok(saved) => found.extend(saved.map(|saved| (name.to_owned(), saved))),
+            Err(error) => talk(&visible(&format!("{error:#}"))),
         }
     }
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -327,6 +383,7 @@ pub(super) fn history(common: &Common, of: Option<&Session>) -> Result<()> {
     } else {
         Vec::new()
     };
+    records.retain(|record| record.by != "check");
     records.retain(|record| of.is_none_or(|of| of.questions.contains(&record.id)));
     match common.format {
         Format::Text => out(&render::history(&records)),

@@ -17,6 +17,8 @@ pub struct PastQuestion {
     pub question: String,
     /// What a person or a model said that it asks for; nothing where its form says so.
     pub wanted: Option<Wanted>,
+    /// Whether that was a model, whose choice a form has to account for.
+    pub by_model: bool,
 }
 
 /// What a change does to questions.
@@ -97,6 +99,7 @@ fn made(side: &Side, past: &PastQuestion) -> (bool, Value) {
         model: None,
     };
     let decided: Decided = match &past.wanted {
+        Some(wanted) if past.by_model => deciding.held(&past.question, wanted.clone(), Vec::new()),
         Some(wanted) => deciding.checked(&past.question, wanted.clone()),
         None => deciding.decide(&past.question),
     };
