@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::ask::{Decided, Deciding, Wanted};
+use crate::ask::{Decided, Deciding, Wanted as Asked};
 use crate::detect::{Probe, Severity};
 use crate::diag::Problems;
 use crate::geo::Databases;
 use crate::lab::compare::{Mismatch, compare};
 use crate::lab::explain::{Explanation, explain_mismatches};
 use crate::lab::observed::{Observed, observe};
-use crate::lab::suite::{Case, Events, given};
+use crate::lab::suite::{Case, Events, Wanted};
 use crate::llm::Model;
 use crate::okta::Mapping;
 use crate::pipeline::{self, Beginning, Filling, Outcome, Rejected, Settings, Sink};
@@ -222,12 +222,28 @@ fn ask(rig: &Rig<'_>, case: &Case, question: &str) -> CaseResult {
     };
     let decided = deciding.decide(question);
     let record = told(&decided);
-    let expected = case.expect.iter();
-    let compared = expected.flat_map(|expected| compare(expected, std::slice::from_ref(&record)));
+    let expected = case.expect.iter().filter_map(|expected| {
+        let (wanted, may_refuse) = match &expected.wanted {
+            Wanted::Records(wanted) => (wanted.first()?, false),
+            Wanted::OrRefused(wanted) => (wanted, true),
+            Wanted::Count(_) | Wanted::OfRule(..) => return None,
+        };
+        let is_refused = record.get("is_refused").is_some();
+        let is_met = match wanted.get("code") {
+            // Refused, for whatever reason.
+            None if wanted.get("is_refused").is_some() => is_refused,
+            _ => *wanted == record || (may_refuse && is_refused),
+        };
+        (!is_met).then(|| Mismatch::Missing {
+            kind: expected.kind,
+            expected: wanted.clone(),
+            nearest: Some(record.clone()),
+        })
+    });
     CaseResult {
         name: case.name.clone(),
         line: case.line,
-        mismatches: compared.collect(),
+        mismatches: expected.collect(),
         explained: Vec::new(),
         reached: Reached::default(),
     }
@@ -239,12 +255,10 @@ pub fn told(decided: &Decided) -> Value {
     let refused = decided.outcome.as_ref().err();
     match (&decided.wanted, refused) {
         (_, Some(refused)) => json!({"is_refused": true, "code": refused.code}),
-        (Some(Wanted::Call { tool, params, .. }), None) => {
-            let params = json!(params);
-            let given = given(params.as_object());
-            json!({"tool": tool, "params": params, "given": given})
+        (Some(Asked::Call { tool, params, .. }), None) => {
+            json!({"tool": tool, "params": params})
         }
-        (Some(Wanted::Plan { steps }), None) => json!({"steps": steps}),
+        (Some(Asked::Plan { steps }), None) => json!({"steps": steps}),
         (None, None) => json!({"is_refused": true}),
     }
 }

@@ -23,7 +23,6 @@ use self::folder::find_suites;
 use self::logs::{Logs, Which};
 
 use self::questions::decode_questions;
-pub use self::questions::given;
 
 /// The codes of problems in suites.
 pub mod codes {

@@ -766,3 +766,84 @@ fn a_model_neither_turns_a_question_round_nor_changes_a_name() {
             .is_err_and(|refused| !refused.why.contains("URGENT"))
     );
 }
+
+/// A failure shows what came instead, and an entry that says nothing is an error at its place.
+#[test]
+fn a_suite_says_what_came_of_a_question() {
+    let folder = crate::harness::small_folder();
+    let fixtures = folder.path().join("fixtures");
+    std::fs::create_dir_all(&fixtures).unwrap();
+    let said = |words: &[&str], questions: &str| {
+        let suite = format!("suite: s\nquestions:\n{questions}");
+        std::fs::write(fixtures.join("s.test.yml"), suite).unwrap();
+        let mut command = program();
+        let output = command
+            .current_dir(folder.path())
+            .args(words)
+            .output()
+            .unwrap();
+        let [text, talk] =
+            [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
+        (format!("{text}{talk}"), output.status.code().unwrap())
+    };
+    let right = "  - {ask: who is happy, refused: true}\n  - {ask: list joys, tool: joys, may_refuse: true}\n";
+    assert_eq!(
+        said(&["test", "s:"], right),
+        ("2 passed, 0 failed\n".to_owned(), 0)
+    );
+    let (text, code) = said(
+        &["test", "s:"],
+        "  - {ask: who is happy, tool: joys, params: {days: 2}}\n",
+    );
+    assert!(
+        code == 1 && text.contains("\"code\": \"uncertain\"") && text.contains("\"days\": 2"),
+        "{text}"
+    );
+    let (text, code) = said(&["test", "s:"], "  - {ask: who is happy, refused: scope}\n");
+    assert!(
+        code == 1 && text.contains("\"scope\"") && text.contains("\"uncertain\""),
+        "{text}"
+    );
+    #[rustfmt::skip]
+    let wrong = [
+        ("  - {ask: a}\n", "a question has a `tool` that answers it, or is `refused`"),
+        ("  - {ask: a, tool: t, refused: true}\n", "a question has a `tool` that answers it, or is `refused`"),
+        ("  - {ask: a, refused: false}\n", "`refused` is true, or a code"),
+        ("  - {ask: a, refused: becuase}\n", "becuase"),
+        ("  - {ask: a, refused: true, params: {a: 1}}\n", "only a question with a `tool` has `params`"),
+        ("  - {ask: a, refused: true, may_refuse: true}\n", "only a question with a `tool` may be refused"),
+        ("  - {tool: t}\n", "`ask`"),
+        ("  - {ask: a, tool: t, parms: {}}\n", "did you mean `params`"),
+        ("  []\n", "the suite has no cases"),
+    ];
+    for (questions, says) in wrong {
+        let (text, code) = said(&["check"], questions);
+        assert!(code == 2 && text.contains(says), "{questions}: {text}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is asked, and whatever a model says of it: a call or a reason, and values that are
+    /// in the question.
+    #[test]
+    fn any_question_is_decided(
+        words in proptest::collection::vec("(who|has|access|to|GitHub|'s|two|weeks|not|haven't|\"|“|!|-|IT|alice@example\\.com|\\PC{0,6})", 0..12),
+        value in "\\PC{0,12}",
+    ) {
+        let question = words.join(" ");
+        let reply = json!({"choice": {"tool": "app_access", "params": {"app": value, "status": null}}});
+        for decided in [
+            deciding(None, Unaccounted::Refuse).decide(&question),
+            decided(&question, &reply, Unaccounted::Tell),
+        ] {
+            if let (Ok(_), Some(Wanted::Call { params, by_form, .. })) = (&decided.outcome, &decided.wanted) {
+                for (name, value) in params.iter().filter(|(name, _)| !by_form.contains(name)) {
+                    let said = value.as_str().is_none_or(|text| {
+                        question.contains(text) || question.to_lowercase().contains(&text.to_lowercase().replace('_', " "))
+                    });
+                    proptest::prop_assert!(said, "{question}: {name} {value}");
+                }
+            }
+        }
+    }
+}

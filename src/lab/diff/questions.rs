@@ -106,7 +106,6 @@ fn made(side: &Side, past: &PastQuestion) -> (bool, Value) {
     let mut told = told(&decided);
     let plan = decided.outcome.ok();
     if let (Some(plan), Value::Object(told)) = (&plan, &mut told) {
-        told.remove("given");
         // The moment is the same on both sides, and no other matters.
         let requests = planned(plan, &policy.tools, Time(0));
         told.insert("requests".to_owned(), requests.into());

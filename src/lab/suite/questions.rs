@@ -41,6 +41,13 @@ fn decode(node: &Node, problems: &mut Problems) -> Option<Case> {
             None
         }
     };
+    if may_refuse && tool.is_none() {
+        problems.error(
+            codes::EXPECTATION,
+            table.span(),
+            "only a question with a `tool` may be refused as well",
+        );
+    }
     if let (Some(node), None) = (params, tool) {
         problems.error(
             codes::EXPECTATION,
@@ -71,19 +78,21 @@ fn decode(node: &Node, problems: &mut Problems) -> Option<Case> {
 /// A call with these parameters and no others.
 fn answered(tool: &str, params: Option<&Node>) -> Value {
     let params = params.map_or_else(|| Value::Object(Map::new()), Node::to_json);
-    let given = given(params.as_object());
-    json!({"tool": tool, "params": params, "given": given})
-}
-
-/// The names of parameters, by which a call has no others.
-pub fn given(params: Option<&Map<String, Value>>) -> Value {
-    let names = params.into_iter().flatten().map(|(name, _)| name.as_str());
-    names.collect()
+    json!({"tool": tool, "params": params})
 }
 
 fn refusal(node: &Node, problems: &mut Problems) -> Option<Value> {
-    if node.kind == Kind::Bool(true) {
-        return Some(json!({"is_refused": true}));
+    if let Kind::Bool(is_refused) = node.kind {
+        if !is_refused {
+            problems
+                .error(
+                    codes::EXPECTATION,
+                    node.span,
+                    "`refused` is true, or a code",
+                )
+                .help("leave it out, and write the `tool` that answers the question");
+        }
+        return is_refused.then(|| json!({"is_refused": true}));
     }
     let codes = CODES.map(|(code, _)| (code, code));
     let code = node.one_of(&codes, problems)?;
