@@ -665,9 +665,10 @@ fn a_diff_says_what_becomes_of_questions() {
         text.contains("GET /api/v1/zones") && text.contains("GET /api/v1/zoning"),
         "{text}"
     );
-    let json: Value = serde_json::from_str(said(&["--format", "json"]).lines().last().unwrap())
-        .unwrap_or_default();
-    assert!(json.is_null() || json["questions"]["asked"] == 3, "{json}");
+    let text = said(&["--format", "json"]);
+    let json = &text[text.find('{').unwrap()..=text.rfind('}').unwrap()];
+    let json: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["questions"]["asked"], 3, "{json}");
     let same = said(&["--questions", "nowhere"]);
     assert!(same.contains("no questions were kept in"), "{same}");
 }
@@ -846,4 +847,37 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn nothing_follows_from_what_was_changed_overwritten_or_not_answered() {
+    let asker = Asker::new();
+    let one = asker.record(&["ask", "--session", "s", "list locked out users"], true);
+    let two = asker.record(&["ask", "--session", "s", "list locked out users"], true);
+    assert_ne!(one["id"], two["id"], "two questions of one second are two");
+    let id = one["id"].as_str().unwrap();
+    // Nothing was sent, so that nothing can be said to differ.
+    let (_, talk, _) = asker.ask(&["ask", "--repeat", id, "--dry-run"], true);
+    assert!(talk.contains("not compared"), "{talk}");
+    // A question without an answer is one that `them` could be about.
+    let (_, _, code) = asker.ask(
+        &["ask", "--session", "s", "who has access to Nothingland"],
+        true,
+    );
+    assert_eq!(code, 1);
+    let (text, _, code) = asker.ask(
+        &["ask", "--session", "s", "how many of them are there"],
+        true,
+    );
+    assert!(code == 1 && text.contains("uncertain"), "{text}");
+    // A record whose plan was changed is not followed.
+    let path = asker.folder.path().join(format!("questions/{id}.json"));
+    let kept = fs::read_to_string(&path).unwrap();
+    fs::write(&path, kept.replace("LOCKED_OUT", "ACTIVE")).unwrap();
+    let (text, talk, code) = asker.ask(&["ask", "--after", id, "which of them are admins"], true);
+    assert!(code == 2 && text.is_empty(), "{code} {text}{talk}");
+    assert!(
+        talk.contains("does not follow from what was recorded"),
+        "{talk}"
+    );
 }
